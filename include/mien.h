@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * libmien: find faces exactly as MediaPipe's FaceMesh does and draw their colour-coded control maps.
+ *
+ * Functions return 0 or a negative MIEN_ERR_*; mien_error() then has one sentence for a person, kept per thread. A
+ * `mien` may be used from any number of threads at once. Pictures are 8-bit RGB, rows tightly packed, row 0 on top. */
+#ifndef MIEN_H
+#define MIEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MIEN_API __attribute__((visibility("default")))
+
+enum {
+    MIEN_ERR_IO = -1,
+    MIEN_ERR_FORMAT = -2,
+    MIEN_ERR_MEMORY = -3,
+    MIEN_ERR_LIMIT = -4,
+    MIEN_ERR_UNSUPPORTED = -5,
+    MIEN_ERR_USAGE = -6,
+    MIEN_ERR_EXISTS = -7,
+    MIEN_ERR_CANCELLED = -8,
+};
+
+MIEN_API const char *mien_version(void);   /* "0.1.0" */
+MIEN_API const char *mien_error(void);     /* the calling thread's last message */
+
+/* ---- pictures ---------------------------------------------------------------------------------------------------- */
+
+typedef struct { int width, height; uint8_t *rgb; } mien_image;
+
+/* Reads JPEG, PNG, WebP, BMP or GIF (first frame) to the bytes that Pillow's convert("RGB") gives. The EXIF orientation
+ * is applied unless ignore_exif. max_pixels 0: 512 million. */
+MIEN_API int  mien_image_load(const char *path, int ignore_exif, size_t max_pixels, mien_image *out);
+MIEN_API int  mien_image_save_png(const char *path, const mien_image *img);
+MIEN_API void mien_image_free(mien_image *img);
+
+/* ---- faces ------------------------------------------------------------------------------------------------------- */
+
+enum { MIEN_LANDMARKS = 478 };   /* 468 of the mesh, then iris 468..472 (image left) and 473..477; 468, 473: pupils */
+
+typedef struct { float x, y, z; } mien_point;   /* x, y: fractions of width and height; z in units of width */
+
+typedef struct {
+    float score;                                /* presence, 0..1 */
+    mien_point landmarks[MIEN_LANDMARKS];
+} mien_face;
+
+typedef struct {
+    int width, height;                          /* of the picture they were found in */
+    int count;
+    mien_face *face;
+} mien_faces;
+
+typedef enum {
+    MIEN_SEARCH_NONE,                           /* one look at the whole picture, as the original */
+    MIEN_SEARCH_AUTO,                           /* nothing found: look again in tiles and turned by 90, 180, 270 degrees */
+} mien_search;
+
+typedef struct {
+    int max_faces;                              /* 1..100; original: 5 */
+    float min_confidence;                       /* 0..1; original: 0.5 */
+    mien_search search;
+} mien_face_settings;
+
+typedef struct mien mien;
+
+typedef struct {
+    const char *models;                         /* folder of the two .tflite files; NULL: MIEN_MODELS, else beside the library */
+    const char *cpu;                            /* "best" (NULL), "avx512", "avx2", "reference" */
+} mien_options;
+
+MIEN_API int  mien_open(const mien_options *options, mien **out);   /* options NULL: defaults */
+MIEN_API void mien_close(mien *m);
+
+MIEN_API mien_face_settings mien_face_defaults(void);
+
+/* All faces of a picture, in the reference's order; out->count may be 0. The caller frees with mien_faces_free. */
+MIEN_API int  mien_find_faces(const mien *m, const uint8_t *rgb, int width, int height, const mien_face_settings *settings,
+                              mien_faces *out);
+MIEN_API void mien_faces_free(mien_faces *faces);
+
+/* A face's size in pixels of a width x height picture: the shorter side of its landmarks' bounds. */
+MIEN_API double mien_face_size(const mien_face *face, int width, int height);
+
+/* Draws the control map of the faces at least min_face pixels in size (0: all) over the canvas: black for a map, a copy
+ * of the photo for an overlay. The canvas may have any size. Returns how many faces were drawn. */
+MIEN_API int mien_draw(const mien_faces *faces, double min_face, mien_image *canvas);
+
+/* Landmarks JSON, format 1. */
+MIEN_API int mien_faces_load(const char *path, mien_faces *out);
+
+/* ---- jobs over many files -----------------------------------------------------------------------------------------*/
+
+typedef enum { MIEN_LOG_INFO, MIEN_LOG_WARNING, MIEN_LOG_ITEM_FAILED } mien_log_kind;
+
+typedef struct {
+    uint64_t total;                             /* items known so far; all of them once listing is over */
+    uint64_t done, skipped, failed;             /* skipped: already done by an earlier run */
+    uint64_t with_faces, without_faces, faces;
+    double seconds;
+} mien_progress;
+
+typedef struct {
+    const char *const *inputs;                  /* files and folders; "-": NUL- or newline-separated paths on stdin */
+    int n_inputs;
+    const char *output;                         /* folder, made if needed */
+    int json, overlay, ignore_exif, force;
+    double min_face;                            /* pixels of the input picture */
+    mien_face_settings faces;
+    size_t max_pixels;                          /* 0: 512 million */
+    int jobs;                                   /* 0: all cores */
+    int part, parts;                            /* this process does part 1..parts; 0: all */
+    /* Called from the calling thread only, about ten times a second and once at the end; may be NULL. */
+    void (*progress)(void *context, const mien_progress *p);
+    /* One line for a person about an item; `path` may be NULL. Any thread, one at a time; may be NULL. */
+    void (*log)(void *context, mien_log_kind kind, const char *path, const char *message);
+    void *context;
+    const volatile int *stop;                   /* set it to stop cleanly: what was finished is kept; may be NULL */
+    /* Seconds summed over all workers, filled at the end; may be NULL. */
+    struct mien_annotate_times { double read, decode, find, draw, encode, write; } *times;
+} mien_annotate_options;
+
+/* 0 if every item was done (see result for failures of single items), else the code of what stopped the job. */
+MIEN_API int mien_annotate(const mien *m, const mien_annotate_options *options, mien_progress *result);
+
+/* ---- about this machine ------------------------------------------------------------------------------------------ */
+
+/* Lines "name value" about the processor level and which kernels serve the face networks. */
+MIEN_API int mien_describe(const mien *m, void (*line)(void *context, const char *text), void *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+/* Opens a regular file for reading. O_NONBLOCK so that a FIFO without a writer cannot hang us before fstat refuses it. */
+static int open_regular(const char *path, size_t *size) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return error_errno("%s", path);
+    struct stat st;
+    int rc = 0;
+    if (fstat(fd, &st) < 0) rc = error_errno("%s", path);
+    else if (S_ISDIR(st.st_mode)) rc = error_set(ERR_IO, "%s: is a folder", path);
+    else if (!S_ISREG(st.st_mode)) rc = error_set(ERR_IO, "%s: is not a regular file", path);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    *size = (size_t)st.st_size;
+    return fd;
+}
+
+int file_map_open(const char *path, file_map *out) {
+    size_t size;
+    int fd = open_regular(path, &size);
+    if (fd < 0) return fd;
+    void *data = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    int rc = data == MAP_FAILED ? error_errno("%s: cannot be mapped", path) : 0;
+    close(fd);
+    if (rc == 0) *out = (file_map){ data, size };
+    return rc;
+}
+
+void file_map_close(file_map *map) {
+    if (map->data) munmap((void *)map->data, map->size);
+    *map = (file_map){0};
+}
+
+int file_load(const char *path, size_t limit, uint8_t **data, size_t *size) {
+    size_t room;
+    int fd = open_regular(path, &room);
+    if (fd < 0) return fd;
+    int rc = 0;
+    size_t used = 0;
+    uint8_t *buffer = NULL;
+    if (room > limit) rc = error_set(ERR_LIMIT, "%s: %zu bytes, more than the limit of %zu", path, room, limit);
+    else if (!(buffer = malloc(room + 1))) rc = error_memory(room + 1);   /* +1: a file that grew is noticed */
+    while (rc == 0 && used <= room) {
+        ssize_t n = read(fd, buffer + used, room + 1 - used);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) rc = error_errno("%s", path);
+        if (n <= 0) break;
+        used += (size_t)n;
+    }
+    if (rc == 0 && used > room) rc = error_set(ERR_IO, "%s: grew while it was read", path);
+    close(fd);
+    if (rc < 0) {
+        free(buffer);
+        return rc;
+    }
+    *data = buffer;
+    *size = used;
+    return 0;
+}
+
+static int write_all(int fd, const uint8_t *data, size_t size) {
+    while (size) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return -1;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+int file_save(const char *path, const void *data, size_t size, int durable) {
+    static atomic_uint serial;   /* only makes names unique; nothing is remembered in it */
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path + 1) : 0;
+    char temporary[PATH_MAX];
+    int n = snprintf(temporary, sizeof temporary, "%.*s.%.200s.tmp-%ld-%u", folder, path, path + folder, (long)getpid(),
+                     atomic_fetch_add(&serial, 1));
+    if (n < 0 || (size_t)n >= sizeof temporary) return error_set(ERR_IO, "%s: the path is too long", path);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) return error_errno("%s", path);
+    int rc = 0;
+    if (write_all(fd, data, size) < 0 || (durable && fsync(fd) < 0)) rc = error_errno("%s", path);
+    if (close(fd) < 0 && rc == 0) rc = error_errno("%s", path);
+    if (rc == 0 && rename(temporary, path) < 0) rc = error_errno("%s", path);
+    if (rc < 0) unlink(temporary);
+    return rc;
+}
+
+int folder_make(const char *path) {
+    char part[PATH_MAX];
+    size_t n = strlen(path);
+    if (n >= sizeof part) return error_set(ERR_IO, "%s: the path is too long", path);
+    memcpy(part, path, n + 1);
+    for (size_t i = 1; i <= n; i++) {
+        if (part[i] != '/' && part[i] != 0) continue;
+        char saved = part[i];
+        part[i] = 0;
+        struct stat st;
+        if (mkdir(part, 0777) < 0 && (errno != EEXIST || stat(part, &st) < 0 || !S_ISDIR(st.st_mode))) {
+            if (errno == EEXIST) errno = ENOTDIR;
+            return error_errno("%s", part);
+        }
+        part[i] = saved;
+    }
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Files, whole or mapped. Every function that fails has named the file and the reason. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct { const uint8_t *data; size_t size; } file_map;   /* read-only, private mapping */
+
+/* Maps a regular file (size 0 gives data NULL). The caller closes it. A file that another process truncates while it is
+ * mapped kills the reader by SIGBUS: map only what is ours to keep (models), read everything else. */
+int  file_map_open(const char *path, file_map *out);
+void file_map_close(file_map *map);
+
+/* Reads a whole file of at most `limit` bytes into a buffer that the caller frees with free(). Directories, devices and
+ * FIFOs are refused (ERR_IO), a larger file gives ERR_LIMIT. */
+int file_load(const char *path, size_t limit, uint8_t **data, size_t *size);
+
+/* Writes a file so that a reader, or the next run after kill -9, sees either nothing (or what was there) or all of it:
+ * temporary name in the same folder (".<name>.tmp-<pid>-<n>"), fsync if `durable`, rename. */
+int file_save(const char *path, const void *data, size_t size, int durable);
+
+/* Makes a folder and its parents; it is fine if they exist. */
+int folder_make(const char *path);
+
+#endif

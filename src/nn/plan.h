@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A plan: a graph made ready for one device: kernels chosen, parameters packed, every tensor placed. It is immutable
+ * and may be run by many threads at once, each with a workspace of its own; one workspace may serve several plans, one
+ * at a time, if it is as large as the largest. */
+#ifndef NN_PLAN_H
+#define NN_PLAN_H
+
+#include <stdio.h>
+
+#include "nn/device.h"
+#include "nn/graph.h"
+#include "nn/params.h"
+
+typedef struct plan plan;
+typedef struct workspace workspace;
+
+typedef struct {
+    int threads;   /* cores one run may use; 0 or 1: one */
+} plan_options;
+
+/* The graph, the device and the params must outlive the plan. NULL on failure. */
+plan  *plan_new(const graph *g, const device *d, params *p, const plan_options *options);
+void   plan_free(plan *p);
+size_t plan_bytes(const plan *p);   /* of workspace: inputs, outputs, activations, scratch */
+size_t plan_steps(const plan *p);
+const kernel_step *plan_step(const plan *p, size_t i);
+double plan_flops(const plan *p);   /* multiply-adds count 2 */
+
+workspace *workspace_new(size_t bytes);
+void       workspace_free(workspace *w);
+
+/* Address of an input or output of the plan in a workspace: plain contiguous. Inputs are undefined after a run. */
+void *plan_tensor(const plan *p, workspace *w, const tensor *t);
+void  plan_run(const plan *p, workspace *w);
+
+/* Time, FLOP/s and bytes by kind of kernel, gathered in the workspace from here on. */
+int  workspace_profile(workspace *w, const plan *p);
+void workspace_profile_print(const workspace *w, FILE *out);
+
+#endif
