@@ -7,6 +7,7 @@
 #ifndef NN_DEVICE_H
 #define NN_DEVICE_H
 
+#include "base/cpu.h"
 #include "nn/graph.h"
 #include "nn/params.h"
 
@@ -78,11 +79,6 @@ void match_node(kernel_match *m, const node *n);
 void match_in(kernel_match *m, tensor *t, layout_need need);
 void match_out(kernel_match *m, tensor *t, layout_need need);
 void match_param(kernel_match *m, const tensor *t);
-
-typedef enum { CPU_REFERENCE, CPU_AVX2, CPU_AVX512, CPU_AVX512_BF16, CPU_BEST = 99 } cpu_level;
-cpu_level   cpu_level_here(void);                    /* what this machine has */
-const char *cpu_level_name(cpu_level level);
-bool        cpu_level_parse(const char *text, cpu_level *level);   /* "reference", "avx2", ..., "best" */
 
 typedef struct device device;
 /* The CPU with kernels up to `cap` (and what the machine has). CPU_REFERENCE has none: everything runs by reference. */
