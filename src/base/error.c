@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE   /* the strerror_r that returns the text */
 #include "base/error.h"
 
 #include <errno.h>

@@ -81,6 +81,7 @@ void match_out(kernel_match *m, tensor *t, layout_need need);
 void match_param(kernel_match *m, const tensor *t);
 
 typedef struct device device;
+device *device_new(cpu_level level);   /* an empty table */
 /* The CPU with kernels up to `cap` (and what the machine has). CPU_REFERENCE has none: everything runs by reference. */
 device *device_cpu(cpu_level cap);
 void    device_free(device *d);

@@ -7,7 +7,7 @@
 
 #include "nn/graph.h"
 
-extern const op op_conv2d, op_depthwise_conv2d, op_matmul, op_add, op_mul, op_relu, op_prelu, op_max_pool2d,
+extern const op op_conv2d, op_depthwise_conv2d, op_linear, op_add, op_mul, op_relu, op_prelu, op_max_pool2d,
     op_pad_channels, op_concat, op_reshape, op_slice;
 
 typedef enum {

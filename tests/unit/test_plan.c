@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The planner: placement, views, and copies where kernels disagree about layout. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "nn/ops.h"
+#include "nn/place.h"
+#include "nn/plan.h"
+
+static void fill(float *x, size_t n, unsigned seed) {
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        x[i] = (float)(int)(seed >> 8 & 0xffff) / 32768.0f - 1.0f;
+    }
+}
+
+/* relu that wants a border and padded channels, checks that they are zero, and writes them. */
+static bool picky_match(const kernel *k, const node *root, kernel_match *m) {
+    (void)k;
+    layout_need need = { .strided = true, .border = 1, .channel_multiple = 16 };
+    match_node(m, root);
+    match_in(m, root->in[0], need);
+    match_out(m, root->out[0], need);
+    return root->in[0]->shape.rank == 4;
+}
+
+static int picky_prepare(kernel_step *s, params *p) {
+    (void)p;
+    s->scratch_bytes = 100;
+    return 0;
+}
+
+static void picky_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+    const nn_shape d = s->match.in[0]->shape;
+    const nn_layout *a = &s->in_layout[0], *b = &s->out_layout[0];
+    memset(scratch, 0x55, 100);
+    assert_true(a->border >= 1 && b->border >= 1 && a->stride[2] % 16 == 0 && b->stride[2] % 16 == 0);
+    const float *x = in[0];
+    float *y = out[0];
+    memset(y - b->lead, 0, b->elements * sizeof *y);
+    for (size_t n = 0; n < d.dim[0]; n++)
+        for (size_t h = 0; h < d.dim[1] + 2; h++)
+            for (size_t w = 0; w < d.dim[2] + 2; w++)
+                for (size_t c = 0; c < a->stride[2]; c++) {
+                    bool inside = h > 0 && h <= d.dim[1] && w > 0 && w <= d.dim[2] && c < d.dim[3];
+                    float v = *(x - a->lead + n * a->stride[0] + h * a->stride[1] + w * a->stride[2] + c);
+                    if (!inside) assert_true(v == 0);
+                    else y[n * b->stride[0] + (h - 1) * b->stride[1] + (w - 1) * b->stride[2] + c] = v > 0 ? v : 0;
+                }
+}
+
+static const kernel picky = { "relu/picky", &op_relu, picky_match, picky_prepare, picky_run, NULL, NULL };
+
+/* Branches, a view in the middle, an output that is also read on, a diamond. */
+static tensor *build(graph *g, tensor **side, const float *w, const float *bias) {
+    tensor *x = graph_input(g, "x", NN_F32, shape4(2, 5, 7, 3));
+    tensor *a = relu(g, x);
+    tensor *b = relu(g, add(g, a, x));
+    *side = graph_output(g, relu(g, b));
+    tensor *c = reshape(g, reshape(g, *side, shape2(10, 21)), shape4(2, 7, 5, 3));
+    tensor *d = relu(g, c);
+    tensor *e = concat(g, (tensor *[]){ d, c }, 2, -1);
+    conv2d_attr attr = { .stride = 2, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1 };
+    tensor *f = conv2d(g, e, graph_param(g, "w", NN_F32, shape4(4, 3, 3, 6), w), graph_param(g, "b", NN_F32, shape1(4), bias), attr);
+    return graph_output(g, relu(g, f));
+}
+
+static void run(device *d, float *side_out, float *out, size_t *side_n, size_t *n) {
+    float w[4 * 3 * 3 * 6], bias[4];
+    fill(w, 216, 7);
+    fill(bias, 4, 8);
+    graph *g = graph_new();
+    tensor *side, *y = build(g, &side, w, bias);
+    assert_int_equal(graph_check(g), 0);
+    params *weights = params_new();
+    plan *p = plan_new(g, d, weights, NULL);
+    assert_non_null(p);
+    workspace *ws = workspace_new(plan_bytes(p));
+    for (int again = 0; again < 3; again++) {
+        float *x = plan_tensor(p, ws, graph_find(g, "x"));
+        memset((char *)plan_tensor(p, ws, y), 0xff, 16);
+        fill(x, 210, 3);
+        plan_run(p, ws);
+    }
+    *side_n = shape_elements(side->shape);
+    *n = shape_elements(y->shape);
+    memcpy(side_out, plan_tensor(p, ws, side), *side_n * 4);
+    memcpy(out, plan_tensor(p, ws, y), *n * 4);
+    workspace_free(ws);
+    plan_free(p);
+    params_free(weights);
+    graph_free(g);
+}
+
+static void kernels_that_disagree(void **state) {
+    (void)state;
+    float side[2][2000], out[2][2000];
+    size_t sn, n;
+    device *plain = device_new(CPU_REFERENCE), *mixed = device_new(CPU_REFERENCE);
+    assert_int_equal(device_add(mixed, &picky), 0);
+    run(plain, side[0], out[0], &sn, &n);
+    run(mixed, side[1], out[1], &sn, &n);
+    assert_memory_equal(side[0], side[1], sn * 4);
+    assert_memory_equal(out[0], out[1], n * 4);
+    assert_int_equal(n, 2 * 4 * 3 * 4);
+    device_free(plain);
+    device_free(mixed);
+}
+
+static void placement_never_overlaps(void **state) {
+    (void)state;
+    unsigned seed = 1;
+    for (int round = 0; round < 200; round++) {
+        place_item items[40];
+        size_t n = 1 + (size_t)round % 40, total;
+        for (size_t i = 0; i < n; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            items[i] = (place_item){ 1 + (seed >> 8) % 5000, (int)(seed >> 20) % 30, 0, 0 };
+            items[i].last = items[i].first + (int)(seed >> 12) % 6;
+        }
+        assert_int_equal(place(items, n, &total), 0);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(items[i].offset % 64 == 0 && items[i].offset + items[i].bytes <= total);
+            for (size_t k = 0; k < i; k++) {
+                bool together = items[i].first <= items[k].last && items[k].first <= items[i].last;
+                bool apart = items[i].offset + items[i].bytes <= items[k].offset || items[k].offset + items[k].bytes <= items[i].offset;
+                assert_true(!together || apart);
+            }
+        }
+    }
+}
+
+static void wrong_graphs_are_refused(void **state) {
+    (void)state;
+    float w[8] = { 0 };
+    graph *g = graph_new();
+    tensor *x = graph_input(g, "x", NN_F32, shape4(1, 2, 2, 3));
+    tensor *y = relu(g, conv2d(g, x, graph_param(g, "w", NN_F32, shape4(1, 2, 2, 2), w), NULL, (conv2d_attr){ .stride = 1 }));
+    assert_null(y);
+    assert_int_equal(graph_check(g), ERR_FORMAT);
+    assert_non_null(strstr(error_message(), "wants 2 channels, the picture has 3"));
+    assert_null(plan_new(g, NULL, NULL, NULL));
+    graph_free(g);
+    g = graph_new();
+    assert_null(graph_input(g, "huge", NN_F32, shape4((size_t)1 << 40, (size_t)1 << 40, 1, 1)));
+    assert_int_equal(graph_check(g), ERR_FORMAT);
+    graph_free(g);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kernels_that_disagree),
+        cmocka_unit_test(placement_never_overlaps),
+        cmocka_unit_test(wrong_graphs_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
