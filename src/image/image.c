@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/image.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/error.h"
+#include "image/formats.h"
+
+typedef struct {
+    const char *name;
+    bool (*accepts)(const uint8_t *data, size_t size);
+    int  (*decode)(const uint8_t *data, size_t size, size_t max_pixels, image *out);
+    int  (*orientation)(const uint8_t *data, size_t size);   /* NULL: the format has none */
+} format;
+
+static bool starts(const uint8_t *data, size_t size, const char *magic, size_t n) { return size >= n && !memcmp(data, magic, n); }
+
+static bool is_jpeg(const uint8_t *d, size_t n) { return starts(d, n, "\xff\xd8\xff", 3); }
+static bool is_png(const uint8_t *d, size_t n)  { return starts(d, n, "\x89PNG\r\n\x1a\n", 8); }
+
+static const format formats[] = {
+    { "JPEG", is_jpeg, jpeg_decode, jpeg_orientation },
+    { "PNG",  is_png,  png_decode,  png_orientation },
+};
+
+static const format *format_find(const uint8_t *data, size_t size) {
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (formats[i].accepts(data, size)) return &formats[i];
+    return NULL;
+}
+
+const char *image_format_name(const uint8_t *data, size_t size) {
+    const format *f = format_find(data, size);
+    return f ? f->name : NULL;
+}
+
+int image_decode(const uint8_t *data, size_t size, const image_options *options, image *out) {
+    static const image_options defaults;
+    if (!options) options = &defaults;
+    const format *f = format_find(data, size);
+    if (!f) return error_set(ERR_FORMAT, size ? "not a picture: neither JPEG nor PNG" : "not a picture: no bytes at all");
+
+    image img = { 0 };
+    int rc = f->decode(data, size, options->max_pixels ? options->max_pixels : IMAGE_MAX_PIXELS, &img);
+    if (rc < 0) return rc;
+    if (options->apply_exif && f->orientation) rc = image_orient(&img, f->orientation(data, size));
+    if (rc < 0) image_free(&img);
+    else *out = img;
+    return rc;
+}
+
+int image_claim_check(uint64_t width, uint64_t height, size_t max_pixels) {
+    if (!width || !height) return error_set(ERR_FORMAT, "a picture without pixels: %llux%llu", (unsigned long long)width, (unsigned long long)height);
+    uint64_t pixels;
+    if (__builtin_mul_overflow(width, height, &pixels) || pixels > max_pixels || width > INT_MAX || height > INT_MAX)
+        return error_set(ERR_LIMIT, "too many pixels: %llux%llu, the limit is %zu", (unsigned long long)width, (unsigned long long)height, max_pixels);
+    return 0;
+}
+
+int image_claim(uint64_t width, uint64_t height, size_t max_pixels, image *out) {
+    int rc = image_claim_check(width, height, max_pixels);
+    return rc < 0 ? rc : image_new((int)width, (int)height, out);
+}
+
+int image_new(int width, int height, image *out) {
+    size_t bytes;
+    if (width < 1 || height < 1) return error_set(ERR_USAGE, "a picture of %dx%d pixels cannot be", width, height);
+    if (__builtin_mul_overflow((size_t)width * 3, (size_t)height, &bytes)) return error_memory(SIZE_MAX);
+    uint8_t *rgb = calloc(bytes, 1);   /* large ones are mapped, not written: a bomb costs nothing until it is decoded */
+    if (!rgb) return error_memory(bytes);
+    *out = (image){ width, height, rgb };
+    return 0;
+}
+
+void image_free(image *img) {
+    if (!img) return;
+    free(img->rgb);
+    *img = (image){ 0 };
+}
+
+bool image_name_known(const char *name) {
+    static const char *const known[] = { ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif" };
+    const char *dot = strrchr(name, '.');
+    if (!dot || strchr(dot, '/')) return false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcasecmp(dot, known[i])) return true;
+    return false;
+}

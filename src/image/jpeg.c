@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * JPEG by libjpeg-turbo, driven as Pillow 13 drives it: a source that suspends at the end of the data, so that a
+ * truncated file is told apart from one whose damage libjpeg only warns of. The warnings are ignored, as Pillow does. */
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+#include "base/error.h"
+#include "image/formats.h"
+
+/* Each scan of a progressive file passes over the whole picture, and a scan costs a dozen bytes. Encoders write about
+ * ten, optimisers at most a few dozen. */
+#define MAX_SCANS 100
+
+typedef struct {
+    struct jpeg_error_mgr manager;   /* first: libjpeg hands back a pointer to it */
+    jmp_buf escape;
+    int code;
+    char reason[JMSG_LENGTH_MAX];
+} jpeg_errors;
+
+static int error_code(int message) {
+    switch (message) {
+    case JERR_OUT_OF_MEMORY: return ERR_MEMORY;
+    case JERR_SOF_UNSUPPORTED: case JERR_BAD_PRECISION: case JERR_ARITH_NOTIMPL: case JERR_NOT_COMPILED:
+    case JERR_CONVERSION_NOTIMPL: case JERR_CCIR601_NOTIMPL: case JERR_FRACT_SAMPLE_NOTIMPL: return ERR_UNSUPPORTED;
+    default: return ERR_FORMAT;
+    }
+}
+
+static void on_error(j_common_ptr info) {
+    jpeg_errors *errors = (jpeg_errors *)info->err;
+    errors->code = error_code(info->err->msg_code);
+    info->err->format_message(info, errors->reason);
+    longjmp(errors->escape, 1);
+}
+
+static void on_message(j_common_ptr info) { (void)info; }   /* the default prints on stderr */
+
+static struct jpeg_error_mgr *errors_begin(jpeg_errors *errors) {
+    jpeg_std_error(&errors->manager);
+    errors->manager.error_exit = on_error;
+    errors->manager.output_message = on_message;
+    return &errors->manager;
+}
+
+/* ---- Decoding ---- */
+
+typedef struct {
+    struct jpeg_decompress_struct info;
+    jpeg_errors errors;
+    struct jpeg_source_mgr source;
+    struct jpeg_progress_mgr progress;
+    image img;
+    uint8_t *row;   /* one row of CMYK */
+} jpeg_decoder;
+
+static void source_nothing(j_decompress_ptr info) { (void)info; }
+static boolean source_suspend(j_decompress_ptr info) { (void)info; return FALSE; }
+
+static void source_skip(j_decompress_ptr info, long n) {
+    struct jpeg_source_mgr *source = info->src;
+    size_t skip = n < 0 ? 0 : (size_t)n;
+    if (skip > source->bytes_in_buffer) skip = source->bytes_in_buffer;
+    source->next_input_byte += skip;
+    source->bytes_in_buffer -= skip;
+}
+
+static void limit_scans(j_common_ptr info) {
+    jpeg_decoder *d = (jpeg_decoder *)info;   /* info is its first member */
+    if (d->info.input_scan_number <= MAX_SCANS) return;
+    d->errors.code = ERR_LIMIT;
+    snprintf(d->errors.reason, sizeof d->errors.reason, "more than %d scans", MAX_SCANS);
+    longjmp(d->errors.escape, 1);
+}
+
+static void decoder_begin(jpeg_decoder *d, const uint8_t *data, size_t size) {
+    jpeg_create_decompress(&d->info);
+    d->source = (struct jpeg_source_mgr){
+        .next_input_byte = data, .bytes_in_buffer = size, .init_source = source_nothing, .fill_input_buffer = source_suspend,
+        .skip_input_data = source_skip, .resync_to_restart = jpeg_resync_to_restart, .term_source = source_nothing,
+    };
+    d->info.src = &d->source;
+    d->progress.progress_monitor = limit_scans;
+    d->info.progress = &d->progress;
+}
+
+/* Pillow's inverse ("CMYK;I") and cmyk2rgb (Convert.c): exact integers. */
+static inline uint8_t ink(unsigned stored, unsigned light) {
+    unsigned t = (255 - stored) * light + 128;
+    unsigned taken = (t + (t >> 8)) >> 8;
+    return (uint8_t)(taken > light ? 0 : light - taken);
+}
+
+static void cmyk_row(uint8_t *rgb, const uint8_t *cmyk, int width) {
+    for (int x = 0; x < width; x++, rgb += 3, cmyk += 4) {
+        unsigned light = cmyk[3];   /* 255 - K, K = 255 - stored */
+        for (int c = 0; c < 3; c++) rgb[c] = ink(cmyk[c], light);
+    }
+}
+
+static int truncated(void) { return error_set(ERR_FORMAT, "JPEG: the file is truncated"); }
+
+static int read_header(jpeg_decoder *d, size_t max_pixels) {
+    int rc;
+    do rc = jpeg_read_header(&d->info, FALSE);
+    while (rc == JPEG_HEADER_TABLES_ONLY);
+    if (rc == JPEG_SUSPENDED) return truncated();
+
+    int layers = d->info.num_components;
+    if (layers != 1 && layers != 3 && layers != 4) return error_set(ERR_UNSUPPORTED, "JPEG: %d components, only 1, 3 and 4 are known", layers);
+    if (layers == 4) {
+        d->info.out_color_space = JCS_CMYK;
+        d->row = malloc((size_t)d->info.image_width * 4);
+        if (!d->row) return error_memory((size_t)d->info.image_width * 4);
+    } else {
+        d->info.out_color_space = JCS_RGB;   /* grey goes to R, G and B */
+    }
+    return image_claim(d->info.image_width, d->info.image_height, max_pixels, &d->img);
+}
+
+static int read_rows(jpeg_decoder *d) {
+    if (!jpeg_start_decompress(&d->info)) return truncated();
+    size_t stride = (size_t)d->img.width * 3;
+    while (d->info.output_scanline < d->info.output_height) {
+        uint8_t *rgb = d->img.rgb + d->info.output_scanline * stride;
+        JSAMPROW row = d->row ? d->row : rgb;
+        if (jpeg_read_scanlines(&d->info, &row, 1) != 1) return truncated();
+        if (d->row) cmyk_row(rgb, d->row, d->img.width);
+    }
+    jpeg_finish_decompress(&d->info);   /* may want more data: all rows are here, and Pillow does not mind either */
+    return 0;
+}
+
+/* setjmp's function keeps nothing in variables of its own: they would be lost in the jump. */
+static int decode_guarded(jpeg_decoder *d, const uint8_t *data, size_t size, size_t max_pixels) {
+    if (setjmp(d->errors.escape)) return error_set(d->errors.code, "JPEG: %s", d->errors.reason);
+    decoder_begin(d, data, size);
+    int rc = read_header(d, max_pixels);
+    return rc < 0 ? rc : read_rows(d);
+}
+
+int jpeg_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out) {
+    jpeg_decoder d = { 0 };
+    d.info.err = errors_begin(&d.errors);
+    int rc = decode_guarded(&d, data, size, max_pixels);
+    jpeg_destroy_decompress(&d.info);
+    free(d.row);
+    if (rc == 0) *out = d.img;
+    else image_free(&d.img);
+    return rc;
+}
+
+int jpeg_orientation(const uint8_t *data, size_t size) { (void)data; (void)size; return 1; }
