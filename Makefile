@@ -1,45 +1,241 @@
 # SPDX-License-Identifier: Apache-2.0
-# mien: `make` builds build/mien. See README.md; `make help` lists the targets.
+#
+# mien. `make` builds, `make test` tests, `make demo` shows; the last two do all set-up first. `make help` lists the rest.
 
-BUILD   ?= build
-CC      ?= gcc
-ONEDNN  ?= third_party/onednn
+VERSION    = 0.1.0
+BUILD     ?= build
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+CC        := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CFLAGS    ?= -O2 -g
+SECONDS   ?= 30
+# Where set-up puts oneDNN 3 (include/, lib/) and the two face models. Packagers point these elsewhere and need no set-up;
+# ONEDNN=system takes the oneDNN of the compiler's own paths (it must be >= 3.2, CPU, GNU OpenMP).
+ONEDNN    ?= third_party/onednn
 MODELS_DIR ?= third_party/models
-CFLAGS  ?= -O2 -g
-PACKAGES = libjpeg spng libwebp jansson libdeflate nettle
 
-# -ffp-contract=off: gcc contracts a*b+c (intrinsics too) into FMA otherwise, and bits would depend on the compiler.
-override CFLAGS += -std=gnu11 -Wall -Wextra -ffp-contract=off -fvisibility=hidden -fPIC -pthread -MMD -MP
-CPPFLAGS += -Isrc -Iinclude -I$(ONEDNN)/include $(shell pkg-config --cflags $(PACKAGES))
-LDLIBS   = $(shell pkg-config --libs $(PACKAGES)) -lgif -lgomp -lm -pthread -ldl
-LDLIBS  += -L$(ONEDNN)/lib -ldnnl -Wl,-rpath,'$$ORIGIN/../$(ONEDNN)/lib' 
+## all: build/mien and the library (also plain `make`)
+all:
 
-SOURCES := $(filter-out src/cli/%,$(sort $(wildcard src/*/*.c src/nn/*/*.c)))
-CLI     := $(sort $(wildcard src/cli/*.c))
-OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
-CLI_OBJ := $(CLI:%.c=$(BUILD)/obj/%.o)
+# ---- flags ------------------------------------------------------------------------------------------------------------
 
-all: $(BUILD)/mien
+PACKAGES  = libjpeg spng libwebp jansson libdeflate nettle
+CPPFLAGS_ = -Isrc -Iinclude -DMIEN_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null) $(CPPFLAGS)
+# -ffp-contract=off comes last: gcc contracts a*b+c (intrinsics too) into FMA otherwise, and bits would depend on the compiler.
+CFLAGS_   = -std=gnu11 -Wall -Wextra -fvisibility=hidden -fPIC -pthread $(CFLAGS) -ffp-contract=off
+# No -fopenmp anywhere: base/parallel.c calls libgomp, the runtime oneDNN uses, so clang adds no second one.
+LDLIBS_   = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lgif -lgomp -lm -ldl -pthread $(LDLIBS)
+LDFLAGS_  = -Wl,--as-needed $(LDFLAGS)
 
-$(BUILD)/mien: $(CLI_OBJ) $(BUILD)/libmien.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-
-$(BUILD)/libmien.a: $(OBJECTS)
-	rm -f $@ && $(AR) rcs $@ $^
+# The installed programs look for oneDNN beside themselves (all paths relative, so the prefix can be moved); those in
+# build/ (and build/tests/) look where they were linked from.
+ifneq ($(ONEDNN),system)
+  CPPFLAGS_ += -I$(ONEDNN)/include
+  LDLIBS_   += -L$(ONEDNN)/lib
+  ONEDNN_FROM_BUILD := $(shell realpath -ms --relative-to='$(BUILD)' '$(ONEDNN)')/lib
+  RPATH      = -Wl,-rpath,'$$ORIGIN/$(ONEDNN_FROM_BUILD):$$ORIGIN/../$(ONEDNN_FROM_BUILD)'
+  RPATH_BIN  = -Wl,-rpath,'$$ORIGIN/../lib/mien'
+  RPATH_LIB  = -Wl,-rpath,'$$ORIGIN/mien'
+endif
+LDLIBS_ += -ldnnl
 
 # A file's instruction set is told by its suffix; everything else is plain x86-64.
-$(BUILD)/obj/%_avx2.o:        ISA = -mavx2 -mfma -mf16c
-$(BUILD)/obj/%_avx512.o:      ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c
-$(BUILD)/obj/%_avx512bf16.o:  ISA = -mavx512bf16 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c
-$(BUILD)/obj/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(ISA) -c -o $@ $<
+AVX2   = -mavx2 -mfma -mf16c
+AVX512 = $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+%_avx2.o:       ISA = $(AVX2)
+%_avx512.o:     ISA = $(AVX512)
+%_avx512bf16.o: ISA = $(AVX512) -mavx512bf16
 
-TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c))
-tests: $(TESTS)
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libmien.a
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+# ---- what there is to build: every .c file, by its folder ----------------------------------------------------------------
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all tests
+SOURCES      := $(filter-out src/cli/%,$(sort $(wildcard src/*/*.c src/*/*/*.c)))
+CLI          := $(sort $(wildcard src/cli/*.c))
+TESTS        := $(sort $(wildcard tests/unit/test_*.c tests/unit/check_*.c))
+TEST_HELPERS := $(filter-out $(TESTS),$(sort $(wildcard tests/unit/*.c)))
+SHELL_TESTS  := $(sort $(wildcard tests/cli/*.sh))
+TREE_TESTS   := $(sort $(wildcard tests/tree/*.sh))
+FUZZERS      := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+BENCHES      := $(sort $(wildcard bench/*.c))
+
+objects       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+TEST_BIN     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TESTS))
+REPLAY_BIN   := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/replay_%,$(FUZZERS))
+FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZERS))
+BENCH_BIN    := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCHES))
+
+# Two stamps, rewritten when their text changes: other flags recompile everything, and a source that is gone leaves
+# the library.
+ifneq ($(filter-out help clean deps setup uninstall,$(or $(MAKECMDGOALS),all)),)
+stamp = $(if $(filter-out x$(subst $() ,_,$(file <$(BUILD)/$(1))),x$(subst $() ,_,$(strip $(2)))),$(shell mkdir -p $(BUILD))$(file >$(BUILD)/$(1),$(strip $(2))))
+$(call stamp,flags,$(CC) $(CPPFLAGS_) $(CFLAGS_) $(LDFLAGS_) $(LDLIBS_) $(AVX512))
+$(call stamp,sources,$(SOURCES) $(CLI) $(TEST_HELPERS))
+endif
+
+LINK = $(CC) $(CFLAGS_) $(LDFLAGS_)
+
+all: $(if $(CLI),$(BUILD)/mien) $(BUILD)/libmien.so
+
+$(BUILD)/mien: $(call objects,$(CLI)) $(BUILD)/libmien.a
+	$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
+
+$(BUILD)/libmien.a: $(call objects,$(SOURCES)) $(BUILD)/sources
+	rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+$(BUILD)/libmien.so: $(call objects,$(SOURCES)) $(BUILD)/sources
+	$(LINK) $(RPATH) -shared -Wl,-soname,libmien.so.0 -o $@ $(filter %.o,$^) $(LDLIBS_)
+	ln -sf libmien.so $@.0
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | ready
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_) $(CFLAGS_) $(ISA) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(CLI) $(TESTS) $(TEST_HELPERS) $(FUZZERS) $(BENCHES) tests/fuzz/replay.c))
+
+# What compiling needs and a bare machine lacks: said in one line here, instead of by a hundred compiler errors.
+ready: $(if $(filter system,$(ONEDNN)),,$(ONEDNN)/include/oneapi/dnnl/dnnl.h)
+ifeq ($(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes),)
+ready: missing-packages
+missing-packages:
+	@echo "make: the libraries to build with are not all here ($(PACKAGES)): run \`make deps\` first" >&2; exit 1
+endif
+third_party/onednn/include/oneapi/dnnl/dnnl.h:
+	@scripts/deps setup
+	@scripts/setup onednn
+
+# ---- set-up ---------------------------------------------------------------------------------------------------------------
+
+## deps: install the system packages that are missing (apt; prints them first)
+deps:
+	@CC='$(CC)' scripts/deps build test setup clang
+
+# The parts of third_party/ that are not replaced by ONEDNN= or MODELS_DIR=.
+SETUP = $(if $(filter third_party/onednn,$(ONEDNN)),onednn) $(if $(filter third_party/models,$(MODELS_DIR)),models)
+
+## setup: fetch and check oneDNN, the face models and the demo photo (third_party/)
+setup:
+	@scripts/deps setup
+	@scripts/setup $(SETUP) demo
+
+set-up-build:
+	@CC='$(CC)' scripts/deps build setup
+	@$(if $(strip $(SETUP)),scripts/setup $(SETUP))
+set-up-test: set-up-build
+	@CC='$(CC)' scripts/deps test
+set-up-clang: set-up-test
+	@scripts/deps clang
+
+# What set-up brings is seen by a fresh make only. It uses all cores unless told otherwise.
+AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+## demo: set up, build, and annotate a real photo
+demo: set-up-build
+	@scripts/setup demo
+	$(AGAIN) all
+	MIEN_MODELS='$(MODELS_DIR)' $(BUILD)/mien annotate third_party/demo/astronaut.png -o $(BUILD)/demo --json --overlay --force
+	@echo "map:     $(BUILD)/demo/astronaut.png"
+	@echo "overlay: $(BUILD)/demo/astronaut_overlay.png"
+	@echo "JSON:    $(BUILD)/demo/astronaut.json"
+
+# ---- tests ----------------------------------------------------------------------------------------------------------------
+
+# Tests run in the repository root with these in their environment.
+TEST_ENV = BUILD='$(BUILD)' MIEN='$(BUILD)/mien' MODELS_DIR='$(MODELS_DIR)' MIEN_MODELS='$(MODELS_DIR)' CC='$(CC)' MAKE='$(MAKE)'
+
+## test: set up, build, run all tests
+test: set-up-test
+	$(AGAIN) check
+
+## check: build and run all tests, without set-up
+check: all tests
+	@$(TEST_ENV) tests/run $(TEST_BIN) $(REPLAY_BIN) $(SHELL_TESTS) $(TREE_TESTS)
+
+# The same without those about the tree itself, which no compiler flag changes.
+check-programs: all tests
+	@$(TEST_ENV) tests/run $(TEST_BIN) $(REPLAY_BIN) $(SHELL_TESTS)
+
+tests: $(TEST_BIN) $(REPLAY_BIN)
+
+$(TEST_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call objects,$(TEST_HELPERS)) $(BUILD)/libmien.a
+	@mkdir -p $(@D)
+	$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_) -lcmocka
+
+# A fuzz target without the fuzzer: runs it over its kept corpus, so that what was found once stays found.
+$(REPLAY_BIN): $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libmien.a
+	@mkdir -p $(@D)
+	$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
+
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
+
+## asan: the tests under AddressSanitizer and UBSan
+asan: set-up-test
+	$(AGAIN) check-programs BUILD=$(BUILD)/asan CFLAGS='$(SANITIZE) -fsanitize=address,undefined'
+
+## clang: everything built by clang without a warning, and the tests run
+clang: set-up-clang
+	$(AGAIN) benches check-programs BUILD=$(BUILD)/clang CC=clang CFLAGS='$(CFLAGS) -Werror'
+
+## fuzz: run every fuzz target for SECONDS=30 from its kept corpus
+fuzz: set-up-clang
+	$(AGAIN) run-fuzz BUILD=$(BUILD)/fuzz CC=clang CFLAGS='$(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined'
+
+run-fuzz: $(FUZZ_BIN)
+	@tests/fuzz/run $(SECONDS) $(BUILD) $(FUZZ_BIN)
+
+$(FUZZ_BIN): $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libmien.a
+	@mkdir -p $(@D)
+	$(LINK) $(RPATH) -fsanitize=fuzzer -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
+
+## bench: measure; each program of bench/ in turn
+bench: set-up-build
+	$(AGAIN) all benches
+	@for b in $(BENCH_BIN); do echo "== $$b"; $(TEST_ENV) $$b || exit 1; done
+
+benches: $(BENCH_BIN)
+
+$(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libmien.a
+	@mkdir -p $(@D)
+	$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
+
+## peers: make a Python venv with the reference (MediaPipe 0.10.21) and compare with it: bench/peer_*
+peers: set-up-build
+	$(AGAIN) all benches
+	@$(TEST_ENV) scripts/peers
+
+## soak: the long tests (tests/soak/*.sh)
+soak: set-up-test
+	$(AGAIN) all tests
+	@$(TEST_ENV) TEST_SECONDS=36000 tests/run $(sort $(wildcard tests/soak/*.sh))
+
+# ---- install --------------------------------------------------------------------------------------------------------------
+
+# Linked once more, with the installed places of oneDNN.
+$(BUILD)/install/mien: $(call objects,$(CLI)) $(BUILD)/libmien.a
+	@mkdir -p $(@D)
+	$(LINK) $(RPATH_BIN) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
+$(BUILD)/install/libmien.so.$(VERSION): $(call objects,$(SOURCES)) $(BUILD)/sources
+	@mkdir -p $(@D)
+	$(LINK) $(RPATH_LIB) -shared -Wl,-soname,libmien.so.0 -o $@ $(filter %.o,$^) $(LDLIBS_)
+
+## install: install under PREFIX=/usr/local (DESTDIR= for packagers)
+install: all $(BUILD)/install/mien $(BUILD)/install/libmien.so.$(VERSION)
+	@scripts/install '$(DESTDIR)$(PREFIX)' '$(BUILD)/install' '$(VERSION)' '$(MODELS_DIR)' '$(ONEDNN)'
+
+## uninstall: remove what install put there
+uninstall:
+	@scripts/install --remove '$(DESTDIR)$(PREFIX)'
+
+# ---- the rest -------------------------------------------------------------------------------------------------------------
+
+## clean: remove build/ (third_party/ stays)
+clean:
+	rm -rf '$(BUILD)'
+
+## help: this list
+help:
+	@sed -n 's/^## \([a-z]*\): /  make \1\t/p' Makefile | expand -t 18
+
+.PHONY: all ready missing-packages deps setup set-up-build set-up-test set-up-clang demo test check check-programs tests \
+	asan clang fuzz run-fuzz bench benches peers soak install uninstall clean help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
