@@ -60,6 +60,7 @@ BENCHES      := $(sort $(wildcard bench/*.c))
 objects       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 TEST_BIN     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TESTS))
 REPLAY_BIN   := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/replay_%,$(FUZZERS))
+INSTALL_BIN  := $(if $(wildcard src/cli/*.c),$(BUILD)/install/mien) $(BUILD)/install/libmien.so.$(VERSION)
 FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZERS))
 BENCH_BIN    := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCHES))
 
@@ -72,22 +73,26 @@ $(call stamp,sources,$(SOURCES) $(CLI) $(TEST_HELPERS))
 endif
 
 LINK = $(CC) $(CFLAGS_) $(LDFLAGS_)
+# Each step is one short line; `make V=1` shows the commands.
+ifndef V
+  SHORT = @echo '  $(1)  $@';
+endif
 
 all: $(if $(CLI),$(BUILD)/mien) $(BUILD)/libmien.so
 
 $(BUILD)/mien: $(call objects,$(CLI)) $(BUILD)/libmien.a
-	$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
+	$(call SHORT,LD)$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
 
 $(BUILD)/libmien.a: $(call objects,$(SOURCES)) $(BUILD)/sources
-	rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+	$(call SHORT,AR)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(BUILD)/libmien.so: $(call objects,$(SOURCES)) $(BUILD)/sources
-	$(LINK) $(RPATH) -shared -Wl,-soname,libmien.so.0 -o $@ $(filter %.o,$^) $(LDLIBS_)
-	ln -sf libmien.so $@.0
+	$(call SHORT,LD)$(LINK) $(RPATH) -shared -Wl,-soname,libmien.so.0 -o $@ $(filter %.o,$^) $(LDLIBS_)
+	@ln -sf libmien.so $@.0
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags | ready
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_) $(CFLAGS_) $(ISA) -MMD -MP -c -o $@ $<
+	$(call SHORT,CC)$(CC) $(CPPFLAGS_) $(CFLAGS_) $(ISA) -MMD -MP -c -o $@ $<
 
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(CLI) $(TESTS) $(TEST_HELPERS) $(FUZZERS) $(BENCHES) tests/fuzz/replay.c))
 
@@ -131,7 +136,7 @@ AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(s
 demo: set-up-build
 	@scripts/setup demo
 	$(AGAIN) all
-	MIEN_MODELS='$(MODELS_DIR)' $(BUILD)/mien annotate third_party/demo/astronaut.png -o $(BUILD)/demo --json --overlay --force
+	MIEN_MODELS='$(abspath $(MODELS_DIR))' $(BUILD)/mien annotate third_party/demo/astronaut.png -o $(BUILD)/demo --json --overlay --force
 	@echo "map:     $(BUILD)/demo/astronaut.png"
 	@echo "overlay: $(BUILD)/demo/astronaut_overlay.png"
 	@echo "JSON:    $(BUILD)/demo/astronaut.json"
@@ -139,14 +144,15 @@ demo: set-up-build
 # ---- tests ----------------------------------------------------------------------------------------------------------------
 
 # Tests run in the repository root with these in their environment.
-TEST_ENV = BUILD='$(BUILD)' MIEN='$(BUILD)/mien' MODELS_DIR='$(MODELS_DIR)' MIEN_MODELS='$(MODELS_DIR)' CC='$(CC)' MAKE='$(MAKE)'
+TEST_ENV = BUILD='$(BUILD)' MIEN='$(BUILD)/mien' MODELS_DIR='$(MODELS_DIR)' MIEN_MODELS='$(abspath $(MODELS_DIR))' \
+	ONEDNN='$(ONEDNN)' CC='$(CC)' MAKE='$(MAKE)'
 
 ## test: set up, build, run all tests
 test: set-up-test
 	$(AGAIN) check
 
 ## check: build and run all tests, without set-up
-check: all tests
+check: all tests $(INSTALL_BIN)
 	@$(TEST_ENV) tests/run $(TEST_BIN) $(REPLAY_BIN) $(SHELL_TESTS) $(TREE_TESTS)
 
 # The same without those about the tree itself, which no compiler flag changes.
@@ -157,12 +163,12 @@ tests: $(TEST_BIN) $(REPLAY_BIN)
 
 $(TEST_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call objects,$(TEST_HELPERS)) $(BUILD)/libmien.a
 	@mkdir -p $(@D)
-	$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_) -lcmocka
+	$(call SHORT,LD)$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_) -lcmocka
 
 # A fuzz target without the fuzzer: runs it over its kept corpus, so that what was found once stays found.
 $(REPLAY_BIN): $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libmien.a
 	@mkdir -p $(@D)
-	$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
+	$(call SHORT,LD)$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
 
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 
@@ -183,7 +189,7 @@ run-fuzz: $(FUZZ_BIN)
 
 $(FUZZ_BIN): $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libmien.a
 	@mkdir -p $(@D)
-	$(LINK) $(RPATH) -fsanitize=fuzzer -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
+	$(call SHORT,LD)$(LINK) $(RPATH) -fsanitize=fuzzer -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
 
 ## bench: measure; each program of bench/ in turn
 bench: set-up-build
@@ -194,7 +200,7 @@ benches: $(BENCH_BIN)
 
 $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libmien.a
 	@mkdir -p $(@D)
-	$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
+	$(call SHORT,LD)$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
 
 ## peers: make a Python venv with the reference (MediaPipe 0.10.21) and compare with it: bench/peer_*
 peers: set-up-build
@@ -211,13 +217,13 @@ soak: set-up-test
 # Linked once more, with the installed places of oneDNN.
 $(BUILD)/install/mien: $(call objects,$(CLI)) $(BUILD)/libmien.a
 	@mkdir -p $(@D)
-	$(LINK) $(RPATH_BIN) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
+	$(call SHORT,LD)$(LINK) $(RPATH_BIN) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
 $(BUILD)/install/libmien.so.$(VERSION): $(call objects,$(SOURCES)) $(BUILD)/sources
 	@mkdir -p $(@D)
-	$(LINK) $(RPATH_LIB) -shared -Wl,-soname,libmien.so.0 -o $@ $(filter %.o,$^) $(LDLIBS_)
+	$(call SHORT,LD)$(LINK) $(RPATH_LIB) -shared -Wl,-soname,libmien.so.0 -o $@ $(filter %.o,$^) $(LDLIBS_)
 
 ## install: install under PREFIX=/usr/local (DESTDIR= for packagers)
-install: all $(BUILD)/install/mien $(BUILD)/install/libmien.so.$(VERSION)
+install: all $(INSTALL_BIN)
 	@scripts/install '$(DESTDIR)$(PREFIX)' '$(BUILD)/install' '$(VERSION)' '$(MODELS_DIR)' '$(ONEDNN)'
 
 ## uninstall: remove what install put there
