@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+char *text_room(text *t, size_t n) {
+    size_t need;
+    if (t->failed || __builtin_add_overflow(t->size, n, &need) || need > SIZE_MAX / 4) return t->failed = true, NULL;
+    if (need + 1 > t->room) {
+        size_t room = t->room ? t->room : 256;
+        while (room < need + 1) room *= 2;
+        char *data = realloc(t->data, room);
+        if (!data) return t->failed = true, NULL;
+        t->data = data;
+        t->room = room;
+    }
+    return t->data + t->size;
+}
+
+void text_grown(text *t, size_t n) {
+    t->size += n;
+    t->data[t->size] = 0;
+}
+
+static void add_bytes(text *t, const char *s, size_t n) {
+    char *to = text_room(t, n);
+    if (!to) return;
+    memcpy(to, s, n);
+    text_grown(t, n);
+}
+
+void text_add(text *t, const char *s) { add_bytes(t, s, strlen(s)); }
+
+void text_printf(text *t, const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *to = n < 0 ? NULL : text_room(t, (size_t)n);
+    if (to) {
+        vsnprintf(to, (size_t)n + 1, format, again);
+        text_grown(t, (size_t)n);
+    } else {
+        t->failed = true;
+    }
+    va_end(again);
+}
+
+void text_json_string(text *t, const char *s) {
+    size_t room;
+    char *safe = __builtin_mul_overflow(strlen(s), 4u, &room) ? NULL : malloc(room + 1);
+    if (!safe) {
+        t->failed = true;
+        return;
+    }
+    text_escape(safe, room + 1, s);   /* no control characters are left, and only valid UTF-8 */
+    text_add(t, "\"");
+    for (const char *at = safe; *at;) {
+        size_t plain = strcspn(at, "\"\\");
+        add_bytes(t, at, plain);
+        at += plain;
+        if (*at) add_bytes(t, (char[]){ '\\', *at++ }, 2);
+    }
+    text_add(t, "\"");
+    free(safe);
+}
+
+int text_check(const text *t) { return t->failed ? error_memory(t->room ? 2ull * t->room : 256) : 0; }
+
+void text_free(text *t) {
+    free(t->data);
+    *t = (text){0};
+}
