@@ -25,6 +25,7 @@ enum {
     MIEN_ERR_USAGE = -6,
     MIEN_ERR_EXISTS = -7,
     MIEN_ERR_CANCELLED = -8,
+    MIEN_ERR_FULL = -9,        /* no space left for outputs */
 };
 
 MIEN_API const char *mien_version(void);   /* "0.1.0" */

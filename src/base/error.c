@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,7 +57,8 @@ int error_errno(const char *format, ...) {
     va_end(args);
     char reason[128];
     const char *text = strerror_r(saved, reason, sizeof reason); /* the GNU form: may not use the buffer */
-    return error_set(ERR_IO, "%s: %s", what, text);
+    bool full = saved == ENOSPC || saved == EDQUOT || saved == EROFS;
+    return error_set(full ? ERR_FULL : ERR_IO, "%s: %s", what, text);
 }
 
 int error_memory(unsigned long long bytes) { return error_set(ERR_MEMORY, "out of memory: %llu bytes could not be had", bytes); }

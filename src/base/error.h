@@ -15,12 +15,13 @@ enum {
     ERR_USAGE = -6,       /* the caller asked for something that makes no sense */
     ERR_EXISTS = -7,      /* an output is there already, or a folder is locked */
     ERR_CANCELLED = -8,   /* stopped on request */
+    ERR_FULL = -9,        /* the system takes no more: disk full, quota, read-only; trying the next file is no use */
 };
 
 /* Records the message (printf form, at most 1023 bytes, control characters are escaped) and returns `code`. */
 int error_set(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* error_set(ERR_IO, "<what>: <strerror(errno)>"), with `what` in printf form. */
+/* error_set(ERR_IO or ERR_FULL, "<what>: <strerror(errno)>"), with `what` in printf form. */
 int error_errno(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ERR_MEMORY with the number of bytes that could not be had. */

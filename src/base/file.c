@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -85,22 +89,56 @@ static int write_all(int fd, const uint8_t *data, size_t size) {
     return 0;
 }
 
-int file_save(const char *path, const void *data, size_t size, int durable) {
+/* The temporary name of a path: ".<name>.mien-tmp-<pid>-<n>" in its folder. Cut, so that the name's own length never matters. */
+static int temporary_open(const char *path, char temporary[PATH_MAX]) {
     static atomic_uint serial;   /* only makes names unique; nothing is remembered in it */
     const char *slash = strrchr(path, '/');
-    int folder = slash ? (int)(slash - path + 1) : 0;
+    int folder = slash ? (int)(slash - path + 1) : 0, fd = -1;
+    /* A name can be there already: in a container, the killed process had the number that we have. */
+    for (int attempt = 0; fd < 0 && attempt < 1000; attempt++) {
+        int n = snprintf(temporary, PATH_MAX, "%.*s.%.200s.mien-tmp-%ld-%u", folder, path, path + folder, (long)getpid(), atomic_fetch_add(&serial, 1));
+        if (n < 0 || n >= PATH_MAX) return error_set(ERR_IO, "%s: the path is too long", path);
+        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST) break;
+    }
+    return fd < 0 ? error_errno("%s", path) : fd;
+}
+
+int file_save(const char *path, const void *data, size_t size, int durable) {
     char temporary[PATH_MAX];
-    int n = snprintf(temporary, sizeof temporary, "%.*s.%.200s.tmp-%ld-%u", folder, path, path + folder, (long)getpid(),
-                     atomic_fetch_add(&serial, 1));
-    if (n < 0 || (size_t)n >= sizeof temporary) return error_set(ERR_IO, "%s: the path is too long", path);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) return error_errno("%s", path);
+    int fd = temporary_open(path, temporary);
+    if (fd < 0) return fd;
     int rc = 0;
     if (write_all(fd, data, size) < 0 || (durable && fsync(fd) < 0)) rc = error_errno("%s", path);
     if (close(fd) < 0 && rc == 0) rc = error_errno("%s", path);
     if (rc == 0 && rename(temporary, path) < 0) rc = error_errno("%s", path);
     if (rc < 0) unlink(temporary);
     return rc;
+}
+
+/* The process number in a temporary name, or 0 if it is none. */
+static long temporary_owner(const char *name) {
+    if (name[0] != '.') return 0;
+    const char *mark = NULL;
+    for (const char *s = name; (s = strstr(s, ".mien-tmp-")); s++) mark = s;
+    if (!mark) return 0;
+    char *end;
+    errno = 0;
+    long pid = strtol(mark + 10, &end, 10);
+    size_t digits = strspn(*end ? end + 1 : end, "0123456789");
+    return errno == 0 && pid > 0 && *end == '-' && digits && end[1 + digits] == 0 ? pid : 0;
+}
+
+void file_remove_leftovers(const char *folder, int alone) {
+    DIR *dir = opendir(folder);
+    for (const struct dirent *e; dir && (e = readdir(dir));) {
+        long pid = temporary_owner(e->d_name);
+        struct stat st;
+        if (!pid || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) continue;
+        bool dead = pid != getpid() && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+        if ((dead && alone) || time(NULL) - st.st_mtime > 3600) unlinkat(dirfd(dir), e->d_name, 0);
+    }
+    if (dir) closedir(dir);
 }
 
 int folder_make(const char *path) {
