@@ -1,0 +1,651 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The TFLite reader: what small models compute, what is refused and how it is named, broken bytes, and the two face
+ * models. `test_tflite FOLDER` writes the small models into FOLDER instead: the seeds of tests/fuzz/corpus/tflite. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "nn/ops.h"
+#include "nn/plan.h"
+#include "tflite/tflite.h"
+#include "tflite_builder.h"
+
+enum { ROOM = 16384 };
+
+static const uint16_t half_ones[] = { 0x3c00, 0x3c00, 0x3c00, 0x3c00 }, half_digits[] = { 0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600, 0x4700, 0x4800, 0x4880 };
+
+/* A custom operation: its first option byte more channels of zeros. */
+static tensor *build_widen(graph *g, tensor *const in[], int n_in, const uint8_t *options, size_t options_size) {
+    if (n_in != 1 || options_size != 1) {
+        graph_fail(g, error_set(ERR_FORMAT, "Widen wants 1 input and 1 byte, not %d and %zu", n_in, options_size));
+        return NULL;
+    }
+    return pad_channels(g, in[0], options[0]);
+}
+
+static const tflite_custom custom[] = { { "Widen", 2, build_widen } };
+
+static int read_bytes(const uint8_t *data, size_t size, graph **g, tflite_io *io) {
+    *g = graph_new();
+    assert_non_null(*g);
+    return tflite_read(data, size, custom, 1, *g, io);
+}
+
+/* ---- small models, one an operation: the input is -4, -3, ..., the output what numpy says ------------------------------ */
+
+static model conv(int activation, float bias) {
+    model m = model_new();
+    int x = model_input(&m, "x", 1, 4, 4, 1, 0), w = model_half(&m, "w", half_digits, 9, 1, 3, 3, 1, 0);
+    int b = model_constant(&m, "b", T_F32, &bias, 4, 1, 0);
+    int y = model_value(&m, "y", 1, 2, 2, 1, 0);
+    model_options(model_apply(&m, CONV_2D, y, x, w, b, -2), 1, 6, SAME, 2, 2, activation, 1, 1);
+    model_output(&m, y);
+    return m;
+}
+
+static model conv_same(void) { return conv(0, 0.5f); }
+static model conv_relu(void) { return conv(1, -116.0f); }
+
+static model conv_valid(void) {
+    model m = model_new();
+    int x = model_input(&m, "x", 1, 5, 4, 1, 0), w = model_half(&m, "w", half_digits, 9, 1, 3, 3, 1, 0), y = model_value(&m, "y", 1, 3, 2, 1, 0);
+    model_options(model_apply(&m, CONV_2D, y, x, w, -1, -2), 1, 3, VALID, 1, 1);
+    model_output(&m, y);
+    return m;
+}
+
+static model depthwise(void) {
+    static const float w[] = { -2, -1, 0, 1, 2, 3, 4, 5 }, b[] = { 10, -10 };
+    model m = model_new();
+    int x = model_input(&m, "x", 1, 3, 3, 2, 0), tw = model_constant(&m, "w", T_F32, w, sizeof w, 1, 2, 2, 2, 0);
+    int tb = model_constant(&m, "b", T_F32, b, sizeof b, 2, 0), y = model_value(&m, "y", 1, 3, 3, 2, 0);
+    model_options(model_apply(&m, DEPTHWISE_CONV_2D, y, x, tw, tb, -2), 2, 7, SAME, 1, 1, 1, 0, 1, 1);
+    model_output(&m, y);
+    return m;
+}
+
+static model relu_model(void) {
+    model m = model_new();
+    int x = model_input(&m, "x", 6, 0), y = model_value(&m, "y", 6, 0);
+    model_apply(&m, RELU, y, x, -2);
+    model_output(&m, y);
+    return m;
+}
+
+static model prelu_model(void) {
+    model m = model_new();
+    int x = model_input(&m, "x", 1, 1, 3, 2, 0), a = model_half(&m, "alpha", half_digits + 1, 2, 1, 1, 2, 0), y = model_value(&m, "y", 1, 1, 3, 2, 0);
+    model_apply(&m, PRELU, y, x, a, -2);
+    model_output(&m, y);
+    return m;
+}
+
+/* Two results of one input; the constant stands first and is the smaller one. */
+static model add_and_mul(void) {
+    model m = model_new();
+    int x = model_input(&m, "x", 1, 3, 2, 0), c = model_half(&m, "c", half_digits, 2, 2, 0);
+    int sum = model_value(&m, "sum", 1, 3, 2, 0), y = model_value(&m, "y", 1, 3, 2, 0);
+    model_options(model_apply(&m, ADD, sum, c, x, -2), 11, 1, 0);
+    model_options(model_apply(&m, MUL, y, sum, x, -2), 21, 1, 1);
+    model_output(&m, y);
+    return m;
+}
+
+static model pad_model(void) {
+    static const int32_t paddings[8] = { 0, 0, 0, 0, 0, 0, 0, 2 };
+    model m = model_new();
+    int x = model_input(&m, "x", 1, 1, 3, 1, 0), p = model_constant(&m, "p", T_I32, paddings, 32, 4, 2, 0), y = model_value(&m, "y", 1, 1, 3, 3, 0);
+    model_apply(&m, PAD, y, x, p, -2);
+    model_output(&m, y);
+    return m;
+}
+
+static model pool(int padding, int height) {
+    model m = model_new();
+    int x = model_input(&m, "x", 1, height, 4, 1, 0), y = model_value(&m, "y", 1, 2, 2, 1, 0);
+    model_options(model_apply(&m, MAX_POOL_2D, y, x, -2), 5, 6, padding, 2, 2, 2, 2, 0);
+    model_output(&m, y);
+    return m;
+}
+
+static model pool_same(void) { return pool(SAME, 4); }
+static model pool_valid(void) { return pool(VALID, 5); }
+
+static model reshapes(void) {
+    static const int32_t want[] = { 3, -1 };
+    model m = model_new();
+    int x = model_input(&m, "x", 1, 6, 0), s = model_constant(&m, "s", T_I32, want, 8, 2, 0), a = model_value(&m, "a", 3, 2, 0), y = model_value(&m, "y", 2, 3, 0);
+    model_apply(&m, RESHAPE, a, x, s, -2);
+    model_operation *o = model_apply(&m, RESHAPE, y, a, -2);
+    model_options(o, 17, 2, 2, 3);
+    o->option_is_vector = true;
+    model_output(&m, y);
+    return m;
+}
+
+static model concat_model(void) {
+    model m = model_new();
+    int x = model_input(&m, "x", 2, 2, 0), a = model_value(&m, "a", 2, 2, 0), y = model_value(&m, "y", 2, 6, 0);
+    model_apply(&m, RELU, a, x, -2);
+    model_options(model_apply(&m, CONCATENATION, y, x, a, x, -2), 10, 1, -1);
+    model_output(&m, y);
+    return m;
+}
+
+static model slice_model(void) {
+    static const int32_t begin[] = { 7, 1, 5, 1 }, end[] = { 1, -1, 2, 100 }, step[] = { 1, 1, 1, 1 };
+    model m = model_new();
+    int x = model_input(&m, "x", 1, 4, 3, 2, 0), b = model_constant(&m, "b", T_I32, begin, 16, 4, 0), e = model_constant(&m, "e", T_I32, end, 16, 4, 0);
+    int s = model_constant(&m, "s", T_I32, step, 16, 4, 0), y = model_value(&m, "y", 1, 2, 2, 1, 0);
+    model_options(model_apply(&m, STRIDED_SLICE, y, x, b, e, s, -2), 32, 6, 5, 0, 0, 0, 0, 0);
+    model_output(&m, y);
+    return m;
+}
+
+static model custom_model(void) {
+    model m = model_new();
+    int x = model_input(&m, "x", 2, 1, 0), y = model_value(&m, "y", 2, 2, 0);
+    model_operation *o = model_apply(&m, CUSTOM, y, x, -2);
+    o->custom = "Widen";
+    o->version = 2;
+    o->custom_options = "\1";
+    o->custom_bytes = 1;
+    model_output(&m, y);
+    return m;
+}
+
+/* What the face networks are made of: a residual block, and a constant that nothing uses. */
+static model block(void) {
+    static const int32_t paddings[8] = { 0, 0, 0, 0, 0, 0, 0, 1 };
+    model m = model_new();
+    int x = model_input(&m, "x", 1, 4, 4, 1, 0);
+    int w1 = model_half(&m, "depthwise", half_digits, 9, 1, 3, 3, 1, 0), w2 = model_half(&m, "pointwise", half_digits, 2, 2, 1, 1, 1, 0);
+    int b = model_half(&m, "bias", half_ones, 2, 2, 0), p = model_constant(&m, "p", T_I32, paddings, 32, 4, 2, 0);
+    model_half(&m, "unused", half_ones, 4, 4, 0);
+    int a = model_value(&m, "a", 1, 2, 2, 1, 0), c = model_value(&m, "c", 1, 2, 2, 2, 0), d = model_value(&m, "d", 1, 2, 2, 1, 0);
+    int e = model_value(&m, "e", 1, 2, 2, 2, 0), f = model_value(&m, "f", 1, 2, 2, 2, 0), y = model_value(&m, "y", 1, 2, 2, 2, 0);
+    model_options(model_apply(&m, DEPTHWISE_CONV_2D, a, x, w1, -1, -2), 2, 4, SAME, 2, 2, 1);
+    model_options(model_apply(&m, CONV_2D, c, a, w2, b, -2), 1, 3, VALID, 1, 1);
+    model_options(model_apply(&m, MAX_POOL_2D, d, x, -2), 5, 5, SAME, 2, 2, 2, 2);
+    model_apply(&m, PAD, e, d, p, -2);
+    model_options(model_apply(&m, ADD, f, e, c, -2), 11, 1, 0);
+    model_apply(&m, RELU, y, f, -2);
+    model_output(&m, y);
+    model_output(&m, c);
+    return m;
+}
+
+static const struct { const char *name; model (*make)(void); int nodes, n; float want[20]; } small[] = {
+    { "conv_same", conv_same, 1, 4, { 123.5f, 117.5f, 169.5f, 115.5f } },
+    { "conv_relu", conv_relu, 2, 4, { 7, 1, 53, 0 } },
+    { "conv_valid", conv_valid, 1, 6, { 123, 168, 303, 348, 483, 528 } },
+    { "depthwise", depthwise, 1, 18, { 38, 26, 46, 42, 22, 10, 62, 74, 70, 90, 22, 22, -6, -8, -10, -8, -14, -23 } },
+    { "relu", relu_model, 1, 6, { 0, 0, 0, 0, 0, 1 } },
+    { "prelu", prelu_model, 1, 6, { -8, -9, -4, -3, 0, 1 } },
+    { "add_and_mul", add_and_mul, 3, 6, { 12, 3, 2, 0, 0, 3 } },
+    { "pad", pad_model, 1, 9, { -4, 0, 0, -3, 0, 0, -2, 0, 0 } },
+    { "pool_same", pool_same, 1, 4, { 1, 3, 9, 11 } },
+    { "pool_valid", pool_valid, 1, 4, { 1, 3, 9, 11 } },
+    { "reshapes", reshapes, 2, 6, { -4, -3, -2, -1, 0, 1 } },
+    { "concat", concat_model, 2, 12, { -4, -3, 0, 0, -4, -3, -2, -1, 0, 0, -2, -1 } },
+    { "slice", slice_model, 1, 4, { 3, 5, 9, 11 } },
+    { "custom", custom_model, 1, 4, { -4, 0, -3, 0 } },
+    { "block", block, 6, 8, { 125, 247, 121, 235, 179, 339, 127, 231 } },
+};
+enum { N_SMALL = sizeof small / sizeof *small };
+
+static void small_models_compute(void **state) {
+    (void)state;
+    for (int i = 0; i < N_SMALL; i++) {
+        uint8_t bytes[ROOM];
+        model m = small[i].make();
+        size_t size = model_write(&m, bytes, sizeof bytes);
+        graph *g;
+        tflite_io io;
+        int rc = read_bytes(bytes, size, &g, &io);
+        if (rc) fail_msg("%s: %s", small[i].name, error_message());
+        assert_int_equal(graph_nodes(g), small[i].nodes);
+        for (size_t k = 0; k < graph_nodes(g); k++) assert_true(graph_node(g, k)->ordered);
+        assert_int_equal(io.n_inputs, 1);
+        assert_string_equal(io.inputs[0]->name, "x");
+        assert_string_equal(io.outputs[0]->name, "y");
+        assert_int_equal(shape_elements(io.outputs[0]->shape), small[i].n);
+
+        device *d = device_cpu(CPU_REFERENCE);
+        params *weights = params_new();
+        plan *p = plan_new(g, d, weights, NULL);
+        assert_non_null(p);
+        workspace *w = workspace_new(plan_bytes(p));
+        float *x = plan_tensor(p, w, io.inputs[0]);
+        for (size_t k = 0; k < shape_elements(io.inputs[0]->shape); k++) x[k] = (float)k - 4;
+        plan_run(p, w);
+        const float *y = plan_tensor(p, w, io.outputs[0]);
+        for (int k = 0; k < small[i].n; k++)
+            if (y[k] != small[i].want[k]) fail_msg("%s: element %d is %g, not %g", small[i].name, k, (double)y[k], (double)small[i].want[k]);
+        workspace_free(w);
+        plan_free(p);
+        params_free(weights);
+        device_free(d);
+        graph_free(g);
+    }
+}
+
+static void constants_stay_in_the_file(void **state) {
+    (void)state;
+    uint8_t bytes[ROOM];
+    model m = block();
+    size_t size = model_write(&m, bytes, sizeof bytes);
+    graph *g;
+    tflite_io io;
+    assert_int_equal(read_bytes(bytes, size, &g, &io), 0);
+    assert_int_equal(graph_tensors(g), 1 + 3 + 6);   /* input, constants, results: neither "unused" nor the DEQUANTIZEs */
+    assert_null(graph_find(g, "unused"));
+    const tensor *w = graph_find(g, "depthwise");
+    assert_non_null(w);
+    assert_int_equal(w->kind, TENSOR_PARAM);
+    assert_int_equal(w->type, NN_F16);
+    assert_true((const uint8_t *)w->data > bytes && (const uint8_t *)w->data < bytes + size);
+    assert_memory_equal(w->data, half_digits, 18);
+    assert_int_equal(io.n_outputs, 2);
+    assert_true(io.outputs[1]->output && io.outputs[1]->uses == 1);
+    const conv2d_attr *a = graph_node(g, 0)->attr;
+    assert_true(a->stride == 2 && !a->pad_top && !a->pad_left && a->pad_bottom == 1 && a->pad_right == 1);
+    graph_free(g);
+}
+
+static void names_are_made_safe(void **state) {
+    (void)state;
+    uint8_t bytes[ROOM];
+    model m = relu_model();
+    m.tensors[0].name = "\033[31m\nx\xff";
+    size_t size = model_write(&m, bytes, sizeof bytes);
+    graph *g;
+    tflite_io io;
+    assert_int_equal(read_bytes(bytes, size, &g, &io), 0);
+    assert_string_equal(io.inputs[0]->name, "\\x1b[31m\\x0ax\\xff");
+    graph_free(g);
+}
+
+/* ---- what is refused, and what is said ------------------------------------------------------------------------------- */
+
+static void expect(const char *what, const model *m, int code, const char *part) {
+    uint8_t bytes[ROOM];
+    size_t size = model_write(m, bytes, sizeof bytes);
+    graph *g;
+    tflite_io io = { .n_inputs = -7 };
+    int rc = read_bytes(bytes, size, &g, &io);
+    if (rc != code || !strstr(error_message(), part)) fail_msg("%s: %d, \"%s\"; wanted %d, \"%s\"", what, rc, error_message(), code, part);
+    assert_int_equal(io.n_inputs, -7);
+    assert_true(graph_failed(g));
+    graph_free(g);
+}
+
+#define REFUSED(make, change, code, part) do { model m = make(); model_operation *o = m.operations, *last = o + m.n_operations - 1; \
+    model_tensor *t = m.tensors; change; (void)o, (void)t, (void)last; expect(#change, &m, code, part); } while (0)
+
+static void headers(void **state) {
+    (void)state;
+    REFUSED(relu_model, m.identifier = "TFL2", ERR_FORMAT, "not a \"TFL3\" file");
+    REFUSED(relu_model, m.version = 2, ERR_UNSUPPORTED, "schema version 2");
+    REFUSED(relu_model, m.subgraphs = 0, ERR_UNSUPPORTED, "0 subgraphs");
+    REFUSED(relu_model, m.subgraphs = 2, ERR_UNSUPPORTED, "2 subgraphs");
+    REFUSED(relu_model, m.n_inputs = 0, ERR_LIMIT, "0 inputs of the model; 1 to 16");
+    REFUSED(relu_model, m.n_inputs = 17, ERR_LIMIT, "17 inputs of the model");
+    REFUSED(relu_model, m.n_outputs = 0, ERR_LIMIT, "0 outputs of the model");
+    REFUSED(relu_model, m.n_outputs = 17, ERR_LIMIT, "17 outputs of the model");
+    REFUSED(relu_model, m.inputs[0] = 99, ERR_FORMAT, "tensor 99 of 2");
+    REFUSED(relu_model, m.inputs[0] = -1, ERR_FORMAT, "of 2");
+    REFUSED(relu_model, (m.inputs[1] = 0, m.n_inputs = 2), ERR_UNSUPPORTED, "input 1, tensor 0 (x), is constant, or not FLOAT32, or there twice");
+    REFUSED(relu_model, t[0].type = T_I32, ERR_UNSUPPORTED, "is constant, or not FLOAT32");
+    REFUSED(relu_model, t[0].bytes = 24, ERR_UNSUPPORTED, "is constant");
+    REFUSED(relu_model, m.outputs[0] = 0, ERR_FORMAT, "output 0, tensor 0, is not the result of an operation");
+    REFUSED(relu_model, m.outputs[0] = 99, ERR_FORMAT, "output 0, tensor 99, is not");
+    REFUSED(relu_model, m.outputs[0] = -1, ERR_FORMAT, "output 0, tensor -1, is not");
+    REFUSED(relu_model, (m.outputs[1] = 1, m.n_outputs = 2), ERR_FORMAT, "output 1, tensor 1, is not the result of an operation, or there twice");
+    REFUSED(conv_same, m.outputs[0] = 2, ERR_FORMAT, "output 0, tensor 2, is not");   /* a DEQUANTIZE's */
+}
+
+static void tensors(void **state) {
+    (void)state;
+    REFUSED(relu_model, t[0].type = T_INT8, ERR_UNSUPPORTED, "tensor 0 (x): type INT8 (9) is not supported");
+    REFUSED(relu_model, t[1].type = T_INT8, ERR_UNSUPPORTED, "operation 0 (RELU): tensor 1 (y): type INT8");
+    REFUSED(relu_model, t[1].type = 77, ERR_UNSUPPORTED, "type unknown (77)");
+    REFUSED(relu_model, t[1].type = T_F16, ERR_UNSUPPORTED, "operation 0 (RELU): the output, tensor 1 (y), is of type FLOAT16");
+    REFUSED(relu_model, t[0].rank = 0, ERR_UNSUPPORTED, "tensor 0 (x): 0 dimensions; 1 to 4");
+    REFUSED(relu_model, t[0].rank = 5, ERR_UNSUPPORTED, "5 dimensions");
+    REFUSED(relu_model, t[0].dim[0] = 0, ERR_FORMAT, "tensor 0 (x): dimension 0 is 0");
+    REFUSED(relu_model, t[0].dim[0] = -5, ERR_FORMAT, "dimension 0 is -5");
+    REFUSED(relu_model, t[0].dim[0] = -1, ERR_UNSUPPORTED, "tensor 0 (x): dynamic shapes");
+    REFUSED(relu_model, (t[0].signature_rank = 1, t[0].signature[0] = -1), ERR_UNSUPPORTED, "dynamic shapes");
+    REFUSED(relu_model, t[0].signature_rank = 2, ERR_FORMAT, "differ in rank");
+    REFUSED(relu_model, t[0].dim[0] = 1 << 27, ERR_LIMIT, "tensor 0 (x): more than 67108864 elements");
+    REFUSED(relu_model, (t[0].rank = 4, t[0].dim[0] = t[0].dim[1] = t[0].dim[2] = t[0].dim[3] = 0x40000000), ERR_LIMIT, "more than");
+    REFUSED(relu_model, t[0].buffer = 3, ERR_FORMAT, "tensor 0 (x): buffer 3 of 3");
+    REFUSED(relu_model, t[0].variable = true, ERR_UNSUPPORTED, "variable and sparse");
+    REFUSED(relu_model, t[0].sparse = true, ERR_UNSUPPORTED, "variable and sparse");
+    REFUSED(relu_model, m.buffer_offset = 1000, ERR_UNSUPPORTED, "data behind the FlatBuffer");
+    REFUSED(conv_same, t[1].bytes = 17, ERR_FORMAT, "its buffer holds 17 bytes, its shape needs 18");
+    REFUSED(conv_same, t[1].dim[0] = 1 << 20, ERR_FORMAT, "its buffer holds 18 bytes, its shape needs 18874368");
+    REFUSED(conv_same, t[3].bytes = 0, ERR_FORMAT, "operation 1 (CONV_2D): input 2, tensor 3 (b), is not written");
+}
+
+static void order(void **state) {
+    (void)state;
+    REFUSED(relu_model, o->in[0] = 1, ERR_FORMAT, "operation 0 (RELU): input 0, tensor 1 (y), is not written by an operation before");
+    REFUSED(relu_model, o->out[0] = 0, ERR_FORMAT, "operation 0 (RELU): tensor 0 (x) is written a second time");
+    REFUSED(concat_model, o[1].out[0] = 1, ERR_FORMAT, "operation 1 (CONCATENATION): tensor 1 (a) is written a second time");
+    REFUSED(concat_model, (o[0].in[0] = 2, o[0].out[0] = 1), ERR_FORMAT, "operation 0 (RELU): input 0, tensor 2 (y), is not written");
+    REFUSED(conv_same, o[1].out[0] = 2, ERR_FORMAT, "tensor 2 (widened) is written a second time");
+    REFUSED(conv_same, o[1].out[0] = 1, ERR_FORMAT, "tensor 1 (w) is written a second time");
+    REFUSED(relu_model, o->in[0] = 7, ERR_FORMAT, "input 0 is tensor 7 of 2");
+    REFUSED(relu_model, o->in[0] = -2, ERR_FORMAT, "input 0 is tensor -2 of 2");
+    REFUSED(relu_model, o->in[0] = -1, ERR_FORMAT, "input 0 is missing");
+    REFUSED(relu_model, o->n_in = 2, ERR_UNSUPPORTED, "2 inputs; 1 to 1");
+    REFUSED(relu_model, o->n_in = 0, ERR_UNSUPPORTED, "0 inputs; 1 to 1");
+    REFUSED(concat_model, last->n_in = 9, ERR_UNSUPPORTED, "9 inputs; 2 to 8");
+    REFUSED(relu_model, o->n_out = 2, ERR_UNSUPPORTED, "2 outputs; 1 is supported");
+    REFUSED(relu_model, o->n_out = 0, ERR_UNSUPPORTED, "0 outputs");
+    REFUSED(relu_model, o->out[0] = 2, ERR_FORMAT, "the output is tensor 2 of 2");
+    REFUSED(relu_model, o->out[0] = -1, ERR_FORMAT, "the output is tensor -1 of 2");
+    REFUSED(relu_model, t[1].dim[0] = 7, ERR_FORMAT, "operation 0 (RELU): the file says 7 for its output, it computes 6");
+}
+
+static void unknown_operations(void **state) {
+    (void)state;
+    REFUSED(relu_model, o->code = SOFTMAX, ERR_UNSUPPORTED, "operation 0 (SOFTMAX): this operation (25) is not supported");
+    REFUSED(relu_model, o->code = 150, ERR_UNSUPPORTED, "operation 0 (GELU)");
+    REFUSED(relu_model, o->code = 100000, ERR_UNSUPPORTED, "operation 0 (unknown): this operation (100000)");
+    REFUSED(relu_model, o->version = 2, ERR_UNSUPPORTED, "operation 0 (RELU): version 2 is not supported; 1 to 1 are");
+    REFUSED(relu_model, o->version = 0, ERR_UNSUPPORTED, "version 0");
+    REFUSED(relu_model, o->version = -1, ERR_UNSUPPORTED, "version -1");
+    REFUSED(custom_model, o->custom = "Narrow", ERR_UNSUPPORTED, "operation 0 (Narrow): this custom operation, version 2, is not supported");
+    REFUSED(custom_model, o->custom = NULL, ERR_UNSUPPORTED, "operation 0 (): this custom operation");
+    REFUSED(custom_model, o->version = 1, ERR_UNSUPPORTED, "operation 0 (Widen): this custom operation, version 1, is not supported");
+    REFUSED(custom_model, o->custom_bytes = 0, ERR_FORMAT, "operation 0 (Widen): Widen wants 1 input and 1 byte, not 1 and 0");
+    REFUSED(custom_model, o->custom_options = "\2", ERR_FORMAT, "operation 0 (Widen): the file says 2x2 for its output, it computes 2x3");
+}
+
+static void settings(void **state) {
+    (void)state;
+    REFUSED(conv_same, last->option[0] = 2, ERR_FORMAT, "operation 1 (CONV_2D): unknown padding 2");
+    REFUSED(conv_same, last->option[1] = 1, ERR_UNSUPPORTED, "stride 2 x 1");
+    REFUSED(conv_same, last->option[1] = last->option[2] = 0, ERR_UNSUPPORTED, "stride 0 x 0");
+    REFUSED(conv_same, last->option[1] = last->option[2] = -1, ERR_UNSUPPORTED, "stride -1 x -1");
+    REFUSED(conv_same, last->option[1] = last->option[2] = 1025, ERR_UNSUPPORTED, "stride 1025");
+    REFUSED(conv_same, last->option[3] = 3, ERR_UNSUPPORTED, "operation 1 (CONV_2D): fused activation RELU6 (3)");
+    REFUSED(conv_same, last->option[3] = 99, ERR_UNSUPPORTED, "fused activation unknown (99)");
+    REFUSED(conv_same, last->option[4] = 2, ERR_UNSUPPORTED, "dilation 1 x 2");
+    REFUSED(conv_same, last->options_type = 2, ERR_FORMAT, "its options are of another operation (2)");
+    REFUSED(conv_same, last->n_options = 0, ERR_UNSUPPORTED, "stride 0 x 0");
+    REFUSED(conv_same, last->in[1] = 0, ERR_UNSUPPORTED, "input 1, tensor 0 (x), is not a constant");
+    REFUSED(conv_same, last->in[0] = 2, ERR_UNSUPPORTED, "input 0, tensor 2 (widened), is a constant");
+    REFUSED(conv_same, last->in[1] = 1, ERR_UNSUPPORTED, "tensor 1 (w): a constant of type FLOAT16 where float32 is needed");
+    REFUSED(conv_same, last->in[1] = 3, ERR_FORMAT, "its weights have 1 dimensions, not 4");
+    REFUSED(conv_valid, (t[0].rank = 2, t[0].dim[0] = 5), ERR_FORMAT, "its input has 2 dimensions, not 4");
+    REFUSED(conv_valid, t[0].dim[3] = 2, ERR_FORMAT, "operation 1 (CONV_2D): conv2d: the kernel wants 1 channels, the picture has 2");
+    REFUSED(conv_valid, t[0].dim[1] = 2, ERR_FORMAT, "a 3x3 kernel does not fit into 2x4");
+    REFUSED(depthwise, last->option[3] = 2, ERR_UNSUPPORTED, "operation 0 (DEPTHWISE_CONV_2D): depth multiplier 2");
+    REFUSED(depthwise, last->option[6] = 3, ERR_UNSUPPORTED, "dilation 3 x 1");
+    REFUSED(pool_valid, last->option[3] = 3, ERR_UNSUPPORTED, "window 2 x 3");
+    REFUSED(pool_valid, last->option[3] = last->option[4] = 5000, ERR_UNSUPPORTED, "kernel 5000 x 5000");
+    REFUSED(pool_valid, last->option[0] = SAME, ERR_UNSUPPORTED, "operation 0 (MAX_POOL_2D): padding is not supported here");
+    REFUSED(prelu_model, t[1].dim[2] = t[2].dim[2] = 1, ERR_FORMAT, "its buffer holds 4 bytes");
+    REFUSED(add_and_mul, (o[2].in[0] = o[2].in[1] = 2), ERR_UNSUPPORTED, "operation 2 (MUL): both inputs are constants");
+    REFUSED(add_and_mul, o[2].option[0] = 4, ERR_UNSUPPORTED, "fused activation TANH");
+    REFUSED(conv_same, o[0].in[0] = 0, ERR_UNSUPPORTED, "operation 0 (DEQUANTIZE): only constants of type FLOAT16 are supported, tensor 0 is FLOAT32");
+    REFUSED(conv_same, t[2].dim[1] = 4, ERR_FORMAT, "its input and output differ in shape");
+}
+
+static void set_numbers(model_tensor *t, int32_t a, int32_t b) {
+    memcpy(t->data, &a, 4);
+    memcpy(t->data + 4, &b, 4);
+}
+
+static void shapes(void **state) {
+    (void)state;
+    REFUSED(pad_model, t[1].data[0] = 1, ERR_UNSUPPORTED, "operation 0 (PAD): padding before or of dimension 0");
+    REFUSED(pad_model, t[1].data[24] = 1, ERR_UNSUPPORTED, "dimension 3");
+    REFUSED(pad_model, t[1].data[28] = 0, ERR_UNSUPPORTED, "padding of 0 channels");
+    REFUSED(pad_model, t[1].data[31] = 0x80, ERR_UNSUPPORTED, "padding of -2147483646 channels");
+    REFUSED(pad_model, (t[1].dim[0] = 3, t[1].bytes = 24), ERR_FORMAT, "6 paddings for 4 dimensions");
+    REFUSED(pad_model, (t[1].dim[0] = 5, t[1].bytes = 40), ERR_UNSUPPORTED, "is not a constant of up to 8 int32");
+    REFUSED(pad_model, t[1].type = T_F32, ERR_UNSUPPORTED, "is not a constant of up to 8 int32");
+    REFUSED(pad_model, t[1].bytes = 0, ERR_UNSUPPORTED, "is not a constant of up to 8 int32");
+    REFUSED(reshapes, set_numbers(&t[1], 3, 3), ERR_FORMAT, "operation 0 (RESHAPE): 3 is asked for dimension 1, its output has 2");
+    REFUSED(reshapes, set_numbers(&t[1], -1, -1), ERR_FORMAT, "-1 is asked for dimension 1");
+    REFUSED(reshapes, set_numbers(&t[1], 3, 0), ERR_FORMAT, "0 is asked for dimension 1");
+    REFUSED(reshapes, (set_numbers(&t[1], 3, 3), t[2].dim[1] = 3), ERR_FORMAT, "reshape: 1x6 cannot become 3x3");
+    REFUSED(reshapes, last->n_options = 1, ERR_FORMAT, "1 dimensions are asked for, its output has 2");
+    REFUSED(reshapes, o->in[1] = 0, ERR_UNSUPPORTED, "input 1, tensor 0 (x), is not a constant of up to 8 int32");
+    REFUSED(concat_model, last->option[0] = 2, ERR_FORMAT, "operation 1 (CONCATENATION): axis 2 of 2 dimensions");
+    REFUSED(concat_model, last->option[0] = -3, ERR_FORMAT, "axis -3 of 2 dimensions");
+    REFUSED(concat_model, last->option[0] = 0, ERR_FORMAT, "the file says 2x6 for its output, it computes 6x2");
+    for (int mask = 2; mask < 5; mask++) REFUSED(slice_model, o->option[mask] = 1, ERR_UNSUPPORTED, "ellipsis, new axis and shrink axis");
+    REFUSED(slice_model, o->option[5] = 1, ERR_UNSUPPORTED, "ends as offsets");
+    REFUSED(slice_model, t[3].data[4] = 2, ERR_UNSUPPORTED, "operation 0 (STRIDED_SLICE): stride 2");
+    REFUSED(slice_model, t[3].data[4] = 0, ERR_UNSUPPORTED, "stride 0");
+    REFUSED(slice_model, t[2].data[4] = 1, ERR_FORMAT, "nothing is left of dimension 1");   /* its end was -1 and is now -255 */
+    REFUSED(slice_model, o->option[1] = 2, ERR_FORMAT, "the file says 1x2x2x1 for its output, it computes 1x3x2x1");
+    REFUSED(slice_model, (t[1].dim[0] = 3, t[1].bytes = 12), ERR_UNSUPPORTED, "3 numbers in input 1 for 4 dimensions");
+}
+
+/* ---- limits ---------------------------------------------------------------------------------------------------------- */
+
+/* A vector's count and a reference can be changed to anything; here, operations without end that share one table. */
+static void too_many_operations(void **state) {
+    (void)state;
+    uint8_t *bytes = calloc(1, 1 << 16);
+    model m = relu_model();
+    size_t size = model_write(&m, bytes, 1 << 16), grown = size + 4 + 4 * 5000;
+    /* Find the subgraph's reference to its operators: field 3 of its table, which the one vector with count 1 that
+     * points at a table of 6 fields is. The builder writes fields of 8 bytes. */
+    size_t found = 0;
+    for (size_t at = 8; at + 4 < size && !found; at += 4) {
+        uint32_t to, count, op;
+        memcpy(&to, bytes + at, 4);
+        if (to < 4 || to + at + 8 > size) continue;
+        memcpy(&count, bytes + at + to, 4);
+        memcpy(&op, bytes + at + to + 4, 4);
+        if (count != 1 || op < 4 || at + to + 4 + op + 4 > size) continue;
+        int32_t vtable;
+        memcpy(&vtable, bytes + at + to + 4 + op, 4);
+        size_t target = at + to + 4 + op;
+        if (vtable <= 0 || (size_t)vtable > target || bytes[target - (size_t)vtable] != 16) continue;
+        found = at;
+        uint32_t far = (uint32_t)(size - at), n = 5000;
+        memcpy(bytes + at, &far, 4);
+        memcpy(bytes + size, &n, 4);
+    }
+    assert_true(found);
+    graph *g;
+    tflite_io io;
+    int rc = read_bytes(bytes, grown, &g, &io);
+    assert_string_equal(error_message(), "5000 operations; at most 4096 are supported");
+    assert_int_equal(rc, ERR_LIMIT);
+    graph_free(g);
+    free(bytes);
+}
+
+/* ---- broken bytes ---------------------------------------------------------------------------------------------------- */
+
+static void survive(const uint8_t *bytes, size_t size) {
+    uint8_t *copy = malloc(size ? size : 1);   /* of exactly this size, for AddressSanitizer */
+    assert_non_null(copy);
+    memcpy(copy, bytes, size);
+    graph *g;
+    tflite_io io;
+    int rc = read_bytes(copy, size, &g, &io);
+    if (rc && !error_message()[0]) fail_msg("refused without a word");
+    if (!rc) assert_int_equal(graph_check(g), 0);
+    graph_free(g);
+    free(copy);
+}
+
+static void broken_bytes(void **state) {
+    (void)state;
+    static const uint8_t values[] = { 0, 1, 0x7f, 0x80, 0xff };
+    for (int i = 0; i < N_SMALL; i++) {
+        uint8_t bytes[ROOM];
+        model m = small[i].make();
+        size_t size = model_write(&m, bytes, sizeof bytes);
+        for (size_t cut = 0; cut < size; cut++) survive(bytes, cut);
+        for (size_t at = 0; at < size; at++)
+            for (size_t v = 0; v < sizeof values; v++) {
+                uint8_t before = bytes[at];
+                bytes[at] = values[v];
+                survive(bytes, size);
+                bytes[at] = before;
+            }
+    }
+}
+
+static void truncated_is_refused(void **state) {
+    (void)state;
+    uint8_t bytes[ROOM];
+    model m = block();
+    size_t size = model_write(&m, bytes, sizeof bytes);
+    for (size_t cut = 0; cut < 256 && cut < size; cut++) {
+        graph *g;
+        tflite_io io;
+        assert_int_equal(read_bytes(bytes, cut, &g, &io), ERR_FORMAT);
+        graph_free(g);
+    }
+    assert_true(size > 256);
+}
+
+/* ---- the face models ------------------------------------------------------------------------------------------------- */
+
+static int fixed_shape(node *n) {
+    n->out[0]->type = NN_F32;
+    n->out[0]->shape = *(const nn_shape *)n->attr;
+    return 0;
+}
+
+static const op op_stub = { "stub", sizeof(nn_shape), fixed_shape, NULL, NULL, false };
+
+static tensor *stub(graph *g, tensor *const in[], int n_in, nn_shape shape) {
+    return graph_apply(g, &op_stub, &shape, in, n_in, 0);
+}
+
+static tensor *stub_matrix(graph *g, tensor *const in[], int n_in, const uint8_t *options, size_t size) {
+    return n_in == 1 && options && size ? stub(g, in, n_in, shape3(1, 4, 4)) : NULL;
+}
+
+static tensor *stub_patch(graph *g, tensor *const in[], int n_in, const uint8_t *options, size_t size) {
+    return n_in == 2 && options && size ? stub(g, in, n_in, shape4(1, 16, 16, 32)) : NULL;
+}
+
+static tensor *stub_points(graph *g, tensor *const in[], int n_in, const uint8_t *options, size_t size) {
+    return n_in == 2 && !options && !size ? stub(g, in, n_in, in[0]->shape) : NULL;
+}
+
+static const tflite_custom stubs[] = {
+    { "Landmarks2TransformMatrix", 2, stub_matrix }, { "TransformTensorBilinear", 2, stub_patch }, { "TransformLandmarks", 2, stub_points },
+};
+
+typedef struct { const char *name; nn_shape shape; } named;
+
+static void check_model(const char *file, named input, const named *outputs, int n_outputs, size_t params, const op *const *ops, const size_t *counts, int n_ops) {
+    char path[1024];
+    const char *folder = getenv("MODELS_DIR");
+    snprintf(path, sizeof path, "%s/%s", folder ? folder : "third_party/models", file);
+    file_map map;
+    if (file_map_open(path, &map) < 0) {
+        printf("%s\n", error_message());
+        skip();
+    }
+    graph *g = graph_new();
+    tflite_io io;
+    if (tflite_read(map.data, map.size, stubs, 3, g, &io) < 0) fail_msg("%s: %s", path, error_message());
+    assert_int_equal(io.n_inputs, 1);
+    assert_string_equal(io.inputs[0]->name, input.name);
+    assert_true(shape_equal(io.inputs[0]->shape, input.shape));
+    assert_int_equal(io.n_outputs, n_outputs);
+    for (int i = 0; i < n_outputs; i++) {
+        assert_string_equal(io.outputs[i]->name, outputs[i].name);
+        assert_true(shape_equal(io.outputs[i]->shape, outputs[i].shape) && io.outputs[i]->output);
+    }
+    size_t total = 0, found_params = 0;
+    for (int k = 0; k < n_ops; k++) {
+        size_t n = 0;
+        for (size_t i = 0; i < graph_nodes(g); i++) n += graph_node(g, i)->op == ops[k];
+        if (n != counts[k]) fail_msg("%s: %zu of %s, not %zu", file, n, ops[k]->name, counts[k]);
+        total += n;
+    }
+    assert_int_equal(total, graph_nodes(g));
+    for (size_t i = 0; i < graph_tensors(g); i++) {
+        const tensor *t = graph_tensor(g, i);
+        if (t->kind != TENSOR_PARAM) continue;
+        found_params++;
+        assert_int_equal(t->type, NN_F16);
+        assert_true((const uint8_t *)t->data > map.data && (const uint8_t *)t->data < map.data + map.size);
+    }
+    assert_int_equal(found_params, params);
+    graph_free(g);
+    file_map_close(&map);
+}
+
+static void detector(void **state) {
+    (void)state;
+    static const named outputs[] = { { "regressors", { 3, { 1, 896, 16 } } }, { "classificators", { 3, { 1, 896, 1 } } } };
+    static const op *const ops[] = { &op_conv2d, &op_depthwise_conv2d, &op_relu, &op_add, &op_pad_channels, &op_max_pool2d, &op_reshape, &op_concat };
+    static const size_t counts[] = { 21, 16, 17, 16, 11, 3, 4, 2 };
+    check_model("face_detection_short_range.tflite", (named){ "input", { 4, { 1, 128, 128, 3 } } }, outputs, 2, 74, ops, counts, 8);
+}
+
+static void landmarks(void **state) {
+    (void)state;
+    static const named outputs[] = {
+        { "output_mesh_identity", { 4, { 1, 1, 1, 1404 } } }, { "output_lips", { 4, { 1, 1, 1, 160 } } }, { "output_left_eye", { 4, { 1, 1, 1, 142 } } },
+        { "output_right_eye", { 4, { 1, 1, 1, 142 } } }, { "output_left_iris", { 4, { 1, 1, 1, 10 } } }, { "output_right_iris", { 4, { 1, 1, 1, 10 } } },
+        { "conv_faceflag", { 4, { 1, 1, 1, 1 } } },
+    };
+    static const op *const ops[] = { &op_conv2d, &op_depthwise_conv2d, &op_prelu, &op_add, &op_pad_channels, &op_max_pool2d, &op_reshape, &op_mul, &op_slice, &op_stub };
+    static const size_t counts[] = { 80, 66, 73, 66, 9, 16, 13, 6, 1, 11 };
+    check_model("face_landmark_with_attention.tflite", (named){ "input_1", { 4, { 1, 192, 192, 3 } } }, outputs, 7, 371, ops, counts, 10);
+}
+
+static int write_seeds(const char *folder) {
+    for (int i = 0; i < N_SMALL; i++) {
+        uint8_t bytes[ROOM];
+        char path[1024];
+        model m = small[i].make();
+        size_t size = model_write(&m, bytes, sizeof bytes);
+        snprintf(path, sizeof path, "%s/%s.tflite", folder, small[i].name);
+        if (file_save(path, bytes, size, 0) < 0) {
+            fprintf(stderr, "%s\n", error_message());
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) return write_seeds(argv[1]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_models_compute),
+        cmocka_unit_test(constants_stay_in_the_file),
+        cmocka_unit_test(names_are_made_safe),
+        cmocka_unit_test(headers),
+        cmocka_unit_test(tensors),
+        cmocka_unit_test(order),
+        cmocka_unit_test(unknown_operations),
+        cmocka_unit_test(settings),
+        cmocka_unit_test(shapes),
+        cmocka_unit_test(too_many_operations),
+        cmocka_unit_test(broken_bytes),
+        cmocka_unit_test(truncated_is_refused),
+        cmocka_unit_test(detector),
+        cmocka_unit_test(landmarks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
