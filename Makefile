@@ -19,7 +19,7 @@ all:
 
 # ---- flags ------------------------------------------------------------------------------------------------------------
 
-PACKAGES  = libjpeg spng libwebp jansson libdeflate nettle
+PACKAGES  = libjpeg spng libwebp libwebpdemux jansson libdeflate nettle
 CPPFLAGS_ = -Isrc -Iinclude -DMIEN_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null) $(CPPFLAGS)
 # -ffp-contract=off comes last: gcc contracts a*b+c (intrinsics too) into FMA otherwise, and bits would depend on the compiler.
 CFLAGS_   = -std=gnu11 -Wall -Wextra -fvisibility=hidden -fPIC -pthread $(CFLAGS) -ffp-contract=off

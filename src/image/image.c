@@ -20,10 +20,19 @@ static bool starts(const uint8_t *data, size_t size, const char *magic, size_t n
 
 static bool is_jpeg(const uint8_t *d, size_t n) { return starts(d, n, "\xff\xd8\xff", 3); }
 static bool is_png(const uint8_t *d, size_t n)  { return starts(d, n, "\x89PNG\r\n\x1a\n", 8); }
+static bool is_bmp(const uint8_t *d, size_t n)  { return starts(d, n, "BM", 2); }
+static bool is_gif(const uint8_t *d, size_t n)  { return starts(d, n, "GIF87a", 6) || starts(d, n, "GIF89a", 6); }
+static bool is_webp(const uint8_t *d, size_t n) {
+    return n >= 16 && starts(d, n, "RIFF", 4) && !memcmp(d + 8, "WEBPVP8", 7) && strchr(" XL", d[15]) && d[15];
+}
+
 
 static const format formats[] = {
     { "JPEG", is_jpeg, jpeg_decode, jpeg_orientation },
     { "PNG",  is_png,  png_decode,  png_orientation },
+    { "WebP", is_webp, webp_decode, webp_orientation },
+    { "BMP",  is_bmp,  bmp_decode,  NULL },
+    { "GIF",  is_gif,  gif_decode,  NULL },
 };
 
 static const format *format_find(const uint8_t *data, size_t size) {
@@ -41,7 +50,7 @@ int image_decode(const uint8_t *data, size_t size, const image_options *options,
     static const image_options defaults;
     if (!options) options = &defaults;
     const format *f = format_find(data, size);
-    if (!f) return error_set(ERR_FORMAT, size ? "not a picture: neither JPEG nor PNG" : "not a picture: no bytes at all");
+    if (!f) return error_set(ERR_FORMAT, size ? "not a picture: neither JPEG, PNG, WebP, BMP nor GIF" : "not a picture: no bytes at all");
 
     image img = { 0 };
     int rc = f->decode(data, size, options->max_pixels ? options->max_pixels : IMAGE_MAX_PIXELS, &img);

@@ -156,4 +156,44 @@ int jpeg_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out)
     return rc;
 }
 
-int jpeg_orientation(const uint8_t *data, size_t size) { (void)data; (void)size; return 1; }
+/* ---- Orientation ---- */
+
+/* What the markers before the first scan hold: all Exif pieces joined, and the last XMP packet. */
+typedef struct { uint8_t *exif; size_t exif_size; const uint8_t *xmp; size_t xmp_size; } notes;
+
+static void notes_take(notes *n, const uint8_t *body, size_t size) {
+    static const char xmp[] = "http://ns.adobe.com/xap/1.0/";   /* its zero belongs to it */
+    if (size >= sizeof xmp && !memcmp(body, xmp, sizeof xmp)) {
+        n->xmp = body + sizeof xmp;
+        n->xmp_size = size - sizeof xmp;
+    }
+    if (size < 6 || memcmp(body, "Exif\0\0", 6)) return;
+    uint8_t *joined = realloc(n->exif, n->exif_size + size - 6 + 1);
+    if (!joined) return;
+    memcpy(joined + n->exif_size, body + 6, size - 6);
+    n->exif = joined;
+    n->exif_size += size - 6;
+}
+
+int jpeg_orientation(const uint8_t *data, size_t size) {
+    notes n = { 0 };
+    size_t at = 2;
+    while (size - at >= 4) {   /* the file has been decoded: there are markers, and a scan */
+        if (data[at] != 0xff || data[at + 1] == 0xff || data[at + 1] == 0) {
+            at++;
+            continue;
+        }
+        uint8_t marker = data[at + 1];
+        at += 2;
+        if (marker == 0xda) break;
+        if ((marker >= 0xd0 && marker <= 0xd9) || marker == 1 || marker == 0xc8 || (marker >= 0xf0 && marker <= 0xfd)) continue;
+        size_t length = (size_t)data[at] << 8 | data[at + 1];
+        if (length < 2 || length > size - at) break;
+        if (marker == 0xe1) notes_take(&n, data + at + 2, length - 2);
+        at += length;
+    }
+    int found = exif_orientation(n.exif, n.exif_size);
+    if (!found && n.xmp) found = xmp_orientation(n.xmp, n.xmp_size);
+    free(n.exif);
+    return found ? found : 1;
+}
