@@ -21,6 +21,7 @@
 #include "base/inputs.h"
 #include "base/name_set.h"
 #include "base/part.h"
+#include "base/text.h"
 
 static char root[64];   /* a folder for each test; the tests run in it */
 static char failed[4096];
@@ -71,20 +72,26 @@ static int by_text(const void *a, const void *b) { return strcmp(*(char *const *
 
 /* All items as "path>stem[!clash|=clash|+]" in order of the text: "!": writes the same, "=": is an input, "+": again. */
 static void expect_items(inputs *in, const char *want) {
-    char *line[64], all[8192] = "";
+    text line[64] = { 0 }, all = { 0 };
+    char *sorted[64];
     int n = 0, rc;
     inputs_item *item = malloc(sizeof *item);
-    while ((rc = inputs_next(in, item)) > 0) {
+    for (; (rc = inputs_next(in, item)) > 0; n++) {
         assert_true(n < 64);
-        line[n] = malloc(3 * PATH_MAX);
-        snprintf(line[n++], 3 * PATH_MAX, "%s>%s%s%s%s\n", item->path, item->stem, item->clash[0] ? item->clash_input ? "=" : "!" : "", item->clash, item->again ? "+" : "");
+        text_printf(&line[n], "%s>%s", item->path, item->stem);
+        if (item->clash[0]) text_printf(&line[n], "%s%s", item->clash_input ? "=" : "!", item->clash);
+        text_add(&line[n], item->again ? "+\n" : "\n");
+        sorted[n] = line[n].data;
     }
     assert_int_equal(rc, 0);
-    qsort(line, (size_t)n, sizeof *line, by_text);
-    for (int i = 0; i < n; i++) strcat(all, line[i]), free(line[i]);
+    qsort(sorted, (size_t)n, sizeof *sorted, by_text);
+    text_add(&all, "");
+    for (int i = 0; i < n; i++) text_add(&all, sorted[i]);
+    assert_string_equal(all.data, want);
+    for (int i = 0; i < n; i++) text_free(&line[i]);
+    text_free(&all);
     free(item);
     inputs_free(in);
-    assert_string_equal(all, want);
 }
 
 static void test_folder(void **state) {
