@@ -33,9 +33,10 @@ struct inputs {
     char *output;                  /* its real path */
     struct stat output_stat;
     spool *spool;
-    name_set names;                /* output names and inputs inside the output folder -> place in the spool */
+    name_set names;                /* to places in the spool */
     uint64_t count, at;
     bool root_seen;                /* options.folder was told of "" */
+    bool any_below;                /* an input lies in the output folder */
     entry *entry, *other;          /* scratch: the one that is added, and one it is compared with */
     char *last_folder, *last_real; /* realpath of the folder of the last file that was named itself */
 };
@@ -94,33 +95,101 @@ static int mark_clash(inputs *in, uint64_t place, uint64_t other, bool with_inpu
     return spool_change(in->spool, place, &r, sizeof r);
 }
 
-typedef struct { inputs *in; const char *name; int rc; } lookup;
+/* Names in the set: the stem of every input, and where it lies if that is below the output folder. */
+typedef enum { NAME_STEM, NAME_BELOW } name_kind;
 
-/* Whether the entry at a place has to do with a name: its hash may be equal by chance. */
+typedef struct { inputs *in; name_kind kind; const char *name; int rc; } lookup;
+
+/* Whether the entry at a place has a name: its hash may be equal by chance. Leaves the entry in in->other. */
 static bool has_name(void *context, uint64_t place) {
     lookup *l = context;
-    inputs *in = l->in;
-    if (l->rc < 0 || (l->rc = read_entry(in, place, in->other)) < 0) return false;
-    return strcmp(in->other->below, l->name) == 0 || writes(in, in->other, l->name);
+    entry *other = l->in->other;
+    if (l->rc < 0 || (l->rc = read_entry(l->in, place, other)) < 0) return false;
+    if (l->kind == NAME_BELOW) return strcmp(other->below, l->name) == 0;
+    size_t n = stem_length(entry_id(other));
+    return strlen(l->name) == n && memcmp(entry_id(other), l->name, n) == 0;
 }
 
-/* Enters one name of the entry at `place`: an output of it, or where it lies itself. */
-static int enter_name(inputs *in, uint64_t place, const char *name, bool is_input) {
-    lookup l = { in, name, 0 };
-    entry *e = in->entry, *other = in->other;
+static uint64_t name_hash(const lookup *l) { return part_hash(l->name) ^ (l->kind == NAME_BELOW ? 0x9e3779b97f4a7c15u : 0); }
+
+/* 1 and its place if an input of the list has that name, 0 if not, or ERR_*. */
+static int find_name(inputs *in, name_kind kind, const char *name, uint64_t *found) {
+    lookup l = { in, kind, name, 0 };
+    bool there = name_set_find(&in->names, name_hash(&l), has_name, &l, found);
+    return l.rc < 0 ? l.rc : there;
+}
+
+static int add_name(inputs *in, name_kind kind, const char *name, uint64_t place, uint64_t *found) {
+    lookup l = { in, kind, name, 0 };
+    int rc = name_set_add(&in->names, name_hash(&l), place, has_name, &l, found);
+    return l.rc < 0 ? l.rc : rc;
+}
+
+static int mark_both(inputs *in, uint64_t a, uint64_t b) {
+    int rc = mark_clash(in, a, b, false);
+    return rc < 0 ? rc : mark_clash(in, b, a, false);
+}
+
+/* name without its ending, in out; false if it does not end so. */
+static bool without(const char *name, const char *ending, char out[PATH_MAX]) {
+    size_t n = strlen(name), m = strlen(ending);
+    if (n <= m || strcmp(name + n - m, ending) != 0) return false;
+    memcpy(out, name, n - m);
+    out[n - m] = 0;
+    return true;
+}
+
+/* Another stem can lead to the same output: x and x_overlay both write x_overlay.png. */
+static int check_stems(inputs *in, uint64_t place, const char *stem) {
+    const char *const *suffix = in->options.suffixes;
+    char name[PATH_MAX], other[PATH_MAX];
     uint64_t found;
-    int rc = name_set_add(&in->names, part_hash(name), place, has_name, &l, &found);
-    if (rc < 0 || l.rc < 0) return rc < 0 ? rc : l.rc;
-    if (found == place) return 0;
-    if (same_file(e->path, other->path)) {   /* named twice, or found in a folder and named too */
-        e->r.again = true;
-        return spool_change(in->spool, place, &e->r, sizeof e->r);
-    }
-    bool other_lies = strcmp(other->below, name) == 0;
-    if (is_input) return other_lies ? 0 : mark_clash(in, found, place, true);
-    rc = mark_clash(in, place, found, other_lies);
-    if (rc == 0 && !other_lies) rc = mark_clash(in, found, place, false);
+    int rc = 0;
+    for (size_t k = 0; rc >= 0 && output_name(in, entry_id(in->entry), k, name); k++)
+        for (size_t m = 0; rc >= 0 && suffix[m]; m++) {
+            if (!without(name, suffix[m], other) || strcmp(other, stem) == 0) continue;
+            rc = find_name(in, NAME_STEM, other, &found);
+            if (rc > 0) rc = mark_both(in, place, found);
+        }
     return rc;
+}
+
+/* An output must not be written over an input that lies in the output folder, whichever was listed first. */
+static int check_below(inputs *in, uint64_t place) {
+    char name[PATH_MAX];
+    uint64_t found;
+    int rc = 0;
+    for (size_t k = 0; rc >= 0 && in->any_below && output_name(in, entry_id(in->entry), k, name); k++) {
+        rc = find_name(in, NAME_BELOW, name, &found);
+        if (rc > 0) rc = mark_clash(in, place, found, true);
+    }
+    if (rc < 0 || !in->entry->r.below_size) return rc;
+    for (size_t k = 0; rc >= 0 && in->options.suffixes[k]; k++) {
+        if (!without(in->entry->below, in->options.suffixes[k], name)) continue;
+        rc = find_name(in, NAME_STEM, name, &found);
+        if (rc > 0) rc = mark_clash(in, found, place, true);
+    }
+    in->any_below = true;
+    return rc < 0 ? rc : add_name(in, NAME_BELOW, in->entry->below, place, &found);
+}
+
+static int enter_names(inputs *in, uint64_t place) {
+    entry *e = in->entry;
+    char stem[PATH_MAX];
+    size_t n = stem_length(entry_id(e));
+    memcpy(stem, entry_id(e), n);
+    stem[n] = 0;
+    uint64_t found;
+    int rc = add_name(in, NAME_STEM, stem, place, &found);
+    if (rc == 0 && found != place) {
+        if (same_file(e->path, in->other->path)) {   /* named twice, or found in a folder and named too */
+            e->r.again = true;
+            return spool_change(in->spool, place, &e->r, sizeof e->r);
+        }
+        rc = mark_both(in, place, found);
+    }
+    if (rc == 0) rc = check_stems(in, place, stem);
+    return rc < 0 ? rc : check_below(in, place);
 }
 
 static int add_entry(inputs *in) {
@@ -133,9 +202,7 @@ static int add_entry(inputs *in) {
     if (rc == 0) rc = spool_append(in->spool, e->path, e->r.path_size, NULL);
     if (rc == 0 && e->r.below_size) rc = spool_append(in->spool, e->below, e->r.below_size, NULL);
     if (rc == 0) rc = spool_align(in->spool, 16);
-    char name[PATH_MAX];
-    for (size_t k = 0; rc == 0 && !e->r.again && output_name(in, entry_id(e), k, name); k++) rc = enter_name(in, place, name, false);
-    if (rc == 0 && !e->r.again && e->r.below_size) rc = enter_name(in, place, e->below, true);
+    if (rc == 0) rc = enter_names(in, place);
     in->count += e->r.mine;
     return rc;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The inputs of a job that makes a folder from files: listed first, then done. The list lives in an unlinked file in the
- * output folder, so memory does not grow with it but for about 12 bytes per output name, by which two inputs that would
- * write the same file are found. Nothing here writes to an input.
+ * output folder, so memory does not grow with it but for 11 to 16 bytes an input, by which two inputs that would write
+ * the same file are found. Nothing here writes to an input.
  *
  * An input's id is its path below the folder it was found in, or its own name if it was named itself; its outputs are
  * <output>/<id without extension><suffix>. */
@@ -17,7 +17,7 @@ typedef struct inputs inputs;
 
 typedef struct {
     const char *output;                       /* the folder, which exists */
-    const char *const *suffixes;              /* of what the job writes: ".png", "_overlay.png"; ends with NULL */
+    const char *const *suffixes;              /* of what the job writes: ".png", "_overlay.png"; up to 8; ends with NULL */
     bool (*wanted)(const char *name);         /* which files of a folder to take */
     int part, parts;                          /* this process has part 1..parts; parts 0: all */
     const volatile int *stop;                 /* set: leave off with ERR_CANCELLED; may be NULL */

@@ -17,6 +17,7 @@ typedef bool name_set_same(void *context, uint64_t place);
 /* Adds a name unless it is there already: *found is its place, or that of the one there. Places are multiples of 16
  * below 64 GB. ERR_MEMORY, ERR_LIMIT. */
 int  name_set_add(name_set *s, uint64_t hash, uint64_t place, name_set_same *same, void *context, uint64_t *found);
+bool name_set_find(const name_set *s, uint64_t hash, name_set_same *same, void *context, uint64_t *found);
 void name_set_free(name_set *s);
 
 #endif

@@ -240,7 +240,7 @@ static void test_name_set(void **state) {
         assert_int_equal(found, place);
     }
     assert_int_equal(set.used, 200000);
-    assert_true(set.room * sizeof *set.slots <= 24 * set.used);
+    assert_true(set.room * sizeof *set.slots <= 17 * set.used);
     name_set_free(&set);
 }
 
