@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { SHIFT = 16, ONE = 1 << SHIFT, HALF = ONE / 2, REACH = 1 << 20 };
+enum { SHIFT = 16, ONE = 1 << SHIFT, HALF = ONE / 2 };
 
 typedef struct { int64_t x, y; } point;
 
@@ -121,7 +121,7 @@ static void fill_inside(image *canvas, const point v[4], image_colour c) {
 }
 
 void draw_line2(image *canvas, int x0, int y0, int x1, int y1, image_colour c) {
-    assert(abs(x0) <= REACH && abs(y0) <= REACH && abs(x1) <= REACH && abs(y1) <= REACH);
+    assert(abs(x0) <= DRAW_REACH && abs(y0) <= DRAW_REACH && abs(x1) <= DRAW_REACH && abs(y1) <= DRAW_REACH);
     double dx = (double)x0 - x1, dy = (double)y1 - y0, r = dx * dx + dy * dy;
     if (r != 0) {
         r = ONE / sqrt(r);
