@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * JPEG by libjpeg-turbo, driven as Pillow 13 drives it: a source that suspends at the end of the data, so that a
- * truncated file is told apart from one whose damage libjpeg only warns of. The warnings are ignored, as Pillow does. */
+ * truncated file is told apart from one whose damage libjpeg only warns of. The warnings are ignored, as Pillow does.
+ * setjmp's functions keep nothing in variables of their own: it would be lost in the jump. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ typedef struct {
 static int error_code(int message) {
     switch (message) {
     case JERR_OUT_OF_MEMORY: return ERR_MEMORY;
+    case JERR_IMAGE_TOO_BIG: return ERR_LIMIT;
     case JERR_SOF_UNSUPPORTED: case JERR_BAD_PRECISION: case JERR_ARITH_NOTIMPL: case JERR_NOT_COMPILED:
     case JERR_CONVERSION_NOTIMPL: case JERR_CCIR601_NOTIMPL: case JERR_FRACT_SAMPLE_NOTIMPL: return ERR_UNSUPPORTED;
     default: return ERR_FORMAT;
@@ -137,7 +139,6 @@ static int read_rows(jpeg_decoder *d) {
     return 0;
 }
 
-/* setjmp's function keeps nothing in variables of its own: they would be lost in the jump. */
 static int decode_guarded(jpeg_decoder *d, const uint8_t *data, size_t size, size_t max_pixels) {
     if (setjmp(d->errors.escape)) return error_set(d->errors.code, "JPEG: %s", d->errors.reason);
     decoder_begin(d, data, size);
@@ -196,4 +197,69 @@ int jpeg_orientation(const uint8_t *data, size_t size) {
     if (!found && n.xmp) found = xmp_orientation(n.xmp, n.xmp_size);
     free(n.exif);
     return found ? found : 1;
+}
+
+/* ---- Encoding: libjpeg's defaults, which are Pillow's (4:2:0, JFIF header, standard Huffman tables) ---- */
+
+typedef struct {
+    struct jpeg_compress_struct info;
+    jpeg_errors errors;
+    struct jpeg_destination_mgr destination;
+    uint8_t *data;
+    size_t size, room;
+} jpeg_encoder;
+
+/* Doubles the buffer; libjpeg calls it when the last byte of it has been written. */
+static boolean destination_grow(j_compress_ptr info) {
+    jpeg_encoder *e = (jpeg_encoder *)info;   /* info is its first member */
+    size_t room = e->room ? e->room * 2 : 1 << 16;
+    uint8_t *data = realloc(e->data, room);
+    if (!data) ERREXIT1(info, JERR_OUT_OF_MEMORY, 0);
+    e->destination.next_output_byte = data + e->room;
+    e->destination.free_in_buffer = room - e->room;
+    e->data = data;
+    e->room = room;
+    return TRUE;
+}
+
+static void destination_begin(j_compress_ptr info) { destination_grow(info); }
+
+static void destination_end(j_compress_ptr info) {
+    jpeg_encoder *e = (jpeg_encoder *)info;
+    e->size = e->room - e->destination.free_in_buffer;
+}
+
+static int encode_guarded(jpeg_encoder *e, const image *img, int quality) {
+    if (setjmp(e->errors.escape)) return error_set(e->errors.code, "JPEG: %s", e->errors.reason);
+    jpeg_create_compress(&e->info);
+    e->destination = (struct jpeg_destination_mgr){ .init_destination = destination_begin, .empty_output_buffer = destination_grow, .term_destination = destination_end };
+    e->info.dest = &e->destination;
+    e->info.image_width = (JDIMENSION)img->width;
+    e->info.image_height = (JDIMENSION)img->height;
+    e->info.input_components = 3;
+    e->info.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&e->info);
+    jpeg_set_quality(&e->info, quality, TRUE);
+    jpeg_start_compress(&e->info, TRUE);
+    while (e->info.next_scanline < e->info.image_height) {
+        JSAMPROW row = img->rgb + (size_t)e->info.next_scanline * (size_t)img->width * 3;
+        jpeg_write_scanlines(&e->info, &row, 1);
+    }
+    jpeg_finish_compress(&e->info);
+    return 0;
+}
+
+int image_encode_jpeg(const image *img, int quality, uint8_t **data, size_t *size) {
+    if (quality < 1 || quality > 100) return error_set(ERR_USAGE, "JPEG: quality %d is not in 1..100", quality);
+    jpeg_encoder e = { 0 };
+    e.info.err = errors_begin(&e.errors);
+    int rc = encode_guarded(&e, img, quality);
+    jpeg_destroy_compress(&e.info);
+    if (rc < 0) {
+        free(e.data);
+        return rc;
+    }
+    *data = e.data;
+    *size = e.size;
+    return 0;
 }

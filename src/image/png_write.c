@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * PNG, written for face maps: mostly black, so speed matters more than filters do. 8-bit RGB, rows as they are, one IDAT,
+ * libdeflate. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <libdeflate.h>
+
+#include "base/error.h"
+#include "image/image.h"
+#include "image/png_chunk.h"
+
+#define LEVEL 4   /* on 47 maps as fast as 2 and a tenth smaller */
+
+/* Each row behind its filter's number, 0. */
+static void filter_none(const image *img, uint8_t *out) {
+    size_t row = (size_t)img->width * 3;
+    for (int y = 0; y < img->height; y++, out += row + 1) {
+        out[0] = 0;
+        memcpy(out + 1, img->rgb + (size_t)y * row, row);
+    }
+}
+
+/* Writes the frame of a chunk whose body is at to + 8 already; returns what comes behind it. */
+static uint8_t *chunk_close(uint8_t *to, const char *type, size_t length) {
+    png_put32(to, (uint32_t)length);
+    memcpy(to + 4, type, 4);
+    png_put32(to + 8 + length, libdeflate_crc32(0, to + 4, length + 4));
+    return to + length + 12;
+}
+
+static uint8_t *put_ihdr(uint8_t *to, const image *img) {
+    png_put32(to + 8, (uint32_t)img->width);
+    png_put32(to + 12, (uint32_t)img->height);
+    memcpy(to + 16, "\x08\x02\0\0\0", 5);   /* 8 bits, RGB, deflate, the five filters, no interlacing */
+    return chunk_close(to, "IHDR", 13);
+}
+
+static uint8_t *put_text(uint8_t *to, const image_text *text) {
+    size_t key = strlen(text->key), value = strlen(text->value);
+    memcpy(to + 8, text->key, key + 1);
+    memcpy(to + 8 + key + 1, text->value, value);
+    return chunk_close(to, "tEXt", key + 1 + value);
+}
+
+static int text_bytes(const image_text *text, int n, size_t *bytes) {
+    *bytes = 0;
+    for (int i = 0; i < n; i++) {
+        size_t key = strlen(text[i].key), value = strlen(text[i].value);
+        if (key < 1 || key > 79) return error_set(ERR_USAGE, "PNG: a text's key has %zu bytes, not 1 to 79", key);
+        if (value > (size_t)1 << 20) return error_set(ERR_USAGE, "PNG: a text of %zu bytes", value);
+        *bytes += key + 1 + value + 12;
+    }
+    return 0;
+}
+
+static int compress(const image *img, const image_text *text, int n_text, size_t extra, uint8_t *filtered, size_t bytes, uint8_t **data, size_t *size) {
+    struct libdeflate_compressor *c = libdeflate_alloc_compressor(LEVEL);
+    if (!c) return error_memory(0);
+    int rc = 0;
+    size_t bound = libdeflate_zlib_compress_bound(c, bytes), room = 8 + 25 + extra + 12 + bound + 12, packed = 0;
+    uint8_t *out = malloc(room), *to = out;
+    if (!out) {
+        rc = error_memory(room);
+    } else {
+        memcpy(to, "\x89PNG\r\n\x1a\n", 8);
+        to = put_ihdr(to + 8, img);
+        for (int i = 0; i < n_text; i++) to = put_text(to, &text[i]);
+        packed = libdeflate_zlib_compress(c, filtered, bytes, to + 8, bound);
+        if (packed > INT32_MAX) rc = error_set(ERR_LIMIT, "PNG: more than 2 GB in one chunk");
+    }
+    libdeflate_free_compressor(c);
+    if (rc < 0) {
+        free(out);
+        return rc;
+    }
+    to = chunk_close(to, "IDAT", packed);
+    to = chunk_close(to, "IEND", 0);
+    *size = (size_t)(to - out);
+    uint8_t *fitted = realloc(out, *size);
+    *data = fitted ? fitted : out;
+    return 0;
+}
+
+int image_encode_png(const image *img, const image_text *text, int n_text, uint8_t **data, size_t *size) {
+    size_t extra, bytes = ((size_t)img->width * 3 + 1) * (size_t)img->height;   /* no overflow: img->rgb is about as large */
+    int rc = text_bytes(text, n_text, &extra);
+    if (rc < 0) return rc;
+    uint8_t *filtered = malloc(bytes);
+    if (!filtered) return error_memory(bytes);
+    filter_none(img, filtered);
+    rc = compress(img, text, n_text, extra, filtered, bytes, data, size);
+    free(filtered);
+    return rc;
+}
