@@ -2,10 +2,8 @@
 #include "base/error.h"
 #include "nn/ops.h"
 
-typedef struct { int window, stride; } pool_attr;
-
 static int pool_shape(node *n) {
-    const pool_attr *a = n->attr;
+    const max_pool2d_attr *a = n->attr;
     const nn_shape x = n->in[0]->shape;
     if (x.rank != 4 || n->in[0]->type == NN_I32) return error_set(ERR_FORMAT, "max_pool2d: a picture is wanted");
     if (a->window < 1 || a->stride < 1 || a->window > 1 << 20 || a->stride > 1 << 20 || (size_t)a->window > x.dim[1] || (size_t)a->window > x.dim[2])
@@ -17,7 +15,7 @@ static int pool_shape(node *n) {
 }
 
 static void pool_reference(const node *n, const void *const in[], void *const out[]) {
-    const pool_attr *a = n->attr;
+    const max_pool2d_attr *a = n->attr;
     const nn_shape xs = n->in[0]->shape, ys = n->out[0]->shape;
     const float *x = in[0];
     float *y = out[0];
@@ -37,8 +35,8 @@ static void pool_reference(const node *n, const void *const in[], void *const ou
                 }
 }
 
-const op op_max_pool2d = { "max_pool2d", sizeof(pool_attr), pool_shape, pool_reference, NULL, false };
+const op op_max_pool2d = { "max_pool2d", sizeof(max_pool2d_attr), pool_shape, pool_reference, NULL, false };
 
 tensor *max_pool2d(graph *g, tensor *x, int window, int stride) {
-    return graph_apply(g, &op_max_pool2d, &(pool_attr){ window, stride }, &x, 1, 0);
+    return graph_apply(g, &op_max_pool2d, &(max_pool2d_attr){ window, stride }, &x, 1, 0);
 }

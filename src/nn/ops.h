@@ -38,6 +38,7 @@ tensor *mul(graph *g, tensor *a, tensor *b);
 tensor *relu(graph *g, tensor *x);
 /* alpha [1,1,C] or [C]: x < 0 ? x*alpha : x. */
 tensor *prelu(graph *g, tensor *x, tensor *alpha);
+typedef struct { int window, stride; } max_pool2d_attr;
 /* Square window and stride, no padding; H and W are cut down to whole windows. */
 tensor *max_pool2d(graph *g, tensor *x, int window, int stride);
 /* Zeros after the existing channels. */
