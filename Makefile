@@ -45,6 +45,8 @@ AVX512 = $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 %_avx2.o:       ISA = $(AVX2)
 %_avx512.o:     ISA = $(AVX512)
 %_avx512bf16.o: ISA = $(AVX512) -mavx512bf16
+# Their inner loops are unrolled into registers, which gcc does at -O3 only.
+$(BUILD)/obj/src/nn/cpu/ordered_avx%.o: OPTIMIZE = -O3
 
 # ---- what there is to build: every .c file, by its folder ----------------------------------------------------------------
 
@@ -92,7 +94,7 @@ $(BUILD)/libmien.so: $(call objects,$(SOURCES)) $(BUILD)/sources
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags | ready
 	@mkdir -p $(@D)
-	$(call SHORT,CC)$(CC) $(CPPFLAGS_) $(CFLAGS_) $(ISA) -MMD -MP -c -o $@ $<
+	$(call SHORT,CC)$(CC) $(CPPFLAGS_) $(CFLAGS_) $(OPTIMIZE) $(ISA) -MMD -MP -c -o $@ $<
 
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(CLI) $(TESTS) $(TEST_HELPERS) $(FUZZERS) $(BENCHES) tests/fuzz/replay.c))
 

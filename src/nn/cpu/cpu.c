@@ -1,10 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The CPU as a device: which kernels stand in its table. Better ones are added later, so that they are asked first. */
+#include "nn/cpu/ordered.h"
 #include "nn/device.h"
+
+static int add_all(device *d, const kernel *table, size_t n) {
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) rc = device_add(d, &table[i]);
+    return rc;
+}
 
 device *device_cpu(cpu_level cap) {
     cpu_level here = cpu_level_here(), level = cap < here ? cap : here;
     device *d = device_new(level);
-    return d;
+    size_t n;
+    int rc = d ? 0 : -1;
+    if (rc == 0 && level == CPU_AVX2) {
+        const kernel *ordered = ordered_kernels_avx2(&n);
+        rc = add_all(d, ordered, n);
+    }
+    if (rc == 0 && level >= CPU_AVX512) {
+        const kernel *ordered = ordered_kernels_avx512(&n);
+        rc = add_all(d, ordered, n);
+    }
+    if (rc == 0) return d;
+    device_free(d);
+    return NULL;
 }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inner loops of the ordered kernels for AVX2 and FMA: 8 lanes, 16 registers. */
+#include <immintrin.h>
+
+typedef __m256 V;
+enum { LANES = 8 };
+
+static inline __attribute__((always_inline)) V v_zero(void) { return _mm256_setzero_ps(); }
+static inline __attribute__((always_inline)) V v_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline __attribute__((always_inline)) void v_store(float *p, V x) { _mm256_storeu_ps(p, x); }
+static inline __attribute__((always_inline)) V v_set1(const float *p) { return _mm256_broadcast_ss(p); }
+static inline __attribute__((always_inline)) V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+static inline __attribute__((always_inline)) V v_add(V a, V b) { return _mm256_add_ps(a, b); }
+static inline __attribute__((always_inline)) V v_max(V a, V b) { return _mm256_max_ps(a, b); }
+/* x > 0 ? x : 0, also for -0 and NaN: maxps gives its second operand then. */
+static inline __attribute__((always_inline)) V v_relu(V x) { return _mm256_max_ps(x, _mm256_setzero_ps()); }
+/* The comparison is needed: blending by x's own sign would multiply -0 too. */
+static inline __attribute__((always_inline)) V v_prelu(V x, V alpha) {
+    return _mm256_blendv_ps(x, _mm256_mul_ps(x, alpha), _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
+}
+/* Vector v of a pixel that has `groups` groups of 8: what it lacks is 0. */
+static inline __attribute__((always_inline)) V v_load_groups(const float *p, size_t groups, int v) {
+    return groups > (size_t)v ? _mm256_loadu_ps(p) : _mm256_setzero_ps();
+}
+
+#include "nn/cpu/ordered_depthwise.h"
+#include "nn/cpu/ordered_sum.h"
+
+#define SUM4(nv, a, b, c, d) SUM(nv, 0, a) SUM(nv, 0, b) SUM(nv, 0, c) SUM(nv, 0, d)
+SUM4(1, 1, 2, 3, 4) SUM4(1, 5, 6, 7, 8) SUM4(1, 9, 10, 11, 12)
+SUM4(2, 1, 2, 3, 4) SUM(2, 0, 5) SUM(2, 0, 6)
+SUM4(3, 1, 2, 3, 4)
+SUM(8, 0, 1)
+
+static ordered_sum_fn *const sums[ORDERED_KINDS][ORDERED_MAX_PIXELS + 1] = {
+    [1] = { NULL, sum_1_0_1, sum_1_0_2, sum_1_0_3, sum_1_0_4, sum_1_0_5, sum_1_0_6, sum_1_0_7, sum_1_0_8,
+            sum_1_0_9, sum_1_0_10, sum_1_0_11, sum_1_0_12 },
+    [2] = { NULL, sum_2_0_1, sum_2_0_2, sum_2_0_3, sum_2_0_4, sum_2_0_5, sum_2_0_6 },
+    [3] = { NULL, sum_3_0_1, sum_3_0_2, sum_3_0_3, sum_3_0_4 },
+    [ORDERED_WIDE] = { NULL, sum_8_0_1 },
+};
+
+DEPTHWISE(slide_1, slide(d, 1))
+DEPTHWISE(stride2_1, leap(d, 1, 2))
+
+static void pool(float *out, size_t out_pixel, const float *in, size_t in_row, size_t in_pixel, size_t groups, size_t width) {
+    size_t floats = groups * ORDERED_GROUP;
+    for (size_t x = 0; x < width; x++, out += out_pixel, in += 2 * in_pixel)
+        for (size_t c = 0; c < floats; c += LANES) {
+            V best = v_load(in + c);   /* v > best ? v : best, in the reference's order */
+            best = v_max(v_load(in + c + in_pixel), best);
+            best = v_max(v_load(in + c + in_row), best);
+            best = v_max(v_load(in + c + in_row + in_pixel), best);
+            v_store(out + c, best);
+        }
+}
+
+const ordered_isa ordered_isa_avx2 = {
+    .name = "avx2",
+    .lanes = LANES,
+    .sum = sums,
+    .max_pixels = { 0, 12, 6, 4, 0, 0, 0, 0, 0, 1 },
+    .depthwise = { [DEPTHWISE_FULL] = { { slide_1, NULL }, { stride2_1, NULL } } },
+    .pool = pool,
+};

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inner loops of the ordered kernels for AVX-512: 16 lanes, 32 registers. */
+#include <immintrin.h>
+
+typedef __m512 V;
+enum { LANES = 16 };
+#define HAS_PAIRS
+
+static inline __attribute__((always_inline)) V v_zero(void) { return _mm512_setzero_ps(); }
+static inline __attribute__((always_inline)) V v_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline __attribute__((always_inline)) void v_store(float *p, V x) { _mm512_storeu_ps(p, x); }
+static inline __attribute__((always_inline)) V v_set1(const float *p) { return _mm512_set1_ps(*p); }
+static inline __attribute__((always_inline)) V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+static inline __attribute__((always_inline)) V v_add(V a, V b) { return _mm512_add_ps(a, b); }
+static inline __attribute__((always_inline)) V v_max(V a, V b) { return _mm512_max_ps(a, b); }
+/* x > 0 ? x : 0, also for -0 and NaN: maxps gives its second operand then. */
+static inline __attribute__((always_inline)) V v_relu(V x) { return _mm512_max_ps(x, _mm512_setzero_ps()); }
+static inline __attribute__((always_inline)) V v_prelu(V x, V alpha) {
+    return _mm512_mask_mul_ps(x, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), x, alpha);
+}
+/* Vector v of a pixel that has `groups` groups of 8: what it lacks is 0. */
+static inline __attribute__((always_inline)) V v_load_groups(const float *p, size_t groups, int v) {
+    size_t first = 2 * (size_t)v;
+    return _mm512_maskz_loadu_ps(groups > first + 1 ? 0xffff : groups > first ? 0xff : 0, p);
+}
+static inline __attribute__((always_inline)) V v_low_high(V a, V b) { return _mm512_mask_blend_ps(0xff00, a, b); }
+static inline __attribute__((always_inline)) V v_load_halves(const float *a, const float *b) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(a)), _mm256_loadu_ps(b), 1);
+}
+static inline __attribute__((always_inline)) void v_store_halves(float *a, float *b, V x) {
+    _mm256_storeu_ps(a, _mm512_castps512_ps256(x));
+    _mm256_storeu_ps(b, _mm512_extractf32x8_ps(x, 1));
+}
+
+#include "nn/cpu/ordered_depthwise.h"
+#include "nn/cpu/ordered_sum.h"
+
+#define SUM4(nv, half, a, b, c, d) SUM(nv, half, a) SUM(nv, half, b) SUM(nv, half, c) SUM(nv, half, d)
+SUM4(0, 1, 2, 4, 6, 8) SUM4(0, 1, 10, 12, 14, 16)
+SUM4(1, 0, 1, 2, 3, 4) SUM4(1, 0, 5, 6, 7, 8) SUM4(1, 0, 9, 10, 11, 12) SUM4(1, 0, 13, 14, 15, 16)
+SUM4(1, 1, 2, 4, 6, 8) SUM4(1, 1, 10, 12, 14, 16)
+SUM4(2, 0, 1, 2, 3, 4) SUM4(2, 0, 5, 6, 7, 8) SUM4(2, 0, 9, 10, 11, 12)
+SUM4(2, 1, 2, 4, 6, 8) SUM(2, 1, 10)
+SUM4(3, 0, 1, 2, 3, 4) SUM4(3, 0, 5, 6, 7, 8)
+SUM(3, 1, 2) SUM(3, 1, 4) SUM(3, 1, 6)
+SUM4(4, 0, 1, 2, 3, 4) SUM(4, 0, 5) SUM(4, 0, 6)
+SUM(8, 0, 1) SUM(8, 0, 2) SUM(8, 0, 3)
+
+static ordered_sum_fn *const sums[ORDERED_KINDS][ORDERED_MAX_PIXELS + 1] = {
+    [1] = { [2] = sum_0_1_2, [4] = sum_0_1_4, [6] = sum_0_1_6, [8] = sum_0_1_8,
+            [10] = sum_0_1_10, [12] = sum_0_1_12, [14] = sum_0_1_14, [16] = sum_0_1_16 },
+    [2] = { NULL, sum_1_0_1, sum_1_0_2, sum_1_0_3, sum_1_0_4, sum_1_0_5, sum_1_0_6, sum_1_0_7, sum_1_0_8,
+            sum_1_0_9, sum_1_0_10, sum_1_0_11, sum_1_0_12, sum_1_0_13, sum_1_0_14, sum_1_0_15, sum_1_0_16 },
+    [3] = { [2] = sum_1_1_2, [4] = sum_1_1_4, [6] = sum_1_1_6, [8] = sum_1_1_8,
+            [10] = sum_1_1_10, [12] = sum_1_1_12, [14] = sum_1_1_14, [16] = sum_1_1_16 },
+    [4] = { NULL, sum_2_0_1, sum_2_0_2, sum_2_0_3, sum_2_0_4, sum_2_0_5, sum_2_0_6, sum_2_0_7, sum_2_0_8,
+            sum_2_0_9, sum_2_0_10, sum_2_0_11, sum_2_0_12 },
+    [5] = { [2] = sum_2_1_2, [4] = sum_2_1_4, [6] = sum_2_1_6, [8] = sum_2_1_8, [10] = sum_2_1_10 },
+    [6] = { NULL, sum_3_0_1, sum_3_0_2, sum_3_0_3, sum_3_0_4, sum_3_0_5, sum_3_0_6, sum_3_0_7, sum_3_0_8 },
+    [7] = { [2] = sum_3_1_2, [4] = sum_3_1_4, [6] = sum_3_1_6 },
+    [8] = { NULL, sum_4_0_1, sum_4_0_2, sum_4_0_3, sum_4_0_4, sum_4_0_5, sum_4_0_6 },
+    [ORDERED_WIDE] = { NULL, sum_8_0_1, sum_8_0_2, sum_8_0_3 },
+};
+
+DEPTHWISE(slide_1, slide(d, 1))
+DEPTHWISE(slide_2, slide(d, 2))
+DEPTHWISE(leap_1, leap(d, 1, 1))
+DEPTHWISE(leap_2, leap(d, 2, 1))
+DEPTHWISE(stride2_1, leap(d, 1, 2))
+DEPTHWISE(stride2_2, leap(d, 2, 2))
+
+static void pool(float *out, size_t out_pixel, const float *in, size_t in_row, size_t in_pixel, size_t groups, size_t width) {
+    size_t floats = groups * ORDERED_GROUP;
+    for (size_t x = 0; x < width; x++, out += out_pixel, in += 2 * in_pixel)
+        for (size_t c = 0; c < floats; c += LANES) {
+            __mmask16 m = floats - c < LANES ? 0xff : 0xffff;
+            V best = _mm512_maskz_loadu_ps(m, in + c);   /* v > best ? v : best, in the reference's order */
+            best = v_max(_mm512_maskz_loadu_ps(m, in + c + in_pixel), best);
+            best = v_max(_mm512_maskz_loadu_ps(m, in + c + in_row), best);
+            best = v_max(_mm512_maskz_loadu_ps(m, in + c + in_row + in_pixel), best);
+            _mm512_mask_storeu_ps(out + c, m, best);
+        }
+}
+
+const ordered_isa ordered_isa_avx512 = {
+    .name = "avx512",
+    .lanes = LANES,
+    .sum = sums,
+    .max_pixels = { 0, 16, 16, 16, 12, 10, 8, 6, 6, 3 },
+    .depthwise = { [DEPTHWISE_FULL] = { { slide_1, slide_2 }, { stride2_1, stride2_2 } },
+                   [DEPTHWISE_PAIR] = { { leap_1, leap_2 } } },
+    .pool = pool,
+};
