@@ -106,7 +106,7 @@ missing-packages:
 	@echo "make: the libraries to build with are not all here ($(PACKAGES)): run \`make deps\` first" >&2; exit 1
 endif
 third_party/onednn/include/oneapi/dnnl/dnnl.h:
-	@scripts/deps setup
+	@scripts/deps setup:onednn
 	@scripts/setup onednn
 
 # ---- set-up ---------------------------------------------------------------------------------------------------------------
@@ -116,26 +116,27 @@ deps:
 	@CC='$(CC)' scripts/deps build test setup clang
 
 # The parts of third_party/ that are not replaced by ONEDNN= or MODELS_DIR=.
-SETUP = $(if $(filter third_party/onednn,$(ONEDNN)),onednn) $(if $(filter third_party/models,$(MODELS_DIR)),models)
+COMMA := ,
+SETUP := $(subst $() ,$(COMMA),$(strip $(if $(filter third_party/onednn,$(ONEDNN)),onednn) $(if $(filter third_party/models,$(MODELS_DIR)),models)))
 
 ## setup: fetch and check oneDNN, the face models and the demo photo (third_party/)
 setup:
-	@scripts/deps setup
-	@scripts/setup $(SETUP) demo
+	@scripts/deps setup:$(SETUP),demo
+	@scripts/setup $(subst $(COMMA), ,$(SETUP)) demo
 
-set-up-build:
-	@CC='$(CC)' scripts/deps build setup
-	@$(if $(strip $(SETUP)),scripts/setup $(SETUP))
-set-up-test: set-up-build
-	@CC='$(CC)' scripts/deps test
-set-up-clang: set-up-test
-	@scripts/deps clang
+set-up-build: NEEDS = build
+set-up-test:  NEEDS = build test
+set-up-clang: NEEDS = build test clang
+set-up-build set-up-test set-up-clang:
+	@CC='$(CC)' scripts/deps $(NEEDS) $(if $(SETUP),setup:$(SETUP))
+	@$(if $(SETUP),scripts/setup $(subst $(COMMA), ,$(SETUP)))
 
 # What set-up brings is seen by a fresh make only. It uses all cores unless told otherwise.
 AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 ## demo: set up, build, and annotate a real photo
 demo: set-up-build
+	@scripts/deps setup:demo
 	@scripts/setup demo
 	$(AGAIN) all
 	MIEN_MODELS='$(abspath $(MODELS_DIR))' $(BUILD)/mien annotate third_party/demo/astronaut.png -o $(BUILD)/demo --json --overlay --force
