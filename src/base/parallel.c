@@ -9,6 +9,9 @@
 extern void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
 extern int omp_get_thread_num(void);
 extern int omp_get_num_threads(void);
+extern int omp_get_max_threads(void);
+extern void omp_set_num_threads(int n);
+extern void omp_set_dynamic(int on);
 
 typedef struct {
     parallel_body *body;
@@ -37,6 +40,13 @@ void parallel_for(int threads, size_t items, parallel_body *body, void *context)
     }
     job j = { body, context, items, threads };
     GOMP_parallel(run_part, &j, (unsigned)threads, 0);
+}
+
+int parallel_width(int threads) {
+    int before = omp_get_max_threads();
+    omp_set_dynamic(0);   /* OMP_DYNAMIC in the environment would let the runtime take fewer, and change bits */
+    omp_set_num_threads(threads > 0 ? threads : 1);
+    return before;
 }
 
 int parallel_cores(void) {
