@@ -6,10 +6,17 @@
 
 #include "base/error.h"
 
+typedef struct owned {
+    struct owned *next;
+    void *what;
+    void (*release)(void *what);
+} owned;
+
 struct device {
     cpu_level level;
     const kernel **kernels;   /* the last is asked first */
     size_t n, room;
+    owned *owned;
 };
 
 device *device_new(cpu_level level) {
@@ -21,6 +28,11 @@ device *device_new(cpu_level level) {
 
 void device_free(device *d) {
     if (!d) return;
+    for (owned *o = d->owned, *next; o; o = next) {
+        next = o->next;
+        o->release(o->what);
+        free(o);
+    }
     free(d->kernels);
     free(d);
 }
@@ -34,6 +46,17 @@ int device_add(device *d, const kernel *k) {
         d->room = room;
     }
     d->kernels[d->n++] = k;
+    return 0;
+}
+
+int device_own(device *d, void *what, void (*release)(void *what)) {
+    owned *o = malloc(sizeof *o);
+    if (!o) {
+        release(what);
+        return error_memory(sizeof *o);
+    }
+    *o = (owned){ d->owned, what, release };
+    d->owned = o;
     return 0;
 }
 

@@ -56,6 +56,7 @@ typedef struct {
     void *state;                           /* prepare's own, released by release */
     size_t scratch_bytes;                  /* asked for by prepare; 64-byte aligned, contents undefined */
     int threads;
+    char info[48];                         /* which of its implementations a library chose ("brgconv:avx2"), or "" */
 } kernel_step;
 
 struct kernel {
@@ -87,6 +88,8 @@ device *device_cpu(cpu_level cap);
 void    device_free(device *d);
 /* Puts a kernel before those already there. The kernel must outlive the device. */
 int     device_add(device *d, const kernel *k);
+/* `what` is freed with the device by release(what), also when this fails: for tables made at run time. */
+int     device_own(device *d, void *what, void (*release)(void *what));
 cpu_level device_level(const device *d);
 size_t    device_kernels(const device *d);
 const kernel *device_kernel(const device *d, size_t i);   /* best first */
