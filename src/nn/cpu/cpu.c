@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The CPU as a device: which kernels stand in its table. Better ones are added later, so that they are asked first. */
+#include "nn/cpu/onednn.h"
 #include "nn/cpu/ordered.h"
 #include "nn/device.h"
 
@@ -23,6 +24,7 @@ device *device_cpu(cpu_level cap) {
         const kernel *ordered = ordered_kernels_avx512(&n);
         rc = add_all(d, ordered, n);
     }
+    if (rc == 0 && level >= CPU_AVX2) rc = onednn_add(d);
     if (rc == 0) return d;
     device_free(d);
     return NULL;
