@@ -27,17 +27,15 @@ CFLAGS_   = -std=gnu11 -Wall -Wextra -fvisibility=hidden -fPIC -pthread $(CFLAGS
 LDLIBS_   = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lgif -lgomp -lm -ldl -pthread $(LDLIBS)
 LDFLAGS_  = -Wl,--as-needed $(LDFLAGS)
 
-# The installed programs look for oneDNN beside themselves (all paths relative, so the prefix can be moved); those in
-# build/ (and build/tests/) look where they were linked from.
+# oneDNN is opened when first needed (nn/cpu/onednn.c), not linked. The installed programs look for it beside themselves
+# (all paths relative, so the prefix can be moved); those in build/ (and build/tests/) look where they were built.
 ifneq ($(ONEDNN),system)
   CPPFLAGS_ += -I$(ONEDNN)/include
-  LDLIBS_   += -L$(ONEDNN)/lib
   ONEDNN_FROM_BUILD := $(shell realpath -ms --relative-to='$(BUILD)' '$(ONEDNN)')/lib
   RPATH      = -Wl,-rpath,'$$ORIGIN/$(ONEDNN_FROM_BUILD):$$ORIGIN/../$(ONEDNN_FROM_BUILD)'
   RPATH_BIN  = -Wl,-rpath,'$$ORIGIN/../lib/mien'
   RPATH_LIB  = -Wl,-rpath,'$$ORIGIN/mien'
 endif
-LDLIBS_ += -ldnnl
 
 # A file's instruction set is told by its suffix; everything else is plain x86-64.
 AVX2   = -mavx2 -mfma -mf16c
@@ -176,6 +174,8 @@ $(REPLAY_BIN): $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 
 ## asan: the tests under AddressSanitizer and UBSan
+# The sanitizer's dlopen stands before the program's and does not see its run path.
+asan: export LD_LIBRARY_PATH := $(if $(filter system,$(ONEDNN)),$(LD_LIBRARY_PATH),$(abspath $(ONEDNN))/lib)
 asan: set-up-test
 	$(AGAIN) check-programs BUILD=$(BUILD)/asan CFLAGS='$(SANITIZE) -fsanitize=address,undefined'
 
