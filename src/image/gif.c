@@ -2,11 +2,9 @@
  *
  * The first frame of a GIF, as Pillow 13 opens it: unknown bytes between blocks are skipped, the canvas grows to hold the
  * frame, what the frame leaves open has the transparent colour's index (else 0), and a palette that is the plain grey
- * ramp is none. The blocks are walked here; giflib gets a clean stream of one frame and undoes its LZW. */
+ * ramp is none. Read here, without a library: giflib takes and refuses other damaged files than Pillow does. */
 #include <stdlib.h>
 #include <string.h>
-
-#include <gif_lib.h>
 
 #include "base/error.h"
 #include "image/formats.h"
@@ -109,42 +107,112 @@ static int read_blocks(gif *g) {
     return rc;
 }
 
-/* ---- giflib's source: a canvas and a frame of the same size, the LZW data, our own end ---- */
+/* ---- LZW ---- */
 
-typedef struct { const uint8_t *data; size_t size; } span;
-typedef struct { span span[3]; int at; uint8_t head[23], tail[2]; } source;
+enum { TABLE = 4096, READ = 65536 };
 
-static void source_begin(source *s, const gif *g) {
-    size_t end = g->at + 1;   /* behind the code size: whole sub-blocks only, Pillow reads no others */
-    while (end < g->size && g->data[end] && g->size - end > g->data[end]) end += g->data[end] + (size_t)1;
-    uint8_t w0 = (uint8_t)g->frame_width, w1 = (uint8_t)(g->frame_width >> 8), h0 = (uint8_t)g->frame_height, h1 = (uint8_t)(g->frame_height >> 8);
-    const uint8_t head[23] = { 'G', 'I', 'F', '8', '9', 'a', w0, w1, h0, h1, 0, 0, 0, ',', 0, 0, 0, 0, w0, w1, h0, h1, g->interlaced ? 64 : 0 };
-    memcpy(s->head, head, sizeof head);
-    memcpy(s->tail, "\0;", 2);
-    span spans[3] = { { s->head, sizeof head }, { g->data + g->at, end - g->at }, { s->tail, 2 } };
-    memcpy(s->span, spans, sizeof spans);
+typedef struct {
+    const uint8_t *data;
+    size_t at, size;
+    size_t window;              /* what Pillow has read of the file so far; see lzw_more */
+    size_t block;               /* bytes left in the sub-block */
+    uint32_t bits, n_bits;
+    int clear, next, width;     /* the clear code, the next free one, and the bits of a code */
+    int last;                   /* the code before, -1 after a clear */
+    uint8_t first;              /* first byte of its string */
+    uint16_t link[TABLE];
+    uint8_t byte[TABLE];
+    uint8_t string[TABLE];      /* the last code's bytes, filled from the end */
+    int from;                   /* where they begin */
+} lzw;
+
+/* Pillow reads 64 KB at a time and gives up when it wants more and there is none: also at an end code that comes before
+ * the last pixel, which otherwise it walks over. */
+static bool lzw_more(lzw *z) {
+    if (z->window >= z->size) return false;
+    z->window = z->size - z->window > READ ? z->window + READ : z->size;
+    return true;
 }
 
-static int source_read(GifFileType *file, GifByteType *to, int length) {
-    source *s = file->UserData;
-    int done = 0;
-    while (done < length && s->at < 3) {
-        span *from = &s->span[s->at];
-        size_t n = (size_t)(length - done) < from->size ? (size_t)(length - done) : from->size;
-        memcpy(to + done, from->data, n);
-        from->data += n;
-        from->size -= n;
-        done += (int)n;
-        if (!from->size) s->at++;
+static bool lzw_begin(lzw *z, const gif *g) {
+    int depth = g->data[g->at];
+    if (depth > 12) return false;
+    *z = (lzw){ .data = g->data, .at = g->at + 1, .size = g->size, .window = g->at + 1, .clear = 1 << depth, .next = (1 << depth) + 2, .width = depth + 1, .last = -1 };
+    return true;
+}
+
+/* The next code, or -1 at the end of the data. A sub-block of no bytes ends nothing. */
+static int lzw_code(lzw *z) {
+    while (z->n_bits < (uint32_t)z->width) {
+        if (z->block) {
+            z->bits |= (uint32_t)z->data[z->at++] << z->n_bits;
+            z->n_bits += 8;
+            z->block--;
+            continue;
+        }
+        while (z->at >= z->window || z->window - z->at < z->data[z->at] + (size_t)1)
+            if (!lzw_more(z)) return -1;
+        z->block = z->data[z->at++];
     }
-    return done;
+    int code = (int)(z->bits & ((1u << z->width) - 1));
+    z->bits >>= z->width;
+    z->n_bits -= (uint32_t)z->width;
+    return code;
+}
+
+static bool lzw_push(lzw *z, uint8_t byte) {
+    if (z->from == 0) return false;
+    z->string[--z->from] = byte;
+    return true;
+}
+
+/* Writes a code's string to the end of z->string and learns the next one; false if there is no such code. */
+static bool lzw_expand(lzw *z, int code) {
+    int c = code;
+    z->from = TABLE;
+    if (z->last < 0) {
+        if (c > z->clear) return false;
+        z->first = (uint8_t)c;
+        z->last = c;
+        return lzw_push(z, (uint8_t)c);
+    }
+    if (c > z->next) return false;
+    if (c == z->next) {   /* the string that is being learnt: the last one and its own first byte */
+        lzw_push(z, z->first);
+        c = z->last;
+    }
+    for (; c >= z->clear; c = z->link[c])
+        if (c >= TABLE || !lzw_push(z, z->byte[c])) return false;
+    z->first = (uint8_t)c;
+    if (!lzw_push(z, (uint8_t)c)) return false;
+    if (z->next < TABLE) {
+        z->byte[z->next] = (uint8_t)c;
+        z->link[z->next] = (uint16_t)z->last;
+        if (z->next == (1 << z->width) - 1 && z->width < 12) z->width++;
+        z->next++;
+    }
+    z->last = code;
+    return true;
+}
+
+/* The next string of pixels into z->string[z->from..]: 0 or ERR_*. */
+static int lzw_next(lzw *z) {
+    for (;;) {
+        int code = lzw_code(z);
+        if (code < 0) return truncated();
+        if (code == z->clear) {
+            z->next = z->clear + 2;
+            z->width = __builtin_ctz((unsigned)z->clear) + 1;
+            z->last = -1;
+        } else if (code == z->clear + 1) {
+            if (!lzw_more(z)) return truncated();
+        } else {
+            return lzw_expand(z, code) ? 0 : error_set(ERR_FORMAT, "GIF: broken picture data");
+        }
+    }
 }
 
 /* ---- Pixels ---- */
-
-static void indices_to_rgb(const gif *g, const uint8_t *index, size_t n, uint8_t *rgb) {
-    for (size_t i = 0; i < n; i++) memcpy(rgb + 3 * i, g->palette[index[i]], 3);
-}
 
 static void fill_canvas(const gif *g, image *img) {
     const uint8_t *colour = g->palette[g->transparent < 0 ? 0 : g->transparent];
@@ -152,37 +220,38 @@ static void fill_canvas(const gif *g, image *img) {
     for (size_t i = 0; i < bytes; i += 3) memcpy(img->rgb + i, colour, 3);
 }
 
-static int decode_rows(const gif *g, GifFileType *file, uint8_t *line, image *img) {
+/* The row after y in the file's order; the frame's height at the end. */
+static uint32_t row_after(const gif *g, uint32_t y, int *pass) {
     static const uint32_t first[4] = { 0, 4, 2, 1 }, step[4] = { 8, 8, 4, 2 };
-    GifRecordType record;
-    if (DGifGetRecordType(file, &record) != GIF_OK || DGifGetImageDesc(file) != GIF_OK) return error_set(ERR_FORMAT, "GIF: %s", GifErrorString(file->Error));
-    for (int pass = 0; pass < (g->interlaced ? 4 : 1); pass++) {
-        uint32_t y = g->interlaced ? first[pass] : 0, dy = g->interlaced ? step[pass] : 1;
-        for (; y < g->frame_height; y += dy) {
-            if (DGifGetLine(file, line, (int)g->frame_width) != GIF_OK)
-                return file->Error == D_GIF_ERR_EOF_TOO_SOON ? truncated() : error_set(ERR_FORMAT, "GIF: broken picture data");
-            indices_to_rgb(g, line, g->frame_width, img->rgb + ((size_t)(g->y + y) * (size_t)img->width + g->x) * 3);
+    if (!g->interlaced) return y + 1;
+    y += step[*pass];
+    while (y >= g->frame_height && ++*pass < 4) y = first[*pass];
+    return y;
+}
+
+static int decode_frame(const gif *g, lzw *z, image *img) {
+    uint32_t x = 0;
+    int pass = 0;
+    for (uint32_t y = 0; y < g->frame_height;) {
+        int rc = lzw_next(z);
+        if (rc < 0) return rc;
+        for (int i = z->from; i < TABLE && y < g->frame_height; i++) {
+            memcpy(img->rgb + ((size_t)(g->y + y) * (size_t)img->width + g->x + x) * 3, g->palette[z->string[i]], 3);
+            if (++x < g->frame_width) continue;
+            x = 0;
+            y = row_after(g, y, &pass);
         }
     }
     return 0;
 }
 
 static int decode_pixels(const gif *g, image *img) {
-    if (g->frame_width < g->width || g->frame_height < g->height) fill_canvas(g, img);
     if (!g->frame_width || !g->frame_height) return error_set(ERR_FORMAT, "GIF: a frame without pixels");
-    source from = { 0 };
-    source_begin(&from, g);
-    int code = 0, rc;
-    uint8_t *line = malloc(g->frame_width);
-    if (!line) return error_memory(g->frame_width);
-    GifFileType *file = DGifOpen(&from, source_read, &code);
-    if (file) {
-        rc = decode_rows(g, file, line, img);
-        DGifCloseFile(file, &code);
-    } else {
-        rc = error_set(code == D_GIF_ERR_NOT_ENOUGH_MEM ? ERR_MEMORY : ERR_FORMAT, "GIF: %s", GifErrorString(code));
-    }
-    free(line);
+    if (g->frame_width < g->width || g->frame_height < g->height) fill_canvas(g, img);
+    lzw *z = malloc(sizeof *z);
+    if (!z) return error_memory(sizeof *z);
+    int rc = lzw_begin(z, g) ? decode_frame(g, z, img) : error_set(ERR_FORMAT, "GIF: codes of %d bits", g->data[g->at]);
+    free(z);
     return rc;
 }
 

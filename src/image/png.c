@@ -20,7 +20,10 @@ typedef struct {
     uint32_t width, height, x, y;       /* of the picture in the first run of IDATs, and its place on the canvas */
     size_t idat, idat_last, idat_end;   /* first and last IDAT chunk of the run, and where its bytes end */
     bool animated;
+    bool cut;                           /* the last of them has less than it claims */
 } png;
+
+static int cut_short(void) { return error_set(ERR_FORMAT, "PNG: the file is truncated"); }
 
 /* ---- The chunks ---- */
 
@@ -56,7 +59,8 @@ static void find_idats(png *p) {
     for (size_t at = p->idat;;) {
         size_t rest = p->size - at - 8, length = png_be32(p->data + at);
         p->idat_last = at;
-        p->idat_end = length < rest ? at + 8 + length : p->size;
+        p->cut = length > rest;
+        p->idat_end = p->cut ? p->size : at + 8 + length;
         if (p->size - p->idat_end < 12 || memcmp(p->data + p->idat_end + 8, "IDAT", 4)) return;
         at = p->idat_end + 4;
     }
@@ -76,12 +80,16 @@ static int read_tail(png *p) {
     return 0;
 }
 
-/* ---- libspng's source: our own header, the IDATs as they are (the last with its true length), our own end ---- */
+/* ---- libspng's source: our own header, the IDATs with their true lengths and checksums, our own end. (To let libspng
+ * overlook wrong checksums would also switch off zlib's own, at the end of the data, which Pillow does look at.) ---- */
 
+typedef enum { HEAD, LENGTH, BODY, CHECKSUM, END } part;
 typedef struct { const uint8_t *data; size_t size; } span;
-typedef struct { span span[5]; int at; uint8_t head[33], last[8], tail[16]; } source;
+typedef struct { const png *p; part next; span now; size_t idat, length; bool last; uint8_t head[33], small[8]; } source;
 
 static void source_begin(source *s, const png *p) {
+    s->p = p;
+    s->idat = p->idat;
     memcpy(s->head, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
     png_put32(s->head + 16, p->width);
     png_put32(s->head + 20, p->height);
@@ -89,28 +97,49 @@ static void source_begin(source *s, const png *p) {
     s->head[25] = (uint8_t)(p->now.colour == PNG_INDEXED ? PNG_GREY : p->now.colour);   /* the same bytes, and no palette to insist on */
     s->head[28] = p->now.interlaced;
     png_put32(s->head + 29, libdeflate_crc32(0, s->head + 12, 17));
-    size_t length = p->idat_end - p->idat_last - 8;
-    png_put32(s->last, (uint32_t)length);
-    memcpy(s->last + 4, "IDAT", 4);
-    memcpy(s->tail, "\0\0\0\0\0\0\0\0IEND\xae\x42\x60\x82", 16);   /* the last IDAT's checksum is not looked at */
-    span spans[5] = { { s->head, 33 }, { p->data + p->idat, p->idat_last - p->idat }, { s->last, 8 },
-                      { p->data + p->idat_last + 8, length }, { s->tail, 16 } };
-    memcpy(s->span, spans, sizeof spans);
+}
+
+static void source_next(source *s) {
+    const uint8_t *idat = s->p->data + s->idat;
+    switch (s->next) {
+    case HEAD:
+        s->now = (span){ s->head, sizeof s->head };
+        s->next = LENGTH;
+        break;
+    case LENGTH:
+        s->length = s->idat == s->p->idat_last ? s->p->idat_end - s->idat - 8 : png_be32(idat);
+        png_put32(s->small, (uint32_t)s->length);
+        memcpy(s->small + 4, "IDAT", 4);
+        s->now = (span){ s->small, 8 };
+        s->next = BODY;
+        break;
+    case BODY:
+        s->now = (span){ idat + 8, s->length };
+        s->last = s->idat == s->p->idat_last;
+        s->next = CHECKSUM;
+        break;
+    case CHECKSUM:
+        png_put32(s->small, libdeflate_crc32(0, idat + 4, s->length + 4));
+        s->now = (span){ s->small, 4 };
+        s->next = s->idat == s->p->idat_last ? END : LENGTH;
+        s->idat += s->length + 12;
+        break;
+    case END:
+        s->now = (span){ (const uint8_t *)"\0\0\0\0IEND\xae\x42\x60\x82", 12 };   /* for ever: libspng stops there */
+    }
 }
 
 static int source_read(spng_ctx *ctx, void *user, void *to, size_t length) {
     (void)ctx;
     source *s = user;
     for (uint8_t *out = to; length;) {
-        if (s->at == 5) return SPNG_IO_EOF;
-        span *from = &s->span[s->at];
-        size_t n = from->size < length ? from->size : length;
-        memcpy(out, from->data, n);
-        from->data += n;
-        from->size -= n;
+        size_t n = s->now.size < length ? s->now.size : length;
+        if (n) memcpy(out, s->now.data, n);
+        s->now.data += n;
+        s->now.size -= n;
         out += n;
         length -= n;
-        if (!from->size) s->at++;
+        if (!s->now.size) source_next(s);
     }
     return 0;
 }
@@ -155,7 +184,7 @@ static const uint8_t pass_x[7] = { 0, 4, 0, 2, 0, 1, 0 }, pass_dx[7] = { 8, 8, 4
 
 static int spng_failed(int rc) {
     if (rc == SPNG_EMEM) return error_set(ERR_MEMORY, "PNG: out of memory");
-    if (rc == SPNG_EIDAT_TOO_SHORT || rc == SPNG_IO_EOF) return error_set(ERR_FORMAT, "PNG: the file is truncated");
+    if (rc == SPNG_EIDAT_TOO_SHORT || rc == SPNG_IO_EOF) return cut_short();
     return error_set(ERR_FORMAT, "PNG: %s", spng_strerror(rc));
 }
 
@@ -192,9 +221,9 @@ static int decode_pixels(const png *p, image *img) {
     if (!raw || !line || !ctx) {
         rc = error_memory(raw_size);
     } else {
-        spng_set_crc_action(ctx, SPNG_CRC_USE, SPNG_CRC_USE);   /* Pillow does not look at those of IDAT */
         rc = spng_set_png_stream(ctx, source_read, &from);
         rc = rc ? spng_failed(rc) : decode_rows(p, ctx, raw, raw_size, line, img);
+        if (rc == 0 && !from.last && p->cut) rc = cut_short();   /* not needed, but not whole */
     }
     spng_ctx_free(ctx);
     free(raw);
@@ -212,6 +241,7 @@ int png_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out) 
         rc = decode_pixels(&p, &img);
     }
     if (rc == 0) rc = read_tail(&p);
+    if (rc == 0 && p.now.colour == PNG_INDEXED && !p.now.has_palette && p.now.one_clear) rc = error_set(ERR_FORMAT, "PNG: a transparent colour without a palette");
     if (rc == 0) *out = img;
     else image_free(&img);
     return rc;

@@ -131,12 +131,21 @@ static int take_ihdr(png_state *p, const png_chunk *c) {
 static int take_plte(png_state *p, const png_chunk *c) {
     if (!p->depth || p->colour != PNG_INDEXED) return 0;   /* a hint, for displays of few colours */
     if (c->length / 3 > 256) return error_set(ERR_FORMAT, "PNG: a palette of %zu colours", c->length / 3);
+    p->has_palette = true;
     memset(p->palette, 0, sizeof p->palette);
     memcpy(p->palette, c->body, c->length / 3 * 3);
     return 0;
 }
 
-static int take_trns(const png_state *p, const png_chunk *c) {
+static int take_trns(png_state *p, const png_chunk *c) {
+    if (p->depth && p->colour == PNG_INDEXED) {
+        size_t clear = 0, opaque = 0;
+        for (size_t i = 0; i < c->length; i++) {
+            clear += c->body[i] == 0;
+            opaque += c->body[i] == 255;
+        }
+        p->one_clear = clear == 1 && opaque == c->length - 1;
+    }
     size_t least = !p->depth ? 0 : p->colour == PNG_GREY ? 2 : p->colour == PNG_RGB ? 6 : 0;
     return c->length < least ? too_short(c) : 0;
 }

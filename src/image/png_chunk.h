@@ -16,6 +16,7 @@ typedef struct {
     int depth, colour;          /* depth 0: no IHDR yet */
     bool interlaced;
     uint8_t palette[256][3];    /* what a file leaves out is black */
+    bool has_palette, one_clear;   /* one_clear: tRNS makes one colour transparent and the others not */
     uint32_t frames;            /* as acTL claims; 0: no animation */
     int64_t sequence;           /* APNG's last number, -1 before the first */
     bool framed;                /* an fcTL came: the next picture is this part of the canvas */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What our decoders make of files, for compare_images.py: paths on stdin, one line of answer each:
- * "ok W H SHA256" or "no CODE message". `--exif`: with the EXIF orientation applied. */
+ * "ok W H SHA256" or "no CODE message". `--exif`: with the EXIF orientation applied; `--max-pixels N`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +32,11 @@ static void dump(const char *path, const image_options *options) {
 }
 
 int main(int argc, char **argv) {
-    image_options options = { .apply_exif = argc > 1 && !strcmp(argv[1], "--exif") };
+    image_options options = { 0 };
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--exif")) options.apply_exif = true;
+        if (!strcmp(argv[i], "--max-pixels") && i + 1 < argc) options.max_pixels = strtoull(argv[++i], NULL, 10);
+    }
     char path[4096];
     while (fgets(path, sizeof path, stdin)) {
         path[strcspn(path, "\n")] = 0;
