@@ -24,7 +24,7 @@ CPPFLAGS_ = -Isrc -Iinclude -DMIEN_VERSION='"$(VERSION)"' $(shell pkg-config --c
 # -ffp-contract=off comes last: gcc contracts a*b+c (intrinsics too) into FMA otherwise, and bits would depend on the compiler.
 CFLAGS_   = -std=gnu11 -Wall -Wextra -fvisibility=hidden -fPIC -pthread $(CFLAGS) -ffp-contract=off
 # No -fopenmp anywhere: base/parallel.c calls libgomp, the runtime oneDNN uses, so clang adds no second one.
-LDLIBS_   = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lgif -lgomp -lm -ldl -pthread $(LDLIBS)
+LDLIBS_   = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lgomp -lm -ldl -pthread $(LDLIBS)
 LDFLAGS_  = -Wl,--as-needed $(LDFLAGS)
 
 # oneDNN is opened when first needed (nn/cpu/onednn.c), not linked. The installed programs look for it beside themselves
