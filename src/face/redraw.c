@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "face/redraw.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "face/faces_json.h"
+#include "face/map.h"
+#include "image/image.h"
+
+/* Everything that can be known before the work. */
+static int check(const redraw_options *o) {
+    struct stat in, out, folder;
+    if (stat(o->faces, &in) < 0) return error_errno("%s", o->faces), ERR_USAGE;
+    if ((o->width == 0) != (o->height == 0) || o->width < 0 || o->height < 0 || o->width > FACES_MOST_SIDE || o->height > FACES_MOST_SIDE)
+        return error_set(ERR_USAGE, "%d x %d: sides are 1 to %d", o->width, o->height, FACES_MOST_SIDE);
+    if (stat(o->output, &out) == 0) {
+        if (out.st_dev == in.st_dev && out.st_ino == in.st_ino) return error_set(ERR_USAGE, "%s: is the input", o->output);
+        if (S_ISDIR(out.st_mode)) return error_set(ERR_USAGE, "%s: is a folder", o->output);
+        if (!S_ISREG(out.st_mode)) return error_set(ERR_USAGE, "%s: is not a regular file", o->output);
+        if (!o->force) return error_set(ERR_EXISTS, "%s: is there already (--force overwrites it)", o->output);
+        return 0;
+    }
+    if (errno != ENOENT) return error_errno("%s", o->output), ERR_USAGE;
+    char *path = strdup(o->output), *slash = path ? strrchr(path, '/') : NULL;
+    if (!path) return error_memory(strlen(o->output));
+    if (slash) slash[slash == path] = 0;
+    int rc = !slash || stat(path, &folder) == 0 ? 0 : (error_errno("%s", path), ERR_USAGE);
+    free(path);
+    return rc;
+}
+
+int redraw(const redraw_options *o, redraw_result *result) {
+    *result = (redraw_result){ 0 };
+    int rc = check(o);
+    if (rc < 0) return rc;
+    double begin = clock_seconds();
+    faces f = { 0 };
+    faces_origin origin;
+    rc = faces_json_load(o->faces, &f, &origin);
+    if (rc < 0) return rc;
+    double read = clock_seconds();
+
+    image map = { 0 };
+    text stamp = { 0 };
+    uint8_t *data = NULL;
+    size_t size = 0, most = o->max_pixels ? o->max_pixels : IMAGE_MAX_PIXELS;
+    int width = o->width ? o->width : f.width, height = o->height ? o->height : f.height, drawn = 0;
+    if (o->min_face >= 0) origin.settings.min_face = o->min_face;
+    if ((size_t)width * (size_t)height > most) rc = error_set(ERR_LIMIT, "%s: %d x %d is more than %zu pixels", o->faces, width, height, most);
+    if (rc == 0) rc = image_new(width, height, &map);
+    if (rc == 0) drawn = rc = face_map_draw(&f, origin.settings.min_face, &map);
+    double draw = clock_seconds();
+
+    if (rc >= 0) {
+        faces_stamp(&origin, "map", width != f.width || height != f.height, width, height, &stamp);
+        rc = text_check(&stamp);
+    }
+    image_text tag = { FACES_STAMP_KEY, stamp.data };
+    if (rc == 0) rc = image_encode_png(&map, &tag, stamp.data != NULL, &data, &size);
+    double encode = clock_seconds();
+    if (rc == 0) rc = file_save(o->output, data, size, 0);
+    *result = (redraw_result){ width, height, f.count, drawn, read - begin, draw - read, encode - draw, clock_seconds() - encode };
+    free(data);
+    text_free(&stamp);
+    image_free(&map);
+    free(f.face);
+    return rc;
+}
