@@ -38,6 +38,7 @@ typedef struct { int width, height; uint8_t *rgb; } mien_image;
 /* Reads JPEG, PNG, WebP, BMP or GIF (first frame) to the bytes that Pillow's convert("RGB") gives. The EXIF orientation
  * is applied unless ignore_exif. max_pixels 0: 512 million. */
 MIEN_API int  mien_image_load(const char *path, int ignore_exif, size_t max_pixels, mien_image *out);
+MIEN_API int  mien_image_new(int width, int height, mien_image *out);   /* black */
 MIEN_API int  mien_image_save_png(const char *path, const mien_image *img);
 MIEN_API void mien_image_free(mien_image *img);
 
@@ -81,7 +82,8 @@ MIEN_API void mien_close(mien *m);
 
 MIEN_API mien_face_settings mien_face_defaults(void);
 
-/* All faces of a picture, in the reference's order; out->count may be 0. The caller frees with mien_faces_free. */
+/* All faces of a picture, in the reference's order; out->count may be 0. The caller frees with mien_faces_free. settings
+ * NULL: defaults. */
 MIEN_API int  mien_find_faces(const mien *m, const uint8_t *rgb, int width, int height, const mien_face_settings *settings,
                               mien_faces *out);
 MIEN_API void mien_faces_free(mien_faces *faces);
@@ -93,8 +95,28 @@ MIEN_API double mien_face_size(const mien_face *face, int width, int height);
  * of the photo for an overlay. The canvas may have any size. Returns how many faces were drawn. */
 MIEN_API int mien_draw(const mien_faces *faces, double min_face, mien_image *canvas);
 
-/* Landmarks JSON, format 1. */
+/* Landmarks JSON, format 1. What is saved like this says nothing of the photo; an existing file is replaced. */
 MIEN_API int mien_faces_load(const char *path, mien_faces *out);
+MIEN_API int mien_faces_save(const char *path, const mien_faces *faces);
+
+/* Landmarks JSON to map file. The map of a JSON that mien_annotate wrote, at its own size, is the file that mien_annotate
+ * wrote, byte for byte. */
+typedef struct {
+    const char *faces;                          /* landmarks JSON */
+    const char *output;                         /* PNG */
+    int width, height;                          /* 0: those of the JSON */
+    double min_face;                            /* pixels of the photo; below 0: as the JSON's settings say, else 0 */
+    size_t max_pixels;                          /* 0: 512 million */
+    int force;                                  /* the output may exist (but may not be the JSON) */
+} mien_draw_options;
+
+typedef struct {
+    int width, height, faces, drawn;
+    double read, draw, encode, write;           /* seconds */
+} mien_draw_result;
+
+/* MIEN_ERR_EXISTS, MIEN_ERR_USAGE: refused before anything was done. result may be NULL. */
+MIEN_API int mien_draw_file(const mien_draw_options *options, mien_draw_result *result);
 
 /* ---- jobs over many files -----------------------------------------------------------------------------------------*/
 
@@ -123,17 +145,23 @@ typedef struct {
     void (*log)(void *context, mien_log_kind kind, const char *path, const char *message);
     void *context;
     const volatile int *stop;                   /* set it to stop cleanly: what was finished is kept; may be NULL */
-    /* Seconds summed over all workers, filled at the end; may be NULL. */
-    struct mien_annotate_times { double read, decode, find, draw, encode, write; } *times;
+    /* Seconds summed over all workers, filled at the end; detect and landmarks are parts of find. May be NULL. */
+    struct mien_annotate_times { double read, decode, find, detect, landmarks, draw, encode, write; } *times;
 } mien_annotate_options;
 
-/* 0 if every item was done (see result for failures of single items), else the code of what stopped the job. */
+/* Writes <output>/<id>.png (the map), <id>.json and <id>_overlay.png, where the id is the path below the input folder
+ * without its extension. What is there already, made from the same photo by the same settings, is left alone; what mien
+ * did not make is never overwritten unless forced; inputs are never overwritten.
+ * 0 if the job came to its end (result tells of items that failed), else the code of what stopped it: MIEN_ERR_USAGE if
+ * nothing was begun since an input is missing or would be overwritten, MIEN_ERR_EXISTS if another process writes there. */
 MIEN_API int mien_annotate(const mien *m, const mien_annotate_options *options, mien_progress *result);
 
 /* ---- about this machine ------------------------------------------------------------------------------------------ */
 
-/* Lines "name value" about the processor level and which kernels serve the face networks. */
+/* Lines "name value" about the processor level and which kernels serve the face networks; m may be NULL: less of it. */
 MIEN_API int mien_describe(const mien *m, void (*line)(void *context, const char *text), void *context);
+/* The same about a file: a picture, a map that mien drew, or landmarks JSON. */
+MIEN_API int mien_describe_file(const char *path, void (*line)(void *context, const char *text), void *context);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a machine computes with, and what a file is: lines for a person. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/number.h"
+#include "base/parallel.h"
+#include "face/faces_json.h"
+#include "face/map.h"
+#include "image/image.h"
+
+typedef struct { void (*line)(void *context, const char *text); void *context; } listener;
+
+__attribute__((format(printf, 2, 3))) static void tell(const listener *l, const char *format, ...) {
+    char raw[1024], text[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    l->line(l->context, text_escape(text, sizeof text, raw));
+}
+
+/* Which kernels serve a network, with how many steps each: first seen, first told. */
+static void tell_plan(const listener *l, const char *name, const plan *p) {
+    size_t n = plan_steps(p);
+    tell(l, "%s: %zu steps, %.1f M multiply-adds, %.1f MB of workspace", name, n, plan_flops(p) * 0.5e-6, (double)plan_bytes(p) * 1e-6);
+    for (size_t i = 0; i < n; i++) {
+        const kernel_step *s = plan_step(p, i);
+        size_t count = 0;
+        bool before = false;
+        for (size_t k = 0; k < n; k++) {
+            const kernel_step *o = plan_step(p, k);
+            bool same = strcmp(o->kernel->name, s->kernel->name) == 0 && strcmp(o->info, s->info) == 0;
+            before |= same && k < i;
+            count += same;
+        }
+        if (!before) tell(l, "  %3zu x %s%s%s", count, s->kernel->name, s->info[0] ? " " : "", s->info);
+    }
+}
+
+int mien_describe(const mien *m, void (*line)(void *context, const char *text), void *context) {
+    listener l = { line, context };
+    tell(&l, "mien %s", mien_version());
+    tell(&l, "processor: %s, %d cores", cpu_level_name(cpu_level_here()), parallel_cores());
+    if (!m) return 0;
+    const networks *n = face_mesh_networks(m->mesh);
+    tell(&l, "kernels: up to %s", cpu_level_name(device_level(networks_device(n))));
+    tell_plan(&l, "face detector", networks_detector(n));
+    tell_plan(&l, "face landmarks", networks_landmarks(n));
+    return 0;
+}
+
+/* ---- files --------------------------------------------------------------------------------------------------------- */
+
+static void tell_settings(const listener *l, const faces_settings *s) {
+    char confidence[NUMBER_TEXT], size[NUMBER_TEXT];
+    number_shortest_f32(confidence, s->min_confidence);
+    number_shortest_f64(size, s->min_face);
+    tell(l, "  settings: max faces %d, min confidence %s, min face %s, EXIF %s, search %s", s->max_faces, confidence, size,
+         s->ignore_exif ? "ignored" : "applied", s->search_auto ? "auto" : "none");
+}
+
+static int tell_faces(const listener *l, const char *path, const uint8_t *data, size_t size) {
+    faces f;
+    faces_origin o;
+    int rc = faces_json_read(path, data, size, &f, &o);
+    if (rc < 0) return rc;
+    tell(l, "%s: landmarks JSON, %d x %d, %d face%s", path, f.width, f.height, f.count, f.count == 1 ? "" : "s");
+    for (int i = 0; i < f.count; i++) tell(l, "  face %d: score %.3f, %.0f pixels", i, (double)f.face[i].score, face_size(&f.face[i], f.width, f.height));
+    if (o.sha256[0]) tell(l, "  photo: sha256 %s", o.sha256);
+    if (o.has_settings) tell_settings(l, &o.settings);
+    free(f.face);
+    return 0;
+}
+
+static int tell_picture(const listener *l, const char *path, const uint8_t *data, size_t size) {
+    char stamp[1024], why[1024], hex[65];
+    uint8_t digest[32];
+    image img;
+    int rc = image_decode(data, size, &(image_options){ .apply_exif = true }, &img);
+    if (rc < 0) {
+        snprintf(why, sizeof why, "%s", error_message());
+        return error_set(rc, "%s: %s", path, why);
+    }
+    sha256(data, size, digest);
+    sha256_hex(digest, hex);
+    tell(l, "%s: %s picture, %d x %d", path, image_format_name(data, size), img.width, img.height);
+    tell(l, "  sha256 %s", hex);
+    if (image_png_text(data, size, FACES_STAMP_KEY, stamp, sizeof stamp)) tell(l, "  made by mien: %s", stamp);
+    image_free(&img);
+    return 0;
+}
+
+int mien_describe_file(const char *path, void (*line)(void *context, const char *text), void *context) {
+    listener l = { line, context };
+    uint8_t *data;
+    size_t size, at = 0;
+    int rc = file_load(path, (size_t)1 << 30, &data, &size);
+    if (rc < 0) return rc;
+    while (at < size && memchr(" \t\r\n", data[at], 4)) at++;
+    if (image_format_name(data, size)) rc = tell_picture(&l, path, data, size);
+    else if (at < size && data[at] == '{') rc = tell_faces(&l, path, data, size);
+    else rc = error_set(ERR_UNSUPPORTED, "%s: neither a picture nor landmarks JSON", path);
+    free(data);
+    return rc;
+}
