@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/part.h"
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "mien.h"
+
+static const char *const searches[] = { "none", "auto", NULL };
+
+static const char notes[] =
+    "A folder is searched with the folders below it for .jpg .jpeg .jpe .jfif .png .webp .bmp and .gif files, except\n"
+    "hidden ones, and its sub-folders are mirrored under -o. \"-\" reads paths from standard input, one a line, or each\n"
+    "ended by a NUL (find -print0). What an earlier run has made from the same photo by the same settings is left alone.\n"
+    "Settings or photos that changed are done again; a file that mien did not make is never overwritten without --force.\n"
+    "Parts of one job (--part, or the rank under mpirun, or the task of a Slurm array) may run on many machines.";
+
+typedef struct {
+    common_options common;
+    mien_annotate_options job;
+    double confidence;
+    int search, part[2];
+} arguments;
+
+static int parse(arguments *a, int argc, char **argv) {
+    mien_annotate_options *j = &a->job;
+    const option options[] = {
+        { "output", 'o', OPTION_TEXT, &j->output, 0, 0, "DIR", "where to write <name>.png; made if needed", NULL },
+        { "json", 0, OPTION_FLAG, &j->json, 0, 0, NULL, "write the landmarks too: <name>.json", NULL },
+        { "overlay", 0, OPTION_FLAG, &j->overlay, 0, 0, NULL, "write the map drawn over the photo too: <name>_overlay.png", NULL },
+        { "max-faces", 0, OPTION_INT, &j->faces.max_faces, 1, 100, "N", "find at most N faces (default 5)", NULL },
+        { "min-confidence", 0, OPTION_NUMBER, &a->confidence, 0, 1, "X", "believe a detection from X on (default 0.5)", NULL },
+        { "min-face", 0, OPTION_NUMBER, &j->min_face, 0, 1e6, "PIXELS", "draw only faces of at least so many pixels of the photo (default 0)", NULL },
+        { "search", 0, OPTION_CHOICE, &a->search, 0, 0, NULL, "auto: where nothing is found, look in tiles and at turned photos too", searches },
+        { "ignore-exif", 0, OPTION_FLAG, &j->ignore_exif, 0, 0, NULL, "do not turn photos upright (the original does not)", NULL },
+        { "max-pixels", 0, OPTION_COUNT, &j->max_pixels, 1, 4e9, "N", "refuse photos with more pixels (default 512000000)", NULL },
+        { "part", 0, OPTION_I_OF_N, a->part, 1, 1e6, "I/N", "do only the I-th of N parts of the photos", NULL },
+        { "force", 'f', OPTION_FLAG, &j->force, 0, 0, NULL, "do everything again, over whatever is there", NULL },
+    };
+    const command_help help = {
+        "annotate", "PHOTO|DIR|-... -o DIR [OPTION...]", "Finds the faces of photos and draws their control maps.", options, sizeof options / sizeof *options, notes,
+    };
+    int rest;
+    int status = options_parse(&help, &a->common, argc, argv, &rest);
+    if (status >= 0) return status;
+    int wrong = a->common.wrong;
+    if (rest == argc) wrong |= misuse(&help, "a photo or a folder was expected");
+    if (!j->output || !*j->output) wrong |= misuse(&help, "-o DIR is missing: where to write");
+    wrong |= timings_check(&help, &a->common);
+    if (!a->part[1] && part_from_environment(&a->part[0], &a->part[1]) < 0) wrong |= misuse(&help, "%s", mien_error());
+    if (wrong) return misuse_end(&help);
+    j->inputs = (const char *const *)argv + rest;
+    j->n_inputs = argc - rest;
+    j->jobs = a->common.jobs;
+    j->part = a->part[0];
+    j->parts = a->part[1];
+    j->faces.min_confidence = (float)a->confidence;
+    j->faces.search = a->search ? MIEN_SEARCH_AUTO : MIEN_SEARCH_NONE;
+    return -1;
+}
+
+static void print_summary(const arguments *a, const mien_progress *p, bool whole) {
+    if (a->common.log_json) {
+        printf("{\"event\":\"%s\",\"total\":%" PRIu64 ",\"done\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"with_faces\":%" PRIu64
+               ",\"without_faces\":%" PRIu64 ",\"faces\":%" PRIu64 ",\"seconds\":%.3f}\n",
+               whole ? "summary" : "stopped", p->total, p->done, p->skipped, p->failed, p->with_faces, p->without_faces, p->faces, p->seconds);
+    } else if (!a->common.quiet) {
+        printf("%s%" PRIu64 " of %" PRIu64 " photo%s annotated: %" PRIu64 " with %" PRIu64 " face%s, %" PRIu64 " without; %" PRIu64
+               " done before, %" PRIu64 " failed; %.1f s\n",
+               whole ? "" : "stopped: ", p->done, p->total, p->total == 1 ? "" : "s", p->with_faces, p->faces, p->faces == 1 ? "" : "s", p->without_faces, p->skipped,
+               p->failed, p->seconds);
+    }
+}
+
+static int status_of(const arguments *a, int rc, const mien_progress *p) {
+    if (rc == MIEN_ERR_CANCELLED && stop_signal) return EXIT_STOPPED + stop_signal;
+    if (rc < 0) return work_failed(&a->common), rc == MIEN_ERR_USAGE ? EXIT_MISUSE : EXIT_WORK_FAILED;
+    return p->failed ? EXIT_SOME_FAILED : EXIT_DONE;
+}
+
+static int run(arguments *a, double begin) {
+    mien *m;
+    if (mien_open(&(mien_options){ .cpu = cpu_choices[a->common.cpu] }, &m) < 0) return work_failed(&a->common);
+    double loaded = clock_seconds();
+    struct mien_annotate_times t = { 0 };
+    mien_progress result = { 0 };
+    progress shown;
+    progress_begin(&shown, &a->common);
+    a->job.progress = progress_tell;
+    a->job.log = progress_log;
+    a->job.context = &shown;
+    a->job.stop = &stop_signal;
+    a->job.times = &t;
+    catch_signals();
+    int rc = mien_annotate(m, &a->job, &result);
+    progress_end(&shown);
+    int status = status_of(a, rc, &result);
+    if (rc == 0 || result.total) print_summary(a, &result, rc == 0);
+    timings where = {
+        .load = loaded - begin, .total = clock_seconds() - begin, .images = result.done,
+        .part = { { "read", t.read }, { "decode", t.decode }, { "find", t.find }, { "detect", t.detect }, { "landmarks", t.landmarks },
+                  { "draw", t.draw }, { "encode", t.encode }, { "write", t.write } },
+        .n_parts = 8,
+    };
+    int failed = rc == MIEN_ERR_USAGE ? 0 : timings_report(&a->common, &where);
+    mien_close(m);
+    return status ? status : failed;
+}
+
+int command_annotate(int argc, char **argv) {
+    double begin = clock_seconds();
+    mien_face_settings faces = mien_face_defaults();
+    arguments a = { .job.faces = faces, .confidence = (double)faces.min_confidence };
+    int status = parse(&a, argc, argv);
+    return status >= 0 ? status : run(&a, begin);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the sub-commands share: one file a command, each with its option table, its help and a call into mien.h. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { EXIT_DONE = 0, EXIT_WORK_FAILED = 1, EXIT_MISUSE = 2, EXIT_SOME_FAILED = 3, EXIT_STOPPED = 128 /* + the signal */ };
+
+/* ---- options ------------------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    OPTION_FLAG,      /* int: set to 1 */
+    OPTION_INT,       /* int within least..most */
+    OPTION_COUNT,     /* size_t within least..most */
+    OPTION_NUMBER,    /* double within least..most */
+    OPTION_TEXT,      /* const char * */
+    OPTION_CHOICE,    /* int: which of choices */
+    OPTION_WXH,       /* int[2]: "640x480" */
+    OPTION_I_OF_N,    /* int[2]: "2/8" */
+} option_kind;
+
+typedef struct {
+    const char *name;
+    char letter;                       /* 0: none */
+    option_kind kind;
+    void *value;
+    double least, most;
+    const char *argument, *help;       /* as --help shows them */
+    const char *const *choices;        /* ends with NULL */
+} option;
+
+typedef struct {
+    const char *name, *usage, *about;  /* usage: what follows "mien NAME " */
+    const option *options;
+    size_t n_options;
+    const char *notes;                 /* shown below the options; may be NULL */
+} command_help;
+
+/* The options of every command. */
+typedef struct {
+    int quiet, log_json, profile;
+    int jobs;                          /* 0: all cores */
+    int cpu;                           /* index into cpu_choices */
+    const char *timings;
+    int wrong;                         /* something was; it has been said */
+} common_options;
+
+extern const char *const cpu_choices[];
+
+/* Reads the options and moves them before the other arguments: these begin at argv[*rest]. -1 to go on, or the exit
+ * status after --help. Everything that is wrong is said, here (common->wrong) and then by the command, before it ends
+ * with misuse_end. */
+int options_parse(const command_help *c, common_options *common, int argc, char **argv, int *rest);
+/* "mien NAME: ..." on stderr (c NULL: "mien: ..."). Both return EXIT_MISUSE. */
+int misuse(const command_help *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int misuse_end(const command_help *c);
+/* The one of `names` that `word` was probably meant to be, or NULL. */
+const char *nearest(const char *word, const char *const *names);
+
+/* ---- running ------------------------------------------------------------------------------------------------------- */
+
+/* Ctrl-C and SIGTERM set *stop_signal to the signal's number; the second one kills. */
+extern volatile int stop_signal;
+void catch_signals(void);
+
+/* Where the time went. Parts may overlap: they are sums over threads. */
+typedef struct { const char *name; double seconds; } timing;
+typedef struct {
+    double load, total;
+    unsigned long long images;
+    timing part[12];
+    int n_parts;
+} timings;
+
+/* --timings FILE: refused before any work if it is there and is not such a file of ours. 0, or EXIT_MISUSE. */
+int timings_check(const command_help *c, const common_options *common);
+/* Does what --profile and --timings ask for. 0, or EXIT_WORK_FAILED. */
+int timings_report(const common_options *common, const timings *t);
+
+/* Says mien_error(), if there is one; returns EXIT_WORK_FAILED. */
+int work_failed(const common_options *common);
+
+/* ---- commands ------------------------------------------------------------------------------------------------------ */
+
+int command_annotate(int argc, char **argv);
+int command_draw(int argc, char **argv);
+int command_info(int argc, char **argv);
+
+#endif

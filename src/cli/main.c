@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "mien.h"
+
+typedef struct {
+    const char *name, *about;
+    int (*run)(int argc, char **argv);   /* argv[0] is the command's name */
+} command;
+
+static const command commands[] = {
+    { "annotate", "photos to face maps (and landmarks, and overlays)", command_annotate },
+    { "draw", "landmarks JSON to face map", command_draw },
+    { "info", "what this machine or a file is", command_info },
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static int print_usage(void) {
+    printf("Usage: mien COMMAND [OPTION...] [ARGUMENT...]\n\nSteers a generated face by the expression and gaze of a real one.\n\nCommands:\n");
+    for (size_t i = 0; i < COMMANDS; i++) printf("  %-12s %s\n", commands[i].name, commands[i].about);
+    printf("  %-12s %s\n", "help", "this, or a command's own: mien help COMMAND");
+    printf("\n'mien COMMAND --help' lists a command's options.\n"
+           "Exit status: 0 done, 1 the work failed, 2 misuse or missing input, 3 done but some items failed, 130 on Ctrl-C.\n");
+    return EXIT_DONE;
+}
+
+static int print_version(void) {
+    printf("mien %s\n", mien_version());
+    return EXIT_DONE;
+}
+
+static const command *find_command(const char *name) {
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name) {
+    const char *names[COMMANDS + 2] = { 0 };
+    char all[256] = "";
+    for (size_t i = 0; i < COMMANDS; i++) names[i] = commands[i].name;
+    names[COMMANDS] = "help";
+    for (size_t i = 0; names[i]; i++) snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", names[i]);
+    const char *near = nearest(name, names);
+    return misuse(NULL, "%s: no such %s%s%s%s; the commands are %s", name, *name == '-' ? "option" : "command", near ? "; did you mean " : "", near ? near : "",
+                  near ? "?" : "", all);
+}
+
+static int run(int argc, char **argv) {
+    if (argc < 2) {
+        misuse(NULL, "a command was expected");
+        fprintf(stderr, "Try 'mien --help'.\n");
+        return EXIT_MISUSE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) return print_version();
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return print_usage();
+    if (strcmp(name, "help") == 0) {
+        if (argc == 2) return print_usage();
+        if (argc > 3) return misuse(NULL, "help: one command was expected");
+        const command *c = find_command(argv[2]);
+        return c ? c->run(2, (char *[]){ (char *)c->name, "--help", NULL }) : unknown_command(argv[2]);
+    }
+    const command *c = find_command(name);
+    return c ? c->run(argc - 1, argv + 1) : unknown_command(name);
+}
+
+int main(int argc, char **argv) {
+    signal(SIGXFSZ, SIG_IGN);   /* a file over the limit is an error to report, not a reason to die */
+    int status = run(argc, argv);
+    if (fflush(stdout) == EOF || ferror(stdout)) {
+        perror("mien: standard output");
+        if (status == EXIT_DONE) status = EXIT_WORK_FAILED;
+    }
+    return status;
+}

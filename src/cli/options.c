@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cli/cli.h"
+
+const char *const cpu_choices[] = { "best", "avx512bf16", "avx512", "avx2", "reference", NULL };
+
+enum { MAX_OPTIONS = 40, FIRST_LONG = 256 };
+
+/* ---- words --------------------------------------------------------------------------------------------------------- */
+
+int misuse(const command_help *c, const char *format, ...) {
+    char raw[1024], text[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    fprintf(stderr, "mien%s%s: %s\n", c ? " " : "", c ? c->name : "", text_escape(text, sizeof text, raw));
+    return EXIT_MISUSE;
+}
+
+/* How many letters must be changed, added, left out or swapped with their neighbour. */
+static size_t distance(const char *a, const char *b) {
+    enum { MOST = 40 };
+    size_t n = strlen(a), m = strlen(b), d[MOST + 1][MOST + 1];
+    if (n > MOST || m > MOST) return MOST;
+    for (size_t i = 0; i <= n; i++) d[i][0] = i;
+    for (size_t k = 0; k <= m; k++) d[0][k] = k;
+    for (size_t i = 1; i <= n; i++)
+        for (size_t k = 1; k <= m; k++) {
+            size_t best = d[i - 1][k - 1] + (a[i - 1] != b[k - 1]);
+            if (d[i - 1][k] + 1 < best) best = d[i - 1][k] + 1;
+            if (d[i][k - 1] + 1 < best) best = d[i][k - 1] + 1;
+            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] && d[i - 2][k - 2] + 1 < best) best = d[i - 2][k - 2] + 1;
+            d[i][k] = best;
+        }
+    return d[n][m];
+}
+
+const char *nearest(const char *word, const char *const *names) {
+    const char *best = NULL;
+    size_t least = strlen(word) < 5 ? 2 : 3;   /* must be less than that */
+    for (; *names; names++) {
+        size_t d = strlen(word) >= 3 && strncmp(*names, word, strlen(word)) == 0 ? 1 : distance(word, *names);
+        if (d < least) least = d, best = *names;
+    }
+    return best;
+}
+
+/* ---- help ---------------------------------------------------------------------------------------------------------- */
+
+static void print_option(const option *o) {
+    char left[64], letter[8] = "    ", choices[128] = "";
+    if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
+    for (const char *const *s = o->choices; s && *s; s++)
+        snprintf(choices + strlen(choices), sizeof choices - strlen(choices), "%s%s", s == o->choices ? "" : "|", *s);
+    const char *argument = o->argument ? o->argument : choices;
+    snprintf(left, sizeof left, "  %s--%s%s%s", letter, o->name, *argument ? " " : "", argument);
+    if (strlen(left) > 29) printf("%s\n%31s%s\n", left, "", o->help);
+    else printf("%-31s%s\n", left, o->help);
+}
+
+static void print_help(const command_help *c, const option *common, size_t n_common) {
+    printf("Usage: mien %s %s\n\n%s\n\nOptions:\n", c->name, c->usage, c->about);
+    for (size_t i = 0; i < c->n_options; i++) print_option(&c->options[i]);
+    printf("\nOptions of every command:\n");
+    for (size_t i = 0; i < n_common; i++) print_option(&common[i]);
+    if (c->notes) printf("\n%s\n", c->notes);
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------------- */
+
+static bool parse_whole(const char *text, double least, double most, long long *out, char **end) {
+    if (*text != '-' && (*text < '0' || *text > '9')) return false;   /* strtoll takes blanks and "+" */
+    errno = 0;
+    *out = strtoll(text, end, 10);
+    return errno == 0 && *end != text && (double)*out >= least && (double)*out <= most;
+}
+
+/* Two whole numbers with a sign between: "640x480", "2/8". */
+static bool parse_pair(const char *text, char sign, double least, double most, int out[2]) {
+    char *end;
+    long long a, b;
+    if (!parse_whole(text, least, most, &a, &end) || *end != sign || !parse_whole(end + 1, least, most, &b, &end) || *end) return false;
+    out[0] = (int)a;
+    out[1] = (int)b;
+    return true;
+}
+
+static bool parse_number(const char *text, double least, double most, double *out) {
+    char *end;
+    if (!strchr("0123456789.-", *text) || strpbrk(text, "xXnN")) return false;   /* no hexadecimal, no inf or nan */
+    errno = 0;
+    *out = strtod(text, &end);
+    return errno == 0 && end != text && *end == 0 && *out >= least && *out <= most;
+}
+
+static int wrong_value(const command_help *c, const option *o, const char *text) {
+    switch (o->kind) {
+    case OPTION_INT:
+    case OPTION_COUNT: return misuse(c, "--%s %s: a whole number from %.0f to %.0f was expected", o->name, text, o->least, o->most);
+    case OPTION_NUMBER: return misuse(c, "--%s %s: a number from %g to %g was expected", o->name, text, o->least, o->most);
+    case OPTION_WXH: return misuse(c, "--%s %s: WIDTHxHEIGHT was expected, such as 512x512, each from %.0f to %.0f", o->name, text, o->least, o->most);
+    case OPTION_I_OF_N: return misuse(c, "--%s %s: I/N was expected, such as 1/4, with I from 1 to N and N up to %.0f", o->name, text, o->most);
+    default: break;
+    }
+    char all[256] = "";
+    for (const char *const *s = o->choices; *s; s++)
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", s == o->choices ? "" : s[1] ? ", " : " or ", *s);
+    const char *near = nearest(text, o->choices);
+    return misuse(c, "--%s %s: %s was expected%s%s%s", o->name, text, all, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+static int set_value(const command_help *c, const option *o, const char *text) {
+    char *end;
+    long long whole;
+    bool right = true;
+    switch (o->kind) {
+    case OPTION_FLAG: *(int *)o->value = 1; break;
+    case OPTION_TEXT: *(const char **)o->value = text; break;
+    case OPTION_NUMBER: right = parse_number(text, o->least, o->most, o->value); break;
+    case OPTION_WXH: right = parse_pair(text, 'x', o->least, o->most, o->value); break;
+    case OPTION_INT:
+        right = parse_whole(text, o->least, o->most, &whole, &end) && !*end;
+        if (right) *(int *)o->value = (int)whole;
+        break;
+    case OPTION_COUNT:
+        right = parse_whole(text, o->least, o->most, &whole, &end) && !*end;
+        if (right) *(size_t *)o->value = (size_t)whole;
+        break;
+    case OPTION_I_OF_N: {
+        int *pair = o->value;
+        right = parse_pair(text, '/', 1, o->most, pair) && pair[0] <= pair[1];
+        break;
+    }
+    case OPTION_CHOICE:
+        for (whole = 0; o->choices[whole] && strcmp(o->choices[whole], text) != 0; whole++) {}
+        right = o->choices[whole];
+        if (right) *(int *)o->value = (int)whole;
+        break;
+    }
+    return right ? 0 : wrong_value(c, o, text);
+}
+
+/* ---- the parser ---------------------------------------------------------------------------------------------------- */
+
+static int unknown_option(const command_help *c, const option *const *all, size_t n, const char *given) {
+    const char *names[MAX_OPTIONS + 2] = { "help" };
+    for (size_t i = 0; i < n; i++) names[i + 1] = all[i]->name;
+    char word[64];
+    const char *bare = given + strspn(given, "-");
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(bare, "="), bare);
+    const char *near = given[0] == '-' && given[1] == '-' ? nearest(word, names) : NULL;
+    return misuse(c, "%s: no such option%s%s%s", given, near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
+}
+
+int options_parse(const command_help *c, common_options *common, int argc, char **argv, int *rest) {
+    *common = (common_options){ 0 };
+    const option shared[] = {
+        { "jobs", 'j', OPTION_INT, &common->jobs, 1, 4096, "N", "use N threads (default: all cores)", NULL },
+        { "cpu", 0, OPTION_CHOICE, &common->cpu, 0, 0, "LEVEL", "best, avx512bf16, avx512, avx2 or reference: at most these kernels", cpu_choices },
+        { "quiet", 'q', OPTION_FLAG, &common->quiet, 0, 0, NULL, "print failures only", NULL },
+        { "log-json", 0, OPTION_FLAG, &common->log_json, 0, 0, NULL, "print one JSON object a line", NULL },
+        { "profile", 0, OPTION_FLAG, &common->profile, 0, 0, NULL, "print on stderr where the time went", NULL },
+        { "timings", 0, OPTION_TEXT, &common->timings, 0, 0, "FILE.json", "write the same as JSON, with the peak of memory", NULL },
+    };
+    enum { SHARED = sizeof shared / sizeof *shared };
+    const option *all[MAX_OPTIONS];
+    size_t n = 0;
+    for (size_t i = 0; i < c->n_options; i++) all[n++] = &c->options[i];
+    for (size_t i = 0; i < SHARED; i++) all[n++] = &shared[i];
+
+    struct option longs[MAX_OPTIONS + 2] = { 0 };
+    char letters[2 * MAX_OPTIONS + 4] = ":h";
+    for (size_t i = 0; i < n; i++) {
+        longs[i] = (struct option){ all[i]->name, all[i]->kind == OPTION_FLAG ? no_argument : required_argument, NULL, FIRST_LONG + (int)i };
+        if (all[i]->letter) sprintf(letters + strlen(letters), "%c%s", all[i]->letter, all[i]->kind == OPTION_FLAG ? "" : ":");
+    }
+    longs[n] = (struct option){ "help", no_argument, NULL, 'h' };
+
+    int wrong = 0;
+    opterr = 0;
+    optind = 0;   /* start over, permuting: glibc */
+    for (int got; (got = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
+        if (got == 'h') return print_help(c, shared, SHARED), EXIT_DONE;
+        const option *o = NULL;
+        for (size_t i = 0; i < n; i++)
+            if (got == FIRST_LONG + (int)i || got == all[i]->letter || ((got == ':' || got == '?') && optopt == FIRST_LONG + (int)i) ||
+                (got == ':' && optopt && optopt == all[i]->letter))
+                o = all[i];
+        if (got == ':') misuse(c, "--%s: a value was expected", o ? o->name : "?"), wrong = 1;
+        else if (got == '?' && o) misuse(c, "--%s takes no value", o->name), wrong = 1;
+        else if (got == '?') {
+            char letter[3] = { '-', (char)optopt, 0 };
+            unknown_option(c, all, n, optopt ? letter : argv[optind - 1]), wrong = 1;
+        } else if (set_value(c, o, optarg)) wrong = 1;
+    }
+    *rest = optind;
+    common->wrong = wrong;
+    return -1;
+}
+
+int misuse_end(const command_help *c) {
+    fprintf(stderr, "Try 'mien %s --help'.\n", c->name);
+    return EXIT_MISUSE;
+}

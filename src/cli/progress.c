@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/progress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+static const double line_every = 10, bar_every = 0.1, sample_every = 0.25;   /* seconds */
+
+void progress_begin(progress *p, const common_options *common) {
+    *p = (progress){ .common = common, .next = common->log_json ? 0 : line_every };
+    const char *term = getenv("TERM");
+    p->terminal = !common->quiet && !common->log_json && isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
+    if (p->terminal) p->next = 0;
+    pthread_mutex_init(&p->mutex, NULL);
+}
+
+static void clear_bar(progress *p) {
+    if (p->shown) fputs("\r\033[K", stderr);
+    p->shown = false;
+}
+
+void progress_end(progress *p) {
+    clear_bar(p);
+    fflush(stderr);
+    pthread_mutex_destroy(&p->mutex);
+}
+
+/* ---- the rate ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t items_over(const mien_progress *n) { return n->done + n->skipped + n->failed; }
+
+/* Items a second over the window, which reaches back 16 s. */
+static double rate_of(progress *p, const mien_progress *n) {
+    int last = (p->samples - 1) % PROGRESS_WINDOW;
+    if (p->samples == 0 || n->seconds - p->window[last].seconds >= sample_every) {
+        last = p->samples++ % PROGRESS_WINDOW;
+        p->window[last].seconds = n->seconds;
+        p->window[last].items = items_over(n);
+    }
+    int first = p->samples > PROGRESS_WINDOW ? p->samples % PROGRESS_WINDOW : 0;
+    double span = n->seconds - p->window[first].seconds;
+    return span > 0 ? (double)(items_over(n) - p->window[first].items) / span : 0;
+}
+
+static void time_left(char out[32], const mien_progress *n, double rate) {
+    if (rate <= 0) {
+        snprintf(out, 32, "--:--");
+        return;
+    }
+    double left = (double)(n->total - items_over(n)) / rate;
+    unsigned long s = left < 8.64e7 ? (unsigned long)(left + 0.5) : 86400000;
+    if (s >= 3600) snprintf(out, 32, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
+    else snprintf(out, 32, "%lu:%02lu", s / 60, s % 60);
+}
+
+/* ---- showing ------------------------------------------------------------------------------------------------------- */
+
+static void show_bar(progress *p, const mien_progress *n) {
+    char text[256], left[32], bar[21];
+    double rate = rate_of(p, n);
+    time_left(left, n, rate);
+    int full = n->total ? (int)(20 * items_over(n) / n->total) : 0;
+    memset(bar, '.', 20);
+    memset(bar, '#', (size_t)full);
+    bar[20] = 0;
+    snprintf(text, sizeof text, "[%s] %" PRIu64 "/%" PRIu64 "  %.1f images/s  ETA %s  found %" PRIu64 ", none %" PRIu64 ", failed %" PRIu64, bar, items_over(n),
+             n->total, rate, left, n->with_faces, n->without_faces, n->failed);
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && strlen(text) >= size.ws_col) text[size.ws_col - 1] = 0;
+    fprintf(stderr, "\r%s\033[K", text);
+    p->shown = true;
+}
+
+static void show_line(progress *p, const mien_progress *n) {
+    char left[32];
+    double rate = rate_of(p, n);
+    time_left(left, n, rate);
+    fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " photos, %.1f images/s, %s left; found %" PRIu64 ", none %" PRIu64 ", failed %" PRIu64 "\n", items_over(n),
+            n->total, rate, left, n->with_faces, n->without_faces, n->failed);
+}
+
+static void show_json(const mien_progress *n) {
+    fprintf(stderr,
+            "{\"event\":\"progress\",\"total\":%" PRIu64 ",\"done\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"with_faces\":%" PRIu64
+            ",\"without_faces\":%" PRIu64 ",\"faces\":%" PRIu64 ",\"seconds\":%.3f}\n",
+            n->total, n->done, n->skipped, n->failed, n->with_faces, n->without_faces, n->faces, n->seconds);
+}
+
+void progress_tell(void *context, const mien_progress *n) {
+    progress *p = context;
+    if (p->common->quiet && !p->common->log_json) return;
+    pthread_mutex_lock(&p->mutex);
+    if (p->samples == 0 || n->seconds >= p->window[(p->samples - 1) % PROGRESS_WINDOW].seconds + sample_every) rate_of(p, n);
+    if (n->seconds >= p->next && n->total) {
+        p->next = n->seconds + (p->terminal ? bar_every : line_every);
+        if (p->common->log_json) show_json(n);
+        else if (p->terminal) show_bar(p, n);
+        else show_line(p, n);
+        fflush(stderr);
+    }
+    pthread_mutex_unlock(&p->mutex);
+}
+
+static const char *const kinds[] = { "info", "warning", "failed" };
+
+void progress_log(void *context, mien_log_kind kind, const char *path, const char *message) {
+    progress *p = context;
+    text line = { 0 };
+    if (p->common->log_json) {
+        text_printf(&line, "{\"event\":\"%s\"", kinds[kind]);
+        if (path) text_add(&line, ",\"path\":"), text_json_string(&line, path);
+        text_add(&line, kind == MIEN_LOG_ITEM_FAILED ? ",\"reason\":" : ",\"message\":");
+        text_json_string(&line, message);
+        text_add(&line, "}");
+    } else {
+        char safe[4 * 4096];
+        if (p->common->quiet && kind == MIEN_LOG_INFO) return;
+        text_printf(&line, "mien: %s%s%s", path ? text_escape(safe, sizeof safe, path) : "", path ? ": " : "", message);
+    }
+    pthread_mutex_lock(&p->mutex);
+    clear_bar(p);
+    if (!line.failed) fprintf(stderr, "%s\n", line.data);
+    pthread_mutex_unlock(&p->mutex);
+    text_free(&line);
+}
