@@ -179,7 +179,7 @@ static void notes_take(notes *n, const uint8_t *body, size_t size) {
 int jpeg_orientation(const uint8_t *data, size_t size) {
     notes n = { 0 };
     size_t at = 2;
-    while (size - at >= 4) {   /* the file has been decoded: there are markers, and a scan */
+    while (at + 4 <= size) {
         if (data[at] != 0xff || data[at + 1] == 0xff || data[at + 1] == 0) {
             at++;
             continue;

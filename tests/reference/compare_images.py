@@ -327,4 +327,4 @@ def main():
             print(fmt, ", ".join(f"{k[0]}: {k[1]} {v}" for k, v in sorted(count.items(), reverse=True)))
     sys.exit(not ok)
 
-main()
+if __name__ == "__main__": main()

@@ -36,7 +36,6 @@ check() { # check ROOT: prints the faults
         door["spng.h"]       = " src/image/png.c "
         door["libdeflate.h"] = " src/image/png.c src/image/png_chunk.c src/image/png_write.c "
         door["webp/"]        = " src/image/webp.c "
-        door["gif_lib.h"]    = " src/image/gif.c "
         door["jansson.h"]    = " src/base/json.c "
         door["nettle/"]      = " src/base/hash.c "
         # The C library and the compiler belong to everyone.
