@@ -97,7 +97,7 @@ static int run(arguments *a, double begin) {
     int rc = mien_annotate(m, &a->job, &result);
     progress_end(&shown);
     int status = status_of(a, rc, &result);
-    if (rc == 0 || result.total) print_summary(a, &result, rc == 0);
+    if (rc != MIEN_ERR_USAGE && rc != MIEN_ERR_EXISTS) print_summary(a, &result, rc == 0);
     timings where = {
         .load = loaded - begin, .total = clock_seconds() - begin, .images = result.done,
         .part = { { "read", t.read }, { "decode", t.decode }, { "find", t.find }, { "detect", t.detect }, { "landmarks", t.landmarks },

@@ -29,21 +29,23 @@ static const char *const stamp_kind[OUTPUTS] = { "map", NULL, "overlay" };
 
 typedef enum { ABSENT, FOREIGN, OTHER, SAME } output_state;   /* OTHER: ours, of another photo or other settings */
 
-/* The first bytes of an output and its last; false if it cannot be read as a file. */
+/* The first bytes of an output and its last. */
 typedef struct { uint8_t head[HEAD + 1], tail[12]; size_t head_size; } output_ends;
 
-static bool read_ends(const char *path, output_ends *e, bool *absent) {
+/* ABSENT also for a file without bytes, as a power failure leaves; FOREIGN for what is no file; else OTHER, for a closer
+ * look; or ERR_IO. */
+static int read_ends(const char *path, output_ends *e) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    *absent = fd < 0 && errno == ENOENT;
-    if (fd < 0) return false;
+    if (fd < 0) return errno == ENOENT ? ABSENT : error_errno("%s", path);
     struct stat st;
-    ssize_t n = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? pread(fd, e->head, HEAD, 0) : -1;
-    memset(e->tail, 0, sizeof e->tail);
-    if (n > (ssize_t)sizeof e->tail && pread(fd, e->tail, sizeof e->tail, st.st_size - (off_t)sizeof e->tail) < 0) n = -1;
+    int found = fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ? FOREIGN : st.st_size == 0 ? ABSENT : OTHER;
+    ssize_t n = found == OTHER ? pread(fd, e->head, HEAD, 0) : 0;
+    if (n >= (ssize_t)sizeof e->tail && pread(fd, e->tail, sizeof e->tail, st.st_size - (off_t)sizeof e->tail) < 0) n = -1;
+    if (n < 0) found = error_errno("%s", path);
     close(fd);
     e->head_size = n < 0 ? 0 : (size_t)n;
     e->head[e->head_size] = 0;
-    return n >= 0;
+    return found;
 }
 
 static output_state picture_state(const output_ends *e, output_kind kind, const faces_origin *origin) {
@@ -79,10 +81,10 @@ static output_state json_state(const char *path, const output_ends *e, const fac
     return same_origin(&from, origin) ? SAME : OTHER;
 }
 
-static output_state output_look(const char *path, output_kind kind, const faces_origin *origin) {
-    output_ends e;
-    bool absent;
-    if (!read_ends(path, &e, &absent)) return absent ? ABSENT : FOREIGN;
+static int output_look(const char *path, output_kind kind, const faces_origin *origin) {
+    output_ends e = { .tail = { 0 } };
+    int found = read_ends(path, &e);
+    if (found != OTHER) return found;
     return kind == OUTPUT_JSON ? json_state(path, &e, origin) : picture_state(&e, kind, origin);
 }
 
@@ -118,7 +120,8 @@ static int look_for_outputs(work *k, item_result *result) {
     bool all = true;
     for (output_kind i = 0; i < OUTPUTS; i++) {
         if (!k->path[i][0]) continue;
-        output_state s = output_look(k->path[i], i, &k->origin);
+        int s = output_look(k->path[i], i, &k->origin);
+        if (s < 0) return s;
         if (s == FOREIGN) return error_set(ERR_EXISTS, "%s is there and was not made by mien (--force overwrites it)", k->path[i]);
         all = all && s == SAME;
     }
