@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every operation x every kernel of every level this machine has, on random odd shapes, against the operation's own
+ * reference. Each kernel is also tried alone, so that a better one in the table cannot hide it.
+ *
+ *     check_ops [--cases N] [--seed S] [--op NAME] [--case I] [--verbose]
+ *
+ * Promises (docs/exactness.md): an `ordered` node differs in 0 bits. Another f32 node may differ by 8 * 2^-24 * S, where S
+ * is the same sum over absolute values: any order of summation keeps that. A bf16 node may also round the result (one
+ * unit in its last place, 2^-7 of the value) and, if its weights are not stored as bf16, each weight (2^-9 * S). */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "trial.h"
+
+typedef struct { uint64_t seed; size_t cases, only_case; const char *op; bool verbose; } settings;
+
+/* ---- one random node of each kind -------------------------------------------------------------------------------------- */
+
+static nn_type activation_type(trial *t) { return rng_chance(&t->r, 4) ? NN_BF16 : NN_F32; }
+
+static nn_type param_type(trial *t) {
+    static const nn_type types[] = { NN_F32, NN_F16, NN_BF16 };
+    return types[rng_next(&t->r) % 3];
+}
+
+/* [N,H,W,C] of at most `most` elements, and now and then a thin one. */
+static nn_shape picture(trial *t, size_t channels, size_t most) {
+    nn_shape s = shape4(rng_chance(&t->r, 3) ? rng_between(&t->r, 2, 3) : 1, rng_between(&t->r, 1, 21), rng_between(&t->r, 1, 21), channels);
+    if (rng_chance(&t->r, 8)) s.dim[1 + rng_next(&t->r) % 2] = rng_between(&t->r, 1, 150);
+    while (shape_elements(s) > most) s.dim[s.dim[0] > 1 ? 0 : s.dim[1] > s.dim[2] ? 1 : 2] -= 1;
+    return s;
+}
+
+static nn_shape any_shape(trial *t, size_t most) {
+    nn_shape s = picture(t, rng_channels(&t->r, 130), most);
+    int drop = rng_chance(&t->r, 2) ? 0 : (int)(rng_next(&t->r) % 4);
+    for (int i = 0; i + drop < 4; i++) s.dim[i] = s.dim[i + drop];
+    s.rank = 4 - drop;
+    return s;
+}
+
+static int smaller(int a, size_t b) { return (size_t)a < b ? a : (int)b; }
+
+/* Stride and padding under which a kh x kw kernel fits into x, with TensorFlow's SAME now and then. */
+static conv2d_attr window(trial *t, nn_shape x, size_t kh, size_t kw) {
+    conv2d_attr a = { .stride = (int)rng_between(&t->r, 1, 3) };
+    if (rng_chance(&t->r, 2)) {
+        conv2d_same_padding(x.dim[1], (int)kh, a.stride, &a.pad_top, &a.pad_bottom);
+        conv2d_same_padding(x.dim[2], (int)kw, a.stride, &a.pad_left, &a.pad_right);
+    } else if (rng_chance(&t->r, 2)) {
+        a.pad_top = smaller((int)rng_between(&t->r, 0, 3), kh - 1);
+        a.pad_left = smaller((int)rng_between(&t->r, 0, 3), kw - 1);
+        a.pad_bottom = smaller((int)rng_between(&t->r, 0, 3), kh - 1);
+        a.pad_right = smaller((int)rng_between(&t->r, 0, 3), kw - 1);
+    }
+    if (x.dim[1] + (size_t)(a.pad_top + a.pad_bottom) < kh) a.pad_top = (int)kh - 1;
+    if (x.dim[2] + (size_t)(a.pad_left + a.pad_right) < kw) a.pad_left = (int)kw - 1;
+    return a;
+}
+
+static tensor *maybe_bias(trial *t, size_t n) { return rng_chance(&t->r, 4) ? NULL : trial_param(t, param_type(t), shape1(n), 1); }
+
+static tensor *make_conv2d(trial *t) {
+    size_t ci = rng_channels(&t->r, 130), co = rng_chance(&t->r, 16) ? rng_between(&t->r, 500, 1500) : rng_channels(&t->r, 130);
+    size_t k = rng_chance(&t->r, 2) ? 1 : rng_between(&t->r, 2, 5), kh = k, kw = rng_chance(&t->r, 6) ? rng_between(&t->r, 1, 5) : k;
+    if (rng_chance(&t->r, 5)) ci = 3;
+    nn_shape x = picture(t, ci, 20000);
+    conv2d_attr a = window(t, x, kh, kw);
+    while (x.dim[0] * x.dim[1] * x.dim[2] * ci * co * kh * kw > 4000000 && x.dim[1] + x.dim[2] > 2) {   /* too slow by reference */
+        x.dim[x.dim[1] > x.dim[2] ? 1 : 2] -= 1;
+        a = window(t, x, kh, kw);
+    }
+    nn_type weights = param_type(t);
+    bool ohwi = rng_chance(&t->r, 2);
+    a.weights = ohwi ? WEIGHTS_OHWI : WEIGHTS_OIHW;
+    tensor *w = trial_param(t, weights, ohwi ? shape4(co, kh, kw, ci) : shape4(co, ci, kh, kw), 0.3f);
+    return conv2d(t->g, trial_input(t, activation_type(t), x), w, maybe_bias(t, co), a);
+}
+
+static tensor *make_depthwise(trial *t) {
+    size_t c = rng_channels(&t->r, 300), kh = rng_chance(&t->r, 4) ? rng_between(&t->r, 1, 5) : 3, kw = rng_chance(&t->r, 4) ? rng_between(&t->r, 1, 5) : kh;
+    nn_shape x = picture(t, c, 40000);
+    conv2d_attr a = window(t, x, kh, kw);
+    tensor *w = trial_param(t, param_type(t), shape4(1, kh, kw, c), 0.5f);
+    return depthwise_conv2d(t->g, trial_input(t, activation_type(t), x), w, maybe_bias(t, c), a);
+}
+
+static tensor *make_linear(trial *t) {
+    size_t n = rng_channels(&t->r, 300);
+    nn_shape x = any_shape(t, 6000);
+    tensor *w = trial_param(t, param_type(t), shape2(n, x.dim[x.rank - 1]), 0.3f);
+    return linear(t->g, trial_input(t, activation_type(t), x), w, maybe_bias(t, n));
+}
+
+static tensor *make_pair(trial *t, tensor *(*build)(graph *g, tensor *a, tensor *b)) {
+    nn_shape a = any_shape(t, 20000), b = a;
+    nn_type type = activation_type(t);
+    if (rng_chance(&t->r, 2)) {   /* broadcast: ones, and dimensions missing in front */
+        int drop = (int)(rng_next(&t->r) % (unsigned)a.rank);
+        for (int i = 0; i + drop < a.rank; i++) b.dim[i] = rng_chance(&t->r, 3) ? 1 : a.dim[i + drop];
+        b.rank = a.rank - drop;
+    }
+    tensor *x = trial_input(t, type, a);
+    if (rng_chance(&t->r, 6) && shape_equal(a, b)) return build(t->g, x, x);
+    return build(t->g, x, rng_chance(&t->r, 2) ? trial_param(t, param_type(t), b, 1) : trial_input(t, rng_chance(&t->r, 8) ? activation_type(t) : type, b));
+}
+
+static tensor *make_add(trial *t) { return make_pair(t, add); }
+static tensor *make_mul(trial *t) { return make_pair(t, mul); }
+static tensor *make_relu(trial *t) { return relu(t->g, trial_input(t, activation_type(t), any_shape(t, 20000))); }
+
+static tensor *make_prelu(trial *t) {
+    nn_shape s = any_shape(t, 20000);
+    size_t c = s.dim[s.rank - 1];
+    tensor *alpha = trial_param(t, param_type(t), rng_chance(&t->r, 2) ? shape1(c) : shape3(1, 1, c), 2);
+    return prelu(t->g, trial_input(t, activation_type(t), s), alpha);
+}
+
+static tensor *make_pool(trial *t) {
+    nn_shape s = picture(t, rng_channels(&t->r, 130), 30000);
+    size_t side = s.dim[1] < s.dim[2] ? s.dim[1] : s.dim[2];
+    int k = rng_chance(&t->r, 2) ? smaller(2, side) : (int)rng_between(&t->r, 1, side < 5 ? side : 5);
+    return max_pool2d(t->g, trial_input(t, activation_type(t), s), k, rng_chance(&t->r, 2) ? k : (int)rng_between(&t->r, 1, 4));
+}
+
+static tensor *make_pad(trial *t) {
+    return pad_channels(t->g, trial_input(t, activation_type(t), any_shape(t, 10000)), rng_between(&t->r, rng_chance(&t->r, 8) ? 0 : 1, 70));
+}
+
+static tensor *make_concat(trial *t) {
+    nn_shape s = any_shape(t, 4000);
+    nn_type type = activation_type(t);
+    int n = (int)rng_between(&t->r, 2, NN_MAX_IN), axis = (int)(rng_next(&t->r) % (unsigned)s.rank);
+    tensor *parts[NN_MAX_IN];
+    for (int i = 0; i < n; i++) {
+        if (i && rng_chance(&t->r, 5)) {
+            parts[i] = parts[i - 1];
+            continue;
+        }
+        s.dim[axis] = rng_between(&t->r, 1, 20);
+        parts[i] = trial_input(t, type, s);
+    }
+    return concat(t->g, parts, n, rng_chance(&t->r, 2) ? axis : axis - s.rank);
+}
+
+static tensor *make_reshape(trial *t) {
+    nn_shape s = any_shape(t, 10000), to = { .rank = (int)rng_between(&t->r, 1, 4), .dim = { 1, 1, 1, 1 } };
+    size_t rest = shape_elements(s);
+    for (int i = 0; i + 1 < to.rank; i++) {
+        size_t d = rng_between(&t->r, 1, 12);
+        if (rest % d == 0) to.dim[i] = d, rest /= d;
+    }
+    to.dim[to.rank - 1] = rest;
+    return reshape(t->g, trial_input(t, activation_type(t), s), to);
+}
+
+static tensor *make_slice(trial *t) {
+    nn_shape s = any_shape(t, 20000), to = s;
+    size_t begin[NN_MAX_RANK] = { 0 };
+    for (int i = 0; i < s.rank; i++) {
+        to.dim[i] = rng_chance(&t->r, 2) ? s.dim[i] : rng_between(&t->r, 1, s.dim[i]);
+        begin[i] = rng_between(&t->r, 0, s.dim[i] - to.dim[i]);
+    }
+    return slice(t->g, trial_input(t, activation_type(t), s), begin, to);
+}
+
+static const struct { const op *op; tensor *(*make)(trial *t); } generators[] = {
+    { &op_conv2d, make_conv2d }, { &op_depthwise_conv2d, make_depthwise }, { &op_linear, make_linear }, { &op_add, make_add },
+    { &op_mul, make_mul }, { &op_relu, make_relu }, { &op_prelu, make_prelu }, { &op_max_pool2d, make_pool },
+    { &op_pad_channels, make_pad }, { &op_concat, make_concat }, { &op_reshape, make_reshape }, { &op_slice, make_slice },
+};
+enum { N_OPS = sizeof generators / sizeof *generators };
+
+/* ---- running a case ---------------------------------------------------------------------------------------------------- */
+
+static bool sums(const op *o) { return o == &op_conv2d || o == &op_depthwise_conv2d || o == &op_linear; }
+
+/* The same seed gives the same graph; `positive` the one of absolute values. */
+static void make_case(trial *t, int kind, uint64_t seed, bool positive) {
+    trial_begin(t, seed);
+    t->positive = positive;
+    bool ordered = rng_chance(&t->r, 2);
+    graph_set_ordered(t->g, ordered);
+    if (!ordered && sums(generators[kind].op)) t->wild = false;   /* a bound of infinity would say nothing */
+    graph_output(t->g, generators[kind].make(t));
+    if (graph_check(t->g) < 0) {
+        printf("check_ops: a bad case of %s (seed %" PRIu64 "): %s\n", generators[kind].op->name, seed, error_message());
+        exit(1);
+    }
+}
+
+static tolerance tolerance_of(const node *n, float **bound) {
+    tolerance tol = { 0 };
+    if (n->ordered || !sums(n->op)) return tol;   /* whoever only moves numbers or computes one, is exact anyway */
+    tol.bound = bound;
+    tol.of_bound = 8 * 0x1p-24;
+    if (n->in[0]->type == NN_BF16) {
+        tol.relative = 0x1p-7;
+        if (n->in[1]->type != NN_BF16) tol.of_bound += 0x1p-8;
+    }
+    return tol;
+}
+
+typedef struct { const char *name; size_t used, failed; double worst; } tally;
+
+/* Plans the case for d and runs it three times over different garbage. If `wanted` is given, a plan without that kernel
+ * is not run. */
+static bool try_device(const char *what, const trial *t, const device *d, const kernel *wanted, int threads, float **truth, const tolerance *tol, tally *sum) {
+    static const int garbage[] = { 0xff, 0x00, 0x55 };
+    params *weights = params_new();
+    plan *p = plan_new(t->g, d, weights, &(plan_options){ threads });
+    bool refused = !p && trial_may_be_refused(t, d), good = p || refused, uses = !wanted && !refused;
+    if (!good) printf("%s: %s\n", what, error_message());
+    for (size_t i = 0; p && i < plan_steps(p); i++) uses |= plan_step(p, i)->kernel == wanted;
+    workspace *w = p ? workspace_new(plan_bytes(p)) : NULL;
+    for (int k = 0; k < 3 && w && uses && good; k++) {
+        workspace_fill(w, plan_bytes(p), garbage[k]);
+        trial_set_inputs(t, p, w);
+        plan_run(p, w);
+        good = trial_compare(what, t, p, w, truth, tol, &sum->worst);
+    }
+    sum->used += uses;
+    sum->failed += !good;
+    workspace_free(w);
+    plan_free(p);
+    params_free(weights);
+    return good;
+}
+
+static void describe(const trial *t, int kind) {
+    char shape[96];
+    const node *n = graph_node(t->g, 0);
+    printf("    %s %s%s:", generators[kind].op->name, n->ordered ? "ordered" : "not ordered", t->wild ? ", wild numbers" : "");
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i]) printf(" %s %s %s,", n->in[i]->kind == TENSOR_PARAM ? "param" : "input", nn_type_name(n->in[i]->type), shape_text(n->in[i]->shape, shape, sizeof shape));
+    printf(" output %s\n", shape_text(n->out[0]->shape, shape, sizeof shape));
+    if (n->op != &op_conv2d && n->op != &op_depthwise_conv2d) return;
+    const conv2d_attr *a = n->attr;
+    printf("    stride %d, padding top %d left %d bottom %d right %d, %s\n", a->stride, a->pad_top, a->pad_left, a->pad_bottom, a->pad_right, a->weights == WEIGHTS_OHWI ? "OHWI" : "OIHW");
+}
+
+typedef struct { device *d; device **alone; tally whole, *each; size_t n; } level;
+
+static void level_open(level *l, cpu_level cap) {
+    l->d = device_cpu(cap);
+    if (!l->d) abort();
+    l->n = device_kernels(l->d);
+    l->alone = calloc(l->n + 1, sizeof *l->alone);
+    l->each = calloc(l->n + 1, sizeof *l->each);
+    if (!l->alone || !l->each) abort();
+    l->whole = (tally){ .name = cpu_level_name(cap), .worst = 0 };
+    for (size_t i = 0; i < l->n; i++) {
+        l->alone[i] = device_new(device_level(l->d));
+        if (!l->alone[i] || device_add(l->alone[i], device_kernel(l->d, i)) < 0) abort();
+        l->each[i].name = device_kernel(l->d, i)->name;
+    }
+}
+
+static void level_close(level *l) {
+    for (size_t i = 0; i < l->n; i++) device_free(l->alone[i]);
+    device_free(l->d);
+    free(l->alone);
+    free(l->each);
+}
+
+/* The error bound's sums by absolute value are only needed where summation may be reordered. */
+static bool try_case(int kind, uint64_t seed, level *levels, int n_levels, bool verbose) {
+    trial t, absolute;
+    make_case(&t, kind, seed, false);
+    make_case(&absolute, kind, seed, true);
+    const node *n = graph_node(t.g, 0);
+    float **truth = trial_truth(&t), **bound = trial_truth(&absolute);
+    tolerance tol = tolerance_of(n, bound);
+    if (verbose) {
+        printf("seed %" PRIu64 "\n", seed);
+        describe(&t, kind);
+    }
+    bool good = true;
+    for (int l = 0; l < n_levels; l++) {
+        char what[256];
+        int threads = 1 + (int)(seed % 3);
+        snprintf(what, sizeof what, "%s at level %s, %d threads", generators[kind].op->name, levels[l].whole.name, threads);
+        good &= try_device(what, &t, levels[l].d, NULL, threads, truth, &tol, &levels[l].whole);
+        for (size_t k = 0; k < levels[l].n; k++) {
+            const kernel *only = device_kernel(levels[l].d, k);
+            if (only->root != n->op) continue;
+            snprintf(what, sizeof what, "%s of level %s alone, %d threads", only->name, levels[l].whole.name, threads);
+            good &= try_device(what, &t, levels[l].alone[k], only, threads, truth, &tol, &levels[l].each[k]);
+        }
+    }
+    if (!good) describe(&t, kind);
+    truth_free(&t, truth);
+    truth_free(&absolute, bound);
+    trial_end(&t);
+    trial_end(&absolute);
+    return good;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------------------------- */
+
+static int misuse(void) {
+    fprintf(stderr, "usage: check_ops [--cases N] [--seed S] [--op NAME] [--case I] [--verbose]\n");
+    return 2;
+}
+
+static bool number(const char *text, unsigned long long *out) {
+    char *end;
+    *out = strtoull(text, &end, 0);
+    return *text && !*end;
+}
+
+static int parse(int argc, char **argv, settings *s) {
+    static const struct option options[] = { { "cases", 1, NULL, 'c' }, { "seed", 1, NULL, 's' }, { "op", 1, NULL, 'o' }, { "case", 1, NULL, 'i' },
+                                             { "verbose", 0, NULL, 'v' }, { NULL, 0, NULL, 0 } };
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        unsigned long long x = 0;
+        if (c == '?' || (optarg && c != 'o' && !number(optarg, &x))) return misuse();
+        if (c == 'c') s->cases = x;
+        if (c == 's') s->seed = x;
+        if (c == 'i') s->only_case = x;
+        if (c == 'o') s->op = optarg;
+        if (c == 'v') s->verbose = true;
+    }
+    return optind < argc ? misuse() : 0;
+}
+
+/* A kernel for an operation that has no generator would go untested. */
+static int unknown_roots(const device *d) {
+    int unknown = 0;
+    for (size_t k = 0; k < device_kernels(d); k++) {
+        bool known = false;
+        for (int i = 0; i < N_OPS; i++) known |= generators[i].op == device_kernel(d, k)->root;
+        if (!known) printf("check_ops makes no cases of %s, which %s computes\n", device_kernel(d, k)->root->name, device_kernel(d, k)->name);
+        unknown += !known;
+    }
+    return unknown;
+}
+
+int main(int argc, char **argv) {
+    settings s = { .seed = 1, .cases = 40, .only_case = SIZE_MAX };
+    int rc = parse(argc, argv, &s), failed = 0, n_levels = 0;
+    if (rc) return rc;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    level levels[4];
+    for (int cap = CPU_REFERENCE; cap <= (int)cpu_level_here(); cap++) level_open(&levels[n_levels++], (cpu_level)cap);
+    printf("check_ops --seed %" PRIu64 " --cases %zu\n", s.seed, s.cases);
+    failed += unknown_roots(levels[n_levels - 1].d);
+    for (int kind = 0; kind < N_OPS; kind++) {
+        if (s.op && strcmp(s.op, generators[kind].op->name)) continue;
+        for (size_t i = 0; i < s.cases; i++) {
+            if (s.only_case != SIZE_MAX && i != s.only_case) continue;
+            uint64_t seed = s.seed * 1000003 + (uint64_t)kind * 1000000007 + i;
+            if (try_case(kind, seed, levels, n_levels, s.verbose)) continue;
+            printf("    again: check_ops --seed %" PRIu64 " --cases %zu --op %s --case %zu\n", s.seed, s.cases, generators[kind].op->name, i);
+            if (++failed > 20) break;
+        }
+    }
+    for (int l = 0; l < n_levels; l++) {
+        printf("level %-12s %6zu cases, %zu failed, largest error %.3f of the bound\n", levels[l].whole.name, levels[l].whole.used, levels[l].whole.failed, levels[l].whole.worst);
+        for (size_t k = 0; k < levels[l].n; k++)
+            printf("    %-32s %6zu cases, %zu failed, largest error %.3f of the bound\n", levels[l].each[k].name, levels[l].each[k].used, levels[l].each[k].failed, levels[l].each[k].worst);
+        level_close(&levels[l]);
+    }
+    printf("%d failed\n", failed);
+    return failed != 0;
+}
