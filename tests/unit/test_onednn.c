@@ -436,6 +436,40 @@ static void shared_plan(void **unused) {
     net_free(&t);
 }
 
+/* ---- docs/engine.md, section 6 ------------------------------------------------------------------------------------------------- */
+
+static void as_documented(void **unused) {
+    (void)unused;
+    if (!have(CPU_AVX2, "oneDNN")) skip();
+    size_t nw = 320 * 320 * 9;
+    float *w, *bias;
+    fill(&w, 2 * nw, NN_F32);
+    fill(&bias, 320, NN_F32);
+    conv2d_attr a = { 1, 1, 1, 1, 1, WEIGHTS_OIHW };
+    graph *g = graph_new();
+    tensor *x = graph_input(g, "x", NN_F32, shape4(2, 64, 64, 320)), *b = graph_param(g, "b", NN_F32, shape1(320), bias);
+    tensor *h = relu(g, conv2d(g, relu(g, x), graph_param(g, "w1", NN_F32, shape4(320, 320, 3, 3), w), b, a));
+    graph_output(g, add(g, x, conv2d(g, h, graph_param(g, "w2", NN_F32, shape4(320, 320, 3, 3), w + nw), b, a)));
+    device *d = onednn_device(cpu_level_here());
+    params *store = params_new();
+    plan *p = plan_new(g, d, store, &(plan_options){ .threads = 2 });
+    if (!p) fail_msg("%s", error_message());
+    assert_int_equal(plan_steps(p), 3);
+    assert_string_equal(plan_step(p, 1)->kernel->name, "conv2d+relu/onednn");
+    assert_string_equal(plan_step(p, 2)->kernel->name, "conv2d+add/onednn");
+    size_t scratch = (plan_step(p, 1)->scratch_bytes + 63) & ~(size_t)63;
+    assert_int_equal(plan_bytes(p), 3 * (10485760 + 64) + scratch);
+    if (have(CPU_AVX512, "the documented scratch and packing")) {
+        assert_int_equal(scratch, 12288);
+        assert_int_equal(params_bytes(store), 7374272);
+    }
+    plan_free(p);
+    params_free(store);
+    device_free(d);
+    graph_free(g);
+    free(w), free(bias);
+}
+
 /* ---- what it refuses ------------------------------------------------------------------------------------------------------------ */
 
 static void refusals(void **unused) {
@@ -506,6 +540,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thread_count), cmocka_unit_test(shared_plan), cmocka_unit_test(refusals), cmocka_unit_test(missing_library),
         cmocka_unit_test(f32), cmocka_unit_test(f32_avx2), cmocka_unit_test(bf16), cmocka_unit_test(typical),
+        cmocka_unit_test(as_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
