@@ -134,8 +134,10 @@ static int source_read(spng_ctx *ctx, void *user, void *to, size_t length) {
     source *s = user;
     for (uint8_t *out = to; length;) {
         size_t n = s->now.size < length ? s->now.size : length;
-        if (n) memcpy(out, s->now.data, n);
-        s->now.data += n;
+        if (n) {   /* an empty span has no address to add to */
+            memcpy(out, s->now.data, n);
+            s->now.data += n;
+        }
         s->now.size -= n;
         out += n;
         length -= n;
