@@ -14,6 +14,8 @@
 static const size_t max_elements = (size_t)1 << 26;
 /* The planner compares the lifetimes of all tensors with each other; the largest face network has 712 operations. */
 static const size_t max_operations = 4096;
+/* Tensors may share a buffer, and each is packed by itself: a small file must not become a large graph. */
+static const size_t max_sharing = 4;
 
 /* The schema's field numbers. */
 enum { MODEL_VERSION, MODEL_CODES, MODEL_SUBGRAPHS, MODEL_DESCRIPTION, MODEL_BUFFERS };
@@ -123,6 +125,9 @@ static tensor *param_of(operation *o, size_t i) {
     if (!reader_tensor(r, source, &info) || state->made) return r->file.rc ? NULL : state->made;
     if (info.type == TYPE_INT32 || (info.type == TYPE_FLOAT16 && source == i))
         return reader_fail(r, ERR_UNSUPPORTED, "tensor %zu (%.80s): a constant of type %s where float32 is needed", i, info.name, tflite_type_name(info.type));
+    r->constant_bytes += info.elements * (info.type == TYPE_FLOAT16 ? 2 : 4);
+    if (r->constant_bytes > max_sharing * r->file.size)
+        return reader_fail(r, ERR_LIMIT, "tensors share buffers: the constants come to more than %zu times the file", max_sharing);
     return state->made = graph_param(r->g, safe(info.name).text, info.type == TYPE_FLOAT16 ? NN_F16 : NN_F32, info.shape, info.constant);
 }
 

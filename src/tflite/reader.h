@@ -41,6 +41,7 @@ typedef struct {
     fb_vector codes, buffers, tensors, operators;
     tensor_state *state;         /* [tensors.count] */
     size_t option_bytes;         /* of all custom operations so far */
+    size_t constant_bytes;       /* of all parameters so far */
 } reader;
 
 /* The operation being built. */

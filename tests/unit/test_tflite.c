@@ -19,7 +19,7 @@
 #include "tflite/tflite.h"
 #include "tflite_builder.h"
 
-enum { ROOM = 16384 };
+enum { ROOM = 32768 };
 
 static const uint16_t half_ones[] = { 0x3c00, 0x3c00, 0x3c00, 0x3c00 }, half_digits[] = { 0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600, 0x4700, 0x4800, 0x4880 };
 
@@ -475,6 +475,32 @@ static void too_many_operations(void **state) {
     free(bytes);
 }
 
+/* x + c + c + ..., every c a tensor of its own with the same buffer. */
+static void too_much_sharing(void **state) {
+    (void)state;
+    static const uint8_t zeros[4096];
+    model m = model_new();
+    int x = model_input(&m, "x", 1024, 0), c = model_constant(&m, "c", T_F32, zeros, sizeof zeros, 1024, 0);
+    for (int i = 0; i < 10; i++) {
+        int y = model_value(&m, "y", 1024, 0);
+        model_options(model_apply(&m, ADD, y, x, c, -2), 11, 1, 0);
+        int shared = c + 1;   /* its buffer's number */
+        x = y;
+        if (i == 9) break;
+        c = model_value(&m, "c", 1024, 0);
+        m.tensors[c].buffer = i ? m.tensors[c - 2].buffer : shared;
+    }
+    model_output(&m, x);
+    expect("ten constants in one buffer", &m, ERR_LIMIT, "(ADD): tensors share buffers: the constants come to more than 4 times the file");
+    m.n_operations = 4;
+    m.outputs[0] = m.operations[3].out[0];
+    uint8_t bytes[ROOM];
+    graph *g;
+    tflite_io io;
+    if (read_bytes(bytes, model_write(&m, bytes, sizeof bytes), &g, &io)) fail_msg("%s", error_message());
+    graph_free(g);
+}
+
 /* ---- broken bytes ---------------------------------------------------------------------------------------------------- */
 
 static void survive(const uint8_t *bytes, size_t size) {
@@ -550,6 +576,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(settings),
         cmocka_unit_test(shapes),
         cmocka_unit_test(too_many_operations),
+        cmocka_unit_test(too_much_sharing),
         cmocka_unit_test(broken_bytes),
         cmocka_unit_test(truncated_is_refused),
     };

@@ -18,7 +18,7 @@ typedef struct {
     const char *name;
     int type, rank, signature_rank;      /* signature_rank 0: no shape signature */
     int32_t dim[6], signature[6];
-    uint8_t data[512];
+    uint8_t data[4096];
     size_t bytes;                        /* 0: not a constant */
     int buffer;                          /* -1: its own; else this number is written instead */
     bool variable, sparse;
