@@ -77,7 +77,7 @@ int image_claim(uint64_t width, uint64_t height, size_t max_pixels, image *out) 
 int image_new(int width, int height, image *out) {
     size_t bytes;
     if (width < 1 || height < 1) return error_set(ERR_USAGE, "a picture of %dx%d pixels cannot be", width, height);
-    if (__builtin_mul_overflow((size_t)width * 3, (size_t)height, &bytes)) return error_memory(SIZE_MAX);
+    if (__builtin_mul_overflow((size_t)width * 3, (size_t)height, &bytes) || bytes > PTRDIFF_MAX) return error_memory(SIZE_MAX);
     uint8_t *rgb = calloc(bytes, 1);   /* large ones are mapped, not written: a bomb costs nothing until it is decoded */
     if (!rgb) return error_memory(bytes);
     *out = (image){ width, height, rgb };
