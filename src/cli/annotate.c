@@ -62,11 +62,12 @@ static int parse(arguments *a, int argc, char **argv) {
 }
 
 static void print_summary(const arguments *a, const mien_progress *p, bool whole) {
+    if (a->common.quiet) return;
     if (a->common.log_json) {
         printf("{\"event\":\"%s\",\"total\":%" PRIu64 ",\"done\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"with_faces\":%" PRIu64
                ",\"without_faces\":%" PRIu64 ",\"faces\":%" PRIu64 ",\"seconds\":%.3f}\n",
                whole ? "summary" : "stopped", p->total, p->done, p->skipped, p->failed, p->with_faces, p->without_faces, p->faces, p->seconds);
-    } else if (!a->common.quiet) {
+    } else {
         printf("%s%" PRIu64 " of %" PRIu64 " photo%s annotated: %" PRIu64 " with %" PRIu64 " face%s, %" PRIu64 " without; %" PRIu64
                " done before, %" PRIu64 " failed; %.1f s\n",
                whole ? "" : "stopped: ", p->done, p->total, p->total == 1 ? "" : "s", p->with_faces, p->faces, p->faces == 1 ? "" : "s", p->without_faces, p->skipped,

@@ -49,7 +49,7 @@ int command_draw(int argc, char **argv) {
     if (rc < 0) return work_failed(&a.common), rc == MIEN_ERR_USAGE || rc == MIEN_ERR_EXISTS ? EXIT_MISUSE : EXIT_WORK_FAILED;
     char name[4 * 4096];
     text_escape(name, sizeof name, a.job.output);
-    if (a.common.log_json) printf("{\"event\":\"summary\",\"width\":%d,\"height\":%d,\"faces\":%d,\"drawn\":%d}\n", r.width, r.height, r.faces, r.drawn);
+    if (a.common.log_json && !a.common.quiet) printf("{\"event\":\"summary\",\"width\":%d,\"height\":%d,\"faces\":%d,\"drawn\":%d}\n", r.width, r.height, r.faces, r.drawn);
     else if (!a.common.quiet) printf("%s: %d x %d, %d of %d face%s drawn\n", name, r.width, r.height, r.drawn, r.faces, r.faces == 1 ? "" : "s");
     timings where = {
         .total = clock_seconds() - begin, .images = 1,

@@ -60,18 +60,24 @@ static void time_left(char out[32], const mien_progress *n, double rate) {
     else snprintf(out, 32, "%lu:%02lu", s / 60, s % 60);
 }
 
+/* "found 3, none 1, failed 0", and what was there already if anything was. */
+static void outcome(char out[128], const mien_progress *n) {
+    int used = snprintf(out, 128, "found %" PRIu64 ", none %" PRIu64 ", failed %" PRIu64, n->with_faces, n->without_faces, n->failed);
+    if (n->skipped) snprintf(out + used, 128 - (size_t)used, ", done before %" PRIu64, n->skipped);
+}
+
 /* ---- showing ------------------------------------------------------------------------------------------------------- */
 
 static void show_bar(progress *p, const mien_progress *n) {
-    char text[256], left[32], bar[21];
+    char text[320], left[32], bar[21], counts[128];
     double rate = rate_of(p, n);
     time_left(left, n, rate);
+    outcome(counts, n);
     int full = n->total ? (int)(20 * items_over(n) / n->total) : 0;
     memset(bar, '.', 20);
     memset(bar, '#', (size_t)full);
     bar[20] = 0;
-    snprintf(text, sizeof text, "[%s] %" PRIu64 "/%" PRIu64 "  %.1f images/s  ETA %s  found %" PRIu64 ", none %" PRIu64 ", failed %" PRIu64, bar, items_over(n),
-             n->total, rate, left, n->with_faces, n->without_faces, n->failed);
+    snprintf(text, sizeof text, "[%s] %" PRIu64 "/%" PRIu64 "  %.1f images/s  ETA %s  %s", bar, items_over(n), n->total, rate, left, counts);
     struct winsize size;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && strlen(text) >= size.ws_col) text[size.ws_col - 1] = 0;
     fprintf(stderr, "\r%s\033[K", text);
@@ -79,11 +85,11 @@ static void show_bar(progress *p, const mien_progress *n) {
 }
 
 static void show_line(progress *p, const mien_progress *n) {
-    char left[32];
+    char left[32], counts[128];
     double rate = rate_of(p, n);
     time_left(left, n, rate);
-    fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " photos, %.1f images/s, %s left; found %" PRIu64 ", none %" PRIu64 ", failed %" PRIu64 "\n", items_over(n),
-            n->total, rate, left, n->with_faces, n->without_faces, n->failed);
+    outcome(counts, n);
+    fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " photos, %.1f images/s, %s left; %s\n", items_over(n), n->total, rate, left, counts);
 }
 
 static void show_json(const mien_progress *n) {
@@ -95,7 +101,7 @@ static void show_json(const mien_progress *n) {
 
 void progress_tell(void *context, const mien_progress *n) {
     progress *p = context;
-    if (p->common->quiet && !p->common->log_json) return;
+    if (p->common->quiet) return;
     pthread_mutex_lock(&p->mutex);
     if (p->samples == 0 || n->seconds >= p->window[(p->samples - 1) % PROGRESS_WINDOW].seconds + sample_every) rate_of(p, n);
     if (n->seconds >= p->next && n->total) {

@@ -71,6 +71,7 @@ static void enter_folder(void *context, const char *id) {
     job *j = context;
     char path[PATH_MAX];
     if ((size_t)snprintf(path, sizeof path, "%s/%s", j->options->output, id) < sizeof path) file_remove_leftovers(path, !j->options->parts);
+    j->progress.total = j->progress.failed + inputs_count(j->list);
     tell_progress(j);
 }
 

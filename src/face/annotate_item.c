@@ -184,10 +184,12 @@ static int draw(work *k, image *canvas) {
 
 /* The map comes last. Whatever a kill leaves undone, the next run finds missing or of other origin, and makes anew. */
 static int make_outputs(work *k) {
+    int width = k->picture.width, height = k->picture.height;
     int rc = k->path[OUTPUT_JSON][0] ? save_json(k) : 0;
-    if (rc == 0) rc = image_new(k->picture.width, k->picture.height, &k->map);
-    if (rc == 0) rc = draw(k, &k->map);
     if (rc == 0 && k->path[OUTPUT_OVERLAY][0] && (rc = draw(k, &k->picture)) == 0) rc = save_picture(k, OUTPUT_OVERLAY, &k->picture);
+    image_free(&k->picture);   /* large photos should not be held twice */
+    if (rc == 0) rc = image_new(width, height, &k->map);
+    if (rc == 0) rc = draw(k, &k->map);
     return rc < 0 ? rc : save_picture(k, OUTPUT_MAP, &k->map);
 }
 
