@@ -217,6 +217,7 @@ static int lzw_next(lzw *z) {
 static void fill_canvas(const gif *g, image *img) {
     const uint8_t *colour = g->palette[g->transparent < 0 ? 0 : g->transparent];
     size_t bytes = (size_t)img->width * (size_t)img->height * 3;
+    if (!(colour[0] | colour[1] | colour[2])) return;   /* it is black, and untouched memory costs nothing */
     for (size_t i = 0; i < bytes; i += 3) memcpy(img->rgb + i, colour, 3);
 }
 

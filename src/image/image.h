@@ -38,7 +38,8 @@ int image_encode_jpeg(const image *img, int quality, uint8_t **data, size_t *siz
 /* The value of a PNG's tEXt chunk of that key, looked for before IDAT only, into out[size]; false if there is none. */
 bool image_png_text(const uint8_t *data, size_t size, const char *key, char *out, size_t out_size);
 
-/* Pillow's Image.resize with its antialiasing kernels: equal bytes. */
+/* Pillow 13's Image.resize with its antialiasing kernels: equal bytes. (Pillow 12 and before always shrink horizontally
+ * first; where the height shrinks more than twice as much as the width, 13 does it the other way round.) */
 typedef enum { RESIZE_BICUBIC, RESIZE_LANCZOS } resize_filter;
 int image_resize(const image *in, int width, int height, resize_filter filter, image *out);
 

@@ -18,6 +18,11 @@
  * ten, optimisers at most a few dozen. */
 #define MAX_SCANS 100
 
+/* A block of 64 pixels takes at least a bit, so a whole file has at most 512 pixels a byte (somewhat more if arithmetic
+ * coded). libjpeg makes up what is missing in grey, gigabytes if asked to, and Pillow lets it. */
+#define MAX_PIXELS_PER_BYTE 2048
+#define SMALL_PIXELS (16 << 20)   /* up to here that is no matter, and we do as Pillow does */
+
 typedef struct {
     struct jpeg_error_mgr manager;   /* first: libjpeg hands back a pointer to it */
     jmp_buf escape;
@@ -108,12 +113,15 @@ static void cmyk_row(uint8_t *rgb, const uint8_t *cmyk, int width) {
 
 static int truncated(void) { return error_set(ERR_FORMAT, "JPEG: the file is truncated"); }
 
-static int read_header(jpeg_decoder *d, size_t max_pixels) {
+static int read_header(jpeg_decoder *d, size_t size, size_t max_pixels) {
     int rc;
     do rc = jpeg_read_header(&d->info, FALSE);
     while (rc == JPEG_HEADER_TABLES_ONLY);
     if (rc == JPEG_SUSPENDED) return truncated();
 
+    uint64_t pixels = (uint64_t)d->info.image_width * d->info.image_height;
+    if (pixels > SMALL_PIXELS && pixels <= max_pixels && pixels / MAX_PIXELS_PER_BYTE > size)
+        return error_set(ERR_FORMAT, "JPEG: %ux%u pixels cannot be in %zu bytes", d->info.image_width, d->info.image_height, size);
     int layers = d->info.num_components;
     if (layers != 1 && layers != 3 && layers != 4) return error_set(ERR_UNSUPPORTED, "JPEG: %d components, only 1, 3 and 4 are known", layers);
     if (layers == 4) {
@@ -142,7 +150,7 @@ static int read_rows(jpeg_decoder *d) {
 static int decode_guarded(jpeg_decoder *d, const uint8_t *data, size_t size, size_t max_pixels) {
     if (setjmp(d->errors.escape)) return error_set(d->errors.code, "JPEG: %s", d->errors.reason);
     decoder_begin(d, data, size);
-    int rc = read_header(d, max_pixels);
+    int rc = read_header(d, size, max_pixels);
     return rc < 0 ? rc : read_rows(d);
 }
 

@@ -3,7 +3,9 @@
  * Resizing and saving, against what Pillow recorded (tests/reference/golden_images.py). */
 #include "fixtures.h"
 
+#include "base/cpu.h"
 #include "base/hash.h"
+#include "image/resize_rows.h"
 
 static image pattern(int width, int height, uint32_t seed) {
     image img;
@@ -44,6 +46,42 @@ static void resize(void **state) {
     assert_int_equal(image_resize(&in, 0, 2, RESIZE_BICUBIC, &out), ERR_USAGE);
     assert_null(out.rgb);
     image_free(&in);
+}
+
+/* The AVX2 loops against the plain ones, to the last pixel of the picture; weights of every size there can be. */
+static void resize_levels(void **state) {
+    (void)state;
+    if (cpu_level_here() < CPU_AVX2) skip();
+    dice d = { 1 };
+    for (int round = 0; round < 300; round++) {
+        int width = dice_between(&d, 1, 90), height = dice_between(&d, 1, 9), out = dice_between(&d, 1, 40), taps = dice_between(&d, 1, 5) * 4;
+        image img = pattern(width, height, dice_u32(&d));
+        int first[40], count[40];
+        int32_t weight[40 * 20] = { 0 };
+        int16_t split[40 * 40];
+        for (int i = 0; i < out; i++) {
+            first[i] = dice_between(&d, 0, width - 1);
+            count[i] = dice_between(&d, 1, width - first[i] < taps ? width - first[i] : taps);
+            for (int k = 0; k < count[i]; k++) weight[i * taps + k] = dice_between(&d, -(1 << 20), 1 << 22) / count[i];
+        }
+        for (int i = 0; i < out * taps; i++) {
+            split[i / 4 * 8 + i % 4] = (int16_t)(weight[i] & 0x7fff);
+            split[i / 4 * 8 + i % 4 + 4] = (int16_t)(weight[i] >> 15);
+        }
+        resize_coefficients c = { taps, first, count, weight, split };
+        uint8_t a[40 * 3], b[40 * 3], rows_a[90 * 3], rows_b[90 * 3];
+        size_t bytes = (size_t)width * 3;
+        for (int y = 0; y < height; y++) {
+            const uint8_t *in = img.rgb + (size_t)y * bytes, *end = img.rgb + (size_t)height * bytes;
+            resize_horizontal_plain(&c, out, in, end, a);
+            resize_horizontal_avx2(&c, out, in, end, b);
+            expect_equal_bytes("horizontal", b, a, (size_t)out * 3);
+        }
+        resize_vertical_plain(weight, height < taps ? height : taps, img.rgb, bytes, rows_a);
+        resize_vertical_avx2(weight, height < taps ? height : taps, img.rgb, bytes, rows_b);
+        expect_equal_bytes("vertical", rows_b, rows_a, bytes);
+        image_free(&img);
+    }
 }
 
 /* libjpeg-turbo's encoder has been giving the same bytes for years; one that does not fails here, and only here. */
@@ -138,6 +176,6 @@ static void png_text(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(resize), cmocka_unit_test(jpeg), cmocka_unit_test(png), cmocka_unit_test(png_text) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(resize), cmocka_unit_test(resize_levels), cmocka_unit_test(jpeg), cmocka_unit_test(png), cmocka_unit_test(png_text) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
