@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A model file from anywhere: read, and if it is accepted and small, planned and run, by reference and by the best
- * kernels, so that a wrong shape could not stay unseen; with sane weights both must give the same bits. The seeds are
- * written by `build/tests/test_tflite FOLDER`. */
+ * kernels, so that a wrong shape could not stay unseen; with sane weights both must give the same bits. The face networks'
+ * own operations take part, with their FlexBuffer options. The seeds are written by `build/tests/test_tflite FOLDER`. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "face/ops.h"
 #include "nn/ops.h"
 #include "nn/plan.h"
 #include "tflite/tflite.h"
@@ -53,9 +54,12 @@ static bool sane(const graph *g) {
 /* The outputs, one behind the other; NULL if the graph cannot be planned. */
 static float *run(const graph *g, const tflite_io *io, cpu_level level, size_t *n) {
     static device *devices[CPU_BEST + 1];
-    if (!devices[level]) devices[level] = device_cpu(level);
+    if (!devices[level]) {
+        devices[level] = device_cpu(level);
+        demand(devices[level] && (level == CPU_REFERENCE || face_ops_add_kernels(devices[level]) == 0));
+    }
     params *weights = params_new();
-    plan *p = devices[level] ? plan_new(g, devices[level], weights, NULL) : NULL;
+    plan *p = plan_new(g, devices[level], weights, NULL);
     workspace *w = p ? workspace_new(plan_bytes(p)) : NULL;
     demand(p || error_message()[0]);
     for (int k = 0; w && k < io->n_inputs; k++) {
@@ -84,11 +88,11 @@ static bool equal(const float *a, const float *b, size_t n) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const tflite_custom custom[] = { { "Widen", 2, build_widen } };
+    const tflite_custom custom[] = { { "Widen", 2, build_widen }, face_customs[0], face_customs[1], face_customs[2] };
     tflite_io io;
     graph *g = graph_new();
     if (!g) return 0;
-    int rc = tflite_read(data, size, custom, 1, g, &io);
+    int rc = tflite_read(data, size, custom, 1 + FACE_CUSTOMS, g, &io);
     demand(rc <= 0 && (rc == 0) == !graph_failed(g));
     if (rc == 0 && small(g)) {
         size_t n;
