@@ -210,8 +210,12 @@ $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libmien.a
 
 ## peers: make a Python venv with the reference (MediaPipe 0.10.21) and compare with it: bench/peer_*
 peers: set-up-build
-	$(AGAIN) all benches
+	$(AGAIN) all benches $(BUILD)/tests/decode_dump
 	@$(TEST_ENV) scripts/peers
+
+$(BUILD)/tests/decode_dump: $(BUILD)/obj/tests/reference/decode_dump.o $(BUILD)/libmien.a
+	@mkdir -p $(@D)
+	$(call SHORT,LD)$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
 
 ## soak: the long tests (tests/soak/*.sh)
 soak: set-up-test

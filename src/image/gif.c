@@ -69,7 +69,8 @@ static int take_extension(gif *g) {
         if (n < 3 || (block[0] & 1 && n < 4)) return truncated();
         if (block[0] & 1) g->transparent = block[3];
     }
-    if (*label == 0xfe && !n) return 0;   /* a comment that ends at once; after others Pillow reads on */
+    if (*label == 0xff && n >= 11 && !memcmp(block, "NETSCAPE2.0", 11)) take_block(g, &block);   /* the number of loops */
+    if (*label == 0xfe && !n) return 0;   /* a comment that ends at once; where others should have ended, Pillow reads on */
     skip_blocks(g);
     return 0;
 }

@@ -56,6 +56,41 @@ static struct jpeg_error_mgr *errors_begin(jpeg_errors *errors) {
     return &errors->manager;
 }
 
+/* ---- Markers, as Pillow walks them before libjpeg does; it refuses some files that libjpeg would take ---- */
+
+enum { M_FIRST = 0xc0, M_JPG = 0xc8, M_RST0 = 0xd0, M_EOI = 0xd9, M_SOS = 0xda, M_APP1 = 0xe1, M_JPG0 = 0xf0, M_JPG13 = 0xfd };
+
+typedef struct { uint8_t marker; const uint8_t *body; size_t size; } segment;
+
+static int truncated(void) { return error_set(ERR_FORMAT, "JPEG: the file is truncated"); }
+
+/* The next marker at or after *at, with its segment (up to SOS; those without a segment have size 0); *at moves behind. */
+static int segment_next(const uint8_t *data, size_t size, size_t *at, segment *s) {
+    for (; *at + 2 <= size; ++*at) {
+        uint8_t marker = data[*at + 1];
+        if (data[*at] != 0xff || marker == 0xff || marker == 0) continue;   /* filling, or junk */
+        if (marker < M_FIRST) return error_set(ERR_FORMAT, "JPEG: marker ff%02x is unknown", marker);
+        *at += 2;
+        *s = (segment){ marker, data + *at, 0 };
+        if ((marker >= M_RST0 && marker <= M_EOI) || marker == M_JPG || (marker >= M_JPG0 && marker <= M_JPG13)) return 0;
+        if (size - *at < 2) return truncated();
+        size_t length = (size_t)data[*at] << 8 | data[*at + 1];
+        if (length > size - *at) return truncated();
+        *s = (segment){ marker, data + *at + 2, length < 2 ? 0 : length - 2 };
+        *at += length < 2 ? 2 : length;
+        return 0;
+    }
+    return truncated();
+}
+
+static int check_markers(const uint8_t *data, size_t size) {
+    segment s = { 0 };
+    size_t at = 2;
+    int rc = 0;
+    while (rc == 0 && s.marker != M_SOS) rc = segment_next(data, size, &at, &s);
+    return rc;
+}
+
 /* ---- Decoding ---- */
 
 typedef struct {
@@ -111,8 +146,6 @@ static void cmyk_row(uint8_t *rgb, const uint8_t *cmyk, int width) {
     }
 }
 
-static int truncated(void) { return error_set(ERR_FORMAT, "JPEG: the file is truncated"); }
-
 static int read_header(jpeg_decoder *d, size_t size, size_t max_pixels) {
     int rc;
     do rc = jpeg_read_header(&d->info, FALSE);
@@ -157,7 +190,8 @@ static int decode_guarded(jpeg_decoder *d, const uint8_t *data, size_t size, siz
 int jpeg_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out) {
     jpeg_decoder d = { 0 };
     d.info.err = errors_begin(&d.errors);
-    int rc = decode_guarded(&d, data, size, max_pixels);
+    int rc = check_markers(data, size);
+    if (rc == 0) rc = decode_guarded(&d, data, size, max_pixels);
     jpeg_destroy_decompress(&d.info);
     free(d.row);
     if (rc == 0) *out = d.img;
@@ -186,21 +220,9 @@ static void notes_take(notes *n, const uint8_t *body, size_t size) {
 
 int jpeg_orientation(const uint8_t *data, size_t size) {
     notes n = { 0 };
-    size_t at = 2;
-    while (at + 4 <= size) {
-        if (data[at] != 0xff || data[at + 1] == 0xff || data[at + 1] == 0) {
-            at++;
-            continue;
-        }
-        uint8_t marker = data[at + 1];
-        at += 2;
-        if (marker == 0xda) break;
-        if ((marker >= 0xd0 && marker <= 0xd9) || marker == 1 || marker == 0xc8 || (marker >= 0xf0 && marker <= 0xfd)) continue;
-        size_t length = (size_t)data[at] << 8 | data[at + 1];
-        if (length < 2 || length > size - at) break;
-        if (marker == 0xe1) notes_take(&n, data + at + 2, length - 2);
-        at += length;
-    }
+    segment s = { 0 };
+    for (size_t at = 2; segment_next(data, size, &at, &s) == 0 && s.marker != M_SOS;)
+        if (s.marker == M_APP1) notes_take(&n, s.body, s.size);
     int found = exif_orientation(n.exif, n.exif_size);
     if (!found && n.xmp) found = xmp_orientation(n.xmp, n.xmp_size);
     free(n.exif);
