@@ -2,9 +2,13 @@
  *
  * Inner loops of the ordered kernels for AVX2 and FMA: 8 lanes, 16 registers. */
 #include <immintrin.h>
+#include <stdbool.h>
 
-typedef __m256 V;
+typedef __m256 V, H;
 enum { LANES = 8 };
+#define VECTOR_REGISTER "x"
+#define HALF_TAILS(np) 0
+#define h_load v_load
 
 static inline __attribute__((always_inline)) V v_zero(void) { return _mm256_setzero_ps(); }
 static inline __attribute__((always_inline)) V v_load(const float *p) { return _mm256_loadu_ps(p); }
@@ -15,14 +19,20 @@ static inline __attribute__((always_inline)) V v_add(V a, V b) { return _mm256_a
 static inline __attribute__((always_inline)) V v_max(V a, V b) { return _mm256_max_ps(a, b); }
 /* x > 0 ? x : 0, also for -0 and NaN: maxps gives its second operand then. */
 static inline __attribute__((always_inline)) V v_relu(V x) { return _mm256_max_ps(x, _mm256_setzero_ps()); }
-/* The comparison is needed: blending by x's own sign would multiply -0 too. */
-static inline __attribute__((always_inline)) V v_prelu(V x, V alpha) {
-    return _mm256_blendv_ps(x, _mm256_mul_ps(x, alpha), _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
+/* x < 0 ? x * alpha : x, for finite alpha, in one multiplication: min(x, z) * alpha + max(-0, x). For x < 0 that is
+ * x * alpha - 0, which changes no bit; else z * alpha = -0 (z is the zero whose sign makes it so) and x - 0 = x. */
+typedef struct { V alpha, z; } v_slope;
+static inline __attribute__((always_inline)) v_slope v_slope_of(const float *alpha) {
+    V a = v_load(alpha);
+    return (v_slope){ a, _mm256_andnot_ps(a, _mm256_set1_ps(-0.0f)) };
 }
-/* Vector v of a pixel that has `groups` groups of 8: what it lacks is 0. */
-static inline __attribute__((always_inline)) V v_load_groups(const float *p, size_t groups, int v) {
-    return groups > (size_t)v ? _mm256_loadu_ps(p) : _mm256_setzero_ps();
+static inline __attribute__((always_inline)) V v_prelu(V x, v_slope s) {
+    return _mm256_fmadd_ps(_mm256_min_ps(x, s.z), s.alpha, _mm256_max_ps(_mm256_set1_ps(-0.0f), x));
 }
+/* Does a pixel of `groups` groups of 8 have vector v? */
+typedef bool v_mask;
+static inline __attribute__((always_inline)) v_mask v_mask_of(size_t groups, int v) { return groups > (size_t)v; }
+static inline __attribute__((always_inline)) V v_load_masked(const float *p, v_mask m) { return m ? v_load(p) : v_zero(); }
 
 #include "nn/cpu/ordered_depthwise.h"
 #include "nn/cpu/ordered_sum.h"

@@ -28,7 +28,8 @@ typedef struct {
     size_t band;                    /* output rows for one copy of a band */
     bool direct;                    /* the output has room for whole groups of channels in each pixel */
     size_t out_at;                  /* in scratch, in floats */
-    uint32_t *out_pixels, *scratch_pixels;
+    size_t runs, run;               /* of the terms, see ordered_sum */
+    uint32_t *run_at, *out_pixels, *scratch_pixels;
 } conv_state;
 
 /* ---- matching ---------------------------------------------------------------------------------------------------- */
@@ -58,6 +59,7 @@ void ordered_conv_release(kernel_step *s) {
     conv_state *c = s->state;
     if (!c) return;
     ordered_packed_free(&c->conv);
+    free(c->run_at);
     free(c->out_pixels);
     free(c->scratch_pixels);
     free(c);
@@ -100,6 +102,17 @@ static size_t choose_input(conv_state *c, const nn_layout *in, nn_shape xs, nn_s
     return ((c->band - 1) * (size_t)c->attr.stride + c->kh) * c->in_row;
 }
 
+/* The runs of terms: a row of taps is one where the pixels lie without gaps. */
+static int make_runs(conv_state *c) {
+    bool dense = c->in_pixel == c->ci;
+    size_t columns = dense ? 1 : c->kw;
+    c->run = dense ? c->kw * c->ci : c->ci;
+    c->runs = c->kh * columns;
+    if (!(c->run_at = calloc(c->runs, sizeof *c->run_at))) return error_memory(c->runs * sizeof *c->run_at);
+    ordered_table(c->run_at, c->runs, columns, c->in_row, c->in_pixel);
+    return 0;
+}
+
 int ordered_conv_prepare(kernel_step *s, params *p) {
     const node *conv = s->match.nodes[0], *activation = s->match.n_nodes > 1 ? s->match.nodes[1] : NULL;
     const nn_shape xs = conv->in[0]->shape, ys = conv->out[0]->shape, ws = conv->in[1]->shape;
@@ -117,6 +130,7 @@ int ordered_conv_prepare(kernel_step *s, params *p) {
     c->direct = out->stride[2] >= wide;
     c->out_pixels = calloc(c->row_pixels, sizeof(uint32_t));
     c->scratch_pixels = calloc(c->row_pixels, sizeof(uint32_t));
+    if (rc == 0) rc = make_runs(c);
     if (rc == 0 && (!c->out_pixels || !c->scratch_pixels)) rc = error_memory(c->row_pixels * sizeof(uint32_t));
     if (rc < 0) return ordered_conv_release(s), rc;
     ordered_table(c->out_pixels, c->row_pixels, ys.dim[2], out->stride[1], out->stride[2]);
@@ -154,11 +168,9 @@ static void gather(const conv_state *c, const nn_layout *in, nn_shape xs, const 
 static void conv_row(const kernel_step *s, const float *in, float *out, float *scratch) {
     const conv_state *c = s->state;
     size_t wide = c->conv.groups * ORDERED_GROUP, to = s->out_layout[0].stride[2];
-    bool dense = c->in_pixel == c->ci;   /* then a row of taps is one run */
     ordered_sum sum = {
         .in = in, .in_pixel = (size_t)c->attr.stride * c->in_pixel,
-        .rows = c->kh, .row_step = c->in_row,
-        .columns = dense ? 1 : c->kw, .column_step = c->in_pixel, .run = dense ? c->kw * c->ci : c->ci,
+        .runs = c->runs, .run = c->run, .run_at = c->run_at,
         .out = c->direct ? out : scratch + c->out_at, .out_at = c->direct ? c->out_pixels : c->scratch_pixels,
     };
     ordered_run(&c->conv, &sum, c->row_pixels);

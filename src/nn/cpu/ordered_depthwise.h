@@ -31,6 +31,7 @@ INLINE void column(taps *t, const int rows, const int stride, V *begin, V *middl
     OPAQUE(c);
     UNROLL for (int i = 0; i < 3 + (rows - 1) * stride; i++) {
         V x = v_load((const float *)(c + (size_t)(i < 3 ? i : i - 3) * t->row));
+        if (!!begin + !!middle + !!end > 1 || rows > 1) KEEP(x);
         if (i == 2 && rows > 1) c += 3 * t->row;
         UNROLL for (int r = 0; r < rows; r++) {
             int ky = i - r * stride;
@@ -43,7 +44,7 @@ INLINE void column(taps *t, const int rows, const int stride, V *begin, V *middl
     t->column += t->pixel;
 }
 
-INLINE void put(float *out, size_t out_row, const int rows, const V *sum) {
+INLINE void put(float *out, const size_t out_row, const int rows, const V *sum) {
     UNROLL for (int r = 0; r < rows; r++) v_store(out + (size_t)r * out_row, sum[r]);
 }
 
@@ -52,24 +53,24 @@ INLINE void slide(const ordered_depthwise *d, const int rows) {
         taps t = taps_of(d, v, LANES);
         V a[2], b[2], c[2];
         float *out = d->out + v * LANES;
-        size_t n = d->width;
+        size_t n = d->width, out_row = d->out_row, out_pixel = d->out_pixel;
         column(&t, rows, 1, a, NULL, NULL);
         if (n > 1) {
             column(&t, rows, 1, b, a, NULL);
-            for (; n > 2; n--, out += d->out_pixel) {
+            for (; n > 2; n--, out += out_pixel) {
                 column(&t, rows, 1, c, b, a);
-                put(out, d->out_row, rows, a);
+                put(out, out_row, rows, a);
                 UNROLL for (int r = 0; r < rows; r++) a[r] = b[r], b[r] = c[r];
             }
             column(&t, rows, 1, NULL, b, a);
-            put(out, d->out_row, rows, a);
-            out += d->out_pixel;
+            put(out, out_row, rows, a);
+            out += out_pixel;
             UNROLL for (int r = 0; r < rows; r++) a[r] = b[r];
         } else {
             column(&t, rows, 1, NULL, a, NULL);
         }
         column(&t, rows, 1, NULL, NULL, a);
-        put(out, d->out_row, rows, a);
+        put(out, out_row, rows, a);
     }
 }
 
@@ -78,16 +79,17 @@ INLINE void leap(const ordered_depthwise *d, const int rows, const int stride) {
         taps t = taps_of(d, v, LANES);
         V a[2], b[2];
         float *out = d->out + v * LANES;
+        const size_t out_row = d->out_row, out_pixel = d->out_pixel;
         column(&t, rows, stride, a, NULL, NULL);
-        for (size_t n = d->width; n > 1; n--, out += d->out_pixel) {
+        for (size_t n = d->width; n > 1; n--, out += out_pixel) {
             column(&t, rows, stride, NULL, a, NULL);
             column(&t, rows, stride, b, NULL, a);
-            put(out, d->out_row, rows, a);
+            put(out, out_row, rows, a);
             UNROLL for (int r = 0; r < rows; r++) a[r] = b[r];
         }
         column(&t, rows, stride, NULL, a, NULL);
         column(&t, rows, stride, NULL, NULL, a);
-        put(out, d->out_row, rows, a);
+        put(out, out_row, rows, a);
     }
 }
 

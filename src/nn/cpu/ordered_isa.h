@@ -17,10 +17,11 @@ typedef enum { ORDERED_NONE, ORDERED_RELU, ORDERED_PRELU } ordered_activation;
 
 /* One block of pixels times one chunk of output channels. Strides in floats. */
 typedef struct {
-    /* Terms in order: for each of `rows`, for each of `columns`, `run` consecutive floats from `in` on. */
+    /* Terms in order: for each of `runs`, `run` consecutive floats from in + run_at[i] on. */
     const float *in;             /* of the first pixel */
     size_t in_pixel;
-    size_t rows, row_step, columns, column_step, run;
+    size_t runs, run;
+    const uint32_t *run_at;
     const float *weights;        /* [term][lanes] */
     const float *bias;           /* [lanes] */
     const float *add;            /* shortcut, or NULL; of pixel p at add + add_at[p] */

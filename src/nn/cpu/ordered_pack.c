@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nn/cpu/ordered_pack.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,20 @@ bool ordered_conv_ok(const node *conv) {
     return conv->ordered && picture_ok(conv->in[0]) && picture_ok(conv->out[0]) && param_ok(conv->in[1]) && (!conv->in[2] || param_ok(conv->in[2]));
 }
 
+/* v_prelu multiplies by alpha where it must not matter, too. */
+static bool all_finite(const tensor *alpha) {
+    size_t n = shape_elements(alpha->shape), bytes = nn_type_bytes(alpha->type);
+    for (size_t i = 0; i < n; i++) {
+        float a;
+        nn_widen(&a, (const char *)alpha->data + i * bytes, alpha->type, 1);
+        if (!isfinite(a)) return false;
+    }
+    return true;
+}
+
 bool ordered_activation_ok(const node *n) {
     if (!match_inner(n->in[0])) return false;
-    return n->op == &op_relu || (n->op == &op_prelu && param_ok(n->in[1]));
+    return n->op == &op_relu || (n->op == &op_prelu && param_ok(n->in[1]) && all_finite(n->in[1]));
 }
 
 /* ---- chunks ------------------------------------------------------------------------------------------------------ */

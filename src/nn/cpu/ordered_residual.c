@@ -161,8 +161,9 @@ static void residual_band(const kernel_step *s, const float *x, float *out, floa
             r->main.isa->pool(pooled + i * width * wide_in, wide_in, x + 2 * (y + i) * in->stride[1], in->stride[1], in->stride[2], r->groups_in, width);
     }
     float *row = out + y * to->stride[1];
+    const uint32_t one_run = 0;
     ordered_sum sum = {
-        .in = scratch, .in_pixel = wide_in, .rows = 1, .columns = 1, .run = r->main.terms,
+        .in = scratch, .in_pixel = wide_in, .runs = 1, .run = r->main.terms, .run_at = &one_run,
         .add = add, .add_at = r->add_pixels, .add_groups = r->groups_in,
         .out = r->direct ? row : scratch + r->out_at, .out_at = r->direct ? r->out_pixels : r->scratch_pixels,
     };
