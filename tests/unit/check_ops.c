@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "face/ops.h"
 #include "trial.h"
 
 typedef struct { uint64_t seed; size_t cases, only_case; const char *op; bool verbose; } settings;
@@ -169,10 +170,31 @@ static tensor *make_slice(trial *t) {
     return slice(t->g, trial_input(t, activation_type(t), s), begin, to);
 }
 
+static tensor *make_landmarks_matrix(trial *t) {
+    size_t n = rng_between(&t->r, 2, 500);
+    landmarks_matrix_attr a = { .left = (int)(rng_next(&t->r) % n), .right = (int)(rng_next(&t->r) % n), .n_subset = (int)rng_between(&t->r, 1, FACE_MAX_SUBSET),
+                                .width = (int)rng_between(&t->r, 1, 20), .height = (int)rng_between(&t->r, 1, 20), .scale_x = 1.5f, .scale_y = 1.25f };
+    for (int i = 0; i < a.n_subset; i++) a.subset[i] = (int)(rng_next(&t->r) % n);
+    return landmarks_matrix(t->g, trial_input(t, NN_F32, shape3(1, n, 3)), &a);
+}
+
+/* Matrices of normal numbers: many points fall outside of the grid, enough inside. */
+static tensor *make_sample_patch(trial *t) {
+    nn_shape grid = shape4(1, rng_between(&t->r, 1, 48), rng_between(&t->r, 1, 48), rng_channels(&t->r, 65));
+    tensor *x = trial_input(t, NN_F32, grid);
+    return sample_patch(t->g, x, trial_input(t, NN_F32, shape3(1, 4, 4)), (int)rng_between(&t->r, 1, 20), (int)rng_between(&t->r, 1, 20));
+}
+
+static tensor *make_transform_landmarks(trial *t) {
+    tensor *points = trial_input(t, NN_F32, shape3(1, rng_between(&t->r, 1, 100), 2));
+    return transform_landmarks(t->g, points, trial_input(t, NN_F32, shape3(1, 4, 4)));
+}
+
 static const struct { const op *op; tensor *(*make)(trial *t); } generators[] = {
     { &op_conv2d, make_conv2d }, { &op_depthwise_conv2d, make_depthwise }, { &op_linear, make_linear }, { &op_add, make_add },
     { &op_mul, make_mul }, { &op_relu, make_relu }, { &op_prelu, make_prelu }, { &op_max_pool2d, make_pool },
     { &op_pad_channels, make_pad }, { &op_concat, make_concat }, { &op_reshape, make_reshape }, { &op_slice, make_slice },
+    { &op_landmarks_matrix, make_landmarks_matrix }, { &op_sample_patch, make_sample_patch }, { &op_transform_landmarks, make_transform_landmarks },
 };
 enum { N_OPS = sizeof generators / sizeof *generators };
 
@@ -248,7 +270,7 @@ typedef struct { device *d; device **alone; tally whole, *each; size_t n; } leve
 
 static void level_open(level *l, cpu_level cap) {
     l->d = device_cpu(cap);
-    if (!l->d) abort();
+    if (!l->d || face_ops_add_kernels(l->d) < 0) abort();
     l->n = device_kernels(l->d);
     l->alone = calloc(l->n + 1, sizeof *l->alone);
     l->each = calloc(l->n + 1, sizeof *l->each);
