@@ -197,21 +197,22 @@ $(FUZZ_BIN): $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libmien.a
 	@mkdir -p $(@D)
 	$(call SHORT,LD)$(LINK) $(RPATH) -fsanitize=fuzzer -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
 
-## bench: measure; each program of bench/ in turn
+## bench: measure (bench/README.md); beside MediaPipe, if `make peers` was run
 bench: set-up-build
 	$(AGAIN) all benches
-	@for b in $(BENCH_BIN); do echo "== $$b"; $(TEST_ENV) $$b || exit 1; done
+	@$(TEST_ENV) bench/run
 
-benches: $(BENCH_BIN)
+benches: $(BENCH_BIN) $(BUILD)/tests/decode_dump
 
 $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libmien.a
 	@mkdir -p $(@D)
 	$(call SHORT,LD)$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
 
-## peers: make a Python venv with the reference (MediaPipe 0.10.21) and compare with it: bench/peer_*
+## peers: make a Python environment with the reference (MediaPipe 0.10.21), and check exactness against it
 peers: set-up-build
-	$(AGAIN) all benches $(BUILD)/tests/decode_dump
-	@$(TEST_ENV) scripts/peers
+	@scripts/peers
+	$(AGAIN) all benches
+	@$(TEST_ENV) bench/run pictures exact
 
 $(BUILD)/tests/decode_dump: $(BUILD)/obj/tests/reference/decode_dump.o $(BUILD)/libmien.a
 	@mkdir -p $(@D)

@@ -11,7 +11,6 @@ ok() { # ok STATUS NAME [LOG]
     else [ -z "${3:-}" ] || sed 's/^/# /' "$3"; echo "not ok $n - $2"; fi
 }
 BUILD=${BUILD:-build}
-[ -e "$BUILD/mien" ] || { echo "skipped: there is no $BUILD/mien"; exit 77; }
 echo 1..10
 CC=${CC:-gcc} MAKE=${MAKE:-make}
 tmp=$(mktemp -d)
@@ -28,7 +27,8 @@ prefix="$tmp/moved here"
 # All that is promised is there, and nothing holds the path it was built or staged at.
 (cd "$prefix" && for file in bin/mien include/mien.h lib/libmien.so lib/libmien.so.0 lib/pkgconfig/mien.pc \
         share/man/man1/mien.1 share/mien/models/face_detection_short_range.tflite \
-        share/mien/models/face_landmark_with_attention.tflite share/doc/mien/LICENSE share/doc/mien/NOTICE; do
+        share/mien/models/face_landmark_with_attention.tflite share/doc/mien/LICENSE share/doc/mien/NOTICE \
+        $([ "${ONEDNN:-}" = system ] || echo lib/mien/libdnnl.so.3); do
     [ -e "$file" ] || echo "$file is missing"
 done; grep -rl "$tmp" . | sed 's/$/ holds the staging path/'
 find . ! -type l -perm /022 | sed 's/$/ is writable for others/') >"$tmp/log" 2>&1
@@ -36,6 +36,7 @@ find . ! -type l -perm /022 | sed 's/$/ is writable for others/') >"$tmp/log" 2>
 ok $? "every promised file, no path of the staging folder" "$tmp/log"
 
 rpath=$(readelf -d "$prefix/bin/mien" "$prefix/lib/libmien.so.0" | sed -n 's/.*R[UN]*PATH.*\[\(.*\)\]/\1/p' | tr '\n' ' ')
+# oneDNN is opened when it is needed, by these.
 case $rpath in
 '$ORIGIN/../lib/mien $ORIGIN/mien ') ok 0 "run-time paths" ;;
 *) echo "$rpath" >"$tmp/log"; [ "${ONEDNN:-}" = system ]; ok $? "run-time paths" "$tmp/log" ;;
@@ -44,9 +45,8 @@ esac
 (cd / && "$prefix/bin/mien" --version) >"$tmp/log" 2>&1 && grep -q '0\.' "$tmp/log"
 ok $? "mien --version" "$tmp/log"
 
-(cd / && ldd "$prefix/bin/mien" "$prefix/lib/libmien.so.0") >"$tmp/ldd" 2>&1
-! grep 'not found' "$tmp/ldd" >"$tmp/log" && ! grep libdnnl "$tmp/ldd" | grep -v "$prefix" >>"$tmp/log"
-ok $? "its libraries are found, oneDNN in the prefix" "$tmp/log"
+(cd / && ldd "$prefix/bin/mien" "$prefix/lib/libmien.so.0") >"$tmp/log" 2>&1 && ! grep 'not found' "$tmp/log" >/dev/null
+ok $? "its libraries are found" "$tmp/log"
 
 nm -D --defined-only "$prefix/lib/libmien.so.0" | awk '$2 ~ /[A-Z]/ && $3 !~ /^mien_/ { print $3 }' >"$tmp/log"
 [ ! -s "$tmp/log" ] && nm -D --defined-only "$prefix/lib/libmien.so.0" | grep -q ' T mien_open$'
