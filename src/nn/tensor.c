@@ -51,12 +51,14 @@ static float from_bits(uint32_t u) {
 
 float nn_bf16_to_f32(uint16_t h) { return from_bits((uint32_t)h << 16); }
 
+/* Without a branch, so that compilers vectorise it: the bits moved into f32's places are the number times 2^-112, exactly
+ * (subnormals too), and infinities and NaNs get the exponent that the product would miss. */
 float nn_f16_to_f32(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
-    if (exponent == 31) return from_bits(sign | 0x7f800000 | fraction << 13);
-    if (exponent) return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-    float x = (float)fraction * 0x1p-24f;   /* subnormal: exact in f32 */
-    return sign ? -x : x;
+    uint32_t moved = (uint32_t)(h & 0x7fff) << 13, u;
+    float x = from_bits(moved) * 0x1p112f;
+    memcpy(&u, &x, 4);
+    u |= moved >= 0x0f800000 ? 0x7f800000 : 0;
+    return from_bits(u | (uint32_t)(h & 0x8000) << 16);
 }
 
 uint16_t nn_f32_to_bf16(float x) {
@@ -71,11 +73,10 @@ void nn_widen(float *out, const void *in, nn_type type, size_t n) {
         memcpy(out, in, n * 4);
         return;
     }
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, (const char *)in + 2 * i, 2);   /* checkpoints may be unaligned */
-        out[i] = type == NN_F16 ? nn_f16_to_f32(h) : nn_bf16_to_f32(h);
-    }
+    const char *from = in;
+    uint16_t h;
+    for (size_t i = 0; type == NN_F16 && i < n; i++) memcpy(&h, from + 2 * i, 2), out[i] = nn_f16_to_f32(h);   /* may be unaligned */
+    for (size_t i = 0; type == NN_BF16 && i < n; i++) memcpy(&h, from + 2 * i, 2), out[i] = nn_bf16_to_f32(h);
 }
 
 void nn_narrow(void *out, nn_type type, const float *in, size_t n) {
