@@ -148,7 +148,7 @@ demo: set-up-build
 
 # Tests run in the repository root with these in their environment.
 TEST_ENV = BUILD='$(BUILD)' MIEN='$(BUILD)/mien' MODELS_DIR='$(MODELS_DIR)' MIEN_MODELS='$(abspath $(MODELS_DIR))' \
-	ONEDNN='$(ONEDNN)' CC='$(CC)' MAKE='$(MAKE)'
+	ASAN_OPTIONS="allocator_may_return_null=1:$$ASAN_OPTIONS" ONEDNN='$(ONEDNN)' CC='$(CC)' MAKE='$(MAKE)'
 
 ## test: set up, build, run all tests
 test: set-up-test
