@@ -59,7 +59,7 @@ const char *nearest(const char *word, const char *const *names) {
 /* ---- help ---------------------------------------------------------------------------------------------------------- */
 
 static void print_option(const option *o) {
-    char left[64], letter[8] = "    ", choices[128] = "";
+    char left[256], letter[8] = "    ", choices[128] = "";
     if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
     for (const char *const *s = o->choices; s && *s; s++)
         snprintf(choices + strlen(choices), sizeof choices - strlen(choices), "%s%s", s == o->choices ? "" : "|", *s);
