@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "face/mesh.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "face/search.h"
 
 struct face_mesh { networks *nets; };
 
@@ -25,51 +27,53 @@ void face_mesh_close(face_mesh *m) {
 const networks *face_mesh_networks(const face_mesh *m) { return m->nets; }
 
 /* The ROIs of a picture, at most max_faces of them. */
-static int find_rois(const networks *n, runner *r, const image *in, const face_settings *s, face_times *times, face_roi roi[DETECTOR_ANCHORS]) {
-    const float *regressors, *logits;
+static int find_rois(const looker *k, const face_settings *s, face_roi roi[DETECTOR_ANCHORS]) {
+    int width = k->in->width, height = k->in->height;
     detection d[DETECTOR_ANCHORS];
-    runner_detect(n, r, in, detector_letterbox(in->width, in->height), times, &regressors, &logits);
-    int count = detector_suppress(d, detector_decode(regressors, logits, s->min_confidence, d));
-    detector_to_picture(d, count, in->width, in->height);
+    int count = look_detect(k, detector_letterbox(width, height), s->min_confidence, d);
+    detector_to_picture(d, count, width, height);
     if (count > s->max_faces) count = s->max_faces;
-    for (int i = 0; i < count; i++) roi[i] = roi_from_detection(&d[i], in->width, in->height);
+    for (int i = 0; i < count; i++) roi[i] = roi_from_detection(&d[i], width, height);
     return roi_associate(roi, count);
 }
 
-/* The face of an ROI; false if the network sees none there. */
-static bool find_face(const networks *n, runner *r, const image *in, const face_roi *roi, face_times *times, face *out) {
-    const float *outputs[LANDMARKS_OUTPUTS];
-    runner_landmarks(n, r, in, landmarks_rect(roi, in->width, in->height), times, outputs);
-    out->score = landmarks_presence(outputs[OUT_FLAG]);
-    if (!(out->score > landmarks_presence_limit)) return false;
-    landmarks_merge(outputs, out->landmarks);
-    landmarks_to_picture(out->landmarks, roi);
-    return true;
-}
-
-static int find(const networks *n, runner *r, const image *in, const face_settings *s, face_times *times, faces *out) {
-    face_roi roi[DETECTOR_ANCHORS];
-    int count = find_rois(n, r, in, s, times, roi);
+static int find(const looker *k, const face_settings *s, face_roi roi[DETECTOR_ANCHORS], faces *out) {
+    int count = find_rois(k, s, roi);
     if (count == 0) return 0;
     out->face = calloc((size_t)count, sizeof *out->face);
     if (!out->face) return error_memory((size_t)count * sizeof *out->face);
     for (int i = 0; i < count; i++)
-        if (find_face(n, r, in, &roi[i], times, &out->face[out->count])) out->count++;
-    if (out->count == 0) {
-        free(out->face);
-        out->face = NULL;
-    }
+        if (look_face(k, &roi[i], &out->face[out->count])) roi[out->count++] = roi[i];
     return 0;
+}
+
+/* Sets the faces upright; looks on if there are none, or if most of them lie: then it is the picture that is turned. */
+static int find_again(const looker *k, const face_settings *s, face_roi *roi, faces *out) {
+    int lie = 0;
+    for (int i = 0; i < out->count; i++) {
+        search_set_upright(k, &roi[i], &out->face[i]);
+        lie += cosf(roi[i].rotation) < 0.5f;
+    }
+    if (out->count && lie * 2 <= out->count) return 0;
+    int rc = search_turned(k, s->min_confidence, s->max_faces, roi, out);
+    return rc < 0 || out->count ? rc : search_tiles(k, s->min_confidence, s->max_faces, roi, out);
 }
 
 int face_mesh_find(const face_mesh *m, const image *picture, const face_settings *settings, face_times *times, faces *out) {
     double start = face_clock();
-    runner *r = runner_take(m->nets);
-    if (!r) return ERR_MEMORY;
+    int runs = 0;
+    looker k = { m->nets, runner_take(m->nets), picture, times, &runs };
+    if (!k.r) return ERR_MEMORY;
     faces found = { picture->width, picture->height, 0, NULL };
-    int rc = find(m->nets, r, picture, settings, times, &found);
-    runner_give(m->nets, r);
+    face_roi roi[DETECTOR_ANCHORS];
+    int rc = find(&k, settings, roi, &found);
+    if (rc == 0 && settings->search == FACE_SEARCH_AUTO) rc = find_again(&k, settings, roi, &found);
+    runner_give(m->nets, k.r);
     if (times) times->total += face_clock() - start;
+    if (rc < 0 || found.count == 0) {
+        free(found.face);
+        found.face = NULL;
+    }
     if (rc == 0) *out = found;
     return rc;
 }

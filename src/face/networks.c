@@ -176,6 +176,7 @@ void runner_detect(const networks *n, runner *r, const image *in, warp_rect rect
     face_times unused = { 0 }, *t = times ? times : &unused;
     const network *net = &n->detector;
     run(n, net, r, in, rect, WARP_ZERO, detector_target(), &t->letterbox, &t->detect);
+    t->detections++;
     *regressors = plan_tensor(net->p, r->w, net->io.outputs[0]);
     *logits = plan_tensor(net->p, r->w, net->io.outputs[1]);
 }
@@ -184,5 +185,6 @@ void runner_landmarks(const networks *n, runner *r, const image *in, warp_rect r
     face_times unused = { 0 }, *t = times ? times : &unused;
     const network *net = &n->landmarks;
     run(n, net, r, in, rect, WARP_REPLICATE, landmarks_target(), &t->crop, &t->landmarks);
+    t->crops++;
     for (int i = 0; i < LANDMARKS_OUTPUTS; i++) out[i] = plan_tensor(net->p, r->w, net->io.outputs[i]);
 }

@@ -11,8 +11,11 @@
 typedef struct networks networks;
 typedef struct runner runner;      /* the memory of one run */
 
-/* Seconds of a find's stages. */
-typedef struct { double letterbox, detect, crop, landmarks, total; } face_times;
+/* Seconds of the stages, added up. */
+typedef struct {
+    double letterbox, detect, crop, landmarks, total;
+    unsigned detections, crops;       /* runs of each network */
+} face_times;
 
 /* Opens face_detection_short_range.tflite and face_landmark_with_attention.tflite of a folder, for at most level `cap`. */
 int  networks_open(const char *folder, cpu_level cap, networks **out);
