@@ -34,7 +34,10 @@ static int error_code(int message) {
     switch (message) {
     case JERR_OUT_OF_MEMORY: return ERR_MEMORY;
     case JERR_IMAGE_TOO_BIG: return ERR_LIMIT;
-    case JERR_SOF_UNSUPPORTED: case JERR_BAD_PRECISION: case JERR_ARITH_NOTIMPL: case JERR_NOT_COMPILED:
+#if JPEG_LIB_VERSION < 70   /* Ubuntu's libjpeg-turbo speaks version 8, which has no such code */
+    case JERR_ARITH_NOTIMPL:
+#endif
+    case JERR_SOF_UNSUPPORTED: case JERR_BAD_PRECISION: case JERR_NOT_COMPILED:
     case JERR_CONVERSION_NOTIMPL: case JERR_CCIR601_NOTIMPL: case JERR_FRACT_SAMPLE_NOTIMPL: return ERR_UNSUPPORTED;
     default: return ERR_FORMAT;
     }
