@@ -52,7 +52,8 @@ static ordered_sum_fn *const sums[ORDERED_KINDS][ORDERED_MAX_PIXELS + 1] = {
 };
 
 DEPTHWISE(slide_1, slide(d, 1))
-DEPTHWISE(stride2_1, leap(d, 1, 2))
+DEPTHWISE(stride2_1, leap(d, 1, 2, false))
+DEPTHWISE(pool_1, leap(d, 1, 2, true))
 
 static void pool(float *out, size_t out_pixel, const float *in, size_t in_row, size_t in_pixel, size_t groups, size_t width) {
     size_t floats = groups * ORDERED_GROUP;
@@ -71,6 +72,7 @@ const ordered_isa ordered_isa_avx2 = {
     .lanes = LANES,
     .sum = sums,
     .max_pixels = { 0, 12, 6, 4, 0, 0, 0, 0, 0, 1 },
-    .depthwise = { [DEPTHWISE_FULL] = { { slide_1, NULL }, { stride2_1, NULL } } },
+    .depthwise = { [DEPTHWISE_FULL] = { { slide_1, NULL }, { stride2_1, NULL } },
+                   [DEPTHWISE_POOL] = { [1] = { pool_1, NULL } } },
     .pool = pool,
 };

@@ -103,10 +103,12 @@ static ordered_sum_fn *const sums[ORDERED_KINDS][ORDERED_MAX_PIXELS + 1] = {
 
 DEPTHWISE(slide_1, slide(d, 1))
 DEPTHWISE(slide_2, slide(d, 2))
-DEPTHWISE(leap_1, leap(d, 1, 1))
-DEPTHWISE(leap_2, leap(d, 2, 1))
-DEPTHWISE(stride2_1, leap(d, 1, 2))
-DEPTHWISE(stride2_2, leap(d, 2, 2))
+DEPTHWISE(leap_1, leap(d, 1, 1, false))
+DEPTHWISE(leap_2, leap(d, 2, 1, false))
+DEPTHWISE(stride2_1, leap(d, 1, 2, false))
+DEPTHWISE(pool_1, leap(d, 1, 2, true))
+DEPTHWISE(stride2_2, leap(d, 2, 2, false))
+DEPTHWISE(pool_2, leap(d, 2, 2, true))
 
 /* v > best ? v : best, in the reference's order. */
 static void pool(float *out, size_t out_pixel, const float *in, size_t in_row, size_t in_pixel, size_t groups, size_t width) {
@@ -127,6 +129,7 @@ const ordered_isa ordered_isa_avx512 = {
     .sum = sums,
     .max_pixels = { 0, 16, 16, 12, 12, 8, 8, 6, 6, 3 },
     .depthwise = { [DEPTHWISE_FULL] = { { slide_1, slide_2 }, { stride2_1, stride2_2 } },
-                   [DEPTHWISE_PAIR] = { { leap_1, leap_2 } } },
+                   [DEPTHWISE_PAIR] = { { leap_1, leap_2 } },
+                   [DEPTHWISE_POOL] = { [1] = { pool_1, pool_2 } } },
     .pool = pool,
 };

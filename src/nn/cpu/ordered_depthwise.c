@@ -43,7 +43,7 @@ int ordered_depthwise_pack(ordered_depthwise_layer *l, const ordered_isa *isa, c
     bool pair = !whole && a->stride == 1 && width > 1 && in_pixel == wide && out_pixel == wide;
     if (!whole && !pair) isa = &ordered_isa_avx2;   /* vectors of 8 */
     *l = (ordered_depthwise_layer){ .isa = isa, .cut = pair ? DEPTHWISE_PAIR : DEPTHWISE_FULL, .stride = (size_t)a->stride,
-                                    .pad_top = (size_t)a->pad_top, .pad_left = (size_t)a->pad_left };
+                                    .pad_top = (size_t)a->pad_top, .pad_left = (size_t)a->pad_left, .groups = wide / ORDERED_GROUP };
     pack_context x = { (size_t)isa->lanes, wide, wide * (pair ? 2 : 1) / (size_t)isa->lanes };
     l->vectors = x.vectors;
     char tag[64];
@@ -55,8 +55,12 @@ int ordered_depthwise_pack(ordered_depthwise_layer *l, const ordered_isa *isa, c
 }
 
 void ordered_depthwise_rows(const ordered_depthwise_layer *l, const float *x, const nn_layout *in, size_t y, size_t rows,
-                            size_t width, float *out, size_t out_row, size_t out_pixel) {
-    ordered_depthwise_fn *const *fn = l->isa->depthwise[l->cut][l->stride - 1];
+                            size_t width, float *out, size_t out_row, size_t out_pixel, float *pooled) {
+    /* The taps see all four pixels of a window where it begins at tap (0,0). */
+    bool together = pooled && l->stride == 2 && !l->pad_top && !l->pad_left;
+    ordered_depthwise_fn *const *fn = l->isa->depthwise[together ? DEPTHWISE_POOL : l->cut][l->stride - 1];
+    for (size_t i = 0; pooled && !together && i < rows; i++)
+        l->isa->pool(pooled + i * out_row, out_pixel, x + 2 * (y + i) * in->stride[1], in->stride[1], in->stride[2], l->groups, width);
     ordered_depthwise d = { .in_row = in->stride[1], .in_pixel = in->stride[2], .weights = l->weights, .bias = l->bias,
                             .out_row = out_row, .out_pixel = out_pixel, .width = width, .vectors = l->vectors };
     if (l->cut == DEPTHWISE_PAIR) d.width /= 2, d.out_pixel *= 2;
@@ -64,6 +68,7 @@ void ordered_depthwise_rows(const ordered_depthwise_layer *l, const float *x, co
         take = rows - i > 1 && fn[1] ? 2 : 1;
         d.in = x + (y + i) * l->stride * d.in_row - l->pad_top * d.in_row - l->pad_left * d.in_pixel;
         d.out = out + i * out_row;
+        d.pooled = together ? pooled + i * out_row : NULL;
         fn[take - 1](&d);
         if (l->cut != DEPTHWISE_PAIR || width % 2 == 0) continue;
         ordered_depthwise last = d;   /* an odd last pixel comes with the one before, once more */
@@ -133,8 +138,8 @@ void ordered_depthwise_run(const kernel_step *s, const void *const in[], void *c
         for (size_t row = 0, rows; row < ys.dim[1]; row += rows) {
             rows = ys.dim[1] - row > 1 ? 2 : 1;
             float *first = y + row * to->stride[1];
-            if (d->direct) ordered_depthwise_rows(&d->layer, x, from, row, rows, width, first, to->stride[1], to->stride[2]);
-            else ordered_depthwise_rows(&d->layer, x, from, row, rows, width, scratch, width * d->wide, d->wide);
+            if (d->direct) ordered_depthwise_rows(&d->layer, x, from, row, rows, width, first, to->stride[1], to->stride[2], NULL);
+            else ordered_depthwise_rows(&d->layer, x, from, row, rows, width, scratch, width * d->wide, d->wide, NULL);
             for (size_t i = 0; i < rows; i++) {
                 float *line = first + i * to->stride[1];
                 if (d->direct) ordered_zero_tail(line, d->pixels, d->wide, to->stride[2], width);

@@ -25,13 +25,15 @@ INLINE taps taps_of(const ordered_depthwise *d, size_t vector, size_t lanes) {
     return t;
 }
 
-/* Adds the current column to the sums that use it as their kx 0, 1 and 2 (NULL: nobody does), and steps on. */
-INLINE void column(taps *t, const int rows, const int stride, V *begin, V *middle, V *end) {
+/* Adds the current column to the sums that use it as their kx 0, 1 and 2 (NULL: nobody does), and steps on. `seen` gets
+ * the column's inputs unless it is NULL. */
+INLINE void column(taps *t, const int rows, const int stride, V *begin, V *middle, V *end, V *seen) {
     const char *c = t->column;
     OPAQUE(c);
     UNROLL for (int i = 0; i < 3 + (rows - 1) * stride; i++) {
         V x = v_load((const float *)(c + (size_t)(i < 3 ? i : i - 3) * t->row));
         if (!!begin + !!middle + !!end > 1 || rows > 1) KEEP(x);
+        if (seen) seen[i] = x;
         if (i == 2 && rows > 1) c += 3 * t->row;
         UNROLL for (int r = 0; r < rows; r++) {
             int ky = i - r * stride;
@@ -54,41 +56,49 @@ INLINE void slide(const ordered_depthwise *d, const int rows) {
         V a[2], b[2], c[2];
         float *out = d->out + v * LANES;
         size_t n = d->width, out_row = d->out_row, out_pixel = d->out_pixel;
-        column(&t, rows, 1, a, NULL, NULL);
+        column(&t, rows, 1, a, NULL, NULL, NULL);
         if (n > 1) {
-            column(&t, rows, 1, b, a, NULL);
+            column(&t, rows, 1, b, a, NULL, NULL);
             for (; n > 2; n--, out += out_pixel) {
-                column(&t, rows, 1, c, b, a);
+                column(&t, rows, 1, c, b, a, NULL);
                 put(out, out_row, rows, a);
                 UNROLL for (int r = 0; r < rows; r++) a[r] = b[r], b[r] = c[r];
             }
-            column(&t, rows, 1, NULL, b, a);
+            column(&t, rows, 1, NULL, b, a, NULL);
             put(out, out_row, rows, a);
             out += out_pixel;
             UNROLL for (int r = 0; r < rows; r++) a[r] = b[r];
         } else {
-            column(&t, rows, 1, NULL, a, NULL);
+            column(&t, rows, 1, NULL, a, NULL, NULL);
         }
-        column(&t, rows, 1, NULL, NULL, a);
+        column(&t, rows, 1, NULL, NULL, a, NULL);
         put(out, out_row, rows, a);
     }
 }
 
-INLINE void leap(const ordered_depthwise *d, const int rows, const int stride) {
+/* The larger of two columns' upper two inputs: v > best ? v : best in the reference's order, row by row. */
+INLINE void put_largest(float *pooled, const size_t row, const int rows, const V *left, const V *right) {
+    UNROLL for (int r = 0; r < rows; r++)
+        v_store(pooled + (size_t)r * row, v_max(v_max(right[2 * r + 1], left[2 * r + 1]), v_max(right[2 * r], left[2 * r])));
+}
+
+INLINE void leap(const ordered_depthwise *d, const int rows, const int stride, const bool pool) {
     for (size_t v = 0; v < d->vectors; v++) {
         taps t = taps_of(d, v, LANES);
-        V a[2], b[2];
-        float *out = d->out + v * LANES;
+        V a[2], b[2], left[5], next[5], right[5];
+        float *out = d->out + v * LANES, *pooled = pool ? d->pooled + v * LANES : NULL;
         const size_t out_row = d->out_row, out_pixel = d->out_pixel;
-        column(&t, rows, stride, a, NULL, NULL);
+        column(&t, rows, stride, a, NULL, NULL, left);
         for (size_t n = d->width; n > 1; n--, out += out_pixel) {
-            column(&t, rows, stride, NULL, a, NULL);
-            column(&t, rows, stride, b, NULL, a);
+            column(&t, rows, stride, NULL, a, NULL, right);
+            if (pool) put_largest(pooled, out_row, rows, left, right), pooled += out_pixel;
+            column(&t, rows, stride, b, NULL, a, next);
             put(out, out_row, rows, a);
-            UNROLL for (int r = 0; r < rows; r++) a[r] = b[r];
+            UNROLL for (int r = 0; r < rows; r++) a[r] = b[r], left[2 * r] = next[2 * r], left[2 * r + 1] = next[2 * r + 1];
         }
-        column(&t, rows, stride, NULL, a, NULL);
-        column(&t, rows, stride, NULL, NULL, a);
+        column(&t, rows, stride, NULL, a, NULL, right);
+        if (pool) put_largest(pooled, out_row, rows, left, right);
+        column(&t, rows, stride, NULL, NULL, a, NULL);
         put(out, out_row, rows, a);
     }
 }

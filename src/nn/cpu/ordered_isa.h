@@ -43,12 +43,15 @@ typedef struct {
     size_t out_row, out_pixel;
     size_t width;                /* outputs in a row */
     size_t vectors;
+    float *pooled;               /* laid out like out; see depthwise_cut */
 } ordered_depthwise;
 
 /* How a depthwise layer is cut into vectors. */
 typedef enum {
     DEPTHWISE_FULL,   /* vectors of `lanes` channels of one pixel */
     DEPTHWISE_PAIR,   /* odd number of groups: vectors run over two neighbouring pixels (stride 1, width >= 2) */
+    DEPTHWISE_POOL,   /* full, stride 2: `pooled` gets the largest of the 2x2 inputs from tap (0,0) on */
+    DEPTHWISE_CUTS,
 } depthwise_cut;
 
 typedef void ordered_sum_fn(const ordered_sum *s);
@@ -62,7 +65,7 @@ typedef struct {
     ordered_sum_fn *const (*sum)[ORDERED_MAX_PIXELS + 1];
     uint8_t max_pixels[ORDERED_KINDS];
     /* By cut, stride (1 or 2) - 1, rows (1 or 2) - 1. */
-    ordered_depthwise_fn *depthwise[2][2][2];
+    ordered_depthwise_fn *depthwise[DEPTHWISE_CUTS][2][2];
     /* out[x] = max of the 2x2 pixels at in + 2x; `groups` of channels, `width` outputs. */
     void (*pool)(float *out, size_t out_pixel, const float *in, size_t in_row, size_t in_pixel, size_t groups, size_t width);
 } ordered_isa;

@@ -29,7 +29,7 @@ void ordered_depthwise_release(kernel_step *s);
 typedef struct {
     const ordered_isa *isa;
     depthwise_cut cut;
-    size_t stride, pad_top, pad_left, vectors;
+    size_t stride, pad_top, pad_left, groups, vectors;
     const float *weights, *bias;
     float *zeros;            /* stands for an absent bias; freed by the owner */
 } ordered_depthwise_layer;
@@ -37,8 +37,9 @@ typedef struct {
 bool ordered_depthwise_ok(const node *n);
 /* in_pixel, out_pixel: floats from a pixel to the next. */
 int  ordered_depthwise_pack(ordered_depthwise_layer *l, const ordered_isa *isa, const node *n, size_t in_pixel, size_t out_pixel, params *p);
-/* Output rows [y, y + rows) of `width` pixels; x is the first element of the input, which has a border of 1 at least. */
+/* Output rows [y, y + rows) of `width` pixels; x is the first element of the input, which has a border of 1 at least.
+ * `pooled`, with stride 2, gets the input pooled 2x2, laid out like out; NULL: not wanted. */
 void ordered_depthwise_rows(const ordered_depthwise_layer *l, const float *x, const nn_layout *in, size_t y, size_t rows,
-                            size_t width, float *out, size_t out_row, size_t out_pixel);
+                            size_t width, float *out, size_t out_row, size_t out_pixel, float *pooled);
 
 #endif

@@ -152,14 +152,9 @@ static void residual_band(const kernel_step *s, const float *x, float *out, floa
     const nn_layout *in = &s->in_layout[0], *to = &s->out_layout[0];
     const nn_shape ys = s->match.out[0]->shape;
     size_t width = ys.dim[2], wide_in = r->groups_in * ORDERED_GROUP, wide_out = r->main.groups * ORDERED_GROUP;
-    ordered_depthwise_rows(&r->depthwise, x, in, y, rows, width, scratch, width * wide_in, wide_in);
-    const float *add = x + y * in->stride[1];
-    if (r->pooled) {
-        float *pooled = scratch + r->pool_at;
-        add = pooled;
-        for (size_t i = 0; i < rows; i++)
-            r->main.isa->pool(pooled + i * width * wide_in, wide_in, x + 2 * (y + i) * in->stride[1], in->stride[1], in->stride[2], r->groups_in, width);
-    }
+    float *pooled = r->pooled ? scratch + r->pool_at : NULL;
+    ordered_depthwise_rows(&r->depthwise, x, in, y, rows, width, scratch, width * wide_in, wide_in, pooled);
+    const float *add = pooled ? pooled : x + y * in->stride[1];
     float *row = out + y * to->stride[1];
     const uint32_t one_run = 0;
     ordered_sum sum = {
