@@ -3,6 +3,7 @@
  * Inner loops of the ordered kernels for AVX2 and FMA: 8 lanes, 16 registers. */
 #include <immintrin.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef __m256 V, H;
 enum { LANES = 8 };
@@ -12,6 +13,7 @@ enum { LANES = 8 };
 
 static inline __attribute__((always_inline)) V v_zero(void) { return _mm256_setzero_ps(); }
 static inline __attribute__((always_inline)) V v_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline __attribute__((always_inline)) V v_load_f16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 static inline __attribute__((always_inline)) void v_store(float *p, V x) { _mm256_storeu_ps(p, x); }
 static inline __attribute__((always_inline)) V v_set1(const float *p) { return _mm256_broadcast_ss(p); }
 static inline __attribute__((always_inline)) V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
@@ -42,6 +44,7 @@ SUM4(1, 1, 2, 3, 4) SUM4(1, 5, 6, 7, 8) SUM4(1, 9, 10, 11, 12)
 SUM4(2, 1, 2, 3, 4) SUM(2, 0, 5) SUM(2, 0, 6)
 SUM4(3, 1, 2, 3, 4)
 SUM(8, 0, 1)
+static __attribute__((noinline)) void sum_f16(const ordered_sum *s) { sum_block(s, 8, 0, 1, true); }
 
 static ordered_sum_fn *const sums[ORDERED_KINDS][ORDERED_MAX_PIXELS + 1] = {
     [1] = { NULL, sum_1_0_1, sum_1_0_2, sum_1_0_3, sum_1_0_4, sum_1_0_5, sum_1_0_6, sum_1_0_7, sum_1_0_8,
@@ -49,6 +52,7 @@ static ordered_sum_fn *const sums[ORDERED_KINDS][ORDERED_MAX_PIXELS + 1] = {
     [2] = { NULL, sum_2_0_1, sum_2_0_2, sum_2_0_3, sum_2_0_4, sum_2_0_5, sum_2_0_6 },
     [3] = { NULL, sum_3_0_1, sum_3_0_2, sum_3_0_3, sum_3_0_4 },
     [ORDERED_WIDE] = { NULL, sum_8_0_1 },
+    [ORDERED_WIDE_F16] = { NULL, sum_f16 },
 };
 
 DEPTHWISE(slide_1, slide(d, 1))
@@ -71,7 +75,7 @@ const ordered_isa ordered_isa_avx2 = {
     .name = "avx2",
     .lanes = LANES,
     .sum = sums,
-    .max_pixels = { 0, 12, 6, 4, 0, 0, 0, 0, 0, 1 },
+    .max_pixels = { 0, 12, 6, 4, 0, 0, 0, 0, 0, 1, 1 },
     .depthwise = { [DEPTHWISE_FULL] = { { slide_1, NULL }, { stride2_1, NULL } },
                    [DEPTHWISE_POOL] = { [1] = { pool_1, NULL } } },
     .pool = pool,

@@ -2,6 +2,7 @@
  *
  * Inner loops of the ordered kernels for AVX-512: 16 lanes, 32 registers. */
 #include <immintrin.h>
+#include <stdint.h>
 
 typedef __m512 V;
 enum { LANES = 16 };
@@ -10,6 +11,7 @@ enum { LANES = 16 };
 
 static inline __attribute__((always_inline)) V v_zero(void) { return _mm512_setzero_ps(); }
 static inline __attribute__((always_inline)) V v_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline __attribute__((always_inline)) V v_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 static inline __attribute__((always_inline)) void v_store(float *p, V x) { _mm512_storeu_ps(p, x); }
 static inline __attribute__((always_inline)) V v_set1(const float *p) { return _mm512_set1_ps(*p); }
 static inline __attribute__((always_inline)) V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
@@ -85,7 +87,8 @@ SUM4(2, 1, 1, 2, 3, 4) SUM4(2, 1, 5, 6, 7, 8)
 SUM4(3, 0, 1, 2, 3, 4) SUM4(3, 0, 5, 6, 7, 8)
 SUM4(3, 1, 1, 2, 3, 4) SUM(3, 1, 5) SUM(3, 1, 6)
 SUM4(4, 0, 1, 2, 3, 4) SUM(4, 0, 5) SUM(4, 0, 6)
-SUM(8, 0, 1) SUM(8, 0, 2) SUM(8, 0, 3)
+SUM(8, 0, 1)
+static __attribute__((noinline)) void sum_f16(const ordered_sum *s) { sum_block(s, 8, 0, 1, true); }
 
 static ordered_sum_fn *const sums[ORDERED_KINDS][ORDERED_MAX_PIXELS + 1] = {
     [1] = { NULL, sum_0_1_1, sum_0_1_2, sum_0_1_3, sum_0_1_4, sum_0_1_5, sum_0_1_6, sum_0_1_7, sum_0_1_8, sum_0_1_9, sum_0_1_10, sum_0_1_11, sum_0_1_12, sum_0_1_13, sum_0_1_14, sum_0_1_15, sum_0_1_16 },
@@ -98,7 +101,8 @@ static ordered_sum_fn *const sums[ORDERED_KINDS][ORDERED_MAX_PIXELS + 1] = {
     [6] = { NULL, sum_3_0_1, sum_3_0_2, sum_3_0_3, sum_3_0_4, sum_3_0_5, sum_3_0_6, sum_3_0_7, sum_3_0_8 },
     [7] = { NULL, sum_3_1_1, sum_3_1_2, sum_3_1_3, sum_3_1_4, sum_3_1_5, sum_3_1_6 },
     [8] = { NULL, sum_4_0_1, sum_4_0_2, sum_4_0_3, sum_4_0_4, sum_4_0_5, sum_4_0_6 },
-    [ORDERED_WIDE] = { NULL, sum_8_0_1, sum_8_0_2, sum_8_0_3 },
+    [ORDERED_WIDE] = { NULL, sum_8_0_1 },
+    [ORDERED_WIDE_F16] = { NULL, sum_f16 },
 };
 
 DEPTHWISE(slide_1, slide(d, 1))
@@ -127,7 +131,7 @@ const ordered_isa ordered_isa_avx512 = {
     .name = "avx512",
     .lanes = LANES,
     .sum = sums,
-    .max_pixels = { 0, 16, 16, 12, 12, 8, 8, 6, 6, 3 },
+    .max_pixels = { 0, 16, 16, 12, 12, 8, 8, 6, 6, 1, 1 },
     .depthwise = { [DEPTHWISE_FULL] = { { slide_1, slide_2 }, { stride2_1, stride2_2 } },
                    [DEPTHWISE_PAIR] = { { leap_1, leap_2 } },
                    [DEPTHWISE_POOL] = { [1] = { pool_1, pool_2 } } },

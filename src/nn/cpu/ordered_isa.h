@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ORDERED_GROUP = 8, ORDERED_MAX_PIXELS = 16, ORDERED_WIDE = 9, ORDERED_KINDS = 10 };
+enum { ORDERED_GROUP = 8, ORDERED_MAX_PIXELS = 16, ORDERED_WIDE = 9, ORDERED_WIDE_F16 = 10, ORDERED_KINDS = 11 };
 
 typedef enum { ORDERED_NONE, ORDERED_RELU, ORDERED_PRELU } ordered_activation;
 
@@ -22,7 +22,7 @@ typedef struct {
     size_t in_pixel;
     size_t runs, run;
     const uint32_t *run_at;
-    const float *weights;        /* [term][lanes] */
+    const void *weights;         /* [term][lanes], f32 or f16 */
     const float *bias;           /* [lanes] */
     const float *add;            /* shortcut, or NULL; of pixel p at add + add_at[p] */
     const uint32_t *add_at;
@@ -61,7 +61,8 @@ typedef struct {
     const char *name;
     int lanes;
     /* Inner loops by kind and number of pixels, 1..max_pixels. Kind k < ORDERED_WIDE: chunks of k groups; ORDERED_WIDE:
-     * 8 vectors, for pictures of one pixel. NULL where there is none. */
+     * 8 vectors, for pictures of one pixel, whose time is that of reading the weights; ORDERED_WIDE_F16: these kept in
+     * f16. NULL where there is none. */
     ordered_sum_fn *const (*sum)[ORDERED_MAX_PIXELS + 1];
     uint8_t max_pixels[ORDERED_KINDS];
     /* By cut, stride (1 or 2) - 1, rows (1 or 2) - 1. */

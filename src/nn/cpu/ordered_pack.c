@@ -50,12 +50,13 @@ static size_t chunk_put(const ordered_isa *isa, ordered_chunk *to, size_t n, int
     return n + 1;
 }
 
-/* Cuts groups into chunks of nearly equal size, in whole vectors but for one odd group; into to unless it is NULL. */
-static size_t chunks_of(const ordered_isa *isa, size_t groups, bool single, ordered_chunk *to) {
+/* Cuts groups into chunks of nearly equal size, in whole vectors but for one odd group; into to unless it is NULL.
+ * `single`: the kind of chunk to take first, or 0. */
+static size_t chunks_of(const ordered_isa *isa, size_t groups, int single, ordered_chunk *to) {
     size_t n = 0, vector = (size_t)isa->lanes / ORDERED_GROUP, most = 0;
     for (int k = 1; k < ORDERED_WIDE; k++)
         if (isa->max_pixels[k]) most = (size_t)k;
-    for (; single && groups >= 8 * vector; groups -= 8 * vector) n = chunk_put(isa, to, n, ORDERED_WIDE, 8 * vector);
+    for (; single && groups >= 8 * vector; groups -= 8 * vector) n = chunk_put(isa, to, n, single, 8 * vector);
     if (!groups) return n;
     size_t count = (groups + most - 1) / most, whole = groups / vector, odd = groups % vector;
     for (size_t i = 0; i < count; i++) {
@@ -76,21 +77,28 @@ static size_t lane_channel(const ordered_isa *isa, const ordered_chunk *c, size_
 
 typedef struct { const ordered_packed *k; const conv2d_attr *attr; } pack_context;
 
-static void pack_weights(void *dst, const tensor *t, const void *context) {
-    const pack_context *x = context;
+static size_t chunk_bytes(const ordered_packed *k, const ordered_chunk *c) {
+    return c->lanes * k->terms * (c->kind == ORDERED_WIDE_F16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+static void pack_chunk(char *dst, const tensor *t, const pack_context *x, const ordered_chunk *c) {
     const ordered_packed *k = x->k;
     bool ohwi = x->attr->weights == WEIGHTS_OHWI;
     size_t bytes = nn_type_bytes(t->type), taps = ohwi ? t->shape.dim[1] * t->shape.dim[2] : t->shape.dim[2] * t->shape.dim[3];
     size_t ci = k->terms / taps;
-    float *out = dst;
-    for (size_t i = 0; i < k->n_chunks; i++)
-        for (size_t term = 0; term < k->terms; term++)
-            for (size_t l = 0; l < k->chunks[i].lanes; l++, out++) {
-                size_t co = lane_channel(k->isa, &k->chunks[i], l), tap = term / ci, c = term % ci;
-                if (co >= k->channels) continue;
-                size_t at = co * k->terms + (ohwi ? term : c * taps + tap);
-                nn_widen(out, (const char *)t->data + at * bytes, t->type, 1);
-            }
+    for (size_t term = 0; term < k->terms; term++)
+        for (size_t l = 0; l < c->lanes; l++) {
+            size_t co = lane_channel(k->isa, c, l), at = term * c->lanes + l;
+            if (co >= k->channels) continue;
+            const char *from = (const char *)t->data + (co * k->terms + (ohwi ? term : term % ci * taps + term / ci)) * bytes;
+            if (c->kind == ORDERED_WIDE_F16) memcpy(dst + at * sizeof(uint16_t), from, sizeof(uint16_t));
+            else nn_widen((float *)dst + at, from, t->type, 1);
+        }
+}
+
+static void pack_weights(void *dst, const tensor *t, const void *context) {
+    const pack_context *x = context;
+    for (size_t i = 0; i < x->k->n_chunks; i++) pack_chunk((char *)dst + x->k->chunks[i].weight_at, t, x, &x->k->chunks[i]);
 }
 
 static void pack_lanes(void *dst, const tensor *t, const void *context) {
@@ -110,16 +118,21 @@ int ordered_pack(ordered_packed *k, const ordered_isa *isa, const node *conv, co
     *k = (ordered_packed){ .isa = isa, .channels = w->shape.dim[0], .terms = w->shape.dim[1] * w->shape.dim[2] * w->shape.dim[3] };
     k->activation = alpha ? ORDERED_PRELU : activation ? ORDERED_RELU : ORDERED_NONE;
     k->groups = ordered_groups(k->channels);
-    size_t vector = (size_t)isa->lanes / ORDERED_GROUP, bytes;
+    size_t vector = (size_t)isa->lanes / ORDERED_GROUP, bytes = 0, most;
+    int wide = !single ? 0 : w->type == NN_F16 ? ORDERED_WIDE_F16 : ORDERED_WIDE;
     if (single) k->groups = (k->groups + vector - 1) / vector * vector;
-    k->n_chunks = chunks_of(isa, k->groups, single, NULL);
+    k->n_chunks = chunks_of(isa, k->groups, wide, NULL);
     k->chunks = calloc(k->n_chunks, sizeof *k->chunks);
     if (!k->chunks) return error_memory(k->n_chunks * sizeof *k->chunks);
-    chunks_of(isa, k->groups, single, k->chunks);
+    chunks_of(isa, k->groups, wide, k->chunks);
     k->lanes = k->chunks[k->n_chunks - 1].lane_at + k->chunks[k->n_chunks - 1].lanes;
     k->zeros = calloc(k->lanes, sizeof(float));
     if (!k->zeros) return error_memory(k->lanes * sizeof(float));
-    if (__builtin_mul_overflow(k->lanes * sizeof(float), k->terms, &bytes)) return error_memory((size_t)-1);
+    if (__builtin_mul_overflow(k->lanes * sizeof(float), k->terms, &most)) return error_memory((size_t)-1);
+    for (size_t i = 0; i < k->n_chunks; i++) {
+        k->chunks[i].weight_at = bytes;
+        bytes += chunk_bytes(k, &k->chunks[i]);
+    }
 
     snprintf(tag, sizeof tag, "ordered/%d%s/%s", isa->lanes, single ? "/single" : "", attr->weights == WEIGHTS_OHWI ? "ohwi" : "oihw");
     k->weights = params_pack(p, w, tag, bytes, pack_weights, &(pack_context){ k, attr });
@@ -168,7 +181,7 @@ void ordered_run(const ordered_packed *k, const ordered_sum *s, size_t n) {
     b.activation = k->activation;
     for (size_t i = 0; i < k->n_chunks; i++) {
         const ordered_chunk *c = &k->chunks[i];
-        b.weights = k->weights + c->lane_at * k->terms;
+        b.weights = k->weights + c->weight_at;
         b.bias = k->bias + c->lane_at;
         b.alpha = k->alpha + c->lane_at;
         b.out = s->out + c->first * ORDERED_GROUP;

@@ -14,6 +14,7 @@ typedef struct {
     int kind;
     size_t first, groups;   /* groups of 8 channels */
     size_t lanes, lane_at;  /* of its bias: how many and where */
+    size_t weight_at;       /* in bytes */
 } ordered_chunk;
 
 /* A convolution with its weights packed: chunk by chunk, [term][lanes]. */
@@ -23,7 +24,8 @@ typedef struct {
     size_t groups;                /* written for each pixel, of 8 floats */
     size_t n_chunks, lanes;
     ordered_chunk *chunks;
-    const float *weights, *bias, *alpha;
+    const char *weights;
+    const float *bias, *alpha;
     float *zeros;                 /* stands for an absent bias */
     ordered_activation activation;
 } ordered_packed;

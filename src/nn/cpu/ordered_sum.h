@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Template of the inner loop of an ordered convolution, included by the file of each instruction set after it has
- * defined V (a vector of LANES floats), v_load, v_store, v_set1, v_fma, v_add, v_relu, v_slope (what v_prelu wants of alpha),
+ * defined V (a vector of LANES floats), v_load, v_load_f16, v_store, v_set1, v_fma, v_add, v_relu, v_slope (what v_prelu wants of alpha),
  * v_prelu, v_mask (which groups of 8 a shortcut has) and v_load_masked (zero in the rest). An odd last group of 8 channels, with 16 lanes, is summed in one of two
  * ways: HALF_PAIRS: two pixels share a register, which needs v_low_high(a, b), the lower half of a with the upper half
  * of b, v_load_halves(a, b), 8 floats from each, and v_store_halves. HALF_ALONE: each pixel has a register of 8 lanes of
@@ -81,7 +81,7 @@ INLINE void store_block(const ordered_sum *s, V sum[8][ORDERED_MAX_PIXELS], H ta
     (void)tail, (void)there;
 }
 
-INLINE void sum_block(const ordered_sum *s, const int nv, const int half, const int np) {
+INLINE void sum_block(const ordered_sum *s, const int nv, const int half, const int np, const bool f16) {
     V sum[8][ORDERED_MAX_PIXELS];
     H tail[ORDERED_MAX_PIXELS];
     const int lanes = (nv + half) * LANES, tails = HALF_TAILS(np);
@@ -91,6 +91,7 @@ INLINE void sum_block(const ordered_sum *s, const int nv, const int half, const 
         UNROLL for (int p = 0; p < tails; p++) tail[p] = h_load(s->bias + nv * LANES);
 
     const float *w = s->weights;
+    const uint16_t *w16 = s->weights;
     size_t pixel = s->in_pixel * sizeof(float), r = 0;
     OPAQUE(pixel);
     do {
@@ -106,10 +107,10 @@ INLINE void sum_block(const ordered_sum *s, const int nv, const int half, const 
             UNROLL for (int g = 0; g * PIXELS_A_POINTER < np; g++) OPAQUE(q[g]);
             V weight[8], before = v_zero();
             UNROLL for (int v = 0; v < nv; v++) {
-                weight[v] = v_load(w + v * LANES);
+                weight[v] = f16 ? v_load_f16(w16 + v * LANES) : v_load(w + v * LANES);
                 if (np > 1) KEEP(weight[v]);
             }
-            H half_weight = h_load(w + (half ? nv * LANES : 0));
+            H half_weight = h_load(half ? w + nv * LANES : s->bias);
             UNROLL for (int p = 0; p < np; p++) {
                 const float *at = (const float *)(q[p / PIXELS_A_POINTER] + (size_t)(p % PIXELS_A_POINTER) * pixel);
                 V x = v_set1(at);
@@ -125,7 +126,8 @@ INLINE void sum_block(const ordered_sum *s, const int nv, const int half, const 
                 before = x;
             }
             (void)half_weight, (void)before;
-            w += lanes;
+            if (f16) w16 += lanes;
+            else w += lanes;
             UNROLL for (int g = 0; g * PIXELS_A_POINTER < np; g++) q[g] += sizeof(float);
         } while (--terms);
     } while (++r < s->runs);
@@ -143,6 +145,6 @@ INLINE void sum_block(const ordered_sum *s, const int nv, const int half, const 
 }
 
 #define SUM(nv, half, np) \
-    static __attribute__((noinline)) void sum_##nv##_##half##_##np(const ordered_sum *s) { sum_block(s, nv, half, np); }
+    static __attribute__((noinline)) void sum_##nv##_##half##_##np(const ordered_sum *s) { sum_block(s, nv, half, np, false); }
 
 #endif
