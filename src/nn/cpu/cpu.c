@@ -3,6 +3,7 @@
  * The CPU as a device: which kernels stand in its table. Better ones are added later, so that they are asked first. */
 #include "nn/cpu/onednn.h"
 #include "nn/cpu/ordered.h"
+#include "nn/cpu/pointwise.h"
 #include "nn/device.h"
 
 static int add_all(device *d, const kernel *table, size_t n) {
@@ -16,6 +17,10 @@ device *device_cpu(cpu_level cap) {
     device *d = device_new(level);
     size_t n;
     int rc = d ? 0 : -1;
+    if (rc == 0 && level >= CPU_AVX2) {
+        const kernel *pointwise = pointwise_kernels(&n);
+        rc = add_all(d, pointwise, n);
+    }
     if (rc == 0 && level == CPU_AVX2) {
         const kernel *ordered = ordered_kernels_avx2(&n);
         rc = add_all(d, ordered, n);
