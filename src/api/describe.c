@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/number.h"
 #include "base/parallel.h"
+#include "base/text.h"
 #include "face/faces_json.h"
 #include "face/map.h"
 #include "image/image.h"
@@ -82,14 +83,11 @@ static int tell_faces(const listener *l, const char *path, const uint8_t *data, 
 }
 
 static int tell_picture(const listener *l, const char *path, const uint8_t *data, size_t size) {
-    char stamp[1024], why[1024], hex[65];
+    char stamp[1024], hex[65];
     uint8_t digest[32];
     image img;
     int rc = image_decode(data, size, &(image_options){ .apply_exif = true }, &img);
-    if (rc < 0) {
-        snprintf(why, sizeof why, "%s", error_message());
-        return error_set(rc, "%s: %s", path, why);
-    }
+    if (rc < 0) return error_prefix("%s", path);
     sha256(data, size, digest);
     sha256_hex(digest, hex);
     tell(l, "%s: %s picture, %d x %d", path, image_format_name(data, size), img.width, img.height);

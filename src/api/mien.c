@@ -34,22 +34,15 @@ const char *mien_error(void) { return error_message(); }
 
 static const size_t most_file_bytes = (size_t)1 << 30;
 
-static int name_file(int rc, const char *path) {
-    char why[1024];
-    if (rc == 0) return 0;
-    snprintf(why, sizeof why, "%s", error_message());
-    return error_set(rc, "%s: %s", path, why);
-}
-
 int mien_image_load(const char *path, int ignore_exif, size_t max_pixels, mien_image *out) {
     uint8_t *data;
     size_t size;
     int rc = file_load(path, most_file_bytes, &data, &size);
     if (rc < 0) return rc;
     image_options how = { .apply_exif = !ignore_exif, .max_pixels = max_pixels };
-    rc = name_file(image_decode(data, size, &how, (image *)out), path);
+    rc = image_decode(data, size, &how, (image *)out);
     free(data);
-    return rc;
+    return rc < 0 ? error_prefix("%s", path) : 0;
 }
 
 int mien_image_new(int width, int height, mien_image *out) { return image_new(width, height, (image *)out); }
@@ -57,8 +50,8 @@ int mien_image_new(int width, int height, mien_image *out) { return image_new(wi
 int mien_image_save_png(const char *path, const mien_image *img) {
     uint8_t *data;
     size_t size;
-    int rc = name_file(image_encode_png((const image *)img, NULL, 0, &data, &size), path);
-    if (rc < 0) return rc;
+    int rc = image_encode_png((const image *)img, NULL, 0, &data, &size);
+    if (rc < 0) return error_prefix("%s", path);
     rc = file_save(path, data, size, 0);
     free(data);
     return rc;
@@ -123,8 +116,9 @@ int mien_faces_load(const char *path, mien_faces *out) { return faces_json_load(
 
 int mien_faces_save(const char *path, const mien_faces *f) {
     text doc = { 0 };
-    int rc = name_file(faces_json_write((const faces *)f, &(faces_origin){ 0 }, &doc), path);
-    if (rc == 0) rc = file_save(path, doc.data, doc.size, 0);
+    int rc = faces_json_write((const faces *)f, &(faces_origin){ 0 }, &doc);
+    if (rc < 0) error_prefix("%s", path);
+    else rc = file_save(path, doc.data, doc.size, 0);
     text_free(&doc);
     return rc;
 }

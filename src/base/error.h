@@ -27,11 +27,13 @@ int error_errno(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* ERR_MEMORY with the number of bytes that could not be had. */
 int error_memory(unsigned long long bytes);
 
+/* Puts "<what>: " in front of the last message, where the one who passes a failure on knows what it was about: which
+ * file, which operation. Returns its code. */
+int error_prefix(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* The calling thread's last message, "" if there was none. Valid until the thread's next error_set. */
 const char *error_message(void);
-
-/* Writes `text` into out[size] with control characters, DEL and invalid UTF-8 as \xNN: outside text, safe to print.
- * Always terminated; cut at `size`. Returns out. */
-char *text_escape(char *out, unsigned long size, const char *text);
+/* The code of that message: for those whom a constructor answered with NULL. */
+int error_code(void);
 
 #endif

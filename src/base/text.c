@@ -53,6 +53,34 @@ void text_printf(text *t, const char *format, ...) {
     va_end(again);
 }
 
+/* Length of the valid UTF-8 sequence at s, 0 if there is none (overlong forms, surrogates and C1 controls count as none:
+ * terminals act on the latter). */
+static int utf8_length(const unsigned char *s) {
+    int n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+    for (int i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    if (n == 2 && s[0] == 0xc2 && s[1] < 0xa0) return 0;
+    if (n == 3 && ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0))) return 0;
+    if (n == 4 && ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90))) return 0;
+    return n;
+}
+
+char *text_escape(char *out, size_t size, const char *text) {
+    size_t at = 0;
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        int n = utf8_length(s);
+        int plain = n > 1 || (n == 1 && *s >= 0x20 && *s != 0x7f);
+        size_t need = plain ? (size_t)n : 4;
+        if (at + need + 1 > size) break;
+        if (plain) memcpy(out + at, s, need);
+        else snprintf(out + at, size - at, "\\x%02x", *s);
+        at += need;
+        s += plain ? n : 1;
+    }
+    if (size) out[at] = 0;
+    return out;
+}
+
 void text_json_string(text *t, const char *s) {
     size_t room;
     char *safe = __builtin_mul_overflow(strlen(s), 4u, &room) ? NULL : malloc(room + 1);

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/error.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "mien.h"
 

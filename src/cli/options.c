@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
+#include "base/text.h"
 #include "cli/cli.h"
 
 const char *const cpu_choices[] = { "best", "avx512bf16", "avx512", "avx2", "reference", NULL };

@@ -8,7 +8,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/error.h"
 #include "base/text.h"
 
 static const double line_every = 10, bar_every = 0.1, sample_every = 0.25;   /* seconds */

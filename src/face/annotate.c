@@ -16,6 +16,7 @@
 #include "base/inputs.h"
 #include "base/lock.h"
 #include "base/parallel.h"
+#include "base/text.h"
 #include "face/annotate_item.h"
 #include "image/image.h"
 

@@ -63,7 +63,7 @@ int face_mesh_find(const face_mesh *m, const image *picture, const face_settings
     double start = face_clock();
     int runs = 0;
     looker k = { m->nets, runner_take(m->nets), picture, times, &runs };
-    if (!k.r) return ERR_MEMORY;
+    if (!k.r) return error_code();
     faces found = { picture->width, picture->height, 0, NULL };
     face_roi roi[DETECTOR_ANCHORS];
     int rc = find(&k, settings, roi, &found);

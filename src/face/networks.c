@@ -48,14 +48,14 @@ static int network_read(network *net, const char *path) {
     int rc = file_map_open(path, &net->file);
     if (rc < 0) return rc;
     net->g = graph_new();
-    if (!net->g) return ERR_MEMORY;
+    if (!net->g) return error_code();
     rc = tflite_read(net->file.data, net->file.size, face_customs, FACE_CUSTOMS, net->g, &net->io);
-    return rc < 0 ? error_set(rc, "%s: %s", path, error_message()) : 0;
+    return rc < 0 ? error_prefix("%s", path) : 0;
 }
 
 static int network_plan(network *net, const networks *n) {
     net->p = plan_new(net->g, n->dev, n->weights, &(plan_options){ .threads = 1 });
-    return net->p ? 0 : ERR_MEMORY;
+    return net->p ? 0 : error_code();
 }
 
 static void network_close(network *net) {
@@ -89,11 +89,11 @@ static int open_all(networks *n, const char *folder, cpu_level cap) {
     pthread_mutex_init(&n->pool->lock, NULL);
     n->dev = device_cpu(cap);
     n->weights = params_new();
-    if (!n->dev || !n->weights) return ERR_MEMORY;
+    if (!n->dev || !n->weights) return error_code();
     arena call = { 0 };
     char *detector = arena_printf(&call, "%s/face_detection_short_range.tflite", folder);
     char *landmarks = arena_printf(&call, "%s/face_landmark_with_attention.tflite", folder);
-    int rc = detector && landmarks ? face_ops_add_kernels(n->dev) : ERR_MEMORY;
+    int rc = detector && landmarks ? face_ops_add_kernels(n->dev) : error_code();
     if (rc == 0) rc = open_detector(n, detector);
     if (rc == 0) rc = open_landmarks(n, landmarks);
     arena_free(&call);

@@ -30,7 +30,7 @@ typedef struct {
     char reason[JMSG_LENGTH_MAX];
 } jpeg_errors;
 
-static int error_code(int message) {
+static int code_of(int message) {
     switch (message) {
     case JERR_OUT_OF_MEMORY: return ERR_MEMORY;
     case JERR_IMAGE_TOO_BIG: return ERR_LIMIT;
@@ -45,7 +45,7 @@ static int error_code(int message) {
 
 static void on_error(j_common_ptr info) {
     jpeg_errors *errors = (jpeg_errors *)info->err;
-    errors->code = error_code(info->err->msg_code);
+    errors->code = code_of(info->err->msg_code);
     info->err->format_message(info, errors->reason);
     longjmp(errors->escape, 1);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "tflite/reader.h"
 
 /* Far above any face network (147,456), far below what could hurt: 256 MiB of float32. */
@@ -274,9 +275,8 @@ static void read_operations(reader *r) {
     for (size_t i = 0; i < r->operators.count; i++) {
         const char *name = "";
         read_operation(r, i, &name);
-        int rc = r->file.rc ? r->file.rc : graph_check(r->g);
-        if (!rc) continue;
-        r->file.rc = error_set(rc, "operation %zu (%.80s): %s", i, name, error_message());
+        if (!r->file.rc && graph_check(r->g) == 0) continue;
+        r->file.rc = error_prefix("operation %zu (%.80s)", i, name);
         return;
     }
 }
