@@ -31,9 +31,10 @@ static void owner_read(int fd, char *out, size_t room) {
     if (!*out) snprintf(out, room, "another process");
 }
 
-/* Opens and locks one file. A file that its last owner removed between our open and our lock is no lock: again. */
+/* Opens and locks one file. A file that its last owner removed between our open and our lock is no lock: again, but not
+ * for ever, where a file system tells every look another inode. */
 static int take(const char *path, int how, int *fd_out) {
-    for (;;) {
+    for (int attempt = 0; attempt < 1000; attempt++) {
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
         if (fd < 0) return error_errno("%s", path);
         int rc;
@@ -47,6 +48,7 @@ static int take(const char *path, int how, int *fd_out) {
         if (rc == 0) return 0;
         return errno == EWOULDBLOCK ? ERR_EXISTS : ERR_UNSUPPORTED;
     }
+    return ERR_UNSUPPORTED;
 }
 
 /* The process that keeps us from the folder's lock: the one that is alone writes its name there, parts into theirs. */
