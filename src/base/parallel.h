@@ -15,7 +15,8 @@ typedef void parallel_body(void *context, size_t begin, size_t end, int thread);
 void parallel_for(int threads, size_t items, parallel_body *body, void *context);
 
 /* For a library that splits its own work on libgomp (oneDNN): from here on it takes `threads` threads, no more and no
- * fewer, when the calling thread calls it. Returns the former number, to be set again afterwards. */
+ * fewer, when the calling thread calls it (OMP_DYNAMIC=true, which lets the runtime take fewer, is off for this thread from
+ * then on). Returns the former number, to be set again afterwards. */
 int parallel_width(int threads);
 
 /* Cores this process may use (its affinity mask, not the machine's size). */
