@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
     size_t size;
     image photo;
     face_mesh *mesh;
-    if (face_mesh_open(models ? models : "third_party/models", CPU_BEST, &mesh) < 0 || file_load(argv[1], (size_t)1 << 30, &data, &size) < 0 ||
+    if (face_mesh_open(models ? models : "third_party/models", CPU_BEST, &mesh) < 0 || file_load(argv[1], IMAGE_MAX_BYTES, &data, &size) < 0 ||
         image_decode(data, size, NULL, &photo) < 0)
         return fail(error_message());
     face_settings settings = { 5, 0.5f, FACE_SEARCH_NONE };

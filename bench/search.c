@@ -367,7 +367,7 @@ static int load_photos(photo *photos) {
         /* Those that are turned already: the original's answer for them is no truth. */
         bool turned = strstr(p.name, "exif") || strstr(p.name, "rot90") || strstr(p.name, "rot180") || strstr(p.name, "rot270");
         if (p.name[0] == '.' || turned || n == MAX_PHOTOS) continue;
-        if (file_load(path, 1 << 30, &data, &size) < 0 || image_decode(data, size, NULL, &p.img) < 0) fatal();
+        if (file_load(path, IMAGE_MAX_BYTES, &data, &size) < 0 || image_decode(data, size, NULL, &p.img) < 0) fatal();
         free(data);
         p.found = look(&p.img, FACE_SEARCH_NONE, NULL);
         if (p.found.count) photos[n++] = p;

@@ -101,7 +101,7 @@ int mien_describe_file(const char *path, void (*line)(void *context, const char 
     listener l = { line, context };
     uint8_t *data;
     size_t size, at = 0;
-    int rc = file_load(path, (size_t)1 << 30, &data, &size);
+    int rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
     if (rc < 0) return rc;
     while (at < size && memchr(" \t\r\n", data[at], 4)) at++;
     if (image_format_name(data, size)) rc = tell_picture(&l, path, data, size);

@@ -32,12 +32,10 @@ const char *mien_error(void) { return error_message(); }
 
 /* ---- pictures ------------------------------------------------------------------------------------------------------ */
 
-static const size_t most_file_bytes = (size_t)1 << 30;
-
 int mien_image_load(const char *path, int ignore_exif, size_t max_pixels, mien_image *out) {
     uint8_t *data;
     size_t size;
-    int rc = file_load(path, most_file_bytes, &data, &size);
+    int rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
     if (rc < 0) return rc;
     image_options how = { .apply_exif = !ignore_exif, .max_pixels = max_pixels };
     rc = image_decode(data, size, &how, (image *)out);
@@ -52,7 +50,7 @@ int mien_image_save_png(const char *path, const mien_image *img) {
     size_t size;
     int rc = image_encode_png((const image *)img, NULL, 0, &data, &size);
     if (rc < 0) return error_prefix("%s", path);
-    rc = file_save(path, data, size, 0);
+    rc = file_save(path, data, size);
     free(data);
     return rc;
 }
@@ -118,7 +116,7 @@ int mien_faces_save(const char *path, const mien_faces *f) {
     text doc = { 0 };
     int rc = faces_json_write((const faces *)f, &(faces_origin){ 0 }, &doc);
     if (rc < 0) error_prefix("%s", path);
-    else rc = file_save(path, doc.data, doc.size, 0);
+    else rc = file_save(path, doc.data, doc.size);
     text_free(&doc);
     return rc;
 }

@@ -104,12 +104,12 @@ static int temporary_open(const char *path, char temporary[PATH_MAX]) {
     return fd < 0 ? error_errno("%s", path) : fd;
 }
 
-int file_save(const char *path, const void *data, size_t size, int durable) {
+int file_save(const char *path, const void *data, size_t size) {
     char temporary[PATH_MAX];
     int fd = temporary_open(path, temporary);
     if (fd < 0) return fd;
     int rc = 0;
-    if (write_all(fd, data, size) < 0 || (durable && fsync(fd) < 0)) rc = error_errno("%s", path);
+    if (write_all(fd, data, size) < 0) rc = error_errno("%s", path);
     if (close(fd) < 0 && rc == 0) rc = error_errno("%s", path);
     if (rc == 0 && rename(temporary, path) < 0) rc = error_errno("%s", path);
     if (rc < 0) unlink(temporary);

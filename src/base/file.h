@@ -19,8 +19,9 @@ void file_map_close(file_map *map);
 int file_load(const char *path, size_t limit, uint8_t **data, size_t *size);
 
 /* Writes a file so that a reader, or the next run after kill -9, sees either nothing (or what was there) or all of it:
- * temporary name in the same folder (".<name>.mien-tmp-<pid>-<n>"), fsync if `durable`, rename. */
-int file_save(const char *path, const void *data, size_t size, int durable);
+ * temporary name in the same folder (".<name>.mien-tmp-<pid>-<n>"), rename. Nothing is synced: a power failure may leave
+ * a file without bytes. */
+int file_save(const char *path, const void *data, size_t size);
 
 /* Removes from a folder what file_save left there when its process was killed. `alone`: no other process writes there now,
  * so whatever belongs to no living process goes; else only what is an hour old too. A folder that is not there is fine. */

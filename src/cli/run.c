@@ -77,7 +77,7 @@ static int timings_save(const char *path, const timings *t) {
     }
     text_add(&doc, "}\n");
     int rc = text_check(&doc);
-    if (rc == 0) rc = file_save(path, doc.data, doc.size, 0);
+    if (rc == 0) rc = file_save(path, doc.data, doc.size);
     text_free(&doc);
     return rc;
 }

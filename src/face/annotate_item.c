@@ -18,7 +18,6 @@
 #include "image/image.h"
 
 enum { HEAD = 4096 };                                /* where an output says what it was made from */
-static const size_t most_photo_bytes = (size_t)1 << 30;
 
 /* ---- what is there already ----------------------------------------------------------------------------------------- */
 
@@ -144,7 +143,7 @@ static int make_folder(annotate_worker *w, const char *path) {
 static int save(work *k, output_kind kind, const void *data, size_t size) {
     double begin = clock_seconds();
     int rc = make_folder(k->w, k->path[kind]);
-    if (rc == 0) rc = file_save(k->path[kind], data, size, 0);
+    if (rc == 0) rc = file_save(k->path[kind], data, size);
     k->w->times.write += clock_seconds() - begin;
     return rc;
 }
@@ -196,7 +195,7 @@ static int make_outputs(work *k) {
 static int read_photo(work *k) {
     double begin = clock_seconds();
     uint8_t digest[32];
-    int rc = file_load(k->photo, most_photo_bytes, &k->file, &k->file_size);
+    int rc = file_load(k->photo, IMAGE_MAX_BYTES, &k->file, &k->file_size);
     if (rc == 0) {
         sha256(k->file, k->file_size, digest);
         sha256_hex(digest, k->origin.sha256);

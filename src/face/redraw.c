@@ -64,7 +64,7 @@ int redraw(const redraw_options *o, redraw_result *result) {
     image_text tag = { FACES_STAMP_KEY, stamp.data };
     if (rc == 0) rc = image_encode_png(&map, &tag, stamp.data != NULL, &data, &size);
     double encode = clock_seconds();
-    if (rc == 0) rc = file_save(o->output, data, size, 0);
+    if (rc == 0) rc = file_save(o->output, data, size);
     *result = (redraw_result){ width, height, f.count, drawn, read - begin, draw - read, encode - draw, clock_seconds() - encode };
     free(data);
     text_free(&stamp);

@@ -18,6 +18,7 @@ typedef struct {
 } image_options;
 
 #define IMAGE_MAX_PIXELS ((size_t)512 * 1000 * 1000)
+#define IMAGE_MAX_BYTES  ((size_t)1 << 30)           /* of a file: for whoever reads one */
 
 /* Fills *out only on success (the caller frees it with image_free). The format is told by the bytes, not by any name.
  * ERR_FORMAT for what is broken or no picture, ERR_UNSUPPORTED for a known format's kind we cannot read, ERR_LIMIT for

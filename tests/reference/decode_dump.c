@@ -16,7 +16,7 @@ static void dump(const char *path, const image_options *options) {
     size_t size;
     char hex[65];
     image img;
-    int rc = file_load(path, (size_t)1 << 30, &data, &size);
+    int rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
     if (rc == 0) {
         rc = image_decode(data, size, options, &img);
         free(data);

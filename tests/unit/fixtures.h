@@ -43,7 +43,7 @@ static inline void fixtures_or_skip(void) {
 
 static inline uint8_t *fixture_bytes(const char *path, size_t *size) {
     uint8_t *data;
-    if (file_load(path, (size_t)1 << 30, &data, size) < 0) fail_msg("%s", error_message());
+    if (file_load(path, IMAGE_MAX_BYTES, &data, size) < 0) fail_msg("%s", error_message());
     return data;
 }
 

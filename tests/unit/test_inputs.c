@@ -48,7 +48,7 @@ static void touch(const char *path) {
     snprintf(folder, sizeof folder, "%s", path);
     char *slash = strrchr(folder, '/');
     if (slash) *slash = 0, assert_int_equal(folder_make(folder), 0);
-    assert_int_equal(file_save(path, "x", 1, 0), 0);
+    assert_int_equal(file_save(path, "x", 1), 0);
 }
 
 static bool wanted(const char *name) { return strlen(name) > 4 && (!strcmp(name + strlen(name) - 4, ".jpg") || !strcmp(name + strlen(name) - 4, ".png")); }
@@ -166,7 +166,7 @@ static void test_inputs_below_output(void **state) {
 }
 
 static void list_from(inputs *in, const char *bytes, size_t size) {
-    assert_int_equal(file_save("list", bytes, size, 0), 0);
+    assert_int_equal(file_save("list", bytes, size), 0);
     int fd = open("list", O_RDONLY);
     assert_int_equal(inputs_add_list(in, fd), 0);
     close(fd);

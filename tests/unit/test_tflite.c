@@ -425,7 +425,7 @@ static int write_seed(const char *folder, const char *name, const model *m) {
     char path[1024];
     size_t size = model_write(m, bytes, sizeof bytes);
     snprintf(path, sizeof path, "%s/%s.tflite", folder, name);
-    if (file_save(path, bytes, size, 0) == 0) return 0;
+    if (file_save(path, bytes, size) == 0) return 0;
     fprintf(stderr, "%s\n", error_message());
     return 1;
 }
