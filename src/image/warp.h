@@ -18,7 +18,7 @@ typedef struct { int width, height; float scale, offset; } warp_target;
 
 /* `cpu` is the level to use, at most what the machine has. Any rectangle will do: NaNs and infinities give some sample. */
 void image_warp(const image *in, warp_rect rect, warp_border border, warp_target target, cpu_level cpu, float *out);
-/* The 8-bit samples alone, out [height, width, 3]. */
+/* The 8-bit samples alone, out [height, width, 3]: for tests, beside recorded crops. */
 void image_warp_u8(const image *in, warp_rect rect, warp_border border, int width, int height, uint8_t *out);
 
 #endif
