@@ -331,7 +331,7 @@ static void shrink_photo(score *s, const photo *p, int k) {
     int sw = (int)(p->img.width * f + 0.5), sh = (int)(p->img.height * f + 0.5);
     if (f > 1 || sw > w || sh > h || sw < 1 || sh < 1) return;
     image small, img = canvas(w, h);
-    if (image_resize(&p->img, sw, sh, RESIZE_LANCZOS, &small) < 0) fatal();
+    if (image_resize(&p->img, sw, sh, RESIZE_LANCZOS, cpu_level_here(), &small) < 0) fatal();
     if (between(0, 1)) make_clouds(&img);
     else make_gradient(&img);
     int x = between(0, w - sw), y = between(0, h - sh);

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cpu.h"
+
 /* Rows tightly packed, row 0 at the top. */
 typedef struct { int width, height; uint8_t *rgb; } image;
 
@@ -40,8 +42,9 @@ int image_encode_jpeg(const image *img, int quality, uint8_t **data, size_t *siz
 bool image_png_text(const uint8_t *data, size_t size, const char *key, char *out, size_t out_size);
 
 /* Pillow 13's Image.resize with its antialiasing kernels: equal bytes. (Pillow 12 and before always shrink horizontally
- * first; where the height shrinks more than twice as much as the width, 13 does it the other way round.) */
+ * first; where the height shrinks more than twice as much as the width, 13 does it the other way round.) `cpu` is the
+ * level to use, at most what the machine has; the bytes are the same at each. */
 typedef enum { RESIZE_BICUBIC, RESIZE_LANCZOS } resize_filter;
-int image_resize(const image *in, int width, int height, resize_filter filter, image *out);
+int image_resize(const image *in, int width, int height, resize_filter filter, cpu_level cpu, image *out);
 
 #endif

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cpu.h"
 #include "base/error.h"
 #include "image/image.h"
 #include "image/resize_rows.h"
@@ -94,11 +93,11 @@ static int coefficients_new(int in, int out, resize_filter filter, resize_coeffi
 /* ---- Passes ---- */
 
 /* Rows [first, first + rows) of the input, made `width` wide. */
-static int pass_horizontal(const image *in, int first, int rows, int width, resize_filter filter, image *out) {
+static int pass_horizontal(const image *in, int first, int rows, int width, resize_filter filter, cpu_level cpu, image *out) {
     resize_coefficients c;
     int rc = coefficients_new(in->width, width, filter, &c);
     if (rc < 0) return rc;
-    resize_horizontal *row = cpu_level_here() >= CPU_AVX2 ? resize_horizontal_avx2 : resize_horizontal_plain;
+    resize_horizontal *row = cpu >= CPU_AVX2 ? resize_horizontal_avx2 : resize_horizontal_plain;
     size_t bytes = (size_t)in->width * 3;
     rc = image_new(width, rows, out);
     for (int y = 0; rc == 0 && y < rows; y++)
@@ -108,8 +107,8 @@ static int pass_horizontal(const image *in, int first, int rows, int width, resi
 }
 
 /* `first`: the row of the picture that in's row 0 is. */
-static int pass_vertical(const image *in, int first, int height, const resize_coefficients *c, image *out) {
-    resize_vertical *row = cpu_level_here() >= CPU_AVX2 ? resize_vertical_avx2 : resize_vertical_plain;
+static int pass_vertical(const image *in, int first, int height, const resize_coefficients *c, cpu_level cpu, image *out) {
+    resize_vertical *row = cpu >= CPU_AVX2 ? resize_vertical_avx2 : resize_vertical_plain;
     size_t bytes = (size_t)in->width * 3;
     int rc = image_new(in->width, height, out);
     for (int y = 0; rc == 0 && y < height; y++)
@@ -117,17 +116,17 @@ static int pass_vertical(const image *in, int first, int height, const resize_co
     return rc;
 }
 
-static int both_passes(const image *in, int width, int height, const resize_coefficients *c, resize_filter filter, image *out) {
+static int both_passes(const image *in, int width, int height, const resize_coefficients *c, resize_filter filter, cpu_level cpu, image *out) {
     image middle = { 0 };
     int rc;
     /* Pillow 13's rule (12 and before: always horizontal first; there the 8-bit rounding in between falls otherwise). */
     if (in->height > height && (int64_t)in->height - height > 2 * ((int64_t)in->width - width)) {
-        rc = pass_vertical(in, 0, height, c, &middle);
-        if (rc == 0) rc = pass_horizontal(&middle, 0, height, width, filter, out);
+        rc = pass_vertical(in, 0, height, c, cpu, &middle);
+        if (rc == 0) rc = pass_horizontal(&middle, 0, height, width, filter, cpu, out);
     } else {
         int first = c->first[0], rows = c->first[height - 1] + c->count[height - 1] - first;
-        rc = pass_horizontal(in, first, rows, width, filter, &middle);
-        if (rc == 0) rc = pass_vertical(&middle, first, height, c, out);
+        rc = pass_horizontal(in, first, rows, width, filter, cpu, &middle);
+        if (rc == 0) rc = pass_vertical(&middle, first, height, c, cpu, out);
     }
     image_free(&middle);
     return rc;
@@ -139,15 +138,15 @@ static int copy(const image *in, image *out) {
     return rc;
 }
 
-int image_resize(const image *in, int width, int height, resize_filter filter, image *out) {
+int image_resize(const image *in, int width, int height, resize_filter filter, cpu_level cpu, image *out) {
     if (width < 1 || height < 1) return error_set(ERR_USAGE, "a picture cannot be resized to %dx%d", width, height);
     if (width == in->width && height == in->height) return copy(in, out);   /* a pass that changes nothing is left out */
-    if (height == in->height) return pass_horizontal(in, 0, height, width, filter, out);
+    if (height == in->height) return pass_horizontal(in, 0, height, width, filter, cpu, out);
 
     resize_coefficients c;
     int rc = coefficients_new(in->height, height, filter, &c);
     if (rc < 0) return rc;
-    rc = width == in->width ? pass_vertical(in, 0, height, &c, out) : both_passes(in, width, height, &c, filter, out);
+    rc = width == in->width ? pass_vertical(in, 0, height, &c, cpu, out) : both_passes(in, width, height, &c, filter, cpu, out);
     coefficients_free(&c);
     return rc;
 }

@@ -33,17 +33,20 @@ static void resize(void **state) {
     assert_non_null(table);
     for (; fscanf(table, "%d %d %d %d %9s %64s", &w, &h, &w2, &h2, filter, want) == 6; n++) {
         image in = pattern(w, h, (uint32_t)(w * h)), out;
-        assert_int_equal(image_resize(&in, w2, h2, filter[0] == 'b' ? RESIZE_BICUBIC : RESIZE_LANCZOS, &out), 0);
-        assert_int_equal(out.width, w2);
-        assert_int_equal(out.height, h2);
-        if (!has_sha(out.rgb, (size_t)w2 * (size_t)h2 * 3, want)) fail_msg("%dx%d to %dx%d, %s: other bytes than Pillow's", w, h, w2, h2, filter);
+        for (cpu_level cpu = CPU_REFERENCE; cpu <= cpu_level_here() && cpu <= CPU_AVX2; cpu++) {
+            assert_int_equal(image_resize(&in, w2, h2, filter[0] == 'b' ? RESIZE_BICUBIC : RESIZE_LANCZOS, cpu, &out), 0);
+            assert_int_equal(out.width, w2);
+            assert_int_equal(out.height, h2);
+            if (!has_sha(out.rgb, (size_t)w2 * (size_t)h2 * 3, want))
+                fail_msg("%dx%d to %dx%d, %s, %s: other bytes than Pillow's", w, h, w2, h2, filter, cpu_level_name(cpu));
+            image_free(&out);
+        }
         image_free(&in);
-        image_free(&out);
     }
     fclose(table);
     assert_int_equal(n, 24);
     image in = pattern(2, 2, 1), out = { 0 };
-    assert_int_equal(image_resize(&in, 0, 2, RESIZE_BICUBIC, &out), ERR_USAGE);
+    assert_int_equal(image_resize(&in, 0, 2, RESIZE_BICUBIC, CPU_REFERENCE, &out), ERR_USAGE);
     assert_null(out.rgb);
     image_free(&in);
 }
