@@ -62,7 +62,7 @@ BENCHES      := $(sort $(wildcard bench/*.c))
 objects       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 TEST_BIN     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TESTS))
 REPLAY_BIN   := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/replay_%,$(FUZZERS))
-INSTALL_BIN  := $(if $(wildcard src/cli/*.c),$(BUILD)/install/mien) $(BUILD)/install/libmien.so.$(VERSION)
+INSTALL_BIN  := $(BUILD)/install/mien $(BUILD)/install/libmien.so.$(VERSION)
 FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZERS))
 BENCH_BIN    := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCHES))
 
@@ -80,7 +80,7 @@ ifndef V
   SHORT = @echo '  $(1)  $@';
 endif
 
-all: $(if $(CLI),$(BUILD)/mien) $(BUILD)/libmien.so
+all: $(BUILD)/mien $(BUILD)/libmien.so
 
 $(BUILD)/mien: $(call objects,$(CLI)) $(BUILD)/libmien.a
 	$(call SHORT,LD)$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
@@ -99,7 +99,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | ready
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(CLI) $(TESTS) $(TEST_HELPERS) $(FUZZERS) $(BENCHES) tests/fuzz/replay.c))
 
 # What compiling needs and a bare machine lacks: said in one line here, instead of by a hundred compiler errors.
-ready: $(if $(filter system,$(ONEDNN)),,$(ONEDNN)/include/oneapi/dnnl/dnnl.h)
+ready: $(if $(filter system,$(ONEDNN)),,$(ONEDNN)/include/oneapi/dnnl/dnnl.h) $(MODELS_DIR)/face_landmark_with_attention.tflite
 ifeq ($(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes),)
 ready: missing-packages
 missing-packages:
@@ -108,6 +108,9 @@ endif
 third_party/onednn/include/oneapi/dnnl/dnnl.h:
 	@scripts/deps setup:onednn
 	@scripts/setup onednn
+third_party/models/face_landmark_with_attention.tflite:
+	@scripts/deps setup:models
+	@scripts/setup models
 
 # ---- set-up ---------------------------------------------------------------------------------------------------------------
 
