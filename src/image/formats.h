@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Inside the image room: one decoder a format, each the only file that knows its library. A decoder fills *out only on
+ * Inside the image room: one decoder a format. A decoder fills *out only on
  * success. The `_orientation` functions answer 1..8, 1 if the file says nothing (or nonsense). */
 #ifndef IMAGE_FORMATS_H
 #define IMAGE_FORMATS_H

@@ -8,11 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h>
-#include <jerror.h>
-
 #include "base/error.h"
 #include "image/formats.h"
+#include "image/jpeg_errors.h"
 
 /* Each scan of a progressive file passes over the whole picture, and a scan costs a dozen bytes. Encoders write about
  * ten, optimisers at most a few dozen. */
@@ -22,42 +20,6 @@
  * coded). libjpeg makes up what is missing in grey, gigabytes if asked to, and Pillow lets it. */
 #define MAX_PIXELS_PER_BYTE 2048
 #define SMALL_PIXELS (16 << 20)   /* up to here that is no matter, and we do as Pillow does */
-
-typedef struct {
-    struct jpeg_error_mgr manager;   /* first: libjpeg hands back a pointer to it */
-    jmp_buf escape;
-    int code;
-    char reason[JMSG_LENGTH_MAX];
-} jpeg_errors;
-
-static int code_of(int message) {
-    switch (message) {
-    case JERR_OUT_OF_MEMORY: return ERR_MEMORY;
-    case JERR_IMAGE_TOO_BIG: return ERR_LIMIT;
-#if JPEG_LIB_VERSION < 70   /* Ubuntu's libjpeg-turbo speaks version 8, which has no such code */
-    case JERR_ARITH_NOTIMPL:
-#endif
-    case JERR_SOF_UNSUPPORTED: case JERR_BAD_PRECISION: case JERR_NOT_COMPILED:
-    case JERR_CONVERSION_NOTIMPL: case JERR_CCIR601_NOTIMPL: case JERR_FRACT_SAMPLE_NOTIMPL: return ERR_UNSUPPORTED;
-    default: return ERR_FORMAT;
-    }
-}
-
-static void on_error(j_common_ptr info) {
-    jpeg_errors *errors = (jpeg_errors *)info->err;
-    errors->code = code_of(info->err->msg_code);
-    info->err->format_message(info, errors->reason);
-    longjmp(errors->escape, 1);
-}
-
-static void on_message(j_common_ptr info) { (void)info; }   /* the default prints on stderr */
-
-static struct jpeg_error_mgr *errors_begin(jpeg_errors *errors) {
-    jpeg_std_error(&errors->manager);
-    errors->manager.error_exit = on_error;
-    errors->manager.output_message = on_message;
-    return &errors->manager;
-}
 
 /* ---- Markers, as Pillow walks them before libjpeg does; it refuses some files that libjpeg would take ---- */
 
@@ -192,7 +154,7 @@ static int decode_guarded(jpeg_decoder *d, const uint8_t *data, size_t size, siz
 
 int jpeg_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out) {
     jpeg_decoder d = { 0 };
-    d.info.err = errors_begin(&d.errors);
+    d.info.err = jpeg_errors_begin(&d.errors);
     int rc = check_markers(data, size);
     if (rc == 0) rc = decode_guarded(&d, data, size, max_pixels);
     jpeg_destroy_decompress(&d.info);
@@ -230,69 +192,4 @@ int jpeg_orientation(const uint8_t *data, size_t size) {
     if (!found && n.xmp) found = xmp_orientation(n.xmp, n.xmp_size);
     free(n.exif);
     return found ? found : 1;
-}
-
-/* ---- Encoding: libjpeg's defaults, which are Pillow's (4:2:0, JFIF header, standard Huffman tables) ---- */
-
-typedef struct {
-    struct jpeg_compress_struct info;
-    jpeg_errors errors;
-    struct jpeg_destination_mgr destination;
-    uint8_t *data;
-    size_t size, room;
-} jpeg_encoder;
-
-/* Doubles the buffer; libjpeg calls it when the last byte of it has been written. */
-static boolean destination_grow(j_compress_ptr info) {
-    jpeg_encoder *e = (jpeg_encoder *)info;   /* info is its first member */
-    size_t room = e->room ? e->room * 2 : 1 << 16;
-    uint8_t *data = realloc(e->data, room);
-    if (!data) ERREXIT1(info, JERR_OUT_OF_MEMORY, 0);
-    e->destination.next_output_byte = data + e->room;
-    e->destination.free_in_buffer = room - e->room;
-    e->data = data;
-    e->room = room;
-    return TRUE;
-}
-
-static void destination_begin(j_compress_ptr info) { destination_grow(info); }
-
-static void destination_end(j_compress_ptr info) {
-    jpeg_encoder *e = (jpeg_encoder *)info;
-    e->size = e->room - e->destination.free_in_buffer;
-}
-
-static int encode_guarded(jpeg_encoder *e, const image *img, int quality) {
-    if (setjmp(e->errors.escape)) return error_set(e->errors.code, "JPEG: %s", e->errors.reason);
-    jpeg_create_compress(&e->info);
-    e->destination = (struct jpeg_destination_mgr){ .init_destination = destination_begin, .empty_output_buffer = destination_grow, .term_destination = destination_end };
-    e->info.dest = &e->destination;
-    e->info.image_width = (JDIMENSION)img->width;
-    e->info.image_height = (JDIMENSION)img->height;
-    e->info.input_components = 3;
-    e->info.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&e->info);
-    jpeg_set_quality(&e->info, quality, TRUE);
-    jpeg_start_compress(&e->info, TRUE);
-    while (e->info.next_scanline < e->info.image_height) {
-        JSAMPROW row = img->rgb + (size_t)e->info.next_scanline * (size_t)img->width * 3;
-        jpeg_write_scanlines(&e->info, &row, 1);
-    }
-    jpeg_finish_compress(&e->info);
-    return 0;
-}
-
-int image_encode_jpeg(const image *img, int quality, uint8_t **data, size_t *size) {
-    if (quality < 1 || quality > 100) return error_set(ERR_USAGE, "JPEG: quality %d is not in 1..100", quality);
-    jpeg_encoder e = { 0 };
-    e.info.err = errors_begin(&e.errors);
-    int rc = encode_guarded(&e, img, quality);
-    jpeg_destroy_compress(&e.info);
-    if (rc < 0) {
-        free(e.data);
-        return rc;
-    }
-    *data = e.data;
-    *size = e.size;
-    return 0;
 }
