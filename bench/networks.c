@@ -45,7 +45,7 @@ enum { MOST_KERNELS = 64, MOST_STEPS = 256 };
 static struct { kernel timed[MOST_KERNELS]; const kernel *real[MOST_KERNELS]; } clocks;
 static struct { const kernel_step *step; double best; } best[2 * MOST_STEPS];
 
-static void timed_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+static int timed_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     const kernel *real = clocks.real[s->kernel - clocks.timed];
     double begin = now();
     real->run(s, in, out, scratch);
@@ -53,6 +53,7 @@ static void timed_run(const kernel_step *s, const void *const in[], void *const 
     size_t i = 0;
     while (best[i].step && best[i].step != s && i < 2 * MOST_STEPS - 1) i++;
     if (!best[i].step || took < best[i].best) best[i].step = s, best[i].best = took;
+    return 0;
 }
 
 static device *timed_device(const device *d) {
@@ -160,7 +161,7 @@ int main(int argc, char **argv) {
             memset(flush, (int)i, flush_bytes);
             for (int warm = -1; warm < 2; warm++) {   /* cold, once to warm up, then the one that counts */
                 double begin = now();
-                plan_run(nets[k].p, nets[k].w);
+                plan_run(nets[k].p, nets[k].w, NULL);
                 *(warm < 0 ? &nets[k].cold[i] : &nets[k].ms[i]) = (now() - begin) * 1e3;
             }
         }

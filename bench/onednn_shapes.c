@@ -136,7 +136,7 @@ static result measure(const shape *s, nn_type type, bool residual, const device 
         fill(plan_tensor(p, ws_, x), type, shape_elements(x->shape));
         if (e) fill(plan_tensor(p, ws_, e), type, shape_elements(e->shape));
         double t = now(threads);
-        plan_run(p, ws_);
+        plan_run(p, ws_, NULL);
         double rate = plan_flops(p) / (now(threads) - t) * 1e-9;
         if (rate > r.rate) r.rate = rate;
     }

@@ -75,6 +75,7 @@ typedef struct mien mien;
 typedef struct {
     const char *models;                         /* folder of the two .tflite files; NULL: MIEN_MODELS, else beside the library */
     const char *cpu;                            /* "best" (NULL), "avx512", "avx2", "reference" */
+    int profile;                                /* not 0: every kernel is timed, for mien_profile */
 } mien_options;
 
 MIEN_API int  mien_open(const mien_options *options, mien **out);   /* options NULL: defaults */
@@ -155,6 +156,10 @@ typedef struct {
  * 0 if the job came to its end (result tells of items that failed), else the code of what stopped it: MIEN_ERR_USAGE if
  * nothing was begun since an input is missing or would be overwritten, MIEN_ERR_EXISTS if another process writes there. */
 MIEN_API int mien_annotate(const mien *m, const mien_annotate_options *options, mien_progress *result);
+
+/* Where the networks' time went: for each the kernels, with their time a run, GFLOP/s and GB/s, as lines of a table. Only
+ * after mien_open with `profile`; pictures still being looked at are not counted. */
+MIEN_API int mien_profile(const mien *m, void (*line)(void *context, const char *text), void *context);
 
 /* ---- about this machine ------------------------------------------------------------------------------------------ */
 

@@ -47,6 +47,31 @@ static void tell_plan(const listener *l, const char *name, const plan *p) {
     }
 }
 
+static void tell_profile(const listener *l, const char *name, const plan_profile *t) {
+    plan_profile_row row[32];
+    size_t n = plan_profile_rows(t, row, sizeof row / sizeof *row), runs = plan_profile_runs(t);
+    double each = runs ? 1 / (double)runs : 0, total = 0;
+    for (size_t i = 0; i < n; i++) total += row[i].seconds;
+    tell(l, "%-28s %6zu runs %9.4f ms %9s %9s", name, runs, total * each * 1e3, "GFLOP/s", "GB/s");
+    for (size_t i = 0; i < n && runs; i++) {
+        double rate = row[i].seconds > 0 ? 1e-9 / row[i].seconds : 0;
+        tell(l, "  %-26s %5d steps %9.4f ms %9.1f %9.1f", row[i].kernel, row[i].steps, row[i].seconds * each * 1e3, row[i].flops * rate,
+             row[i].bytes * rate);
+    }
+}
+
+int mien_profile(const mien *m, void (*line)(void *context, const char *text), void *context) {
+    listener l = { line, context };
+    plan_profile *detector, *landmarks;
+    int rc = networks_profile_sum(face_mesh_networks(m->mesh), &detector, &landmarks);
+    if (rc < 0) return rc;
+    tell_profile(&l, "face detector", detector);
+    tell_profile(&l, "face landmarks", landmarks);
+    plan_profile_free(detector);
+    plan_profile_free(landmarks);
+    return 0;
+}
+
 int mien_describe(const mien *m, void (*line)(void *context, const char *text), void *context) {
     listener l = { line, context };
     tell(&l, "mien %s", mien_version());

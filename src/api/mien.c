@@ -72,6 +72,7 @@ int mien_open(const mien_options *options, mien **out) {
     rc = face_mesh_open(models, level, &m->mesh);
     if (rc < 0) free(m);
     else *out = m;
+    if (rc == 0 && options->profile) face_mesh_profile(m->mesh);
     return rc;
 }
 

@@ -81,9 +81,11 @@ static int status_of(const arguments *a, int rc, const mien_progress *p) {
     return p->failed ? EXIT_SOME_FAILED : EXIT_DONE;
 }
 
+static void print_profile_line(void *context, const char *line) { fprintf(context, "%s\n", line); }
+
 static int run(arguments *a, double begin) {
     mien *m;
-    if (mien_open(&(mien_options){ .cpu = cpu_choices[a->common.cpu] }, &m) < 0) return work_failed(&a->common);
+    if (mien_open(&(mien_options){ .cpu = cpu_choices[a->common.cpu], .profile = a->common.profile }, &m) < 0) return work_failed(&a->common);
     double loaded = clock_seconds();
     struct mien_annotate_times t = { 0 };
     mien_progress result = { 0 };
@@ -106,6 +108,7 @@ static int run(arguments *a, double begin) {
         .n_parts = 8,
     };
     int failed = rc == MIEN_ERR_USAGE ? 0 : timings_report(&a->common, &where);
+    if (a->common.profile) mien_profile(m, print_profile_line, stderr);
     mien_close(m);
     return status ? status : failed;
 }

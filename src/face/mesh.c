@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "face/search.h"
 
@@ -23,6 +24,8 @@ void face_mesh_close(face_mesh *m) {
     networks_close(m->nets);
     free(m);
 }
+
+void face_mesh_profile(face_mesh *m) { networks_profile(m->nets); }
 
 const networks *face_mesh_networks(const face_mesh *m) { return m->nets; }
 
@@ -60,7 +63,7 @@ static int find_again(const looker *k, const face_settings *s, face_roi *roi, fa
 }
 
 int face_mesh_find(const face_mesh *m, const image *picture, const face_settings *settings, face_times *times, faces *out) {
-    double start = face_clock();
+    double start = clock_seconds();
     int runs = 0;
     looker k = { m->nets, runner_take(m->nets), picture, times, &runs };
     if (!k.r) return error_code();
@@ -68,8 +71,9 @@ int face_mesh_find(const face_mesh *m, const image *picture, const face_settings
     face_roi roi[DETECTOR_ANCHORS];
     int rc = find(&k, settings, roi, &found);
     if (rc == 0 && settings->search == FACE_SEARCH_AUTO) rc = find_again(&k, settings, roi, &found);
+    if (rc == 0) rc = runner_check(k.r);
     runner_give(m->nets, k.r);
-    if (times) times->total += face_clock() - start;
+    if (times) times->total += clock_seconds() - start;
     if (rc < 0 || found.count == 0) {
         free(found.face);
         found.face = NULL;

@@ -24,6 +24,7 @@ typedef struct {
 /* `folder` holds the two .tflite files; `cap` is the highest processor level to use. */
 int  face_mesh_open(const char *folder, cpu_level cap, face_mesh **out);
 void face_mesh_close(face_mesh *m);
+void face_mesh_profile(face_mesh *m);                       /* times every kernel, from the first find on */
 const networks *face_mesh_networks(const face_mesh *m);   /* to describe or profile them */
 
 /* Adds the stages' seconds to *times, which may be NULL. *out is filled only on success (out->count may be 0); its

@@ -3,9 +3,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "face/ops.h"
@@ -21,6 +22,9 @@ typedef struct {
 struct runner {
     runner *next;
     workspace *w;      /* serves both plans, one at a time */
+    plan_profile *detector, *landmarks;   /* NULL: not timed */
+    int failure;
+    char message[256];
 };
 
 /* The part that changes while the rest is shared. */
@@ -34,6 +38,7 @@ struct networks {
     params *weights;
     network detector, landmarks;
     size_t workspace_bytes;
+    bool profile;
     runner_pool *pool;
 };
 
@@ -112,12 +117,18 @@ int networks_open(const char *folder, cpu_level cap, networks **out) {
     return rc;
 }
 
+static void runner_free(runner *r) {
+    workspace_free(r->w);
+    plan_profile_free(r->detector);
+    plan_profile_free(r->landmarks);
+    free(r);
+}
+
 void networks_close(networks *n) {
     if (!n) return;
     for (runner *r = n->pool ? n->pool->idle : NULL, *next; r; r = next) {
         next = r->next;
-        workspace_free(r->w);
-        free(r);
+        runner_free(r);
     }
     if (n->pool) pthread_mutex_destroy(&n->pool->lock);
     free(n->pool);
@@ -137,12 +148,16 @@ runner *runner_take(const networks *n) {
     runner *r = n->pool->idle;
     if (r) n->pool->idle = r->next;
     pthread_mutex_unlock(&n->pool->lock);
-    if (r) return r;
+    if (r) return r->failure = 0, r;
     r = calloc(1, sizeof *r);
     if (!r) return error_memory(sizeof *r), NULL;
     r->w = workspace_new(n->workspace_bytes);
-    if (r->w) return r;
-    free(r);
+    if (n->profile) {
+        r->detector = plan_profile_new(n->detector.p);
+        r->landmarks = plan_profile_new(n->landmarks.p);
+    }
+    if (r->w && (!n->profile || (r->detector && r->landmarks))) return r;
+    runner_free(r);
     return NULL;
 }
 
@@ -154,28 +169,48 @@ void runner_give(const networks *n, runner *r) {
     pthread_mutex_unlock(&n->pool->lock);
 }
 
-double face_clock(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+int runner_check(const runner *r) { return r->failure ? error_set(r->failure, "%s", r->message) : 0; }
+
+void networks_profile(networks *n) { n->profile = true; }
+
+int networks_profile_sum(const networks *n, plan_profile **detector, plan_profile **landmarks) {
+    *detector = plan_profile_new(n->detector.p);
+    *landmarks = plan_profile_new(n->landmarks.p);
+    if (!*detector || !*landmarks) {
+        plan_profile_free(*detector);
+        plan_profile_free(*landmarks);
+        return ERR_MEMORY;
+    }
+    pthread_mutex_lock(&n->pool->lock);
+    for (const runner *r = n->pool->idle; r; r = r->next) {
+        if (!r->detector) continue;
+        plan_profile_add(*detector, r->detector);
+        plan_profile_add(*landmarks, r->landmarks);
+    }
+    pthread_mutex_unlock(&n->pool->lock);
+    return 0;
 }
 
 /* Warps into the network's input and runs it, timing both. */
 static void run(const networks *n, const network *net, runner *r, const image *in, warp_rect rect, warp_border border, warp_target target,
-                double *warp_seconds, double *run_seconds) {
-    double start = face_clock();
+                plan_profile *profile, double *warp_seconds, double *run_seconds) {
+    double start = clock_seconds();
     image_warp(in, rect, border, target, device_level(n->dev), plan_tensor(net->p, r->w, net->io.inputs[0]));
-    double middle = face_clock();
-    plan_run(net->p, r->w);
+    double middle = clock_seconds();
+    int rc = plan_run(net->p, r->w, profile);
+    if (rc < 0 && !r->failure) {
+        r->failure = rc;
+        strncpy(r->message, error_message(), sizeof r->message - 1);
+    }
     *warp_seconds += middle - start;
-    *run_seconds += face_clock() - middle;
+    *run_seconds += clock_seconds() - middle;
 }
 
 void runner_detect(const networks *n, runner *r, const image *in, warp_rect rect, face_times *times, const float **regressors,
                    const float **logits) {
     face_times unused = { 0 }, *t = times ? times : &unused;
     const network *net = &n->detector;
-    run(n, net, r, in, rect, WARP_ZERO, detector_target(), &t->letterbox, &t->detect);
+    run(n, net, r, in, rect, WARP_ZERO, detector_target(), r->detector, &t->letterbox, &t->detect);
     t->detections++;
     *regressors = plan_tensor(net->p, r->w, net->io.outputs[0]);
     *logits = plan_tensor(net->p, r->w, net->io.outputs[1]);
@@ -184,7 +219,7 @@ void runner_detect(const networks *n, runner *r, const image *in, warp_rect rect
 void runner_landmarks(const networks *n, runner *r, const image *in, warp_rect rect, face_times *times, const float *out[LANDMARKS_OUTPUTS]) {
     face_times unused = { 0 }, *t = times ? times : &unused;
     const network *net = &n->landmarks;
-    run(n, net, r, in, rect, WARP_REPLICATE, landmarks_target(), &t->crop, &t->landmarks);
+    run(n, net, r, in, rect, WARP_REPLICATE, landmarks_target(), r->landmarks, &t->crop, &t->landmarks);
     t->crops++;
     for (int i = 0; i < LANDMARKS_OUTPUTS; i++) out[i] = plan_tensor(net->p, r->w, net->io.outputs[i]);
 }

@@ -28,12 +28,16 @@ const device *networks_device(const networks *n);
 /* Made on demand and kept; NULL without memory. */
 runner *runner_take(const networks *n);
 void    runner_give(const networks *n, runner *r);
+int     runner_check(const runner *r);      /* 0, or the code of the first run that failed since it was taken (message set again) */
 
-/* The outputs are valid until the runner's next run. `times` may be NULL. */
+/* From here on runs are timed, kernel by kernel; before the first runner is taken. */
+void networks_profile(networks *n);
+/* The times of all runners that have been given back, added up into new profiles that the caller frees. 0 or ERR_*. */
+int  networks_profile_sum(const networks *n, plan_profile **detector, plan_profile **landmarks);
+
+/* The outputs are valid until the runner's next run, and undefined if it failed. `times` may be NULL. */
 void runner_detect(const networks *n, runner *r, const image *in, warp_rect rect, face_times *times, const float **regressors,
                    const float **logits);
 void runner_landmarks(const networks *n, runner *r, const image *in, warp_rect rect, face_times *times, const float *out[LANDMARKS_OUTPUTS]);
-
-double face_clock(void);   /* seconds, from some moment on */
 
 #endif

@@ -56,7 +56,10 @@ static void matrix_reference(const node *n, const void *const in[], void *const 
     memcpy(m, rows, sizeof rows);
 }
 
-const op op_landmarks_matrix = { "landmarks_matrix", sizeof(landmarks_matrix_attr), matrix_shape, matrix_reference, NULL, false };
+const op op_landmarks_matrix = {
+    .name = "landmarks_matrix", .attr_bytes = sizeof(landmarks_matrix_attr),
+    .shape = matrix_shape, .reference = matrix_reference,
+};
 
 tensor *landmarks_matrix(graph *g, tensor *landmarks, const landmarks_matrix_attr *attr) {
     return graph_apply(g, &op_landmarks_matrix, attr, &landmarks, 1, 0);
@@ -84,7 +87,10 @@ static void patch_reference(const node *n, const void *const in[], void *const o
 
 static double patch_flops(const node *n) { return 6.0 * (double)shape_elements(n->out[0]->shape); }
 
-const op op_sample_patch = { "sample_patch", sizeof(patch_attr), patch_shape, patch_reference, patch_flops, false };
+const op op_sample_patch = {
+    .name = "sample_patch", .attr_bytes = sizeof(patch_attr),
+    .shape = patch_shape, .reference = patch_reference, .flops = patch_flops,
+};
 
 tensor *sample_patch(graph *g, tensor *features, tensor *matrix, int width, int height) {
     patch_attr a = { width, height };
@@ -109,7 +115,7 @@ static void points_reference(const node *n, const void *const in[], void *const 
     }
 }
 
-const op op_transform_landmarks = { "transform_landmarks", 0, points_shape, points_reference, NULL, false };
+const op op_transform_landmarks = { .name = "transform_landmarks", .shape = points_shape, .reference = points_reference };
 
 tensor *transform_landmarks(graph *g, tensor *points, tensor *matrix) {
     return graph_apply(g, &op_transform_landmarks, NULL, (tensor *[]){ points, matrix }, 2, 0);

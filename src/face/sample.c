@@ -60,13 +60,14 @@ static sample_view view_of(const tensor *t, const nn_layout *l) {
     return (sample_view){ t->shape.dim[1], t->shape.dim[2], t->shape.dim[3], l->stride[1], l->stride[2] };
 }
 
-static void sample_kernel_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+static int sample_kernel_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     (void)scratch;
     const nn_layout *l = &s->out_layout[0];
     const nn_shape shape = s->match.out[0]->shape;
     if (l->border || l->stride[2] != shape.dim[3]) memset((float *)out[0] - l->lead, 0, l->elements * sizeof(float));
     sample_run(*(sample_blend *const *)s->kernel->variant, in[0], view_of(s->match.in[0], &s->in_layout[0]), in[1], out[0],
                view_of(s->match.out[0], l));
+    return 0;
 }
 
 static sample_blend *const by_avx2 = sample_pixel_avx2, *const by_avx512 = sample_pixel_avx512;

@@ -30,7 +30,9 @@ typedef struct {
     size_t channel_multiple;  /* stride[2] must be a multiple of this; 0 or 1: any (needs strided) */
 } layout_need;
 
-/* What a kernel takes over. Inputs and outputs are activations; parameters stand apart, packed in prepare. */
+/* What a kernel takes over. Inputs and outputs are activations; parameters stand apart, packed in prepare. A covered node
+ * before the root may have outputs that others read: the kernel lists them in out[] and writes them (statistics that a
+ * gradient needs); such a match is not taken where one of those readers comes before the root. */
 typedef struct {
     const node *nodes[KERNEL_MAX_NODES];   /* covered, in any order, the root among them */
     int n_nodes;
@@ -67,13 +69,15 @@ struct kernel {
     bool (*match)(const kernel *k, const node *root, kernel_match *m);
     /* Packs parameters (params_pack), sets state and scratch_bytes. Layouts are known and meet the needs. 0 or ERR_*. */
     int (*prepare)(kernel_step *s, params *p);
-    /* in[i], out[i] point at first elements (border lies before them). Overwrites its outputs. Cannot fail. */
-    void (*run)(const kernel_step *s, const void *const in[], void *const out[], void *scratch);
+    /* in[i], out[i] point at first elements (border lies before them). Overwrites its outputs. 0, or ERR_* where a device
+     * or a library failed under it; our own kernels have nothing that can fail. */
+    int (*run)(const kernel_step *s, const void *const in[], void *const out[], void *scratch);
     void (*release)(kernel_step *s);   /* may be NULL */
     const void *variant;   /* the kernel's own: lets one match/run serve several table rows */
 };
 
-/* True if t is made by a node, read exactly once and not a graph output: a kernel may keep it to itself. */
+/* True if t is made by a node, read exactly once and not a graph output: a kernel may keep it to itself. It may also leave
+ * out an output of a covered node that nobody reads. */
 bool match_inner(const tensor *t);
 /* For match functions: appends, with the needs given. */
 void match_node(kernel_match *m, const node *n);

@@ -84,6 +84,10 @@ static tensor *new_leaf(graph *g, const char *name, tensor_kind kind, nn_type ty
         graph_fail(g, error_set(ERR_FORMAT, "tensor %s: impossible shape", name));
         return NULL;
     }
+    if (kind == TENSOR_INPUT && type == NN_F16) {
+        graph_fail(g, error_set(ERR_UNSUPPORTED, "tensor %s: f16 is for stored parameters only", name));
+        return NULL;
+    }
     tensor *t = new_tensor(g, name, kind);
     if (!t) return NULL;
     t->type = type;

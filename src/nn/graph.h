@@ -28,7 +28,7 @@ typedef struct tensor {
     nn_type type;
     nn_shape shape;
     node *producer;        /* of a VALUE */
-    const void *data;      /* of a PARAM; may be unaligned. The caller keeps it alive until no plan will be made from it */
+    const void *data;      /* of a PARAM; may be unaligned. The caller keeps it there as long as any params that packed it */
     bool output;           /* read by the caller after each run */
     int uses;              /* node inputs that read it */
     size_t index;          /* position in the graph */
@@ -44,8 +44,8 @@ struct node {
     size_t index;              /* nodes are in topological order */
 };
 
-/* What an operation means. One file an operation, nn/op_<name>.c, holds its attributes' checks, the plain C reference
- * and the builder; face/ registers its own in the same way. */
+/* What an operation means. A file nn/op_*.c holds one or a family: the attributes' checks, the plain C
+ * reference and the builder; face/ registers its own in the same way. */
 struct op {
     const char *name;
     size_t attr_bytes;

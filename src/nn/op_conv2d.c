@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * conv2d and depthwise_conv2d. The f32 order of summation is part of the meaning: bias, then one fused multiply-add a
- * term, as XNNPACK sums (spec: facemesh 8), so that a kernel vectorised over output channels can be equal bit for bit. */
+ * term, as XNNPACK sums (docs/exactness.md), so that a kernel vectorised over output channels can be equal bit for bit. */
 #include <math.h>
 
 #include "base/error.h"
@@ -97,7 +97,10 @@ static double conv2d_flops(const node *n) {
     return 2.0 * (double)shape_elements(n->out[0]->shape) * (double)(w.dim[1] * w.dim[2] * w.dim[3]);
 }
 
-const op op_conv2d = { "conv2d", sizeof(conv2d_attr), conv2d_shape, conv2d_reference, conv2d_flops, false };
+const op op_conv2d = {
+    .name = "conv2d", .attr_bytes = sizeof(conv2d_attr),
+    .shape = conv2d_shape, .reference = conv2d_reference, .flops = conv2d_flops,
+};
 
 tensor *conv2d(graph *g, tensor *x, tensor *w, tensor *bias, conv2d_attr attr) {
     return graph_apply(g, &op_conv2d, &attr, (tensor *[]){ x, w, bias }, 3, 1u << 2);
@@ -144,7 +147,8 @@ static double depthwise_flops(const node *n) {
 }
 
 const op op_depthwise_conv2d = {
-    "depthwise_conv2d", sizeof(conv2d_attr), depthwise_shape, depthwise_reference, depthwise_flops, false,
+    .name = "depthwise_conv2d", .attr_bytes = sizeof(conv2d_attr),
+    .shape = depthwise_shape, .reference = depthwise_reference, .flops = depthwise_flops,
 };
 
 tensor *depthwise_conv2d(graph *g, tensor *x, tensor *w, tensor *bias, conv2d_attr attr) {

@@ -35,7 +35,7 @@ static double linear_flops(const node *n) {
     return 2.0 * (double)shape_elements(n->out[0]->shape) * (double)n->in[1]->shape.dim[1];
 }
 
-const op op_linear = { "linear", 0, linear_shape, linear_reference, linear_flops, false };
+const op op_linear = { .name = "linear", .shape = linear_shape, .reference = linear_reference, .flops = linear_flops };
 
 tensor *linear(graph *g, tensor *x, tensor *w, tensor *bias) {
     return graph_apply(g, &op_linear, NULL, (tensor *[]){ x, w, bias }, 3, 1u << 2);

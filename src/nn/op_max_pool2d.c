@@ -35,7 +35,10 @@ static void pool_reference(const node *n, const void *const in[], void *const ou
                 }
 }
 
-const op op_max_pool2d = { "max_pool2d", sizeof(max_pool2d_attr), pool_shape, pool_reference, NULL, false };
+const op op_max_pool2d = {
+    .name = "max_pool2d", .attr_bytes = sizeof(max_pool2d_attr),
+    .shape = pool_shape, .reference = pool_reference,
+};
 
 tensor *max_pool2d(graph *g, tensor *x, int window, int stride) {
     return graph_apply(g, &op_max_pool2d, &(max_pool2d_attr){ window, stride }, &x, 1, 0);

@@ -49,8 +49,8 @@ static void mul_reference(const node *n, const void *const in[], void *const out
 
 static double one_each(const node *n) { return (double)shape_elements(n->out[0]->shape); }
 
-const op op_add = { "add", 0, broadcast_shape, add_reference, one_each, false };
-const op op_mul = { "mul", 0, broadcast_shape, mul_reference, one_each, false };
+const op op_add = { .name = "add", .shape = broadcast_shape, .reference = add_reference, .flops = one_each };
+const op op_mul = { .name = "mul", .shape = broadcast_shape, .reference = mul_reference, .flops = one_each };
 
 tensor *add(graph *g, tensor *a, tensor *b) { return graph_apply(g, &op_add, NULL, (tensor *[]){ a, b }, 2, 0); }
 tensor *mul(graph *g, tensor *a, tensor *b) { return graph_apply(g, &op_mul, NULL, (tensor *[]){ a, b }, 2, 0); }
@@ -69,7 +69,7 @@ static void relu_reference(const node *n, const void *const in[], void *const ou
     for (size_t i = 0; i < count; i++) y[i] = x[i] > 0 ? x[i] : 0;
 }
 
-const op op_relu = { "relu", 0, same_shape, relu_reference, NULL, false };
+const op op_relu = { .name = "relu", .shape = same_shape, .reference = relu_reference };
 
 tensor *relu(graph *g, tensor *x) { return graph_apply(g, &op_relu, NULL, &x, 1, 0); }
 
@@ -88,6 +88,6 @@ static void prelu_reference(const node *n, const void *const in[], void *const o
     for (size_t i = 0; i < count; i++) y[i] = x[i] < 0 ? x[i] * alpha[i % C] : x[i];
 }
 
-const op op_prelu = { "prelu", 0, prelu_shape, prelu_reference, NULL, false };
+const op op_prelu = { .name = "prelu", .shape = prelu_shape, .reference = prelu_reference };
 
 tensor *prelu(graph *g, tensor *x, tensor *alpha) { return graph_apply(g, &op_prelu, NULL, (tensor *[]){ x, alpha }, 2, 0); }

@@ -26,7 +26,10 @@ static void pad_reference(const node *n, const void *const in[], void *const out
     }
 }
 
-const op op_pad_channels = { "pad_channels", sizeof(size_t), pad_shape, pad_reference, NULL, false };
+const op op_pad_channels = {
+    .name = "pad_channels", .attr_bytes = sizeof(size_t),
+    .shape = pad_shape, .reference = pad_reference,
+};
 
 tensor *pad_channels(graph *g, tensor *x, size_t extra) { return graph_apply(g, &op_pad_channels, &extra, &x, 1, 0); }
 
@@ -61,7 +64,7 @@ static void concat_reference(const node *n, const void *const in[], void *const 
         }
 }
 
-const op op_concat = { "concat", sizeof(int), concat_shape, concat_reference, NULL, false };
+const op op_concat = { .name = "concat", .attr_bytes = sizeof(int), .shape = concat_shape, .reference = concat_reference };
 
 tensor *concat(graph *g, tensor *const parts[], int n, int axis) {
     if (n > 0 && parts[0] && axis < 0) axis += parts[0]->shape.rank;
@@ -84,7 +87,10 @@ static void reshape_reference(const node *n, const void *const in[], void *const
     memcpy(out[0], in[0], shape_elements(n->out[0]->shape) * sizeof(float));
 }
 
-const op op_reshape = { "reshape", sizeof(nn_shape), reshape_shape, reshape_reference, NULL, true };
+const op op_reshape = {
+    .name = "reshape", .attr_bytes = sizeof(nn_shape),
+    .shape = reshape_shape, .reference = reshape_reference, .view = true,
+};
 
 tensor *reshape(graph *g, tensor *x, nn_shape shape) { return graph_apply(g, &op_reshape, &shape, &x, 1, 0); }
 
@@ -117,7 +123,10 @@ static void slice_reference(const node *n, const void *const in[], void *const o
     }
 }
 
-const op op_slice = { "slice", sizeof(slice_attr), slice_shape, slice_reference, NULL, false };
+const op op_slice = {
+    .name = "slice", .attr_bytes = sizeof(slice_attr),
+    .shape = slice_shape, .reference = slice_reference,
+};
 
 tensor *slice(graph *g, tensor *x, const size_t begin[NN_MAX_RANK], nn_shape shape) {
     slice_attr a = { .shape = shape };

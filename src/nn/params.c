@@ -9,6 +9,7 @@
 typedef struct block {
     struct block *next;    /* in its bucket */
     const void *source;    /* tensor.data */
+    nn_type type;
     nn_shape shape;        /* two views of the same bytes are two parameters */
     char *tag;
     void *data;
@@ -49,27 +50,28 @@ static size_t bucket_of(const void *source) {
 const void *params_pack(params *p, const tensor *t, const char *tag, size_t bytes, params_packer *pack, const void *context) {
     block **head = &p->bucket[bucket_of(t->data)];
     for (block *b = *head; b; b = b->next)
-        if (b->source == t->data && shape_equal(b->shape, t->shape) && strcmp(b->tag, tag) == 0) return b->data;
+        if (b->source == t->data && b->type == t->type && shape_equal(b->shape, t->shape) && strcmp(b->tag, tag) == 0) return b->data;
     if (bytes > (size_t)1 << 44) return error_memory(bytes), NULL;
     size_t room = (bytes + 127) & ~(size_t)63;   /* whole lines, and 64 readable bytes behind */
     block *b = calloc(1, sizeof *b);
-    if (b) *b = (block){ *head, t->data, t->shape, strdup(tag), aligned_alloc(64, room) };
-    if (!b || !b->tag || !b->data) {
+    if (b) *b = (block){ *head, t->data, t->type, t->shape, strdup(tag), aligned_alloc(64, room) };
+    bool packed = false;
+    if (!b || !b->tag || !b->data) error_memory(room);
+    else packed = pack(memset(b->data, 0, room), t, context) == 0;
+    if (!packed) {
         if (b) free(b->tag), free(b->data);
         free(b);
-        error_memory(room);
         return NULL;
     }
-    memset(b->data, 0, room);
-    pack(b->data, t, context);
     *head = b;
     p->bytes += room;
     return b->data;
 }
 
-static void pack_f32(void *dst, const tensor *t, const void *context) {
+static int pack_f32(void *dst, const tensor *t, const void *context) {
     (void)context;
     nn_widen(dst, t->data, t->type, shape_elements(t->shape));
+    return 0;
 }
 
 const float *params_f32(params *p, const tensor *t) {

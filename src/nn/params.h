@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Parameters in the form a device's kernels read them: packed once, shared by every plan that uses them. A packed block
- * is named by the parameter's data (its address in the mapped checkpoint) and the layout's tag, so two plans over the
- * same file share it. Changed only while plans are made (one thread at a time), read-only afterwards. */
+ * is named by the parameter's data (its address in the mapped checkpoint), type, shape and the layout's tag, so two plans over the
+ * same file share it. The address is the name: a checkpoint stays mapped as long as the params live (its pages may be
+ * dropped). Changed only while plans are made (one thread at a time), read-only afterwards. */
 #ifndef NN_PARAMS_H
 #define NN_PARAMS_H
 
@@ -14,8 +15,9 @@ void    params_free(params *p);     /* after all plans that use it */
 size_t  params_bytes(const params *p);
 
 /* The packed block of `t` under `tag` (say everything the layout depends on: "ohwi16/pad32"); made by pack(dst, t,
- * context) on first use. 64-byte aligned, zeroed before pack. NULL, with a message, without memory. */
-typedef void params_packer(void *dst, const tensor *t, const void *context);
+ * context) on first use. 64-byte aligned, zeroed before pack. NULL, with a message, without memory or if pack returned
+ * ERR_*: then nothing is kept. */
+typedef int params_packer(void *dst, const tensor *t, const void *context);
 const void *params_pack(params *p, const tensor *t, const char *tag, size_t bytes, params_packer *pack, const void *context);
 
 /* All of t's elements as plain f32. */

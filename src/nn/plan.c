@@ -2,75 +2,73 @@
  *
  * Planning, in this order: cover the graph with kernels from its end; settle each tensor's layout, with a copy where
  * two kernels disagree; let the kernels prepare (pack parameters, ask for scratch); place everything in one block of
- * memory by lifetime (nn/place.h). */
+ * memory by lifetime (nn/place.h). plan_run.c runs what comes out. */
 #include "nn/plan.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 #include "nn/place.h"
+#include "nn/plan_parts.h"
 #include "nn/reference/reference.h"
-
-/* A tensor in one layout. */
-typedef struct {
-    const tensor *t;
-    nn_layout layout;
-    size_t alias;        /* index of the value whose memory it shares (a view), or its own */
-    size_t offset;       /* of its first element, in bytes */
-    int first, last;     /* steps between which it must be kept; first is where it is written */
-    bool used;
-} value;
-
-typedef struct {
-    kernel_step step;    /* first: callers see only this */
-    size_t in[KERNEL_MAX_IN], out[KERNEL_MAX_OUT];   /* values */
-    size_t scratch;      /* offset */
-    double flops;
-} planned_step;
-
-/* Two values a tensor at most: as it is made, and a copy in the other layout. */
-typedef struct { size_t made, copy; } tensor_values;
-
-struct plan {
-    const graph *g;
-    int threads;
-    planned_step *steps;
-    size_t n_steps, steps_room;
-    value *values;
-    size_t n_values;
-    tensor_values *of;      /* by tensor index; NONE where there is none */
-    size_t bytes;
-    double flops;
-};
-
-struct workspace {
-    char *memory;
-    size_t bytes;
-    double *seconds;        /* by step, while profiling */
-    const plan *profiled;
-    size_t runs;
-};
-
-#define NONE ((size_t)-1)
 
 /* ---- covering ---------------------------------------------------------------------------------------------------- */
 
 static bool is_view(const node *n) { return n->op->view; }
 
-/* A kernel's mistakes, never the graph's: too many operands, or a swallowed tensor that others want. */
-static void check_match(const kernel_match *m, const node *root) {
+static bool exported(const kernel_match *m, const tensor *t) {
+    for (int i = 0; i < m->n_out; i++)
+        if (m->out[i] == t) return true;
+    return false;
+}
+
+static bool swallowed(const kernel_match *m, const node *n) {
+    for (int i = 0; i < m->n_nodes; i++)
+        if (m->nodes[i] == n) return true;
+    return false;
+}
+
+/* Whether all readers of t that are not swallowed come after the root, where the kernel runs. */
+static bool read_after(const graph *g, const kernel_match *m, const tensor *t, const node *root) {
+    for (size_t i = t->producer->index + 1; i < root->index; i++) {
+        const node *n = graph_node(g, i);
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] == t && !swallowed(m, n)) return false;
+    }
+    return true;
+}
+
+/* What a covered node makes must be the kernel's own affair, or nobody's, or one of its outputs that is not wanted before
+ * the kernel runs. The first is the kernel's duty to know (match_inner); the last it cannot know, and is not taken here. */
+static bool match_holds(const graph *g, const kernel_match *m, const node *root) {
     assert(m->n_nodes <= KERNEL_MAX_NODES && m->n_in <= KERNEL_MAX_IN && m->n_out <= KERNEL_MAX_OUT && m->n_param <= KERNEL_MAX_PARAM);
     for (int i = 0; i < m->n_nodes; i++)
-        for (int k = 0; k < m->nodes[i]->n_out && m->nodes[i] != root; k++) assert(match_inner(m->nodes[i]->out[k]));
-    (void)m, (void)root;
+        for (int k = 0; k < m->nodes[i]->n_out; k++) {
+            const tensor *t = m->nodes[i]->out[k];
+            bool out = exported(m, t);
+            assert(out || match_inner(t) || (t->uses == 0 && !t->output));
+            if (out && !read_after(g, m, t, root)) return false;
+        }
+    return true;
+}
+
+/* Asks the kernels, best first, for the node and what it wants of those before it; else the reference. */
+static void choose_kernel(const graph *g, const device *d, const node *n, planned_step *s) {
+    for (size_t k = 0; k < device_kernels(d); k++) {
+        s->step.kernel = device_kernel(d, k);
+        s->step.match = (kernel_match){ 0 };
+        if (s->step.kernel->root == n->op && s->step.kernel->match(s->step.kernel, n, &s->step.match) && match_holds(g, &s->step.match, n)) return;
+    }
+    s->step.kernel = &reference_kernel;
+    s->step.match = (kernel_match){ 0 };
+    reference_kernel.match(&reference_kernel, n, &s->step.match);
 }
 
 /* Puts the steps, in reverse order of computation, into p->steps. covered[node] is left true for all but views. */
-static int cover(plan *p, const device *d, bool *needed, bool *covered) {
+static void cover(plan *p, const device *d, bool *needed, bool *covered) {
     const graph *g = p->g;
     for (size_t i = 0; i < graph_tensors(g); i++) needed[i] = graph_tensor(g, i)->output;
     for (size_t i = graph_nodes(g); i-- > 0;) {
@@ -83,19 +81,7 @@ static int cover(plan *p, const device *d, bool *needed, bool *covered) {
             continue;
         }
         planned_step *s = &p->steps[p->n_steps++];
-        bool found = false;
-        for (size_t k = 0; k < device_kernels(d) && !found; k++) {
-            const kernel *candidate = device_kernel(d, k);
-            if (candidate->root != n->op) continue;
-            s->step.match = (kernel_match){ 0 };
-            if ((found = candidate->match(candidate, n, &s->step.match))) s->step.kernel = candidate;
-        }
-        if (!found) {
-            s->step.match = (kernel_match){ 0 };
-            reference_kernel.match(&reference_kernel, n, &s->step.match);
-            s->step.kernel = &reference_kernel;
-        }
-        check_match(&s->step.match, n);
+        choose_kernel(g, d, n, s);
         for (int k = 0; k < s->step.match.n_nodes; k++) {
             const node *m = s->step.match.nodes[k];
             covered[m->index] = true;
@@ -108,7 +94,6 @@ static int cover(plan *p, const device *d, bool *needed, bool *covered) {
         p->steps[b] = p->steps[a];
         p->steps[a] = swap;
     }
-    return 0;
 }
 
 /* ---- layouts ----------------------------------------------------------------------------------------------------- */
@@ -133,7 +118,7 @@ static int layout_make(const tensor *t, const layout_need *need, nn_layout *out)
     size_t c = (s.dim[s.rank - 1] + multiple - 1) / multiple * multiple;
     nn_layout l = { .border = b };
     l.stride[s.rank - 1] = 1;
-    size_t step = s.rank > 1 ? c : s.dim[0];
+    size_t step = c;
     for (int i = s.rank - 2; i >= 0; i--) {
         l.stride[i] = step;
         size_t extent = s.dim[i] + (s.rank == 4 && i > 0 ? 2 * b : 0);
@@ -148,8 +133,8 @@ static int layout_make(const tensor *t, const layout_need *need, nn_layout *out)
 
 static bool satisfies(const tensor *t, const nn_layout *l, const layout_need *need) {
     if (!need->strided) return l->border == 0 && l->elements == shape_elements(t->shape);
-    size_t pixel = t->shape.rank > 1 ? l->stride[t->shape.rank - 2] : t->shape.dim[0];
-    return l->border >= need->border && (need->channel_multiple <= 1 || pixel % need->channel_multiple == 0);
+    size_t pixel = t->shape.rank > 1 ? l->stride[t->shape.rank - 2] : l->elements;
+    return l->border >= (t->shape.rank == 4 ? need->border : 0) && (need->channel_multiple <= 1 || pixel % need->channel_multiple == 0);
 }
 
 static size_t value_add(plan *p, const tensor *t, const nn_layout *l) {
@@ -199,7 +184,7 @@ static int settle(plan *p, const demand *of) {
     for (size_t i = 0; i < graph_tensors(g); i++) {
         const tensor *t = graph_tensor(g, i);
         const demand *d = &of[i];
-        p->of[i] = (tensor_values){ NONE, NONE };
+        p->of[i] = (tensor_values){ NO_VALUE, NO_VALUE };
         if (!d->live) continue;
         if (t->kind == TENSOR_PARAM) return error_set(ERR_UNSUPPORTED, "tensor %s: a parameter cannot be an output or viewed", t->name);
         nn_layout flat, padded;
@@ -218,7 +203,7 @@ static int settle(plan *p, const demand *of) {
 }
 
 /* The value of t that meets the need. */
-static size_t value_for(const plan *p, const tensor *t, const layout_need *need) {
+size_t plan_value(const plan *p, const tensor *t, const layout_need *need) {
     tensor_values v = p->of[t->index];
     if (satisfies(t, &p->values[v.made].layout, need)) return v.made;
     return v.copy;
@@ -233,55 +218,80 @@ static void copy_step(planned_step *s, plan *p, const tensor *t) {
     s->out[0] = v.copy;
 }
 
-/* Binds operands to values and inserts the copies behind their writers. */
-static int bind(plan *p) {
-    const graph *g = p->g;
-    planned_step *all = calloc(p->n_steps + graph_tensors(g) + 1, sizeof *all);
-    if (!all) return error_memory((p->n_steps + graph_tensors(g)) * sizeof *all);
-    size_t n = 0;
-    /* Views share memory with what they view; a view's copy is made where the viewed tensor is. */
-    for (size_t i = 0; i < graph_nodes(g); i++) {
-        const node *v = graph_node(g, i);
-        if (!is_view(v) || p->of[v->out[0]->index].made == NONE) continue;
-        size_t from = value_for(p, v->in[0], &(layout_need){ 0 });
+/* Views share memory with what they view (its plain value). */
+static void bind_views(plan *p) {
+    for (size_t i = 0; i < graph_nodes(p->g); i++) {
+        const node *v = graph_node(p->g, i);
+        if (!is_view(v) || p->of[v->out[0]->index].made == NO_VALUE) continue;
+        size_t from = plan_value(p, v->in[0], &(layout_need){ 0 });
         p->values[p->of[v->out[0]->index].made].alias = p->values[from].alias;
     }
-    bool *written = calloc(graph_tensors(g) + 1, sizeof *written);
-    if (!written) {
-        free(all);
-        return error_memory(graph_tensors(g));
+}
+
+/* after[t]: how many steps must have run before tensor t is there; 0 for inputs. */
+static void when_written(const plan *p, size_t *after) {
+    for (size_t i = 0; i < p->n_steps; i++)
+        for (int k = 0; k < p->steps[i].step.match.n_out; k++) after[p->steps[i].step.match.out[k]->index] = i + 1;
+    for (size_t i = 0; i < graph_nodes(p->g); i++) {
+        const node *v = graph_node(p->g, i);
+        if (is_view(v)) after[v->out[0]->index] = after[v->in[0]->index];
     }
-    for (size_t i = 0; i <= p->n_steps; i++) {
-        /* Copies of inputs, of views and of what the last step wrote: as soon as the values are there. */
-        for (size_t t = 0; t < graph_tensors(g); t++) {
-            const tensor *x = graph_tensor(g, t), *root = x;
-            if (p->of[t].copy == NONE || written[t]) continue;
-            while (root->kind == TENSOR_VALUE && is_view(root->producer)) root = root->producer->in[0];
-            bool ready = root->kind == TENSOR_INPUT;
-            for (size_t k = 0; k < i && !ready; k++)
-                for (int o = 0; o < p->steps[k].step.match.n_out; o++) ready |= p->steps[k].step.match.out[o] == root;
-            if (!ready) continue;
-            copy_step(&all[n++], p, x);
-            written[t] = true;
-        }
-        if (i == p->n_steps) break;
-        planned_step *s = &all[n++];
-        *s = p->steps[i];
-        kernel_match *m = &s->step.match;
-        for (int k = 0; k < m->n_in; k++) s->in[k] = value_for(p, m->in[k], &m->in_need[k]);
-        for (int k = 0; k < m->n_out; k++) s->out[k] = p->of[m->out[k]->index].made;
+}
+
+/* Puts each copy as soon as what it copies is there: the steps are written anew into `all`. A view's copy comes behind the
+ * copy that it views, for tensors are in building order. Lists by step: head[i] is the first tensor, next[t] the one after t. */
+static void insert_copies(plan *p, planned_step *all, const size_t *after, size_t *head, size_t *next) {
+    size_t n = 0, steps = p->n_steps;
+    for (size_t i = 0; i <= steps; i++) head[i] = NO_VALUE;
+    for (size_t t = graph_tensors(p->g); t-- > 0;) {
+        if (p->of[t].copy == NO_VALUE) continue;
+        next[t] = head[after[t]];
+        head[after[t]] = t;
     }
-    free(written);
+    for (size_t i = 0; i <= steps; i++) {
+        for (size_t t = head[i]; t != NO_VALUE; t = next[t]) copy_step(&all[n++], p, graph_tensor(p->g, t));
+        if (i < steps) all[n++] = p->steps[i];
+    }
     free(p->steps);
     p->steps = all;
     p->n_steps = n;
-    for (size_t i = 0; i < n; i++) {
-        planned_step *s = &all[i];
+}
+
+static void bind_operands(plan *p) {
+    for (size_t i = 0; i < p->n_steps; i++) {
+        planned_step *s = &p->steps[i];
+        const kernel_match *m = &s->step.match;
+        bool copy = s->step.kernel == &relayout_kernel;   /* is bound already */
         s->step.threads = p->threads;
-        for (int k = 0; k < s->step.match.n_in; k++) s->step.in_layout[k] = p->values[s->in[k]].layout;
-        for (int k = 0; k < s->step.match.n_out; k++) s->step.out_layout[k] = p->values[s->out[k]].layout;
+        for (int k = 0; k < m->n_in; k++) {
+            if (!copy) s->in[k] = plan_value(p, m->in[k], &m->in_need[k]);
+            s->step.in_layout[k] = p->values[s->in[k]].layout;
+        }
+        for (int k = 0; k < m->n_out; k++) {
+            if (!copy) s->out[k] = p->of[m->out[k]->index].made;
+            s->step.out_layout[k] = p->values[s->out[k]].layout;
+        }
     }
-    return 0;
+}
+
+/* Binds operands to values and inserts the copies. */
+static int bind(plan *p) {
+    size_t tensors = graph_tensors(p->g);
+    arena scratch = { 0 };
+    size_t *after = arena_new(&scratch, tensors + 1, sizeof *after), *next = arena_new(&scratch, tensors + 1, sizeof *next);
+    size_t *head = arena_new(&scratch, p->n_steps + 1, sizeof *head);
+    planned_step *all = calloc(p->n_steps + tensors + 1, sizeof *all);
+    bool room = after && next && head && all;
+    if (room) {
+        bind_views(p);
+        when_written(p, after);
+        insert_copies(p, all, after, head, next);
+        bind_operands(p);
+    } else {
+        free(all);
+    }
+    arena_free(&scratch);
+    return room ? 0 : error_memory((p->n_steps + tensors) * sizeof *all);
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
@@ -301,9 +311,9 @@ static int place_all(plan *p) {
     }
     for (size_t i = 0; i < graph_tensors(p->g); i++) {
         const tensor *t = graph_tensor(p->g, i);
-        if (p->of[i].made == NONE) continue;
+        if (p->of[i].made == NO_VALUE) continue;
         if (t->kind == TENSOR_INPUT) keep(p, p->of[i].made, -1);
-        if (t->output) keep(p, value_for(p, t, &(layout_need){ 0 }), end);
+        if (t->output) keep(p, plan_value(p, t, &(layout_need){ 0 }), end);
     }
     place_item *items = calloc(p->n_values + p->n_steps + 1, sizeof *items);
     if (!items) return error_memory((p->n_values + p->n_steps) * sizeof *items);
@@ -341,7 +351,7 @@ static int build(plan *p, const device *d, params *weights) {
     p->values = calloc(2 * tensors + 1, sizeof *p->values);
     int rc = 0;
     if (!needed || !covered || !demands || !p->steps || !p->of || !p->values) rc = error_memory(nodes * sizeof *p->steps);
-    if (rc == 0) rc = cover(p, d, needed, covered);
+    if (rc == 0) cover(p, d, needed, covered);
     if (rc == 0) gather(p, needed, covered, demands);
     if (rc == 0) rc = settle(p, demands);
     if (rc == 0) rc = bind(p);
@@ -380,96 +390,3 @@ size_t plan_bytes(const plan *p) { return p->bytes; }
 size_t plan_steps(const plan *p) { return p->n_steps; }
 const kernel_step *plan_step(const plan *p, size_t i) { return &p->steps[i].step; }
 double plan_flops(const plan *p) { return p->flops; }
-
-/* ---- running ----------------------------------------------------------------------------------------------------- */
-
-workspace *workspace_new(size_t bytes) {
-    workspace *w = calloc(1, sizeof *w);
-    size_t room = (bytes + 4095) & ~(size_t)4095;
-    if (w && room >= bytes) w->memory = aligned_alloc(4096, room ? room : 4096);
-    if (!w || !w->memory) {
-        free(w);
-        return error_memory(bytes), NULL;
-    }
-    w->bytes = room;
-    return w;
-}
-
-void workspace_free(workspace *w) {
-    if (!w) return;
-    free(w->memory);
-    free(w->seconds);
-    free(w);
-}
-
-void *plan_tensor(const plan *p, workspace *w, const tensor *t) {
-    if (p->of[t->index].made == NONE) return NULL;
-    return w->memory + p->values[value_for(p, t, &(layout_need){ 0 })].offset;
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-void plan_run(const plan *p, workspace *w) {
-    bool profile = w->profiled == p;
-    double before = profile ? now() : 0;
-    for (size_t i = 0; i < p->n_steps; i++) {
-        const planned_step *s = &p->steps[i];
-        const void *in[KERNEL_MAX_IN];
-        void *out[KERNEL_MAX_OUT];
-        for (int k = 0; k < s->step.match.n_in; k++) in[k] = w->memory + p->values[s->in[k]].offset;
-        for (int k = 0; k < s->step.match.n_out; k++) out[k] = w->memory + p->values[s->out[k]].offset;
-        s->step.kernel->run(&s->step, in, out, w->memory + s->scratch);
-        if (profile) {
-            double after = now();
-            w->seconds[i] += after - before;
-            before = after;
-        }
-    }
-    w->runs += profile;
-}
-
-int workspace_profile(workspace *w, const plan *p) {
-    free(w->seconds);
-    w->profiled = NULL;
-    w->runs = 0;
-    w->seconds = calloc(p->n_steps + 1, sizeof *w->seconds);
-    if (!w->seconds) return error_memory(p->n_steps * sizeof *w->seconds);
-    w->profiled = p;
-    return 0;
-}
-
-static double step_bytes(const plan *p, const planned_step *s) {
-    double bytes = 0;
-    for (int k = 0; k < s->step.match.n_in; k++) bytes += (double)(p->values[s->in[k]].layout.elements * nn_type_bytes(s->step.match.in[k]->type));
-    for (int k = 0; k < s->step.match.n_out; k++) bytes += (double)(p->values[s->out[k]].layout.elements * nn_type_bytes(s->step.match.out[k]->type));
-    for (int k = 0; k < s->step.match.n_param; k++)
-        bytes += (double)(shape_elements(s->step.match.param[k]->shape) * nn_type_bytes(s->step.match.param[k]->type));
-    return bytes;
-}
-
-void workspace_profile_print(const workspace *w, FILE *out) {
-    const plan *p = w->profiled;
-    if (!p || !w->runs) return;
-    fprintf(out, "%-36s %6s %10s %10s %10s\n", "kernel", "steps", "ms/run", "GFLOP/s", "GB/s");
-    for (size_t i = 0; i < p->n_steps; i++) {
-        const kernel *k = p->steps[i].step.kernel;
-        bool seen = false;
-        for (size_t j = 0; j < i && !seen; j++) seen = p->steps[j].step.kernel == k;
-        if (seen) continue;
-        double seconds = 0, flops = 0, bytes = 0;
-        int steps = 0;
-        for (size_t j = i; j < p->n_steps; j++) {
-            if (p->steps[j].step.kernel != k) continue;
-            steps++;
-            seconds += w->seconds[j];
-            flops += p->steps[j].flops;
-            bytes += step_bytes(p, &p->steps[j]);
-        }
-        double each = seconds / (double)w->runs;
-        fprintf(out, "%-36s %6d %10.4f %10.1f %10.1f\n", k->name, steps, each * 1e3, each > 0 ? flops / each * 1e-9 : 0, each > 0 ? bytes / each * 1e-9 : 0);
-    }
-}

@@ -6,8 +6,6 @@
 #ifndef NN_PLAN_H
 #define NN_PLAN_H
 
-#include <stdio.h>
-
 #include "nn/device.h"
 #include "nn/graph.h"
 #include "nn/params.h"
@@ -32,10 +30,25 @@ void       workspace_free(workspace *w);
 
 /* Address of an input or output of the plan in a workspace: plain contiguous. Inputs are undefined after a run. */
 void *plan_tensor(const plan *p, workspace *w, const tensor *t);
-void  plan_run(const plan *p, workspace *w);
 
-/* Time, FLOP/s and bytes by kind of kernel, gathered in the workspace from here on. */
-int  workspace_profile(workspace *w, const plan *p);
-void workspace_profile_print(const workspace *w, FILE *out);
+/* Where the time of a plan goes; gathered by one runner at a time, then added up. */
+typedef struct plan_profile plan_profile;
+
+/* 0, or the code of the kernel that failed; the outputs are undefined then. `profile` may be NULL. */
+int  plan_run(const plan *p, workspace *w, plan_profile *profile);
+
+plan_profile *plan_profile_new(const plan *p);   /* of that plan only */
+void   plan_profile_free(plan_profile *t);
+void   plan_profile_add(plan_profile *into, const plan_profile *from);
+size_t plan_profile_runs(const plan_profile *t);
+
+typedef struct {
+    const char *kernel;               /* its name */
+    int steps;                        /* of the plan */
+    double seconds, flops, bytes;     /* over all runs; bytes: what its operands have, each step by itself */
+} plan_profile_row;
+
+/* One row a kind of kernel, in order of the steps; returns how many, at most `room` (the rest is left out). */
+size_t plan_profile_rows(const plan_profile *t, plan_profile_row *rows, size_t room);
 
 #endif

@@ -66,7 +66,7 @@ static float *run(const graph *g, const tflite_io *io, cpu_level level, size_t *
         float *x = plan_tensor(p, w, io->inputs[k]);
         for (size_t i = 0; i < shape_elements(io->inputs[k]->shape); i++) x[i] = (float)(i % 13) * 0.25f - 1.5f;
     }
-    if (w) plan_run(p, w);
+    if (w) plan_run(p, w, NULL);
     *n = 0;
     for (int k = 0; k < io->n_outputs; k++) *n += shape_elements(io->outputs[k]->shape);
     float *all = w ? malloc(*n * sizeof *all) : NULL;

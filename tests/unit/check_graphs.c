@@ -221,7 +221,7 @@ typedef struct { const char *what; const trial *t; const plan *p; float **truth;
 static bool run_once(const runner *r, workspace *w) {
     double worst = 0;
     trial_set_inputs(r->t, r->p, w);
-    plan_run(r->p, w);
+    plan_run(r->p, w, NULL);
     return trial_compare(r->what, r->t, r->p, w, r->truth, &r->tol, &worst);
 }
 

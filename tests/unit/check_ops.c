@@ -243,7 +243,7 @@ static bool try_device(const char *what, const trial *t, const device *d, const 
     for (int k = 0; k < 3 && w && uses && good; k++) {
         workspace_fill(w, plan_bytes(p), garbage[k]);
         trial_set_inputs(t, p, w);
-        plan_run(p, w);
+        plan_run(p, w, NULL);
         good = trial_compare(what, t, p, w, truth, tol, &sum->worst);
     }
     sum->used += uses;

@@ -17,7 +17,7 @@ static void run(graph *g, tensor *out, tensor *const in[], const float *const da
     if (!p) fail_msg("%s", error_message());
     workspace *w = workspace_new(plan_bytes(p));
     for (int i = 0; i < n; i++) memcpy(plan_tensor(p, w, in[i]), data[i], shape_elements(in[i]->shape) * sizeof(float));
-    plan_run(p, w);
+    plan_run(p, w, NULL);
     memcpy(got, plan_tensor(p, w, out), shape_elements(out->shape) * sizeof(float));
     workspace_free(w);
     plan_free(p);

@@ -73,7 +73,7 @@ static bool bordered_match(const kernel *k, const node *root, kernel_match *m) {
     return root->in[0]->shape.rank == 4 && root->in[1]->shape.rank == 1;
 }
 static int bordered_prepare(kernel_step *s, params *p) { return (void)s, (void)p, 0; }
-static void bordered_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+static int bordered_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     (void)scratch;
     const nn_shape d = s->match.in[0]->shape;
     const nn_layout *l = &s->out_layout[0];
@@ -85,6 +85,7 @@ static void bordered_run(const kernel_step *s, const void *const in[], void *con
             for (size_t x = 0; x < d.dim[2]; x++)
                 memcpy((char *)out[0] + (n * l->stride[0] + y * l->stride[1] + x * l->stride[2]) * each,
                        (const char *)in[0] + ((n * d.dim[1] + y) * d.dim[2] + x) * line, line);
+    return 0;
 }
 /* Stands for "x + 0", with 0 of one element. */
 static const kernel bordered = { "add/bordered", &op_add, bordered_match, bordered_prepare, bordered_run, NULL, NULL };
@@ -153,7 +154,7 @@ static void built_free(built *b) {
 static void run_into(const plan *p, workspace *ws, const built *b, const numbers *v, float *out, size_t ny) {
     put(plan_tensor(p, ws, b->x), b->x->type, v->x, v->nx);
     if (b->residual) put(plan_tensor(p, ws, b->residual), b->residual->type, v->residual, ny);
-    plan_run(p, ws);
+    plan_run(p, ws, NULL);
     nn_widen(out, plan_tensor(p, ws, b->y), b->y->type, ny);
 }
 
@@ -377,7 +378,7 @@ static void thread_count(void **unused) {
         assert_string_equal(plan_step(p, 0)->kernel->name, "conv2d+relu/onednn");
         workspace *ws = workspace_new(plan_bytes(p));
         memcpy(plan_tensor(p, ws, t.x), t.in, t.nx * sizeof *t.in);
-        plan_run(p, ws);
+        plan_run(p, ws, NULL);
         assert_int_equal(threads_here(), threads);
         workspace_free(ws);
         plan_free(p);
@@ -395,7 +396,7 @@ static void *run_many(void *what) {
     r->equal = true;
     for (int i = 0; i < 20; i++) {
         memcpy(plan_tensor(r->p, ws, r->t->x), r->t->in, r->t->nx * sizeof(float));
-        plan_run(r->p, ws);
+        plan_run(r->p, ws, NULL);
         r->equal &= memcmp(plan_tensor(r->p, ws, r->t->y), r->want, r->t->ny * sizeof(float)) == 0;
     }
     workspace_free(ws);
@@ -417,7 +418,7 @@ static void shared_plan(void **unused) {
     assert_int_equal(params_bytes(store), packed);
     workspace *ws = workspace_new(plan_bytes(q));
     memcpy(plan_tensor(q, ws, t.x), t.in, t.nx * sizeof *t.in);
-    plan_run(q, ws);
+    plan_run(q, ws, NULL);
     runner r[3];
     pthread_t id[3];
     for (int i = 0; i < 3; i++) {

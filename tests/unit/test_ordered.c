@@ -128,7 +128,7 @@ static float *run(const network *net, const float *x, device *d, size_t *count, 
     float *out = NULL;
     for (int again = 0; again < 2; again++) {   /* twice: what one run leaves behind must not matter */
         memcpy(plan_tensor(p, w, net->x), x, shape_elements(net->x->shape) * sizeof *x);
-        plan_run(p, w);
+        plan_run(p, w, NULL);
         *count = 0;
         for (int i = 0; i < net->n; i++) {
             size_t n = shape_elements(net->out[i]->shape);

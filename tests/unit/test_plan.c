@@ -38,7 +38,7 @@ static int picky_prepare(kernel_step *s, params *p) {
     return 0;
 }
 
-static void picky_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+static int picky_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     const nn_shape d = s->match.in[0]->shape;
     const nn_layout *a = &s->in_layout[0], *b = &s->out_layout[0];
     memset(scratch, 0x55, 100);
@@ -55,9 +55,10 @@ static void picky_run(const kernel_step *s, const void *const in[], void *const 
                     if (!inside) assert_true(v == 0);
                     else y[n * b->stride[0] + (h - 1) * b->stride[1] + (w - 1) * b->stride[2] + c] = v > 0 ? v : 0;
                 }
+    return 0;
 }
 
-static const kernel picky = { "relu/picky", &op_relu, picky_match, picky_prepare, picky_run, NULL, NULL };
+static const kernel picky = { .name = "relu/picky", .root = &op_relu, .match = picky_match, .prepare = picky_prepare, .run = picky_run };
 
 /* Branches, a view in the middle, an output that is also read on, a diamond. */
 static tensor *build(graph *g, tensor **side, const float *w, const float *bias) {
@@ -88,7 +89,7 @@ static void run(device *d, float *side_out, float *out, size_t *side_n, size_t *
         float *x = plan_tensor(p, ws, graph_find(g, "x"));
         memset((char *)plan_tensor(p, ws, y), 0xff, 16);
         fill(x, 210, 3);
-        plan_run(p, ws);
+        plan_run(p, ws, NULL);
     }
     *side_n = shape_elements(side->shape);
     *n = shape_elements(y->shape);
@@ -113,6 +114,170 @@ static void kernels_that_disagree(void **state) {
     assert_int_equal(n, 2 * 4 * 3 * 4);
     device_free(plain);
     device_free(mixed);
+}
+
+/* ---- an operation with two outputs, and a kernel that takes it together with the relu behind it ------------------------- */
+
+static int centre_shape(node *n) {
+    n->out[0]->type = n->out[1]->type = NN_F32;
+    n->out[0]->shape = n->in[0]->shape;
+    n->out[1]->shape = shape1(1);
+    return 0;
+}
+
+static float centre_run(const float *x, float *y, size_t n, bool rectify) {
+    float mean = 0;
+    for (size_t i = 0; i < n; i++) mean += x[i] / (float)n;
+    for (size_t i = 0; i < n; i++) y[i] = rectify && x[i] - mean < 0 ? 0 : x[i] - mean;
+    return mean;
+}
+
+static void centre_reference(const node *n, const void *const in[], void *const out[]) {
+    *(float *)out[1] = centre_run(in[0], out[0], shape_elements(n->in[0]->shape), false);
+}
+
+static const op op_centre = { .name = "centre", .shape = centre_shape, .reference = centre_reference };
+
+static bool centre_relu_match(const kernel *k, const node *root, kernel_match *m) {
+    (void)k;
+    tensor *inner = root->in[0];
+    if (!match_inner(inner) || inner->producer->op != &op_centre) return false;
+    match_node(m, inner->producer);
+    match_node(m, root);
+    match_in(m, inner->producer->in[0], (layout_need){ 0 });
+    match_out(m, root->out[0], (layout_need){ 0 });
+    tensor *mean = inner->producer->out[1];
+    if (mean->uses || mean->output) match_out(m, mean, (layout_need){ 0 });
+    return true;
+}
+
+static int centre_relu_prepare(kernel_step *s, params *p) {
+    (void)s, (void)p;
+    return 0;
+}
+
+static int centre_relu_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+    (void)scratch;
+    float mean = centre_run(in[0], out[0], shape_elements(s->match.in[0]->shape), true);
+    if (s->match.n_out > 1) *(float *)out[1] = mean;
+    return 0;
+}
+
+static const kernel centre_relu = { .name = "centre+relu", .root = &op_relu, .match = centre_relu_match, .prepare = centre_relu_prepare, .run = centre_relu_run };
+
+typedef enum { MEAN_UNREAD, MEAN_OUTPUT, MEAN_READ_AFTER, MEAN_READ_BEFORE, MEANS } mean_use;
+
+static void two_outputs(void **state) {
+    (void)state;
+    static const size_t steps[MEANS] = { 1, 1, 2, 3 };   /* read before the kernel would run: not fused */
+    device *d = device_new(CPU_REFERENCE);
+    assert_int_equal(device_add(d, &centre_relu), 0);
+    for (mean_use use = 0; use < MEANS; use++) {
+        graph *g = graph_new();
+        tensor *x = graph_input(g, "x", NN_F32, shape2(3, 5)), *made[2], *y, *last;
+        assert_true(graph_apply_many(g, &op_centre, NULL, &x, 1, 0, made, 2));
+        last = use == MEAN_READ_BEFORE ? graph_output(g, add(g, x, made[1])) : NULL;
+        y = graph_output(g, relu(g, made[0]));
+        if (use == MEAN_READ_AFTER) last = graph_output(g, add(g, y, made[1]));
+        if (use == MEAN_OUTPUT) last = graph_output(g, made[1]);
+        params *weights = params_new();
+        plan *p = plan_new(g, d, weights, NULL);
+        assert_non_null(p);
+        assert_int_equal(plan_steps(p), steps[use]);
+        workspace *w = workspace_new(plan_bytes(p));
+        float in[15], want[15], mean;
+        fill(in, 15, 9);
+        memcpy(plan_tensor(p, w, x), in, sizeof in);
+        mean = centre_run(in, want, 15, true);
+        assert_int_equal(plan_run(p, w, NULL), 0);
+        assert_memory_equal(plan_tensor(p, w, y), want, sizeof want);
+        const float *got = last ? plan_tensor(p, w, last) : NULL;
+        for (int i = 0; got && i < (use == MEAN_OUTPUT ? 1 : 15); i++)
+            assert_true(got[i] == (use == MEAN_OUTPUT ? 0 : use == MEAN_READ_AFTER ? want[i] : in[i]) + mean);
+        workspace_free(w);
+        plan_free(p);
+        params_free(weights);
+        graph_free(g);
+    }
+    device_free(d);
+}
+
+/* ---- failures -------------------------------------------------------------------------------------------------------- */
+
+static int broken_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+    (void)s, (void)in, (void)out, (void)scratch;
+    return error_set(ERR_MEMORY, "no memory left");
+}
+
+static const kernel broken = { .name = "broken", .root = &op_relu, .match = picky_match, .prepare = picky_prepare, .run = broken_run };
+
+static void a_failing_kernel_stops_the_run(void **state) {
+    (void)state;
+    device *d = device_new(CPU_REFERENCE);
+    assert_int_equal(device_add(d, &broken), 0);
+    graph *g = graph_new();
+    graph_output(g, relu(g, graph_input(g, "x", NN_F32, shape4(1, 2, 2, 3))));
+    params *weights = params_new();
+    plan *p = plan_new(g, d, weights, NULL);
+    workspace *w = workspace_new(plan_bytes(p));
+    assert_int_equal(plan_run(p, w, NULL), ERR_MEMORY);
+    assert_string_equal(error_message(), "no memory left");
+    workspace_free(w);
+    plan_free(p);
+    params_free(weights);
+    graph_free(g);
+    device_free(d);
+}
+
+static int packs(void *dst, const tensor *t, const void *context) {
+    int *calls = (int *)context;
+    if ((*calls)++ == 0) return error_set(ERR_MEMORY, "later");
+    memset(dst, 7, shape_elements(t->shape));
+    return 0;
+}
+
+static void a_failed_packing_leaves_nothing(void **state) {
+    (void)state;
+    float data[4] = { 0 };
+    int calls = 0;
+    graph *g = graph_new();
+    tensor *t = graph_param(g, "w", NN_F32, shape1(4), data);
+    params *weights = params_new();
+    assert_null(params_pack(weights, t, "tag", 4, packs, &calls));
+    assert_int_equal(params_bytes(weights), 0);
+    const uint8_t *packed = params_pack(weights, t, "tag", 4, packs, &calls);
+    assert_true(packed && packed[3] == 7);
+    assert_ptr_equal(params_pack(weights, t, "tag", 4, packs, &calls), packed);
+    assert_int_equal(calls, 2);
+    params_free(weights);
+    graph_free(g);
+}
+
+static void a_profile_adds_up(void **state) {
+    (void)state;
+    device *d = device_new(CPU_REFERENCE);
+    graph *g = graph_new();
+    tensor *x = graph_input(g, "x", NN_F32, shape4(1, 64, 64, 8));
+    graph_output(g, add(g, relu(g, x), x));
+    params *weights = params_new();
+    plan *p = plan_new(g, d, weights, NULL);
+    workspace *w = workspace_new(plan_bytes(p));
+    plan_profile *t = plan_profile_new(p), *sum = plan_profile_new(p);
+    plan_profile_row rows[4];
+    for (int i = 0; i < 3; i++) assert_int_equal(plan_run(p, w, t), 0);
+    plan_profile_add(sum, t);
+    plan_profile_add(sum, t);
+    assert_int_equal(plan_profile_runs(sum), 6);
+    assert_int_equal(plan_profile_rows(sum, rows, 4), 1);
+    assert_int_equal(rows[0].steps, 2);
+    assert_true(rows[0].seconds > 0 && rows[0].flops == 6.0 * 64 * 64 * 8 && rows[0].bytes == 6.0 * 5 * 4 * 64 * 64 * 8);
+    plan_profile_free(t);
+    plan_profile_free(sum);
+    workspace_free(w);
+    plan_free(p);
+    params_free(weights);
+    graph_free(g);
+    device_free(d);
 }
 
 static void placement_never_overlaps(void **state) {
@@ -158,6 +323,10 @@ static void wrong_graphs_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_that_disagree),
+        cmocka_unit_test(two_outputs),
+        cmocka_unit_test(a_failing_kernel_stops_the_run),
+        cmocka_unit_test(a_failed_packing_leaves_nothing),
+        cmocka_unit_test(a_profile_adds_up),
         cmocka_unit_test(placement_never_overlaps),
         cmocka_unit_test(wrong_graphs_are_refused),
     };

@@ -84,7 +84,7 @@ static void small_models_compute(void **state) {
         workspace *w = workspace_new(plan_bytes(p));
         float *x = plan_tensor(p, w, io.inputs[0]);
         for (size_t k = 0; k < shape_elements(io.inputs[0]->shape); k++) x[k] = (float)k - 4;
-        plan_run(p, w);
+        plan_run(p, w, NULL);
         const float *y = plan_tensor(p, w, io.outputs[0]);
         for (int k = 0; k < small[i].n; k++)
             if (y[k] != small[i].want[k]) fail_msg("%s: element %d is %g, not %g", small[i].name, k, (double)y[k], (double)small[i].want[k]);

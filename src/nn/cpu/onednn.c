@@ -394,26 +394,24 @@ typedef struct {
     dnnl_stream_t stream;
     dnnl_memory_t from, to;
     float *wide;            /* f32 copy of a weight that oneDNN cannot read in place, or NULL */
-    dnnl_status_t *status;
 } packing;
 
-static void pack(void *dst, const tensor *w, const void *context) {
+static int pack(void *dst, const tensor *w, const void *context) {
     const packing *p = context;
     const void *from = w->data;
     if (p->wide) nn_widen(p->wide, w->data, w->type, shape_elements(w->shape)), from = p->wide;
     dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, p->from }, { DNNL_ARG_TO, p->to } };
-    *p->status = p->o->memory_set_data_handle(p->from, (void *)from);
-    if (!*p->status) *p->status = p->o->memory_set_data_handle(p->to, dst);
-    if (!*p->status) *p->status = p->o->primitive_execute(p->reorder, p->stream, 2, args);
-    if (!*p->status) *p->status = p->o->stream_wait(p->stream);
+    dnnl_status_t rc = p->o->memory_set_data_handle(p->from, (void *)from);
+    if (!rc) rc = p->o->memory_set_data_handle(p->to, dst);
+    if (!rc) rc = p->o->primitive_execute(p->reorder, p->stream, 2, args);
+    if (!rc) rc = p->o->stream_wait(p->stream);
+    return rc ? failed(rc, "packed weights") : 0;
 }
 
-/* All that can fail happens before params_pack, so that no half-packed block is left with params. */
 static int pack_weights(state *s, kernel_step *step, params *store, const tensor *w, dnnl_data_type_t type) {
     onednn *o = s->home;
     char tag[512];
-    dnnl_status_t status = dnnl_success;
-    packing p = { .o = o, .status = &status };
+    packing p = { .o = o };
     dnnl_primitive_desc_t desc = NULL;
     layout_tag(o, s->md[WEIGHTS], type, tag, sizeof tag);
     size_t wide_bytes = read_in_place(w) ? 0 : shape_elements(w->shape) * sizeof(float);
@@ -427,7 +425,6 @@ static int pack_weights(state *s, kernel_step *step, params *store, const tensor
     if (code == 0) {
         step->packed[0] = params_pack(store, w, tag, o->memory_desc_get_size(s->md[WEIGHTS]), pack, &p);
         if (!step->packed[0]) code = ERR_MEMORY;
-        else if (status) code = failed(status, "packed weights");
     }
     if (p.to) o->memory_destroy(p.to);
     if (p.from) o->memory_destroy(p.from);
@@ -489,13 +486,7 @@ static int prepare(kernel_step *step, params *store) {
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-/* A wrong picture must not pass for a right one: NaN in every element. */
-static void poison(const kernel_step *step, void *y) {
-    size_t bytes = shape_elements(step->match.out[0]->shape) * nn_type_bytes(step->match.out[0]->type);
-    memset(y, 0xff, bytes);
-}
-
-static void run(const kernel_step *step, const void *const in[], void *const out[], void *scratch) {
+static int run(const kernel_step *step, const void *const in[], void *const out[], void *scratch) {
     state *s = step->state;
     onednn *o = s->home;
     binding *b = binding_take(s);
@@ -508,7 +499,7 @@ static void run(const kernel_step *step, const void *const in[], void *const out
     if (!rc) rc = o->stream_wait(b->stream);
     parallel_width(before);
     binding_return(s, b);
-    if (rc) poison(step, out[0]);   /* only ever out of memory */
+    return rc ? failed(rc, step->match.out[0]->name) : 0;   /* only ever out of memory */
 }
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */

@@ -214,11 +214,12 @@ static void conv_picture(const kernel_step *s, const float *x, float *out, float
     }
 }
 
-void ordered_conv_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+int ordered_conv_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     const nn_shape ys = s->match.out[0]->shape;
     for (size_t n = 0; n < ys.dim[0]; n++) {
         float *y = (float *)out[0] + n * s->out_layout[0].stride[0];
         ordered_border(y, &s->out_layout[0], ys);
         conv_picture(s, (const float *)in[0] + n * s->in_layout[0].stride[0], y, scratch);
     }
+    return 0;
 }

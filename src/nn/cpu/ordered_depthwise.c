@@ -18,21 +18,23 @@ bool ordered_depthwise_ok(const node *n) {
 
 typedef struct { size_t lanes, stride, vectors; } pack_context;
 
-static void pack_weights(void *dst, const tensor *t, const void *context) {
+static int pack_weights(void *dst, const tensor *t, const void *context) {
     const pack_context *x = context;
     size_t channels = t->shape.dim[3], bytes = nn_type_bytes(t->type);
     for (size_t i = 0; i < x->vectors * 9 * x->lanes; i++) {
         size_t v = i / x->lanes / 9, kx = i / x->lanes % 9 / 3, ky = i / x->lanes % 3, c = (v * x->lanes + i % x->lanes) % x->stride;
         if (c < channels) nn_widen((float *)dst + i, (const char *)t->data + ((ky * 3 + kx) * channels + c) * bytes, t->type, 1);
     }
+    return 0;
 }
 
-static void pack_bias(void *dst, const tensor *t, const void *context) {
+static int pack_bias(void *dst, const tensor *t, const void *context) {
     const pack_context *x = context;
     for (size_t i = 0; i < x->vectors * x->lanes; i++) {
         size_t c = i % x->stride;
         if (c < t->shape.dim[0]) nn_widen((float *)dst + i, (const char *)t->data + c * nn_type_bytes(t->type), t->type, 1);
     }
+    return 0;
 }
 
 int ordered_depthwise_pack(ordered_depthwise_layer *l, const ordered_isa *isa, const node *n, size_t in_pixel, size_t out_pixel, params *p) {
@@ -126,7 +128,7 @@ int ordered_depthwise_prepare(kernel_step *s, params *p) {
     return 0;
 }
 
-void ordered_depthwise_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+int ordered_depthwise_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     const depthwise_state *d = s->state;
     const nn_layout *from = &s->in_layout[0], *to = &s->out_layout[0];
     const nn_shape ys = s->match.out[0]->shape;
@@ -147,4 +149,5 @@ void ordered_depthwise_run(const kernel_step *s, const void *const in[], void *c
             }
         }
     }
+    return 0;
 }

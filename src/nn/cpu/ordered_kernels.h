@@ -10,19 +10,19 @@
 /* conv2d, and an activation after it. */
 bool ordered_conv_match(const kernel *k, const node *root, kernel_match *m);
 int  ordered_conv_prepare(kernel_step *s, params *p);
-void ordered_conv_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch);
+int ordered_conv_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch);
 void ordered_conv_release(kernel_step *s);
 
 /* act(shortcut + conv1x1(depthwise3x3(x))). */
 bool ordered_residual_match(const kernel *k, const node *root, kernel_match *m);
 int  ordered_residual_prepare(kernel_step *s, params *p);
-void ordered_residual_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch);
+int ordered_residual_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch);
 void ordered_residual_release(kernel_step *s);
 
 /* A 3x3 depthwise_conv2d by itself. */
 bool ordered_depthwise_match(const kernel *k, const node *root, kernel_match *m);
 int  ordered_depthwise_prepare(kernel_step *s, params *p);
-void ordered_depthwise_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch);
+int ordered_depthwise_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch);
 void ordered_depthwise_release(kernel_step *s);
 
 /* The same as a part of another kernel. */

@@ -96,12 +96,13 @@ static void pack_chunk(char *dst, const tensor *t, const pack_context *x, const 
         }
 }
 
-static void pack_weights(void *dst, const tensor *t, const void *context) {
+static int pack_weights(void *dst, const tensor *t, const void *context) {
     const pack_context *x = context;
     for (size_t i = 0; i < x->k->n_chunks; i++) pack_chunk((char *)dst + x->k->chunks[i].weight_at, t, x, &x->k->chunks[i]);
+    return 0;
 }
 
-static void pack_lanes(void *dst, const tensor *t, const void *context) {
+static int pack_lanes(void *dst, const tensor *t, const void *context) {
     const ordered_packed *k = context;
     for (size_t i = 0; i < k->n_chunks; i++)
         for (size_t l = 0; l < k->chunks[i].lanes; l++) {
@@ -109,6 +110,7 @@ static void pack_lanes(void *dst, const tensor *t, const void *context) {
             if (co >= k->channels) continue;
             nn_widen((float *)dst + k->chunks[i].lane_at + l, (const char *)t->data + co * nn_type_bytes(t->type), t->type, 1);
         }
+    return 0;
 }
 
 int ordered_pack(ordered_packed *k, const ordered_isa *isa, const node *conv, const node *activation, bool single, params *p) {

@@ -167,7 +167,7 @@ static void residual_band(const kernel_step *s, const float *x, float *out, floa
     else if (to->stride[2] > wide_out) ordered_zero_tail(row, r->out_pixels, wide_out, to->stride[2], rows * width);
 }
 
-void ordered_residual_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+int ordered_residual_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     const residual *r = s->state;
     const nn_shape ys = s->match.out[0]->shape;
     for (size_t n = 0; n < ys.dim[0]; n++) {
@@ -177,4 +177,5 @@ void ordered_residual_run(const kernel_step *s, const void *const in[], void *co
         for (size_t row = 0; row < ys.dim[1]; row += r->band)
             residual_band(s, x, y, scratch, row, ys.dim[1] - row < r->band ? ys.dim[1] - row : r->band);
     }
+    return 0;
 }

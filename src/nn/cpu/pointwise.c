@@ -35,20 +35,22 @@ static operands operands_of(const kernel_step *s, const void *const in[], void *
     return (operands){ in[0], s->match.n_param ? s->packed[0] : in[1], out[0], shape_elements(n->in[0]->shape), shape_elements(n->in[1]->shape) == 1 };
 }
 
-static void add_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+static int add_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     (void)scratch;
     operands o = operands_of(s, in, out);
     const float one = o.b[0];
     if (o.one) for (size_t i = 0; i < o.n; i++) o.y[i] = o.a[i] + one;
     else for (size_t i = 0; i < o.n; i++) o.y[i] = o.a[i] + o.b[i];
+    return 0;
 }
 
-static void mul_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+static int mul_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     (void)scratch;
     operands o = operands_of(s, in, out);
     const float one = o.b[0];
     if (o.one) for (size_t i = 0; i < o.n; i++) o.y[i] = o.a[i] * one;
     else for (size_t i = 0; i < o.n; i++) o.y[i] = o.a[i] * o.b[i];
+    return 0;
 }
 
 static const kernel table[] = {

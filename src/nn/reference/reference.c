@@ -35,7 +35,7 @@ static int reference_prepare(kernel_step *s, params *p) {
     return 0;
 }
 
-static void reference_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+static int reference_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     const node *n = s->match.nodes[0];
     const void *full_in[NN_MAX_IN];
     void *full_out[NN_MAX_OUT];
@@ -61,9 +61,10 @@ static void reference_run(const kernel_step *s, const void *const in[], void *co
     n->op->reference(n, full_in, full_out);
     for (int i = 0; i < n->n_out; i++)
         if (full_out[i] != out[i]) nn_narrow(out[i], n->out[i]->type, full_out[i], shape_elements(n->out[i]->shape));
+    return 0;
 }
 
-const kernel reference_kernel = { "reference", NULL, reference_match, reference_prepare, reference_run, NULL, NULL };
+const kernel reference_kernel = { .name = "reference", .match = reference_match, .prepare = reference_prepare, .run = reference_run };
 
 static int relayout_prepare(kernel_step *s, params *p) {
     (void)s, (void)p;
@@ -81,7 +82,7 @@ static view4 view_of(const nn_shape s, const nn_layout *l) {
     return v;
 }
 
-static void relayout_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+static int relayout_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     (void)scratch;
     const tensor *t = s->match.in[0];
     const nn_layout *to = &s->out_layout[0];
@@ -93,6 +94,7 @@ static void relayout_run(const kernel_step *s, const void *const in[], void *con
             for (size_t x = 0; x < a.w; x++)
                 memcpy((char *)out[0] + (n * b.image + y * b.row + x * b.pixel) * bytes,
                        (const char *)in[0] + (n * a.image + y * a.row + x * a.pixel) * bytes, a.c * bytes);
+    return 0;
 }
 
-const kernel relayout_kernel = { "relayout", NULL, NULL, relayout_prepare, relayout_run, NULL, NULL };
+const kernel relayout_kernel = { .name = "relayout", .prepare = relayout_prepare, .run = relayout_run };

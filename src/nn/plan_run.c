@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "nn/plan_parts.h"
+
+struct workspace { char *memory; };
+
+struct plan_profile {
+    const plan *p;
+    size_t runs;
+    double seconds[];       /* by step */
+};
+
+workspace *workspace_new(size_t bytes) {
+    workspace *w = calloc(1, sizeof *w);
+    size_t room = (bytes + 4095) & ~(size_t)4095;
+    if (w && room >= bytes) w->memory = aligned_alloc(4096, room ? room : 4096);
+    if (!w || !w->memory) {
+        free(w);
+        return error_memory(bytes), NULL;
+    }
+    return w;
+}
+
+void workspace_free(workspace *w) {
+    if (!w) return;
+    free(w->memory);
+    free(w);
+}
+
+void *plan_tensor(const plan *p, workspace *w, const tensor *t) {
+    assert(t->kind == TENSOR_INPUT || t->output);
+    return w->memory + p->values[plan_value(p, t, &(layout_need){ 0 })].offset;
+}
+
+static int run_step(const plan *p, workspace *w, const planned_step *s) {
+    const void *in[KERNEL_MAX_IN];
+    void *out[KERNEL_MAX_OUT];
+    for (int k = 0; k < s->step.match.n_in; k++) in[k] = w->memory + p->values[s->in[k]].offset;
+    for (int k = 0; k < s->step.match.n_out; k++) out[k] = w->memory + p->values[s->out[k]].offset;
+    return s->step.kernel->run(&s->step, in, out, w->memory + s->scratch);
+}
+
+int plan_run(const plan *p, workspace *w, plan_profile *profile) {
+    int rc = 0;
+    double before = profile ? clock_seconds() : 0;
+    for (size_t i = 0; i < p->n_steps && rc == 0; i++) {
+        rc = run_step(p, w, &p->steps[i]);
+        if (!profile) continue;
+        double after = clock_seconds();
+        profile->seconds[i] += after - before;
+        before = after;
+    }
+    if (profile) profile->runs++;
+    return rc;
+}
+
+/* ---- profile ----------------------------------------------------------------------------------------------------- */
+
+plan_profile *plan_profile_new(const plan *p) {
+    plan_profile *t = calloc(1, sizeof *t + p->n_steps * sizeof *t->seconds);
+    if (!t) return error_memory(p->n_steps * sizeof *t->seconds), NULL;
+    t->p = p;
+    return t;
+}
+
+void plan_profile_free(plan_profile *t) { free(t); }
+
+void plan_profile_add(plan_profile *into, const plan_profile *from) {
+    assert(into->p == from->p);
+    into->runs += from->runs;
+    for (size_t i = 0; i < into->p->n_steps; i++) into->seconds[i] += from->seconds[i];
+}
+
+size_t plan_profile_runs(const plan_profile *t) { return t->runs; }
+
+static double step_bytes(const plan *p, const planned_step *s) {
+    const kernel_match *m = &s->step.match;
+    size_t bytes = 0;
+    for (int k = 0; k < m->n_in; k++) bytes += p->values[s->in[k]].layout.elements * nn_type_bytes(m->in[k]->type);
+    for (int k = 0; k < m->n_out; k++) bytes += p->values[s->out[k]].layout.elements * nn_type_bytes(m->out[k]->type);
+    for (int k = 0; k < m->n_param; k++) bytes += shape_elements(m->param[k]->shape) * nn_type_bytes(m->param[k]->type);
+    return (double)bytes;
+}
+
+size_t plan_profile_rows(const plan_profile *t, plan_profile_row *rows, size_t room) {
+    const plan *p = t->p;
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const planned_step *s = &p->steps[i];
+        size_t at = 0;
+        while (at < n && strcmp(rows[at].kernel, s->step.kernel->name)) at++;
+        if (at == room) continue;
+        if (at == n) rows[n++] = (plan_profile_row){ .kernel = s->step.kernel->name };
+        rows[at].steps++;
+        rows[at].seconds += t->seconds[i];
+        rows[at].flops += s->flops * (double)t->runs;
+        rows[at].bytes += step_bytes(p, s) * (double)t->runs;
+    }
+    return n;
+}
