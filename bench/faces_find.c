@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
     if (face_mesh_open(models ? models : "third_party/models", CPU_BEST, &mesh) < 0 || file_load(argv[1], IMAGE_MAX_BYTES, &data, &size) < 0 ||
         image_decode(data, size, NULL, &photo) < 0)
         return fail(error_message());
-    face_settings settings = { 5, 0.5f, FACE_SEARCH_NONE };
+    face_settings settings = { 5, 0.5f, MIEN_SEARCH_NONE };
     face_times best = { .detect = 1e9, .landmarks = 1e9, .total = 1e9 };
     int count = 0;
     for (int i = atoi(argv[2]); i > 0; i--) {

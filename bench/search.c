@@ -47,7 +47,7 @@ static image canvas(int w, int h) {
 
 static uint8_t *at(const image *img, int x, int y) { return img->rgb + ((size_t)y * (size_t)img->width + (size_t)x) * 3; }
 
-static faces look(const image *img, face_search search, face_times *times) {
+static faces look(const image *img, mien_search search, face_times *times) {
     face_settings s = { 20, 0.5f, search };
     faces out;
     if (face_mesh_find(mesh, img, &s, times, &out) < 0) fatal();
@@ -299,7 +299,7 @@ static void count(score *s, const photo *p, affine m, const faces *got, int only
 
 static faces look_again(score *s, const image *img) {
     face_times t = { 0 };
-    faces got = look(img, FACE_SEARCH_AUTO, &t);
+    faces got = look(img, MIEN_SEARCH_AUTO, &t);
     s->pictures++;
     s->times.total += t.total, s->times.detections += t.detections, s->times.crops += t.crops;
     if (t.detections > s->most) s->most = t.detections;
@@ -369,7 +369,7 @@ static int load_photos(photo *photos) {
         if (p.name[0] == '.' || turned || n == MAX_PHOTOS) continue;
         if (file_load(path, IMAGE_MAX_BYTES, &data, &size) < 0 || image_decode(data, size, NULL, &p.img) < 0) fatal();
         free(data);
-        p.found = look(&p.img, FACE_SEARCH_NONE, NULL);
+        p.found = look(&p.img, MIEN_SEARCH_NONE, NULL);
         if (p.found.count) photos[n++] = p;
         else image_free(&p.img);
     }
@@ -405,7 +405,7 @@ int main(void) {
             faces got = look_again(&faceless, &img);
             claimed += got.count > 0;
             if (got.count) {
-                faces first = look(&img, FACE_SEARCH_NONE, NULL);
+                faces first = look(&img, MIEN_SEARCH_NONE, NULL);
                 at_first += first.count > 0;
                 printf("  claimed: %d in picture %d (%s)%s\n", got.count, i, kinds[i % KINDS], first.count ? ", at the first look: so does the original" : "");
                 free(first.face);

@@ -65,8 +65,8 @@ typedef enum {
 } mien_search;
 
 typedef struct {
-    int max_faces;                              /* 1..100; original: 5 */
-    float min_confidence;                       /* 0..1; original: 0.5 */
+    int max_faces;                              /* 1..100; original: 5. Faces refused by the second network use up a place */
+    float min_confidence;                       /* 0..1; original: 0.5. A lower one also moves faces: weak boxes enter means */
     mien_search search;
 } mien_face_settings;
 
@@ -130,6 +130,9 @@ typedef struct {
     double seconds;
 } mien_progress;
 
+/* Seconds, summed over all workers; detect and landmarks are parts of find. */
+typedef struct { double read, decode, find, detect, landmarks, draw, encode, write; } mien_annotate_times;
+
 typedef struct {
     const char *const *inputs;                  /* files and folders; "-": NUL- or newline-separated paths on stdin */
     int n_inputs;
@@ -146,8 +149,7 @@ typedef struct {
     void (*log)(void *context, mien_log_kind kind, const char *path, const char *message);
     void *context;
     const volatile int *stop;                   /* set it to stop cleanly: what was finished is kept; may be NULL */
-    /* Seconds summed over all workers, filled at the end; detect and landmarks are parts of find. May be NULL. */
-    struct mien_annotate_times { double read, decode, find, detect, landmarks, draw, encode, write; } *times;
+    mien_annotate_times *times;                 /* filled at the end; may be NULL */
 } mien_annotate_options;
 
 /* Writes <output>/<id>.png (the map), <id>.json and <id>_overlay.png, where the id is the path below the input folder

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The public library over the rooms. Types that cross are laid out alike, so nothing is copied. */
+ * The public library over the rooms. */
 #include "api/api.h"
 
 #include <limits.h>
@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/locate.h"
 #include "face/annotate.h"
+#include "face/faces_json.h"
 #include "face/map.h"
 #include "face/redraw.h"
 #include "image/image.h"
@@ -21,11 +22,6 @@ _Static_assert((int)MIEN_ERR_IO == ERR_IO && (int)MIEN_ERR_FORMAT == ERR_FORMAT 
                    (int)MIEN_ERR_LIMIT == ERR_LIMIT && (int)MIEN_ERR_UNSUPPORTED == ERR_UNSUPPORTED && (int)MIEN_ERR_USAGE == ERR_USAGE &&
                    (int)MIEN_ERR_EXISTS == ERR_EXISTS && (int)MIEN_ERR_CANCELLED == ERR_CANCELLED && (int)MIEN_ERR_FULL == ERR_FULL,
                "the codes are the library's own");
-_Static_assert(sizeof(mien_image) == sizeof(image) && offsetof(mien_image, rgb) == offsetof(image, rgb), "one picture");
-_Static_assert(sizeof(mien_face) == sizeof(face) && offsetof(mien_face, landmarks) == offsetof(face, landmarks) &&
-                   (int)MIEN_LANDMARKS == FACE_LANDMARKS && sizeof(mien_point) == sizeof(face_point), "one face");
-_Static_assert(sizeof(mien_faces) == sizeof(faces) && offsetof(mien_faces, face) == offsetof(faces, face), "one list of faces");
-_Static_assert(sizeof(struct mien_annotate_times) == sizeof(annotate_times), "one set of times");
 
 const char *mien_version(void) { return MIEN_VERSION; }
 const char *mien_error(void) { return error_message(); }
@@ -38,24 +34,39 @@ int mien_image_load(const char *path, int ignore_exif, size_t max_pixels, mien_i
     int rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
     if (rc < 0) return rc;
     image_options how = { .apply_exif = !ignore_exif, .max_pixels = max_pixels };
-    rc = image_decode(data, size, &how, (image *)out);
+    image img;
+    rc = image_decode(data, size, &how, &img);
     free(data);
-    return rc < 0 ? error_prefix("%s", path) : 0;
+    if (rc < 0) return error_prefix("%s", path);
+    *out = (mien_image){ img.width, img.height, img.rgb };
+    return 0;
 }
 
-int mien_image_new(int width, int height, mien_image *out) { return image_new(width, height, (image *)out); }
+int mien_image_new(int width, int height, mien_image *out) {
+    image img;
+    int rc = image_new(width, height, &img);
+    if (rc == 0) *out = (mien_image){ img.width, img.height, img.rgb };
+    return rc;
+}
+
+static image inner(const mien_image *img) { return (image){ img->width, img->height, img->rgb }; }
 
 int mien_image_save_png(const char *path, const mien_image *img) {
     uint8_t *data;
     size_t size;
-    int rc = image_encode_png((const image *)img, NULL, 0, &data, &size);
+    image picture = inner(img);
+    int rc = image_encode_png(&picture, NULL, 0, &data, &size);
     if (rc < 0) return error_prefix("%s", path);
     rc = file_save(path, data, size);
     free(data);
     return rc;
 }
 
-void mien_image_free(mien_image *img) { image_free((image *)img); }
+void mien_image_free(mien_image *img) {
+    if (!img) return;
+    free(img->rgb);
+    *img = (mien_image){ 0 };
+}
 
 /* ---- faces --------------------------------------------------------------------------------------------------------- */
 
@@ -97,8 +108,7 @@ int mien_find_faces(const mien *m, const uint8_t *rgb, int width, int height, co
     if (width < 1 || height < 1 || width > FACES_MOST_SIDE || height > FACES_MOST_SIDE)
         return error_set(ERR_USAGE, "a picture of %d x %d: sides are 1 to %d", width, height, FACES_MOST_SIDE);
     image picture = { width, height, (uint8_t *)rgb };   /* only read */
-    face_settings how = { s.max_faces, s.min_confidence, s.search == MIEN_SEARCH_AUTO ? FACE_SEARCH_AUTO : FACE_SEARCH_NONE };
-    return face_mesh_find(m->mesh, &picture, &how, NULL, (faces *)out);
+    return face_mesh_find(m->mesh, &picture, &s, NULL, out);
 }
 
 void mien_faces_free(mien_faces *f) {
@@ -107,15 +117,18 @@ void mien_faces_free(mien_faces *f) {
     *f = (mien_faces){ 0 };
 }
 
-double mien_face_size(const mien_face *f, int width, int height) { return face_size((const face *)f, width, height); }
+double mien_face_size(const mien_face *f, int width, int height) { return face_size(f, width, height); }
 
-int mien_draw(const mien_faces *f, double min_face, mien_image *canvas) { return face_map_draw((const faces *)f, min_face, (image *)canvas); }
+int mien_draw(const mien_faces *f, double min_face, mien_image *canvas) {
+    image picture = inner(canvas);
+    return face_map_draw(f, min_face, &picture);
+}
 
-int mien_faces_load(const char *path, mien_faces *out) { return faces_json_load(path, (faces *)out, NULL); }
+int mien_faces_load(const char *path, mien_faces *out) { return faces_json_load(path, out, NULL); }
 
 int mien_faces_save(const char *path, const mien_faces *f) {
     text doc = { 0 };
-    int rc = faces_json_write((const faces *)f, &(faces_origin){ 0 }, &doc);
+    int rc = faces_json_write(f, &(faces_origin){ 0 }, &doc);
     if (rc < 0) error_prefix("%s", path);
     else rc = file_save(path, doc.data, doc.size);
     text_free(&doc);
@@ -124,32 +137,13 @@ int mien_faces_save(const char *path, const mien_faces *f) {
 
 int mien_draw_file(const mien_draw_options *o, mien_draw_result *result) {
     if (!o->faces || !o->output) return error_set(ERR_USAGE, "a landmarks JSON and an output are needed");
-    redraw_options how = { o->faces, o->output, o->width, o->height, o->min_face, o->max_pixels, o->force };
     redraw_result r;
-    int rc = redraw(&how, &r);
-    if (result) *result = (mien_draw_result){ r.width, r.height, r.faces, r.drawn, r.read, r.draw, r.encode, r.write };
+    int rc = redraw(o, &r);
+    if (result) *result = r;
     return rc;
 }
 
 /* ---- jobs ---------------------------------------------------------------------------------------------------------- */
-
-typedef struct { const mien_annotate_options *options; } listener;
-
-static mien_progress progress_of(const annotate_progress *p) {
-    return (mien_progress){ p->total, p->done, p->skipped, p->failed, p->with_faces, p->without_faces, p->faces, p->seconds };
-}
-
-static void pass_progress(void *context, const annotate_progress *p) {
-    const mien_annotate_options *o = ((listener *)context)->options;
-    mien_progress now = progress_of(p);
-    o->progress(o->context, &now);
-}
-
-static void pass_log(void *context, annotate_log_kind kind, const char *path, const char *message) {
-    const mien_annotate_options *o = ((listener *)context)->options;
-    static const mien_log_kind kinds[] = { [ANNOTATE_INFO] = MIEN_LOG_INFO, [ANNOTATE_WARNING] = MIEN_LOG_WARNING, [ANNOTATE_FAILED] = MIEN_LOG_ITEM_FAILED };
-    o->log(o->context, kinds[kind], path, message);
-}
 
 int mien_annotate(const mien *m, const mien_annotate_options *o, mien_progress *result) {
     int rc = check_settings(&o->faces);
@@ -157,17 +151,5 @@ int mien_annotate(const mien *m, const mien_annotate_options *o, mien_progress *
     if (o->n_inputs < 1 || !o->output || !*o->output) return error_set(ERR_USAGE, "inputs and an output folder are needed");
     if (o->parts < 0 || (o->parts && (o->part < 1 || o->part > o->parts))) return error_set(ERR_USAGE, "part %d of %d: there is none", o->part, o->parts);
     if (!(o->min_face >= 0 && o->min_face <= FACES_MOST_SIDE)) return error_set(ERR_USAGE, "min_face is %g: 0 to %d is possible", o->min_face, FACES_MOST_SIDE);
-    listener l = { o };
-    annotate_options how = {
-        .inputs = o->inputs, .n_inputs = o->n_inputs, .output = o->output, .json = o->json, .overlay = o->overlay, .force = o->force,
-        .settings = { o->faces.max_faces, o->faces.min_confidence, o->min_face, o->ignore_exif, o->faces.search == MIEN_SEARCH_AUTO },
-        .max_pixels = o->max_pixels, .jobs = o->jobs, .part = o->part, .parts = o->parts,
-        .progress = o->progress ? pass_progress : NULL, .log = o->log ? pass_log : NULL, .context = &l, .stop = o->stop,
-    };
-    annotate_progress p;
-    annotate_times t;
-    rc = annotate_run(m->mesh, &how, &p, &t);
-    if (result) *result = progress_of(&p);
-    if (o->times) *o->times = (struct mien_annotate_times){ t.read, t.decode, t.find, t.detect, t.landmarks, t.draw, t.encode, t.write };
-    return rc;
+    return annotate_run(m->mesh, o, result);
 }

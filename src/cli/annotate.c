@@ -87,7 +87,7 @@ static int run(arguments *a, double begin) {
     mien *m;
     if (mien_open(&(mien_options){ .cpu = cpu_choices[a->common.cpu], .profile = a->common.profile }, &m) < 0) return work_failed(&a->common);
     double loaded = clock_seconds();
-    struct mien_annotate_times t = { 0 };
+    mien_annotate_times t = { 0 };
     mien_progress result = { 0 };
     progress shown;
     progress_begin(&shown, &a->common);

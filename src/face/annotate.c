@@ -24,7 +24,7 @@ typedef struct {
     const face_mesh *mesh;
     const annotate_options *options;
     folder_lock lock;
-    const char *suffixes[4];
+    const char *suffixes[ANNOTATE_OUTPUTS + 1];
     inputs *list;
     double begin;
     pthread_mutex_t mutex;         /* guards all below, the list, and the log */
@@ -38,7 +38,7 @@ typedef struct {
 
 static bool stopped(const job *j) { return j->options->stop && *j->options->stop; }
 
-static void say(job *j, annotate_log_kind kind, const char *path, const char *message) {
+static void say(job *j, mien_log_kind kind, const char *path, const char *message) {
     if (j->options->log) j->options->log(j->options->context, kind, path, message);
 }
 
@@ -58,7 +58,7 @@ static void say_failed(job *j, const char *path, const char *message) {
     char shown[1024];
     size_t n = strlen(text_escape(shown, sizeof shown, path));
     if (strncmp(message, shown, n) == 0 && strncmp(message + n, ": ", 2) == 0) message += n + 2;
-    say(j, ANNOTATE_FAILED, path, message);
+    say(j, MIEN_LOG_ITEM_FAILED, path, message);
 }
 
 static void not_listed(void *context, const char *path, const char *message) {
@@ -84,7 +84,7 @@ static int check_inputs(job *j) {
         struct stat st;
         if (strcmp(o->inputs[i], "-") == 0 || stat(o->inputs[i], &st) == 0) continue;
         error_errno("%s", o->inputs[i]);
-        if (wrong++) say(j, ANNOTATE_WARNING, NULL, j->why);
+        if (wrong++) say(j, MIEN_LOG_WARNING, NULL, j->why);
         snprintf(j->why, sizeof j->why, "%s", error_message());
     }
     return wrong ? error_set(ERR_USAGE, "%s", j->why) : 0;
@@ -92,10 +92,7 @@ static int check_inputs(job *j) {
 
 static int list_inputs(job *j) {
     const annotate_options *o = j->options;
-    size_t n = 0;
-    j->suffixes[n++] = ".png";
-    if (o->json) j->suffixes[n++] = ".json";
-    if (o->overlay) j->suffixes[n] = "_overlay.png";
+    annotate_suffixes(o, j->suffixes);
     inputs_options how = {
         .output = o->output, .suffixes = j->suffixes, .wanted = image_name_known, .part = o->part, .parts = o->parts,
         .stop = o->stop, .failed = not_listed, .folder = enter_folder, .context = j,
@@ -158,7 +155,7 @@ static void add_times(annotate_times *to, const annotate_times *t) {
 
 static void *work_through(void *context) {
     job *j = context;
-    annotate_worker w = { .mesh = j->mesh, .options = j->options };
+    annotate_worker w = annotate_worker_of(j->mesh, j->options);
     inputs_item *item = malloc(sizeof *item);
     item_result result;
     while (item && next_item(j, item)) {
@@ -224,12 +221,12 @@ static int run(job *j) {
     int rc = check_inputs(j);
     if (rc == 0) rc = folder_make(o->output);
     if (rc == 0) rc = folder_lock_take(o->output, o->part, o->parts, &j->lock);
-    if (rc == 0 && j->lock.missing) say(j, ANNOTATE_WARNING, o->output, "cannot be locked here: see that no other process writes there");
+    if (rc == 0 && j->lock.missing) say(j, MIEN_LOG_WARNING, o->output, "cannot be locked here: see that no other process writes there");
     if (rc == 0) rc = list_inputs(j);
     return rc < 0 ? rc : run_workers(j);
 }
 
-int annotate_run(const face_mesh *mesh, const annotate_options *options, annotate_progress *result, annotate_times *times) {
+int annotate_run(const face_mesh *mesh, const annotate_options *options, annotate_progress *result) {
     job j = { .mesh = mesh, .options = options, .lock = FOLDER_UNLOCKED, .begin = clock_seconds() };
     pthread_condattr_t clock;
     pthread_condattr_init(&clock);
@@ -245,6 +242,6 @@ int annotate_run(const face_mesh *mesh, const annotate_options *options, annotat
     pthread_mutex_destroy(&j.mutex);
     pthread_cond_destroy(&j.changed);
     if (result) *result = j.progress;
-    if (times) *times = j.times;
+    if (options->times) *options->times = j.times;
     return rc;
 }

@@ -21,7 +21,7 @@ enum { HEAD = 4096 };                                /* where an output says wha
 
 /* ---- what is there already ----------------------------------------------------------------------------------------- */
 
-typedef enum { OUTPUT_MAP, OUTPUT_JSON, OUTPUT_OVERLAY, OUTPUTS } output_kind;
+typedef enum { OUTPUT_MAP, OUTPUT_JSON, OUTPUT_OVERLAY, OUTPUTS = ANNOTATE_OUTPUTS } output_kind;
 
 static const char *const suffixes[OUTPUTS] = { ".png", ".json", "_overlay.png" };
 static const char *const stamp_kind[OUTPUTS] = { "map", NULL, "overlay" };
@@ -104,6 +104,12 @@ static bool wants(const annotate_options *o, output_kind kind) {
     return kind == OUTPUT_MAP || (kind == OUTPUT_JSON && o->json) || (kind == OUTPUT_OVERLAY && o->overlay);
 }
 
+void annotate_suffixes(const annotate_options *o, const char *out[ANNOTATE_OUTPUTS + 1]) {
+    for (output_kind i = 0; i < OUTPUTS; i++)
+        if (wants(o, i)) *out++ = suffixes[i];
+    *out = NULL;
+}
+
 static int name_outputs(work *k, const char *stem) {
     const annotate_options *o = k->w->options;
     for (output_kind i = 0; i < OUTPUTS; i++) {
@@ -176,7 +182,7 @@ static int save_picture(work *k, output_kind kind, const image *img) {
 
 static int draw(work *k, image *canvas) {
     double begin = clock_seconds();
-    int rc = face_map_draw(&k->found, k->w->options->settings.min_face, canvas);
+    int rc = face_map_draw(&k->found, k->w->settings.min_face, canvas);
     k->w->times.draw += clock_seconds() - begin;
     return rc < 0 ? rc : 0;
 }
@@ -207,7 +213,7 @@ static int read_photo(work *k) {
 static int find_faces(work *k) {
     const annotate_options *o = k->w->options;
     double begin = clock_seconds();
-    image_options how = { .apply_exif = !o->settings.ignore_exif, .max_pixels = o->max_pixels };
+    image_options how = { .apply_exif = !o->ignore_exif, .max_pixels = o->max_pixels };
     int rc = image_decode(k->file, k->file_size, &how, &k->picture);
     free(k->file);
     k->file = NULL;
@@ -216,9 +222,8 @@ static int find_faces(work *k) {
     if (rc < 0) return rc;
     if (k->picture.width > FACES_MOST_SIDE || k->picture.height > FACES_MOST_SIDE)
         return error_set(ERR_LIMIT, "%d x %d: a side longer than %d pixels", k->picture.width, k->picture.height, FACES_MOST_SIDE);
-    face_settings s = { o->settings.max_faces, o->settings.min_confidence, o->settings.search_auto ? FACE_SEARCH_AUTO : FACE_SEARCH_NONE };
     face_times stages = { 0 };
-    rc = face_mesh_find(k->w->mesh, &k->picture, &s, &stages, &k->found);
+    rc = face_mesh_find(k->w->mesh, &k->picture, &o->faces, &stages, &k->found);
     annotate_times *t = &k->w->times;
     t->find += clock_seconds() - decoded;
     t->detect += stages.letterbox + stages.detect;
@@ -240,7 +245,7 @@ int annotate_item(annotate_worker *w, const inputs_item *item, item_result *resu
     k->w = w;
     k->photo = item->path;
     k->origin.has_settings = true;
-    k->origin.settings = w->options->settings;
+    k->origin.settings = w->settings;
     *result = ITEM_MADE;
     int rc = name_outputs(k, item->stem);
     if (rc == 0) rc = read_photo(k);
@@ -256,6 +261,14 @@ int annotate_item(annotate_worker *w, const inputs_item *item, item_result *resu
     free(k->file);
     free(k);
     return rc;
+}
+
+annotate_worker annotate_worker_of(const face_mesh *mesh, const annotate_options *o) {
+    faces_settings s = {
+        .max_faces = o->faces.max_faces, .min_confidence = o->faces.min_confidence, .min_face = o->min_face,
+        .ignore_exif = o->ignore_exif, .search_auto = o->faces.search == MIEN_SEARCH_AUTO,
+    };
+    return (annotate_worker){ .mesh = mesh, .options = o, .settings = s };
 }
 
 void annotate_worker_free(annotate_worker *w) {

@@ -6,11 +6,18 @@
 
 #include "base/inputs.h"
 #include "face/annotate.h"
+#include "face/faces_json.h"
+
+enum { ANNOTATE_OUTPUTS = 3 };   /* at most, for one photo */
+
+/* The suffixes of the outputs that are asked for; a NULL ends them. */
+void annotate_suffixes(const annotate_options *options, const char *out[ANNOTATE_OUTPUTS + 1]);
 
 /* What a worker keeps from photo to photo. */
 typedef struct {
     const face_mesh *mesh;
     const annotate_options *options;
+    faces_settings settings;  /* of them, as they stand in the outputs */
     annotate_times times;
     char *folder;             /* of outputs, that was made last */
     uint64_t faces;           /* found in the last photo */
@@ -18,6 +25,7 @@ typedef struct {
 
 typedef enum { ITEM_MADE, ITEM_THERE } item_result;
 
+annotate_worker annotate_worker_of(const face_mesh *mesh, const annotate_options *options);
 /* Makes the outputs of one photo, or finds them there. 0, or what went wrong with it. */
 int  annotate_item(annotate_worker *w, const inputs_item *item, item_result *result);
 void annotate_worker_free(annotate_worker *w);

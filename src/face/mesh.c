@@ -70,7 +70,7 @@ int face_mesh_find(const face_mesh *m, const image *picture, const face_settings
     faces found = { picture->width, picture->height, 0, NULL };
     face_roi roi[DETECTOR_ANCHORS];
     int rc = find(&k, settings, roi, &found);
-    if (rc == 0 && settings->search == FACE_SEARCH_AUTO) rc = find_again(&k, settings, roi, &found);
+    if (rc == 0 && settings->search == MIEN_SEARCH_AUTO) rc = find_again(&k, settings, roi, &found);
     if (rc == 0) rc = runner_check(k.r);
     runner_give(m->nets, k.r);
     if (times) times->total += clock_seconds() - start;

@@ -10,16 +10,7 @@
 
 typedef struct face_mesh face_mesh;
 
-typedef enum {
-    FACE_SEARCH_NONE,      /* one look at the whole picture, as the original */
-    FACE_SEARCH_AUTO,      /* nothing found: look again closer and turned (face/search.h) */
-} face_search;
-
-typedef struct {
-    int max_faces;         /* the original: 5. Faces refused by the landmark network have used up a place */
-    float min_confidence;  /* 0..1, the original: 0.5. A lower one also moves faces: weak boxes enter the means */
-    face_search search;
-} face_settings;
+typedef mien_face_settings face_settings;
 
 /* `folder` holds the two .tflite files; `cap` is the highest processor level to use. */
 int  face_mesh_open(const char *folder, cpu_level cap, face_mesh **out);

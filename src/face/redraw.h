@@ -5,21 +5,10 @@
 #ifndef FACE_REDRAW_H
 #define FACE_REDRAW_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "mien.h"
 
-typedef struct {
-    const char *faces, *output;
-    int width, height;      /* 0: those of the JSON */
-    double min_face;        /* pixels of the photo; below 0: the JSON's setting, or 0 */
-    size_t max_pixels;      /* 0: IMAGE_MAX_PIXELS */
-    bool force;             /* the output may exist */
-} redraw_options;
-
-typedef struct {
-    int width, height, faces, drawn;
-    double read, draw, encode, write;   /* seconds */
-} redraw_result;
+typedef mien_draw_options redraw_options;
+typedef mien_draw_result redraw_result;
 
 /* ERR_EXISTS, ERR_USAGE: refused before anything was done. */
 int redraw(const redraw_options *options, redraw_result *result);

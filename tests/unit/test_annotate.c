@@ -106,7 +106,7 @@ static void test_job(void **state) {
     const char *input = "in";
     notes n;
     mien_annotate_options o = job_of(&n, &input, "out");
-    struct mien_annotate_times times;
+    mien_annotate_times times;
     o.times = &times;
     mien_progress p;
     for (int run = 0; run < 2; run++) {

@@ -46,7 +46,7 @@ static void check_photo(const char *folder, const char *stem) {
     json_t *j = fixture_json(fixture_path("faces/%s.json", what));
     image photo = fixture_photo(stem);
     faces want = fixture_faces(j), got;
-    face_settings s = { (int)fixture_number(j, "max_faces", 0), fixture_number(j, "min_detection_confidence", 0), FACE_SEARCH_NONE };
+    face_settings s = { (int)fixture_number(j, "max_faces", 0), fixture_number(j, "min_detection_confidence", 0), MIEN_SEARCH_NONE };
     if (face_mesh_find(mesh, &photo, &s, NULL, &got) < 0) fail_msg("%s: %s", what, error_message());
     if (got.count != want.count) fail_msg("%s: %d faces, not %d", what, got.count, want.count);
     assert_int_equal(got.width, want.width);
@@ -102,7 +102,7 @@ static void *run_job(void *context) {
     for (int k = 0; k < 2 && j->rc == 0; k++) {
         faces got;
         face_times times = { 0 };
-        face_settings s = { 5, 0.5f, FACE_SEARCH_NONE };
+        face_settings s = { 5, 0.5f, MIEN_SEARCH_NONE };
         j->rc = face_mesh_find(mesh, &j->photo, &s, &times, &got);
         if (j->rc < 0) break;
         bool same = got.count == j->want.count && times.total >= times.detect && times.detect > 0;
@@ -121,7 +121,7 @@ static void test_threads(void **state) {
     pthread_t threads[N];
     for (int i = 0; i < N; i++) {
         jobs[i].photo = fixture_photo(shared_stems[i]);
-        face_settings s = { 5, 0.5f, FACE_SEARCH_NONE };
+        face_settings s = { 5, 0.5f, MIEN_SEARCH_NONE };
         assert_int_equal(face_mesh_find(mesh, &jobs[i].photo, &s, NULL, &jobs[i].want), 0);
     }
     for (int i = 0; i < N; i++) assert_int_equal(pthread_create(&threads[i], NULL, run_job, &jobs[i]), 0);

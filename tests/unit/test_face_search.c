@@ -21,7 +21,7 @@ static int close_mesh(void **state) {
     return 0;
 }
 
-static faces look(const image *img, face_search search, face_times *times) {
+static faces look(const image *img, mien_search search, face_times *times) {
     face_settings s = { 5, 0.5f, search };
     faces out;
     if (face_mesh_find(mesh, img, &s, times, &out) < 0) fail_msg("%s", error_message());
@@ -68,11 +68,11 @@ static void test_turned(void **state) {
     for (int s = 0; s < 3; s++) {
         image photo = fixture_photo(stems[s]);
         assert_int_equal(photo.width, photo.height);
-        faces want = look(&photo, FACE_SEARCH_NONE, NULL);
+        faces want = look(&photo, MIEN_SEARCH_NONE, NULL);
         assert_int_equal(want.count, 1);
         for (int quarters = 1; quarters <= 3; quarters++) {
             image img = turned(&photo, quarters);
-            faces got = look(&img, FACE_SEARCH_AUTO, NULL);
+            faces got = look(&img, MIEN_SEARCH_AUTO, NULL);
             if (got.count != 1) fail_msg("%s turned by %d: %d faces", stems[s], quarters * 90, got.count);
             double e = error_after_turn(&want.face[0], &got.face[0], quarters);
             if (!(e < 0.08)) fail_msg("%s turned by %d: %g face widths off", stems[s], quarters * 90, e);
@@ -89,7 +89,7 @@ static void test_small(void **state) {
     (void)state;
     fixtures_or_skip();
     image photo = fixture_photo("neutral_source"), small;
-    faces want = look(&photo, FACE_SEARCH_NONE, NULL);
+    faces want = look(&photo, MIEN_SEARCH_NONE, NULL);
     double left = 9, right = -9;
     for (int i = 0; i < FACE_LANDMARKS; i++) {
         left = fmin(left, want.face[0].landmarks[i].x);
@@ -103,7 +103,7 @@ static void test_small(void **state) {
     const int places[2][2] = { { 137, 61 }, { 640, 500 } };
     for (int p = 0; p < 2; p++)
         for (int y = 0; y < side; y++) memcpy(at(&img, places[p][0], places[p][1] + y), at(&small, 0, y), (size_t)side * 3);
-    faces none = look(&img, FACE_SEARCH_NONE, NULL), got = look(&img, FACE_SEARCH_AUTO, NULL);
+    faces none = look(&img, MIEN_SEARCH_NONE, NULL), got = look(&img, MIEN_SEARCH_AUTO, NULL);
     assert_int_equal(none.count, 0);
     assert_int_equal(got.count, 2);
     for (int p = 0; p < 2; p++) {
@@ -131,7 +131,7 @@ static void test_upright_stay(void **state) {
     static const char *const stems[] = { "neutral_source", "happy_source", "sideways_source", "collage4", "wide", "pupil_top2", "dark" };
     for (size_t s = 0; s < sizeof stems / sizeof *stems; s++) {
         image photo = fixture_photo(stems[s]);
-        faces none = look(&photo, FACE_SEARCH_NONE, NULL), all = look(&photo, FACE_SEARCH_AUTO, NULL);
+        faces none = look(&photo, MIEN_SEARCH_NONE, NULL), all = look(&photo, MIEN_SEARCH_AUTO, NULL);
         assert_int_equal(all.count, none.count);
         assert_true(none.count > 0);
         expect_equal_bytes(stems[s], all.face, none.face, (size_t)none.count * sizeof *none.face);
@@ -154,7 +154,7 @@ static void test_faceless(void **state) {
                 for (int c = 0; c < 3; c++)
                     at(&img, x, y)[c] = k < 5 ? (uint8_t)((x / cell * 37) ^ (y / cell * 91) ^ (c * 50)) : (uint8_t)(x * (c + 1) / 9 + y / 7);
         face_times times = { 0 };
-        faces got = look(&img, FACE_SEARCH_AUTO, &times);
+        faces got = look(&img, MIEN_SEARCH_AUTO, &times);
         assert_int_equal(got.count, 0);
         assert_null(got.face);
         assert_in_range(times.detections, 4, 66);
