@@ -39,7 +39,7 @@ typedef struct { int width, height; uint8_t *rgb; } mien_image;
  * is applied unless ignore_exif. max_pixels 0: 512 million. */
 MIEN_API int  mien_image_load(const char *path, int ignore_exif, size_t max_pixels, mien_image *out);
 MIEN_API int  mien_image_new(int width, int height, mien_image *out);   /* black */
-MIEN_API int  mien_image_save_png(const char *path, const mien_image *img);
+MIEN_API int  mien_image_save_png(const char *path, const mien_image *img);   /* replaces a file that is there */
 MIEN_API void mien_image_free(mien_image *img);
 
 /* ---- faces ------------------------------------------------------------------------------------------------------- */
@@ -64,6 +64,7 @@ typedef enum {
     MIEN_SEARCH_AUTO,                           /* nothing found: look again in tiles and turned by 90, 180, 270 degrees */
 } mien_search;
 
+/* Zeroed, they are the defaults: max_faces 0 means 5, and min_confidence 0 beside it 0.5. */
 typedef struct {
     int max_faces;                              /* 1..100; original: 5. Faces refused by the second network use up a place */
     float min_confidence;                       /* 0..1; original: 0.5. A lower one also moves faces: weak boxes enter means */
@@ -74,14 +75,14 @@ typedef struct mien mien;
 
 typedef struct {
     const char *models;                         /* folder of the two .tflite files; NULL: MIEN_MODELS, else beside the library */
-    const char *cpu;                            /* "best" (NULL), "avx512", "avx2", "reference" */
+    const char *cpu;                            /* at most: "best" (NULL), "avx512bf16", "avx512", "avx2", "reference" */
     int profile;                                /* not 0: every kernel is timed, for mien_profile */
 } mien_options;
 
 MIEN_API int  mien_open(const mien_options *options, mien **out);   /* options NULL: defaults */
 MIEN_API void mien_close(mien *m);
 
-MIEN_API mien_face_settings mien_face_defaults(void);
+MIEN_API mien_face_settings mien_face_defaults(void);   /* the original's */
 
 /* All faces of a picture, in the reference's order; out->count may be 0. The caller frees with mien_faces_free. settings
  * NULL: defaults. */
@@ -148,7 +149,8 @@ typedef struct {
     /* One line for a person about an item; `path` may be NULL. Any thread, one at a time; may be NULL. */
     void (*log)(void *context, mien_log_kind kind, const char *path, const char *message);
     void *context;
-    const volatile int *stop;                   /* set it to stop cleanly: what was finished is kept; may be NULL */
+    /* Set it (atomically; a signal's handler may) to stop cleanly: what was finished is kept. May be NULL. */
+    const volatile int *stop;
     mien_annotate_times *times;                 /* filled at the end; may be NULL */
 } mien_annotate_options;
 

@@ -93,17 +93,26 @@ void mien_close(mien *m) {
     free(m);
 }
 
-mien_face_settings mien_face_defaults(void) { return (mien_face_settings){ .max_faces = 5, .min_confidence = 0.5f, .search = MIEN_SEARCH_NONE }; }
+mien_face_settings mien_face_defaults(void) {
+    return (mien_face_settings){ .max_faces = 5, .min_confidence = 0.5f, .search = MIEN_SEARCH_NONE };
+}
 
-static int check_settings(const mien_face_settings *s) {
+/* The settings as they are meant: zeroed ones are the defaults. */
+static int complete_settings(mien_face_settings *s) {
+    mien_face_settings defaults = mien_face_defaults();
+    if (s->max_faces == 0 && s->min_confidence == 0) s->min_confidence = defaults.min_confidence;
+    if (s->max_faces == 0) s->max_faces = defaults.max_faces;
     if (s->max_faces < 1 || s->max_faces > 100) return error_set(ERR_USAGE, "max_faces is %d: 1 to 100 are possible", s->max_faces);
-    if (!(s->min_confidence >= 0 && s->min_confidence <= 1)) return error_set(ERR_USAGE, "min_confidence is %g: 0 to 1 is possible", (double)s->min_confidence);
-    return s->search == MIEN_SEARCH_NONE || s->search == MIEN_SEARCH_AUTO ? 0 : error_set(ERR_USAGE, "search %d: there is none of that number", (int)s->search);
+    if (!(s->min_confidence >= 0 && s->min_confidence <= 1))
+        return error_set(ERR_USAGE, "min_confidence is %g: 0 to 1 is possible", (double)s->min_confidence);
+    if (s->search != MIEN_SEARCH_NONE && s->search != MIEN_SEARCH_AUTO)
+        return error_set(ERR_USAGE, "search %d: there is none of that number", (int)s->search);
+    return 0;
 }
 
 int mien_find_faces(const mien *m, const uint8_t *rgb, int width, int height, const mien_face_settings *settings, mien_faces *out) {
-    mien_face_settings s = settings ? *settings : mien_face_defaults();
-    int rc = check_settings(&s);
+    mien_face_settings s = settings ? *settings : (mien_face_settings){ 0 };
+    int rc = complete_settings(&s);
     if (rc < 0) return rc;
     if (width < 1 || height < 1 || width > FACES_MOST_SIDE || height > FACES_MOST_SIDE)
         return error_set(ERR_USAGE, "a picture of %d x %d: sides are 1 to %d", width, height, FACES_MOST_SIDE);
@@ -145,11 +154,14 @@ int mien_draw_file(const mien_draw_options *o, mien_draw_result *result) {
 
 /* ---- jobs ---------------------------------------------------------------------------------------------------------- */
 
-int mien_annotate(const mien *m, const mien_annotate_options *o, mien_progress *result) {
-    int rc = check_settings(&o->faces);
+int mien_annotate(const mien *m, const mien_annotate_options *options, mien_progress *result) {
+    mien_annotate_options how = *options, *o = &how;
+    int rc = complete_settings(&o->faces);
     if (rc < 0) return rc;
     if (o->n_inputs < 1 || !o->output || !*o->output) return error_set(ERR_USAGE, "inputs and an output folder are needed");
-    if (o->parts < 0 || (o->parts && (o->part < 1 || o->part > o->parts))) return error_set(ERR_USAGE, "part %d of %d: there is none", o->part, o->parts);
-    if (!(o->min_face >= 0 && o->min_face <= FACES_MOST_SIDE)) return error_set(ERR_USAGE, "min_face is %g: 0 to %d is possible", o->min_face, FACES_MOST_SIDE);
+    if (o->parts < 0 || (o->parts && (o->part < 1 || o->part > o->parts)))
+        return error_set(ERR_USAGE, "part %d of %d: there is none", o->part, o->parts);
+    if (!(o->min_face >= 0 && o->min_face <= FACES_MOST_SIDE))
+        return error_set(ERR_USAGE, "min_face is %g: 0 to %d is possible", o->min_face, FACES_MOST_SIDE);
     return annotate_run(m->mesh, o, result);
 }

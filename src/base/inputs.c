@@ -15,6 +15,7 @@
 #include "base/name_set.h"
 #include "base/part.h"
 #include "base/spool.h"
+#include "base/stop.h"
 
 enum { MOST_FOLDERS_DEEP = 128 };
 
@@ -304,7 +305,7 @@ static int walk_folder(walk *w, size_t n, int depth) {
     int rc = 0;
     const struct dirent *d;
     while (rc == 0 && (errno = 0, d = readdir(dir))) {
-        if (in->options.stop && *in->options.stop) rc = error_set(ERR_CANCELLED, "stopped");
+        if (stop_asked(in->options.stop)) rc = error_set(ERR_CANCELLED, "stopped");
         else rc = walk_name(w, n, dir, d, depth);
     }
     if (rc == 0 && errno) {
@@ -368,7 +369,7 @@ int inputs_add(inputs *in, const char *path) {
 /* ---- lists --------------------------------------------------------------------------------------------------------- */
 
 static int add_line(inputs *in, const char *line, size_t size, bool too_long) {
-    if (in->options.stop && *in->options.stop) return error_set(ERR_CANCELLED, "stopped");
+    if (stop_asked(in->options.stop)) return error_set(ERR_CANCELLED, "stopped");
     if (!too_long) return size ? inputs_add(in, line) : 0;
     error_set(ERR_IO, "the path is too long");
     list_failed(in, line);
@@ -379,7 +380,7 @@ static ssize_t read_some(int fd, char *buffer, size_t room, bool fill, const vol
     size_t used = 0;
     do {
         ssize_t n = read(fd, buffer + used, room - used);
-        if (n < 0 && errno == EINTR && !(stop && *stop)) continue;
+        if (n < 0 && errno == EINTR && !stop_asked(stop)) continue;
         if (n < 0 && errno == EINTR) return error_set(ERR_CANCELLED, "stopped");
         if (n < 0) return error_errno("the list of paths");
         if (n == 0) break;

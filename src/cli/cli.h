@@ -62,7 +62,7 @@ const char *nearest(const char *word, const char *const *names);
 
 /* ---- running ------------------------------------------------------------------------------------------------------- */
 
-/* Ctrl-C and SIGTERM set *stop_signal to the signal's number; the second one kills. */
+/* Ctrl-C and SIGTERM set stop_signal, which other threads read (base/stop.h), to the signal's number; the second one kills. */
 extern volatile int stop_signal;
 void catch_signals(void);
 

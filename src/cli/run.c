@@ -14,7 +14,7 @@
 
 volatile int stop_signal;
 
-static void note_signal(int number) { stop_signal = number; }
+static void note_signal(int number) { __atomic_store_n(&stop_signal, number, __ATOMIC_RELAXED); }
 
 void catch_signals(void) {
     struct sigaction a = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND };   /* no SA_RESTART: reading a list ends too */

@@ -16,6 +16,7 @@
 #include "base/inputs.h"
 #include "base/lock.h"
 #include "base/parallel.h"
+#include "base/stop.h"
 #include "base/text.h"
 #include "face/annotate_item.h"
 #include "image/image.h"
@@ -35,8 +36,6 @@ typedef struct {
     int rc;                        /* what stopped the job, with: */
     char why[1024];
 } job;
-
-static bool stopped(const job *j) { return j->options->stop && *j->options->stop; }
 
 static void say(job *j, mien_log_kind kind, const char *path, const char *message) {
     if (j->options->log) j->options->log(j->options->context, kind, path, message);
@@ -116,7 +115,7 @@ static void stop_job(job *j, int rc) {
 
 static bool next_item(job *j, inputs_item *item) {
     pthread_mutex_lock(&j->mutex);
-    if (j->rc == 0 && stopped(j)) stop_job(j, error_set(ERR_CANCELLED, "stopped"));
+    if (j->rc == 0 && stop_asked(j->options->stop)) stop_job(j, error_set(ERR_CANCELLED, "stopped"));
     int rc = j->rc < 0 ? 0 : inputs_next(j->list, item);
     if (rc < 0) stop_job(j, rc);
     pthread_mutex_unlock(&j->mutex);

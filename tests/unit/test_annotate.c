@@ -86,7 +86,7 @@ static void note_log(void *context, mien_log_kind kind, const char *path, const 
     n->failed += kind == MIEN_LOG_ITEM_FAILED;
     snprintf(n->path, sizeof n->path, "%s", path ? path : "");
     snprintf(n->message, sizeof n->message, "%s", message);
-    if (n->stop_after && n->failed == n->stop_after) n->stop = 1;
+    if (n->stop_after && n->failed == n->stop_after) __atomic_store_n(&n->stop, 1, __ATOMIC_RELAXED);
 }
 
 static mien_annotate_options job_of(notes *n, const char *const *input, const char *output) {
@@ -122,6 +122,25 @@ static void test_job(void **state) {
         assert_true(n.calls > 0 && !n.elsewhere && n.last_total == 13 && n.last_over == 13);
         assert_true(run ? times.write == 0 : times.decode > 0 && times.find >= times.detect && times.write > 0);
     }
+}
+
+/* Zeroed settings are the defaults, in the outputs too. */
+static void test_zeroed_settings(void **state) {
+    (void)state;
+    need_models();
+    make_pictures("two", 2);
+    const char *input = "two";
+    notes n;
+    mien_annotate_options o = job_of(&n, &input, "defaults");
+    mien_progress p;
+    assert_int_equal(mien_annotate(m, &o, &p), 0);
+    assert_int_equal(p.done, 2);
+    o.faces = (mien_face_settings){ 0 };
+    assert_int_equal(mien_annotate(m, &o, &p), 0);
+    assert_int_equal(p.skipped, 2);
+    o.faces.min_confidence = 0.25f;
+    assert_int_equal(mien_annotate(m, &o, &p), 0);
+    assert_int_equal(p.done, 2);
 }
 
 static size_t load(const char *path, char *out, size_t room) {
@@ -191,7 +210,9 @@ static void test_refusals(void **state) {
     mien_faces f;
     mien_face_settings s = mien_face_defaults();
     assert_int_equal(mien_find_faces(m, pixel, 0, 1, NULL, &f), MIEN_ERR_USAGE);
-    s.max_faces = 0;
+    s.max_faces = 101;
+    assert_int_equal(mien_find_faces(m, pixel, 1, 1, &s, &f), MIEN_ERR_USAGE);
+    s.max_faces = -1;
     assert_int_equal(mien_find_faces(m, pixel, 1, 1, &s, &f), MIEN_ERR_USAGE);
     s = mien_face_defaults();
     s.min_confidence = 0.0f / 0.0f;
@@ -237,8 +258,8 @@ static void test_faces_and_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_job),      cmocka_unit_test(test_jobs_agree),      cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_faces_and_files),
+        cmocka_unit_test(test_job),  cmocka_unit_test(test_zeroed_settings), cmocka_unit_test(test_jobs_agree),
+        cmocka_unit_test(test_stop), cmocka_unit_test(test_refusals),        cmocka_unit_test(test_faces_and_files),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
