@@ -159,3 +159,18 @@ int folder_make(const char *path) {
     }
     return 0;
 }
+
+int folder_check_links(const char *root, const char *path) {
+    char part[PATH_MAX];
+    size_t n = strlen(path);
+    if (n >= sizeof part) return error_set(ERR_IO, "%s: the path is too long", path);
+    memcpy(part, path, n + 1);
+    for (size_t i = strlen(root) + 1; i < n; i++) {
+        struct stat st;
+        if (part[i] != '/') continue;
+        part[i] = 0;
+        if (lstat(part, &st) == 0 && S_ISLNK(st.st_mode)) return error_set(ERR_EXISTS, "%s is a link: nothing is written through it", part);
+        part[i] = '/';
+    }
+    return 0;
+}

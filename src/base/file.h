@@ -30,4 +30,8 @@ void file_remove_leftovers(const char *folder, int alone);
 /* Makes a folder and its parents; it is fine if they exist. */
 int folder_make(const char *path);
 
+/* ERR_EXISTS if a folder on the way to `path`, which begins with "<root>/", is a link: what is mirrored below root must not
+ * leave it. root itself may be one, and what is not there is none. */
+int folder_check_links(const char *root, const char *path);
+
 #endif

@@ -70,7 +70,8 @@ static void not_listed(void *context, const char *path, const char *message) {
 static void enter_folder(void *context, const char *id) {
     job *j = context;
     char path[PATH_MAX];
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", j->options->output, id) < sizeof path) file_remove_leftovers(path, !j->options->parts);
+    int n = snprintf(path, sizeof path, "%s/%s/", j->options->output, id);
+    if ((size_t)n < sizeof path && folder_check_links(j->options->output, path) == 0) file_remove_leftovers(path, !j->options->parts);
     j->progress.total = j->progress.failed + inputs_count(j->list);
     tell_progress(j);
 }

@@ -31,11 +31,11 @@ typedef enum { ABSENT, FOREIGN, OTHER, SAME } output_state;   /* OTHER: ours, of
 /* The first bytes of an output and its last. */
 typedef struct { uint8_t head[HEAD + 1], tail[12]; size_t head_size; } output_ends;
 
-/* ABSENT also for a file without bytes, as a power failure leaves; FOREIGN for what is no file; else OTHER, for a closer
- * look; or ERR_IO. */
+/* ABSENT also for a file without bytes, as a power failure leaves; FOREIGN for what is no file, or a link; else OTHER, for
+ * a closer look; or ERR_IO. */
 static int read_ends(const char *path, output_ends *e) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return errno == ENOENT ? ABSENT : error_errno("%s", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0) return errno == ENOENT ? ABSENT : errno == ELOOP ? FOREIGN : error_errno("%s", path);
     struct stat st;
     int found = fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ? FOREIGN : st.st_size == 0 ? ABSENT : OTHER;
     ssize_t n = found == OTHER ? pread(fd, e->head, HEAD, 0) : 0;
@@ -93,6 +93,7 @@ typedef struct {
     annotate_worker *w;
     const char *photo;
     char path[OUTPUTS][PATH_MAX];      /* "": not wanted */
+    struct stat photo_stat;
     faces_origin origin;
     uint8_t *file;                     /* the photo's bytes */
     size_t file_size;
@@ -118,6 +119,20 @@ static int name_outputs(work *k, const char *stem) {
             return error_set(ERR_IO, "the output's path is too long");
     }
     return 0;
+}
+
+/* The photo itself can be what lies at an output's name: by links, or a folder that is mounted twice. */
+static int refuse_photo(const work *k, output_kind kind) {
+    struct stat st;
+    if (stat(k->path[kind], &st) < 0 || st.st_dev != k->photo_stat.st_dev || st.st_ino != k->photo_stat.st_ino) return 0;
+    return error_set(ERR_EXISTS, "%s is the photo: it would be overwritten by its own %s", k->path[kind], kind == OUTPUT_JSON ? "landmarks" : "map");
+}
+
+static int check_places(const work *k) {
+    int rc = folder_check_links(k->w->options->output, k->path[OUTPUT_MAP]);
+    for (output_kind i = 0; rc == 0 && i < OUTPUTS; i++)
+        if (k->path[i][0]) rc = refuse_photo(k, i);
+    return rc;
 }
 
 /* ITEM_THERE if all outputs are there and of this photo and these settings; ERR_EXISTS for one that is not ours. */
@@ -149,6 +164,7 @@ static int make_folder(annotate_worker *w, const char *path) {
 static int save(work *k, output_kind kind, const void *data, size_t size) {
     double begin = clock_seconds();
     int rc = make_folder(k->w, k->path[kind]);
+    if (rc == 0) rc = refuse_photo(k, kind);
     if (rc == 0) rc = file_save(k->path[kind], data, size);
     k->w->times.write += clock_seconds() - begin;
     return rc;
@@ -201,7 +217,7 @@ static int make_outputs(work *k) {
 static int read_photo(work *k) {
     double begin = clock_seconds();
     uint8_t digest[32];
-    int rc = file_load(k->photo, IMAGE_MAX_BYTES, &k->file, &k->file_size);
+    int rc = stat(k->photo, &k->photo_stat) < 0 ? error_errno("%s", k->photo) : file_load(k->photo, IMAGE_MAX_BYTES, &k->file, &k->file_size);
     if (rc == 0) {
         sha256(k->file, k->file_size, digest);
         sha256_hex(digest, k->origin.sha256);
@@ -249,6 +265,7 @@ int annotate_item(annotate_worker *w, const inputs_item *item, item_result *resu
     *result = ITEM_MADE;
     int rc = name_outputs(k, item->stem);
     if (rc == 0) rc = read_photo(k);
+    if (rc == 0) rc = check_places(k);
     if (rc == 0 && !w->options->force) rc = look_for_outputs(k, result);
     if (rc == 0 && *result == ITEM_MADE) {
         rc = find_faces(k);
