@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/locate.h"
+#include "face/locate.h"
 
 static void chosen_wins(void **state) {
     (void)state;

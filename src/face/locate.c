@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
-#include "base/locate.h"
+#include "face/locate.h"
 
 #include <dlfcn.h>
 #include <limits.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Where the files that belong to mien are, without a path compiled in: an installed prefix may be moved. */
-#ifndef BASE_LOCATE_H
-#define BASE_LOCATE_H
+#ifndef FACE_LOCATE_H
+#define FACE_LOCATE_H
 
 #include <stddef.h>
 
