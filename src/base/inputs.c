@@ -1,46 +1,16 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The list itself, and which inputs would write over one another or over an input. */
 #define _GNU_SOURCE
 #include "base/inputs.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
-#include "base/name_set.h"
+#include "base/inputs_inside.h"
 #include "base/part.h"
-#include "base/spool.h"
-#include "base/stop.h"
-
-enum { MOST_FOLDERS_DEEP = 128 };
-
-/* One input in the spool, followed by its path and, if it lies inside the output folder, its path below that. */
-typedef struct {
-    uint64_t clash;        /* place of the input it clashes with + 1, or 0 */
-    uint32_t path_size, below_size;   /* with their terminators; below_size 0: it lies elsewhere */
-    uint32_t id_at;        /* the id is path + id_at */
-    uint8_t mine, again, clash_input, unused;
-} record;
-
-typedef struct { char path[PATH_MAX], below[PATH_MAX]; record r; } entry;   /* below: "" if it lies elsewhere */
-
-struct inputs {
-    inputs_options options;
-    char *output;                  /* its real path */
-    struct stat output_stat;
-    spool *spool;
-    name_set names;                /* to places in the spool */
-    uint64_t count, at;
-    bool root_seen;                /* options.folder was told of "" */
-    bool any_below;                /* an input lies in the output folder */
-    entry *entry, *other;          /* scratch: the one that is added, and one it is compared with */
-    char *last_folder, *last_real; /* realpath of the folder of the last file that was named itself */
-};
 
 /* ---- names --------------------------------------------------------------------------------------------------------- */
 
@@ -208,11 +178,6 @@ static int add_entry(inputs *in) {
     return rc;
 }
 
-static void list_failed(inputs *in, const char *path) {
-    if (in->options.failed) in->options.failed(in->options.context, path, error_message());
-}
-
-/* Fills in->entry for a file: `below` is the path of its folder below the output folder, NULL if it lies elsewhere. */
 static int fill_entry(inputs *in, const char *path, size_t id_at, const char *below) {
     entry *e = in->entry;
     size_t n = strlen(path) + 1;
@@ -225,195 +190,14 @@ static int fill_entry(inputs *in, const char *path, size_t id_at, const char *be
     return 0;
 }
 
-/* The part of a real path below the output folder ("" for that itself), or NULL. */
-static const char *below_output(const inputs *in, const char *real) {
-    size_t n = strlen(in->output);
-    if (strcmp(in->output, "/") == 0) return real + 1;
-    if (strncmp(real, in->output, n) != 0 || (real[n] != '/' && real[n] != 0)) return NULL;
-    return real[n] ? real + n + 1 : real + n;
+void inputs_failed(inputs *in, const char *path) {
+    if (in->options.failed) in->options.failed(in->options.context, path, error_message());
 }
 
-/* ---- folders ------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    inputs *in;
-    size_t id_at;                 /* where ids begin in path */
-    const char *below;            /* the path of the first folder below the output folder, or NULL */
-    char path[PATH_MAX];          /* of what is being looked at */
-} walk;
-
-static bool is_output(const inputs *in, const struct stat *st) {
-    return st->st_dev == in->output_stat.st_dev && st->st_ino == in->output_stat.st_ino;
-}
-
-static int walk_folder(walk *w, size_t n, int depth);
-
-static void tell_folder(inputs *in, const char *id) {
-    if (in->options.folder && (*id || !in->root_seen)) in->options.folder(in->options.context, id);
-    in->root_seen |= !*id;
-}
-
-static int walk_file(walk *w, size_t folder_length) {
-    char below[PATH_MAX];
-    if (w->below) {
-        size_t from = w->id_at < folder_length ? w->id_at : folder_length;
-        int m = snprintf(below, sizeof below, "%s%s%.*s", w->below, *w->below && from < folder_length ? "/" : "",
-                         (int)(folder_length - from), w->path + from);
-        if (m < 0 || (size_t)m >= sizeof below) return error_set(ERR_IO, "the path is too long"), list_failed(w->in, w->path), 0;
-    }
-    if (fill_entry(w->in, w->path, w->id_at, w->below ? below : NULL) < 0) return list_failed(w->in, w->path), 0;
-    return add_entry(w->in);
-}
-
-/* One name of a folder whose path is the first n bytes of w->path. */
-static int walk_name(walk *w, size_t n, DIR *dir, const struct dirent *d, int depth) {
-    if (d->d_name[0] == '.') return 0;
-    size_t m = strlen(d->d_name);
-    bool slash = n && w->path[n - 1] != '/';
-    if (n + slash + m >= sizeof w->path) {
-        error_set(ERR_IO, "the path is too long");
-        list_failed(w->in, w->path);
-        return 0;
-    }
-    bool folder = d->d_type == DT_DIR;
-    struct stat st;
-    if (d->d_type == DT_UNKNOWN) folder = fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
-    else if (d->d_type == DT_LNK && fstatat(dirfd(dir), d->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode)) return 0;
-    if (!folder && !w->in->options.wanted(d->d_name)) return 0;
-    if (slash) w->path[n] = '/';
-    memcpy(w->path + n + slash, d->d_name, m + 1);
-    int rc = folder ? walk_folder(w, n + slash + m, depth + 1) : walk_file(w, n);
-    w->path[n] = 0;
-    return rc;
-}
-
-static int walk_folder(walk *w, size_t n, int depth) {
-    inputs *in = w->in;
-    int fd = open(w->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (depth ? O_NOFOLLOW : 0));
-    struct stat st;
-    DIR *dir = NULL;
-    if (fd < 0 || fstat(fd, &st) < 0 || (depth && is_output(in, &st)) || depth > MOST_FOLDERS_DEEP || !(dir = fdopendir(fd))) {
-        if (fd < 0 || !is_output(in, &st)) {
-            if (depth > MOST_FOLDERS_DEEP) error_set(ERR_LIMIT, "more than %d folders deep", MOST_FOLDERS_DEEP);
-            else error_errno("%s", w->path);
-            list_failed(in, w->path);
-        }
-        if (fd >= 0) close(fd);
-        return 0;
-    }
-    tell_folder(in, w->id_at < n ? w->path + w->id_at : "");
-    int rc = 0;
-    const struct dirent *d;
-    while (rc == 0 && (errno = 0, d = readdir(dir))) {
-        if (stop_asked(in->options.stop)) rc = error_set(ERR_CANCELLED, "stopped");
-        else rc = walk_name(w, n, dir, d, depth);
-    }
-    if (rc == 0 && errno) {
-        error_errno("%s", w->path);
-        list_failed(in, w->path);
-    }
-    closedir(dir);
-    return rc;
-}
-
-static int add_folder(inputs *in, const char *path, const struct stat *st) {
-    if (is_output(in, st)) return error_set(ERR_USAGE, "%s: the pictures' folder cannot be the output folder too", path);
-    char *real = realpath(path, NULL);
-    if (!real) return error_errno("%s", path);
-    walk *w = malloc(sizeof *w);
-    int rc = w ? 0 : error_memory(sizeof *w);
-    if (rc == 0) {
-        size_t n = strlen(path);
-        *w = (walk){ .in = in, .below = below_output(in, real) };
-        if (n + 1 >= sizeof w->path) {
-            rc = error_set(ERR_IO, "%s: the path is too long", path);
-        } else {
-            memcpy(w->path, path, n + 1);
-            w->id_at = n + (path[n - 1] != '/');
-            rc = walk_folder(w, n, 0);
-        }
-    }
-    free(w);
-    free(real);
-    return rc;
-}
-
-/* ---- files that were named ----------------------------------------------------------------------------------------- */
-
-/* The real path of a file's folder, kept for the next file: lists often stay in one. */
-static const char *real_folder(inputs *in, const char *path) {
-    const char *slash = strrchr(path, '/');
-    size_t n = slash ? (size_t)(slash - path) + (slash == path) : 0;
-    if (in->last_folder && strlen(in->last_folder) == n && memcmp(in->last_folder, path, n) == 0) return in->last_real;
-    free(in->last_folder);
-    free(in->last_real);
-    in->last_real = NULL;
-    in->last_folder = strndup(path, n);
-    if (in->last_folder) in->last_real = realpath(n ? in->last_folder : ".", NULL);
-    return in->last_real;
-}
-
-int inputs_add(inputs *in, const char *path) {
-    struct stat st;
-    if (!*path) return 0;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return add_folder(in, path, &st);
-    const char *real = real_folder(in, path), *slash = strrchr(path, '/');
-    tell_folder(in, "");
-    int rc = fill_entry(in, path, slash ? (size_t)(slash + 1 - path) : 0, real ? below_output(in, real) : NULL);
-    if (rc == 0 && slash && !slash[1]) rc = error_set(ERR_IO, "is not a folder");   /* "missing/" */
-    if (rc == 0) return add_entry(in);
-    list_failed(in, path);
+int inputs_enter(inputs *in, const char *path, size_t id_at, const char *below) {
+    if (fill_entry(in, path, id_at, below) == 0) return add_entry(in);
+    inputs_failed(in, path);
     return 0;
-}
-
-/* ---- lists --------------------------------------------------------------------------------------------------------- */
-
-static int add_line(inputs *in, const char *line, size_t size, bool too_long) {
-    if (stop_asked(in->options.stop)) return error_set(ERR_CANCELLED, "stopped");
-    if (!too_long) return size ? inputs_add(in, line) : 0;
-    error_set(ERR_IO, "the path is too long");
-    list_failed(in, line);
-    return 0;
-}
-
-static ssize_t read_some(int fd, char *buffer, size_t room, bool fill, const volatile int *stop) {
-    size_t used = 0;
-    do {
-        ssize_t n = read(fd, buffer + used, room - used);
-        if (n < 0 && errno == EINTR && !stop_asked(stop)) continue;
-        if (n < 0 && errno == EINTR) return error_set(ERR_CANCELLED, "stopped");
-        if (n < 0) return error_errno("the list of paths");
-        if (n == 0) break;
-        used += (size_t)n;
-    } while (fill && used < room);
-    return (ssize_t)used;
-}
-
-int inputs_add_list(inputs *in, int fd) {
-    enum { BLOCK = PATH_MAX };      /* no path is longer, so a list that ends its paths with NUL shows one in the first block */
-    char block[BLOCK], line[PATH_MAX];
-    size_t used = 0;
-    bool too_long = false;
-    ssize_t n = read_some(fd, block, BLOCK, true, in->options.stop);
-    char end = n > 0 && memchr(block, 0, (size_t)n) ? 0 : '\n';
-    int rc = 0;
-    for (; rc == 0 && n > 0; n = rc < 0 ? 0 : read_some(fd, block, BLOCK, false, in->options.stop)) {
-        for (ssize_t i = 0; rc == 0 && i < n; i++) {
-            if (block[i] == end) {
-                line[used] = 0;
-                rc = add_line(in, line, used, too_long);
-                used = 0;
-                too_long = false;
-            } else if (used + 1 < sizeof line) {
-                line[used++] = block[i];
-            } else {
-                too_long = true;
-            }
-        }
-    }
-    line[used] = 0;
-    if (rc == 0 && n < 0) rc = (int)n;
-    return rc < 0 ? rc : add_line(in, line, used, too_long);
 }
 
 /* ---- going through it ---------------------------------------------------------------------------------------------- */
