@@ -38,6 +38,43 @@ static inline faces fixture_faces(const json_t *j) {
     return out;
 }
 
+static inline void draw_oval(image *img, double cx, double cy, double rx, double ry, int r, int g, int b, int shade) {
+    const int colour[3] = { r, g, b };
+    for (int y = 0; y < img->height; y++)
+        for (int x = 0; x < img->width; x++) {
+            double u = (x - cx) / rx, v = (y - cy) / ry, q = u * u + v * v;
+            if (q > 1) continue;
+            for (int c = 0; c < 3; c++) {
+                int k = colour[c] - (int)(shade * q);
+                img->rgb[((size_t)y * (size_t)img->width + (size_t)x) * 3 + (size_t)c] = (uint8_t)(k < 0 ? 0 : k);
+            }
+        }
+}
+
+/* A face that needs no photo, 320x320, as in tests/reference/drawn_face.py; the caller frees it. */
+static inline image drawn_face(void) {
+    image img;
+    assert_int_equal(image_new(320, 320, &img), 0);
+    memset(img.rgb, 190, 320 * 320 * 3);
+    draw_oval(&img, 160, 140, 92, 110, 60, 40, 30, 0);       /* hair, shoulders, neck, face */
+    draw_oval(&img, 160, 300, 120, 70, 60, 80, 130, 20);
+    draw_oval(&img, 160, 240, 30, 45, 190, 140, 110, 0);
+    draw_oval(&img, 160, 165, 75, 98, 225, 175, 145, 50);
+    for (int s = -1; s <= 1; s += 2) {                       /* brow, white, iris, pupil, ear */
+        draw_oval(&img, 160 + s * 32, 133, 17, 6, 90, 60, 45, 0);
+        draw_oval(&img, 160 + s * 32, 147, 14, 7.5, 245, 240, 235, 0);
+        draw_oval(&img, 160 + s * 32, 147, 6.5, 6.5, 60, 40, 30, 0);
+        draw_oval(&img, 160 + s * 32, 147, 3, 3, 10, 10, 10, 0);
+        draw_oval(&img, 160 + s * 76, 165, 9, 20, 205, 150, 125, 30);
+    }
+    draw_oval(&img, 160, 180, 11, 17, 215, 160, 130, 0);     /* nose, nostrils, mouth */
+    draw_oval(&img, 153, 192, 4, 3, 150, 95, 75, 0);
+    draw_oval(&img, 167, 192, 4, 3, 150, 95, 75, 0);
+    draw_oval(&img, 160, 222, 25, 8, 170, 70, 70, 0);
+    draw_oval(&img, 160, 222, 22, 2, 110, 40, 40, 0);
+    return img;
+}
+
 /* The photo of that name, whatever its ending; the caller frees it. */
 static inline image fixture_photo(const char *stem) {
     static const char *const endings[] = { "jpg", "png", "webp", "gif", "bmp" };

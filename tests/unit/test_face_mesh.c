@@ -93,6 +93,28 @@ static void test_all_fixtures(void **state) {
     assert_true(only || (photos == 75 && published == 4));
 }
 
+/* Without photos: a drawn face as MediaPipe 0.10.21 found it (tests/reference/drawn_face.py), equal bits at every level. */
+static void test_drawn_face(void **state) {
+    (void)state;
+    image img = drawn_face();
+    assert_int_equal(fnv1a(img.rgb, 320 * 320 * 3), 0x49f7253c72368670ULL);
+    float *want = fixture_f32("tests/golden/drawn_face.f32", FACE_LANDMARKS * 3);
+    const char *folder = getenv("MODELS_DIR");
+    for (cpu_level level = CPU_REFERENCE; level <= CPU_AVX512 && level <= cpu_level_here(); level++) {
+        face_mesh *m;
+        faces got;
+        face_settings s = { 5, 0.5f, FACE_SEARCH_NONE };
+        assert_int_equal(face_mesh_open(folder ? folder : "third_party/models", level, &m), 0);
+        assert_int_equal(face_mesh_find(m, &img, &s, NULL, &got), 0);
+        assert_int_equal(got.count, 1);
+        expect_equal_bits(cpu_level_name(level), &got.face[0].landmarks[0].x, want, FACE_LANDMARKS * 3);
+        free(got.face);
+        face_mesh_close(m);
+    }
+    free(want);
+    image_free(&img);
+}
+
 /* One mesh, several threads: each gets the same faces. */
 static const char *const shared_stems[] = { "collage4", "neutral_quarter", "tiny40" };
 typedef struct { image photo; faces want; int rc; } job;
@@ -153,6 +175,6 @@ static void test_wrong_models(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_all_fixtures), cmocka_unit_test(test_threads), cmocka_unit_test(test_wrong_models) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_all_fixtures), cmocka_unit_test(test_drawn_face), cmocka_unit_test(test_threads), cmocka_unit_test(test_wrong_models) };
     return cmocka_run_group_tests(tests, open_mesh, close_mesh);
 }

@@ -42,7 +42,8 @@ static image turned(const image *img, int quarters) {
     image out = quarters & 1 ? blank(h, w) : blank(w, h);
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
-            int u = quarters == 1 ? h - 1 - y : quarters == 2 ? w - 1 - x : y, v = quarters == 1 ? x : quarters == 2 ? h - 1 - y : w - 1 - x;
+            int u = quarters == 0 ? x : quarters == 1 ? h - 1 - y : quarters == 2 ? w - 1 - x : y;
+            int v = quarters == 0 ? y : quarters == 1 ? x : quarters == 2 ? h - 1 - y : w - 1 - x;
             memcpy(at(&out, u, v), at(img, x, y), 3);
         }
     return out;
@@ -82,6 +83,36 @@ static void test_turned(void **state) {
         free(want.face);
         image_free(&photo);
     }
+}
+
+/* The drawn face, by every quarter, and at 5% of the picture. Needs no fixtures. */
+static void test_drawn_face(void **state) {
+    (void)state;
+    image face_image = drawn_face(), small, wide = blank(1000, 700);
+    faces want = look(&face_image, FACE_SEARCH_NONE, NULL);
+    assert_int_equal(want.count, 1);
+    for (int quarters = 0; quarters <= 3; quarters++) {
+        image img = turned(&face_image, quarters);
+        faces got = look(&img, FACE_SEARCH_AUTO, NULL);
+        assert_int_equal(got.count, 1);
+        double e = error_after_turn(&want.face[0], &got.face[0], quarters);
+        if (!(e < 0.08)) fail_msg("turned by %d: %g face widths off", quarters * 90, e);
+        free(got.face);
+        image_free(&img);
+    }
+    memset(wide.rgb, 190, 1000 * 700 * 3);
+    assert_int_equal(image_resize(&face_image, 106, 106, RESIZE_LANCZOS, CPU_REFERENCE, &small), 0);
+    for (int y = 0; y < 106; y++) memcpy(at(&wide, 333, 222 + y), at(&small, 0, y), 106 * 3);
+    faces none = look(&wide, FACE_SEARCH_NONE, NULL), got = look(&wide, FACE_SEARCH_AUTO, NULL);
+    assert_int_equal(none.count, 0);
+    assert_int_equal(got.count, 1);
+    assert_true(fabs(got.face[0].landmarks[468].x * 1000 - (333 + 128 * 106 / 320.0)) < 2);
+    assert_true(fabs(got.face[0].landmarks[468].y * 700 - (222 + 147 * 106 / 320.0)) < 2);
+    free(got.face);
+    free(want.face);
+    image_free(&small);
+    image_free(&wide);
+    image_free(&face_image);
 }
 
 /* A face 4% of the picture wide, in two places. */
@@ -164,7 +195,7 @@ static void test_faceless(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turned), cmocka_unit_test(test_small), cmocka_unit_test(test_upright_stay), cmocka_unit_test(test_faceless),
+        cmocka_unit_test(test_turned), cmocka_unit_test(test_drawn_face), cmocka_unit_test(test_small), cmocka_unit_test(test_upright_stay), cmocka_unit_test(test_faceless),
     };
     return cmocka_run_group_tests(tests, open_mesh, close_mesh);
 }
