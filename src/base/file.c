@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "base/file.h"
 
 #include <dirent.h>
@@ -104,17 +105,32 @@ static int temporary_open(const char *path, char temporary[PATH_MAX]) {
     return fd < 0 ? error_errno("%s", path) : fd;
 }
 
-int file_save(const char *path, const void *data, size_t size) {
+/* Not every file system knows RENAME_NOREPLACE: a look must do there. */
+static int rename_new(const char *from, const char *to) {
+    struct stat st;
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return -1;
+    if (lstat(to, &st) == 0) return errno = EEXIST, -1;
+    return rename(from, to);
+}
+
+static int save(const char *path, const void *data, size_t size, int (*rename_to)(const char *from, const char *to)) {
     char temporary[PATH_MAX];
     int fd = temporary_open(path, temporary);
     if (fd < 0) return fd;
     int rc = 0;
     if (write_all(fd, data, size) < 0) rc = error_errno("%s", path);
     if (close(fd) < 0 && rc == 0) rc = error_errno("%s", path);
-    if (rc == 0 && rename(temporary, path) < 0) rc = error_errno("%s", path);
+    if (rc == 0 && rename_to(temporary, path) < 0) {
+        bool taken = errno == EEXIST && rename_to == rename_new;
+        rc = taken ? error_set(ERR_EXISTS, "%s is there by now: it was not when the work began", path) : error_errno("%s", path);
+    }
     if (rc < 0) unlink(temporary);
     return rc;
 }
+
+int file_save(const char *path, const void *data, size_t size) { return save(path, data, size, rename); }
+int file_save_new(const char *path, const void *data, size_t size) { return save(path, data, size, rename_new); }
 
 /* The process number in a temporary name, or 0 if it is none. */
 static long temporary_owner(const char *name) {
@@ -139,6 +155,23 @@ void file_remove_leftovers(const char *folder, int alone) {
         if ((dead && alone) || time(NULL) - st.st_mtime > 3600) unlinkat(dirfd(dir), e->d_name, 0);
     }
     if (dir) closedir(dir);
+}
+
+static bool stat_folder_of(const char *path, const char **name, struct stat *st) {
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash + 1 - path) : 0;
+    *name = path + n;
+    if (n >= sizeof folder) return false;
+    memcpy(folder, path, n);
+    folder[n] = 0;
+    return stat(n ? folder : ".", st) == 0;
+}
+
+bool file_same_place(const char *a, const char *b) {
+    struct stat x, y;
+    const char *p, *q;
+    return stat_folder_of(a, &p, &x) && stat_folder_of(b, &q, &y) && strcmp(p, q) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 int folder_make(const char *path) {

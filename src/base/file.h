@@ -4,6 +4,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,10 +23,14 @@ int file_load(const char *path, size_t limit, uint8_t **data, size_t *size);
  * temporary name in the same folder (".<name>.mien-tmp-<pid>-<n>"), rename. Nothing is synced: a power failure may leave
  * a file without bytes. */
 int file_save(const char *path, const void *data, size_t size);
+int file_save_new(const char *path, const void *data, size_t size);   /* ERR_EXISTS if something is there by now */
 
 /* Removes from a folder what file_save left there when its process was killed. `alone`: no other process writes there now,
  * so whatever belongs to no living process goes; else only what is an hour old too. A folder that is not there is fine. */
 void file_remove_leftovers(const char *folder, int alone);
+
+/* Whether two paths are one name in one folder, be something there or not. */
+bool file_same_place(const char *a, const char *b);
 
 /* Makes a folder and its parents; it is fine if they exist. */
 int folder_make(const char *path);

@@ -5,7 +5,7 @@
  *
  * What is there already and was made from the same photo (its sha256) by the same settings is left alone: each output
  * says so itself (face/faces_json.h), so there is no state beside them, and runs, parts of runs and broken runs go
- * on from one another. Outputs of ours with another photo or other settings are made again; a file that mien did not make
+ * on from one another (face/output.h). Outputs of ours with another photo or other settings are made again; a file that mien did not make
  * is never overwritten unless forced: that photo fails. Inputs are never overwritten. */
 #ifndef FACE_ANNOTATE_H
 #define FACE_ANNOTATE_H

@@ -31,14 +31,25 @@ void faces_origin_lines(const faces_origin *o, text *out) {
     if (o->has_settings) add_settings(&o->settings, out), text_add(out, ",\n");
 }
 
-void faces_stamp(const faces_origin *o, const char *kind, bool resized, int width, int height, text *out) {
+static const char json_key[] = ",\"landmarks\":{\"sha256\":\"";
+
+void faces_stamp(const faces_origin *o, const char *json, const char *kind, bool resized, int width, int height, text *out) {
     if (!o->sha256[0] || !o->has_settings) return;
     text_printf(out, "{\"format\":%d,\"kind\":\"%s\",", FORMAT, kind);
     if (resized) text_printf(out, "\"size\":[%d,%d],", width, height);
     add_photo(o, out);
     text_add(out, ",");
     add_settings(&o->settings, out);
+    if (*json) text_printf(out, "%s%s\"}", json_key, json);
     text_add(out, "}");
+}
+
+void faces_stamp_json(const char *stamp, char json[65]) {
+    const char *at = strstr(stamp, json_key);
+    if (at) at += sizeof json_key - 1;
+    size_t n = at && strspn(at, "0123456789abcdef") == 64 ? 64 : 0;
+    memcpy(json, at ? at : "", n);
+    json[n] = 0;
 }
 
 static char *put_f32(char *at, float x) { return at + number_f32(at, x); }

@@ -52,10 +52,11 @@ int  faces_json_read(const char *name, const uint8_t *data, size_t size, faces *
 int  faces_json_load(const char *path, faces *f, faces_origin *origin);
 
 /* The stamp of a picture drawn from faces, kept in its PNG (tEXt key FACES_STAMP_KEY): what a file was made from, so that
- * it need not be made again. kind: "map", "overlay". A picture of another size than the photo names its own. Nothing is
- * appended if the origin is unknown. */
+ * it need not be made again. json: the SHA-256 of the faces' document ("": not to be told). kind: "map", "overlay". A
+ * picture of another size than the photo names its own. Nothing is appended if the origin is unknown. */
 #define FACES_STAMP_KEY "mien"
-void faces_stamp(const faces_origin *origin, const char *kind, bool resized, int width, int height, text *out);
+void faces_stamp(const faces_origin *origin, const char *json, const char *kind, bool resized, int width, int height, text *out);
+void faces_stamp_json(const char *stamp, char json[65]);   /* that of a stamp, or "" */
 
 /* The two lines of the document that tell its origin, as faces_json_write puts them after the first line. */
 void faces_origin_lines(const faces_origin *origin, text *out);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "face/faces_json.h"
 #include "face/map.h"
 #include "image/image.h"
@@ -35,6 +36,30 @@ static int check(const redraw_options *o) {
     return rc;
 }
 
+/* Whether the output takes the place of annotate's map beside the JSON. There it would vouch that the JSON is as mien wrote
+ * it (face/output.h), which nobody can know here: such a map does not name the JSON. */
+static bool is_annotates(const redraw_options *o) {
+    size_t n = strlen(o->faces);
+    char *map = n > 5 && strcmp(o->faces + n - 5, ".json") == 0 ? strdup(o->faces) : NULL;
+    if (!map) return false;
+    strcpy(map + n - 5, ".png");
+    bool same = file_same_place(map, o->output);
+    free(map);
+    return same;
+}
+
+static int load(const redraw_options *o, faces *f, faces_origin *origin, char json[65]) {
+    uint8_t *data, digest[32];
+    size_t size;
+    int rc = file_load(o->faces, FACES_MOST_BYTES, &data, &size);
+    if (rc < 0) return rc;
+    sha256(data, size, digest);
+    if (!is_annotates(o)) sha256_hex(digest, json);
+    rc = faces_json_read(o->faces, data, size, f, origin);
+    free(data);
+    return rc;
+}
+
 int redraw(const redraw_options *o, redraw_result *result) {
     *result = (redraw_result){ 0 };
     int rc = check(o);
@@ -42,7 +67,8 @@ int redraw(const redraw_options *o, redraw_result *result) {
     double begin = clock_seconds();
     faces f = { 0 };
     faces_origin origin;
-    rc = faces_json_load(o->faces, &f, &origin);
+    char json[65] = "";
+    rc = load(o, &f, &origin, json);
     if (rc < 0) return rc;
     double read = clock_seconds();
 
@@ -58,7 +84,7 @@ int redraw(const redraw_options *o, redraw_result *result) {
     double draw = clock_seconds();
 
     if (rc >= 0) {
-        faces_stamp(&origin, "map", width != f.width || height != f.height, width, height, &stamp);
+        faces_stamp(&origin, json, "map", width != f.width || height != f.height, width, height, &stamp);
         rc = text_check(&stamp);
     }
     image_text tag = { FACES_STAMP_KEY, stamp.data };

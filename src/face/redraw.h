@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A landmarks JSON drawn again: at its own size and with its own settings the same file as annotate's map, byte for
- * byte; at any other size, the same faces. */
+ * byte (except in that map's own place, where it does not name the JSON: see is_annotates); at any other size, the same
+ * faces. */
 #ifndef FACE_REDRAW_H
 #define FACE_REDRAW_H
 

@@ -42,4 +42,39 @@ for target in nowhere ../saved; do
 done
 expect "--force replaces the link" 0 "$mien" annotate c -o cout --force
 check "not what it leads to" cmp saved bout/photo.png
+
+# ---- edited landmarks ----
+mkdir e; picture e/p.bmp 8 8
+"$mien" annotate e -o eout --json --overlay -q
+expect "other settings over what is as mien wrote it" 0 "$mien" annotate e -o eout --json --overlay --max-faces 4
+check "make it again" printed "1 of 1 photo annotated"
+edit() { # NAME WHAT SED ARGUMENT...: the edited JSON stays, and so does the map beside it
+    name=$1 what=$2 sed=$3; shift 3
+    rm -rf eout; "$mien" annotate e -o eout --json --overlay -q
+    sed "$sed" eout/p.json >edited && cp edited eout/p.json && cp eout/p.png map.png
+    [ -z "$what" ] || rm "eout/$what"
+    expect "$name" 3 "$mien" annotate e -o eout --json --overlay "$@"
+    check "$name: says so" said "mien: e/p.bmp: eout/p.json may have been changed since mien wrote it (--force overwrites it)"
+    check "$name: is kept" cmp eout/p.json edited
+}
+edit "edited, other settings" "" 's/"width":8/"width":9/' --max-faces 4
+check "the map is kept too" cmp eout/p.png map.png
+edit "edited, no overlay" p_overlay.png 's/"width":8/"width":9/'
+edit "edited, no map" p.png 's/"width":8/"width":9/'
+edit "edited, not valid any more" "" 's/"width":8/"width":/'
+edit "edited, another photo" "" 's/"sha256":"../"sha256":"00/'
+expect "--force overwrites it" 0 "$mien" annotate e -o eout --json --overlay --force
+check "with what mien finds" not cmp -s eout/p.json edited
+rm -rf eout; "$mien" annotate e -o eout --json -q; cp eout/p.json first.json
+rm eout/p.png; stat -c %i eout/p.json >before
+expect "not edited, no map" 0 "$mien" annotate e -o eout --json
+check "is finished" test -s eout/p.png
+stat -c %i eout/p.json >after
+check "and the JSON not written again" cmp before after
+sed 's/"width":8/"width":9/' first.json >edited; cp edited eout/p.json
+expect "a map drawn from edited landmarks in its place" 0 "$mien" draw eout/p.json -o ./eout/../eout/p.png --force
+expect "is left alone" 0 "$mien" annotate e -o eout --json
+check "as done before" printed "1 done before"
+expect "and does not vouch for them" 3 "$mien" annotate e -o eout --json --max-faces 4
+check "so they are kept" cmp eout/p.json edited
 finish
