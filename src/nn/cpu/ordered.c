@@ -10,7 +10,8 @@
     { "depthwise_conv2d/ordered-" #level, &op_depthwise_conv2d, ordered_depthwise_match, ordered_depthwise_prepare, \
       ordered_depthwise_run, ordered_depthwise_release, &ordered_isa_##level }
 #define RESIDUAL(level, op) \
-    { "residual/ordered-" #level, op, ordered_residual_match, ordered_residual_prepare, ordered_residual_run, ordered_residual_release, &ordered_isa_##level }
+    { "residual/ordered-" #level, op, ordered_residual_match, ordered_residual_prepare, \
+      ordered_residual_run, ordered_residual_release, &ordered_isa_##level }
 #define TABLE(level) \
     static const kernel table_##level[] = { \
         CONV(level, &op_conv2d), CONV(level, &op_relu), CONV(level, &op_prelu), DEPTHWISE(level), \
@@ -23,3 +24,4 @@
 
 TABLE(avx2)
 TABLE(avx512)
+TABLE(avx512_pairs)

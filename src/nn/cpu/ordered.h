@@ -13,6 +13,7 @@
 
 /* Tables for device_add, best kernel last (it is asked first). Each needs a CPU that has what it is named for. */
 const kernel *ordered_kernels_avx2(size_t *n);
-const kernel *ordered_kernels_avx512(size_t *n);
+const kernel *ordered_kernels_avx512(size_t *n);         /* for multiplications at half width (Zen 4) */
+const kernel *ordered_kernels_avx512_pairs(size_t *n);   /* for full width; both are right everywhere */
 
 #endif

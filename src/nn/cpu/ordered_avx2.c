@@ -39,43 +39,36 @@ static inline __attribute__((always_inline)) V v_load_masked(const float *p, v_m
 #include "nn/cpu/ordered_depthwise.h"
 #include "nn/cpu/ordered_sum.h"
 
-#define SUM4(nv, a, b, c, d) SUM(nv, 0, a) SUM(nv, 0, b) SUM(nv, 0, c) SUM(nv, 0, d)
-SUM4(1, 1, 2, 3, 4) SUM4(1, 5, 6, 7, 8) SUM4(1, 9, 10, 11, 12)
-SUM4(2, 1, 2, 3, 4) SUM(2, 0, 5) SUM(2, 0, 6)
-SUM4(3, 1, 2, 3, 4)
+SUM4(1, 0, 1, 2, 3, 4) SUM4(1, 0, 5, 6, 7, 8) SUM4(1, 0, 9, 10, 11, 12)
+SUM4(2, 0, 1, 2, 3, 4) SUM(2, 0, 5) SUM(2, 0, 6)
+SUM4(3, 0, 1, 2, 3, 4)
 SUM(8, 0, 1)
 static __attribute__((noinline)) void sum_f16(const ordered_sum *s) { sum_block(s, 8, 0, 1, true); }
 
-static ordered_sum_fn *const sums[ORDERED_KINDS][ORDERED_MAX_PIXELS + 1] = {
-    [1] = { NULL, sum_1_0_1, sum_1_0_2, sum_1_0_3, sum_1_0_4, sum_1_0_5, sum_1_0_6, sum_1_0_7, sum_1_0_8,
-            sum_1_0_9, sum_1_0_10, sum_1_0_11, sum_1_0_12 },
-    [2] = { NULL, sum_2_0_1, sum_2_0_2, sum_2_0_3, sum_2_0_4, sum_2_0_5, sum_2_0_6 },
-    [3] = { NULL, sum_3_0_1, sum_3_0_2, sum_3_0_3, sum_3_0_4 },
-    [ORDERED_WIDE] = { NULL, sum_8_0_1 },
-    [ORDERED_WIDE_F16] = { NULL, sum_f16 },
-};
+static ordered_sum_fn *const one[] = { NULL, sum_1_0_1, sum_1_0_2, sum_1_0_3, sum_1_0_4, sum_1_0_5, sum_1_0_6,
+      sum_1_0_7, sum_1_0_8, sum_1_0_9, sum_1_0_10, sum_1_0_11, sum_1_0_12 };
+static ordered_sum_fn *const two[] = { NULL, sum_2_0_1, sum_2_0_2, sum_2_0_3, sum_2_0_4, sum_2_0_5, sum_2_0_6 };
+static ordered_sum_fn *const three[] = { NULL, sum_3_0_1, sum_3_0_2, sum_3_0_3, sum_3_0_4 };
+static ordered_sum_fn *const wide[] = { NULL, sum_8_0_1 }, *const wide_f16[] = { NULL, sum_f16 };
 
 DEPTHWISE(slide_1, slide(d, 1))
 DEPTHWISE(stride2_1, leap(d, 1, 2, false))
 DEPTHWISE(pool_1, leap(d, 1, 2, true))
 
+/* The largest of two neighbouring columns: v > best ? v : best in the reference's order, row by row. */
 static void pool(float *out, size_t out_pixel, const float *in, size_t in_row, size_t in_pixel, size_t groups, size_t width) {
-    size_t floats = groups * ORDERED_GROUP;
-    for (size_t x = 0; x < width; x++, out += out_pixel, in += 2 * in_pixel)
-        for (size_t c = 0; c < floats; c += LANES) {
-            V best = v_load(in + c);   /* v > best ? v : best, in the reference's order */
-            best = v_max(v_load(in + c + in_pixel), best);
-            best = v_max(v_load(in + c + in_row), best);
-            best = v_max(v_load(in + c + in_row + in_pixel), best);
-            v_store(out + c, best);
-        }
+    for (size_t x = 0; x < width; x++, out += out_pixel, in += 2 * in_pixel) {
+        const float *right = in + in_pixel, *below = in + in_row, *last = below + in_pixel;
+        for (size_t c = 0; c < groups * LANES; c += LANES)
+            v_store(out + c, v_max(v_load(last + c), v_max(v_load(below + c), v_max(v_load(right + c), v_load(in + c)))));
+    }
 }
 
 const ordered_isa ordered_isa_avx2 = {
     .name = "avx2",
     .lanes = LANES,
-    .sum = sums,
-    .max_pixels = { 0, 12, 6, 4, 0, 0, 0, 0, 0, 1, 1 },
+    .sum = { [1] = one, [2] = two, [3] = three, [ORDERED_WIDE] = wide, [ORDERED_WIDE_F16] = wide_f16 },
+    .max_pixels = { [1] = 12, [2] = 6, [3] = 4, [ORDERED_WIDE] = 1, [ORDERED_WIDE_F16] = 1 },
     .depthwise = { [DEPTHWISE_FULL] = { { slide_1, NULL }, { stride2_1, NULL } },
                    [DEPTHWISE_POOL] = { [1] = { pool_1, NULL } } },
     .pool = pool,

@@ -63,7 +63,7 @@ typedef struct {
     /* Inner loops by kind and number of pixels, 1..max_pixels. Kind k < ORDERED_WIDE: chunks of k groups; ORDERED_WIDE:
      * 8 vectors, for pictures of one pixel, whose time is that of reading the weights; ORDERED_WIDE_F16: these kept in
      * f16. NULL where there is none. */
-    ordered_sum_fn *const (*sum)[ORDERED_MAX_PIXELS + 1];
+    ordered_sum_fn *const *sum[ORDERED_KINDS];
     uint8_t max_pixels[ORDERED_KINDS];
     /* By cut, stride (1 or 2) - 1, rows (1 or 2) - 1. */
     ordered_depthwise_fn *depthwise[DEPTHWISE_CUTS][2][2];
@@ -71,6 +71,9 @@ typedef struct {
     void (*pool)(float *out, size_t out_pixel, const float *in, size_t in_row, size_t in_pixel, size_t groups, size_t width);
 } ordered_isa;
 
-extern const ordered_isa ordered_isa_avx2, ordered_isa_avx512;
+extern const ordered_isa ordered_isa_avx2, ordered_isa_avx512, ordered_isa_avx512_pairs;
+
+/* Kinds 1, 3, 5 and 7 of the two for AVX-512. */
+extern ordered_sum_fn *const ordered_halves_avx512[4][ORDERED_MAX_PIXELS + 1], *const ordered_pairs_avx512[4][ORDERED_MAX_PIXELS + 1];
 
 #endif

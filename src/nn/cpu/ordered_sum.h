@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Template of the inner loop of an ordered convolution, included by the file of each instruction set after it has
- * defined V (a vector of LANES floats), v_load, v_load_f16, v_store, v_set1, v_fma, v_add, v_relu, v_slope (what v_prelu wants of alpha),
- * v_prelu, v_mask (which groups of 8 a shortcut has) and v_load_masked (zero in the rest). An odd last group of 8 channels, with 16 lanes, is summed in one of two
- * ways: HALF_PAIRS: two pixels share a register, which needs v_low_high(a, b), the lower half of a with the upper half
- * of b, v_load_halves(a, b), 8 floats from each, and v_store_halves. HALF_ALONE: each pixel has a register of 8 lanes of
- * type H, with h_* for v_*, and h_of(x), the lower half of x.
+ * defined V (a vector of LANES floats), v_zero, v_load, v_load_f16, v_store, v_set1, v_fma, v_add, v_max, v_relu, v_slope
+ * (what v_prelu wants of alpha), v_prelu, v_mask (which groups of 8 a shortcut has) and v_load_masked (zero in the rest).
+ * An odd last group of 8 channels, with 16 lanes, is summed in one of two ways. HALF_PAIRS: two pixels share a register,
+ * which needs v_low_high(a, b), the lower half of a with the upper half of b, v_load_halves(a, b), 8 floats from each, and
+ * v_store_halves. HALF_ALONE: each pixel has a register of 8 lanes of type H, with h_* for v_*, and h_of(x), the lower
+ * half of x.
  *
  * np pixels x (nv vectors and perhaps a half one) of sums live in registers. All the bounds are constants, so that the
  * arrays become registers. Pointers are hidden from the optimiser (OPAQUE) in each round: otherwise it keeps one a
@@ -144,6 +145,7 @@ INLINE void sum_block(const ordered_sum *s, const int nv, const int half, const 
     }
 }
 
+#define SUM4(nv, half, a, b, c, d) SUM(nv, half, a) SUM(nv, half, b) SUM(nv, half, c) SUM(nv, half, d)
 #define SUM(nv, half, np) \
     static __attribute__((noinline)) void sum_##nv##_##half##_##np(const ordered_sum *s) { sum_block(s, nv, half, np, false); }
 
