@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Inside the reader: what its files share. A TFLite operation is built by one function of the table in operations.c;
- * model.c walks the file and keeps the tensors. */
+ * model.c walks the file; tensors.c reads its tensors. */
 #ifndef TFLITE_READER_H
 #define TFLITE_READER_H
 
@@ -73,7 +73,11 @@ const operation_kind *tflite_operation_kind(int32_t code);   /* NULL: not suppor
 void *reader_fail(reader *r, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool  reader_failed(const reader *r);
 
-bool  reader_tensor(reader *r, size_t i, tensor_info *out);
+bool  reader_tensor(reader *r, size_t i, tensor_info *out);   /* false: the reading has failed */
+
+/* A name as the graph gets it (and copies it): safe to print, not too long. */
+typedef struct { char text[100]; } safe_name;
+safe_name reader_name(const char *name);
 
 /* Input i of the operation; NULL, with the reason kept, if it is not what is asked for. */
 tensor *operation_value(operation *o, int i);      /* a float32 activation */
