@@ -6,8 +6,9 @@
  *     check_ops [--cases N] [--seed S] [--op NAME] [--case I] [--verbose]
  *
  * Promises (docs/exactness.md): an `ordered` node differs in 0 bits. Another f32 node may differ by 8 * 2^-24 * S, where S
- * is the same sum over absolute values: any order of summation keeps that. A bf16 node may also round the result (one
- * unit in its last place, 2^-7 of the value) and, if its weights are not stored as bf16, each weight (2^-9 * S). */
+ * is the same sum over absolute values: far above what summing random terms in any order gives, far below a term left out.
+ * A bf16 node may also differ by one unit in the result's last place (at most 2^-7 of the value) and, if its weights are not
+ * stored as bf16, by rounding each weight to it (at most half a unit, 2^-8 of the weight: 2^-8 * S). */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
