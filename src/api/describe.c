@@ -100,7 +100,8 @@ static int tell_faces(const listener *l, const char *path, const uint8_t *data, 
     int rc = faces_json_read(path, data, size, &f, &o);
     if (rc < 0) return rc;
     tell(l, "%s: landmarks JSON, %d x %d, %d face%s", path, f.width, f.height, f.count, f.count == 1 ? "" : "s");
-    for (int i = 0; i < f.count; i++) tell(l, "  face %d: score %.3f, %.0f pixels", i, (double)f.face[i].score, face_size(&f.face[i], f.width, f.height));
+    for (int i = 0; i < f.count; i++)
+        tell(l, "  face %d: score %.3f, %.0f pixels", i, (double)f.face[i].score, face_size(&f.face[i], f.width, f.height));
     if (o.sha256[0]) tell(l, "  photo: sha256 %s", o.sha256);
     if (o.has_settings) tell_settings(l, &o.settings);
     free(f.face);

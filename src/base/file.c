@@ -97,7 +97,8 @@ static int temporary_open(const char *path, char temporary[PATH_MAX]) {
     int folder = slash ? (int)(slash - path + 1) : 0, fd = -1;
     /* A name can be there already: in a container, the killed process had the number that we have. */
     for (int attempt = 0; fd < 0 && attempt < 1000; attempt++) {
-        int n = snprintf(temporary, PATH_MAX, "%.*s.%.200s.mien-tmp-%ld-%u", folder, path, path + folder, (long)getpid(), atomic_fetch_add(&serial, 1));
+        int n = snprintf(temporary, PATH_MAX, "%.*s.%.200s.mien-tmp-%ld-%u", folder, path, path + folder, (long)getpid(),
+                         atomic_fetch_add(&serial, 1));
         if (n < 0 || n >= PATH_MAX) return error_set(ERR_IO, "%s: the path is too long", path);
         fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd < 0 && errno != EEXIST) break;

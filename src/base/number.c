@@ -2,6 +2,7 @@
 #include "base/number.h"
 
 #include <stdint.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,24 +19,24 @@ static uint64_t power_of_5(int n) {
     return table[n];
 }
 
-/* m * 2^e * 10^power to the nearest integer, ties to even as printf does. False where the exact product needs more than
- * 128 bits, or the result more than 9 digits before it is rounded. power is 0..MAX_POWER. */
-static int scale(uint32_t m, int e, int power, uint32_t *out) {
+/* m * 2^e * 10^power to the nearest integer, ties to even as printf does. False, and nothing in *out, where the exact
+ * product needs more than 128 bits, or the result more than 9 digits before it is rounded. power is 0..MAX_POWER. */
+static bool scale(uint32_t m, int e, int power, uint32_t *out) {
     unsigned __int128 product = (unsigned __int128)m * power_of_5(power), rest = 0, half = 0;
     int shift = e + power;
     if (shift >= 0) {
-        if (shift > 30 || product >> (64 - shift)) return 0;
+        if (shift > 30 || product >> (64 - shift)) return false;
         product <<= shift;
     } else {
-        if (shift < -120) return 0;
+        if (shift < -120) return false;
         half = (unsigned __int128)1 << (-shift - 1);
         rest = product & (2 * half - 1);
         product >>= -shift;
     }
-    if (product >= 1000000000u) return 0;
+    if (product >= 1000000000u) return false;
     *out = (uint32_t)product;
     *out += rest > half || (half && rest == half && (product & 1));
-    return 1;
+    return true;
 }
 
 /* printf itself, with whatever the locale has for a decimal point made a point. */

@@ -40,7 +40,8 @@ static int parse(arguments *a, int argc, char **argv) {
         { "force", 'f', OPTION_FLAG, &j->force, 0, 0, NULL, "do everything again, over whatever is there", NULL },
     };
     const command_help help = {
-        "annotate", "PHOTO|DIR|-... -o DIR [OPTION...]", "Finds the faces of photos and draws their control maps.", options, sizeof options / sizeof *options, notes,
+        "annotate", "PHOTO|DIR|-... -o DIR [OPTION...]", "Finds the faces of photos and draws their control maps.", options,
+        sizeof options / sizeof *options, notes,
     };
     int rest;
     int status = options_parse(&help, &a->common, argc, argv, &rest);
@@ -70,8 +71,8 @@ static void print_summary(const arguments *a, const mien_progress *p, bool whole
     } else {
         printf("%s%" PRIu64 " of %" PRIu64 " photo%s annotated: %" PRIu64 " with %" PRIu64 " face%s, %" PRIu64 " without; %" PRIu64
                " done before, %" PRIu64 " failed; %.1f s\n",
-               whole ? "" : "stopped: ", p->done, p->total, p->total == 1 ? "" : "s", p->with_faces, p->faces, p->faces == 1 ? "" : "s", p->without_faces, p->skipped,
-               p->failed, p->seconds);
+               whole ? "" : "stopped: ", p->done, p->total, p->total == 1 ? "" : "s", p->with_faces, p->faces, p->faces == 1 ? "" : "s",
+               p->without_faces, p->skipped, p->failed, p->seconds);
     }
 }
 

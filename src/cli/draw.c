@@ -22,8 +22,8 @@ static int parse(arguments *a, int argc, char **argv) {
         { "force", 'f', OPTION_FLAG, &j->force, 0, 0, NULL, "overwrite MAP.png", NULL },
     };
     const command_help help = {
-        "draw", "FACES.json -o MAP.png [OPTION...]", "Draws the control map of a landmarks JSON, as `mien annotate --json` writes it or edited since.", options,
-        sizeof options / sizeof *options, "At the JSON's own size and settings this is the very file that `mien annotate` wrote.",
+        "draw", "FACES.json -o MAP.png [OPTION...]",
+        "Draws the control map of a landmarks JSON, as `mien annotate --json` writes it or edited since.", options, sizeof options / sizeof *options, "At the JSON's own size and settings this is the very file that `mien annotate` wrote.",
     };
     int rest;
     int status = options_parse(&help, &a->common, argc, argv, &rest);
@@ -49,8 +49,10 @@ int command_draw(int argc, char **argv) {
     if (rc < 0) return work_failed(&a.common), rc == MIEN_ERR_USAGE || rc == MIEN_ERR_EXISTS ? EXIT_MISUSE : EXIT_WORK_FAILED;
     char name[4 * 4096];
     text_escape(name, sizeof name, a.job.output);
-    if (a.common.log_json && !a.common.quiet) printf("{\"event\":\"summary\",\"width\":%d,\"height\":%d,\"faces\":%d,\"drawn\":%d}\n", r.width, r.height, r.faces, r.drawn);
-    else if (!a.common.quiet) printf("%s: %d x %d, %d of %d face%s drawn\n", name, r.width, r.height, r.drawn, r.faces, r.faces == 1 ? "" : "s");
+    if (a.common.log_json && !a.common.quiet)
+        printf("{\"event\":\"summary\",\"width\":%d,\"height\":%d,\"faces\":%d,\"drawn\":%d}\n", r.width, r.height, r.faces, r.drawn);
+    else if (!a.common.quiet)
+        printf("%s: %d x %d, %d of %d face%s drawn\n", name, r.width, r.height, r.drawn, r.faces, r.faces == 1 ? "" : "s");
     timings where = {
         .total = clock_seconds() - begin, .images = 1,
         .part = { { "read", r.read }, { "draw", r.draw }, { "encode", r.encode }, { "write", r.write } }, .n_parts = 4,

@@ -138,7 +138,10 @@ static bool lzw_more(lzw *z) {
 static bool lzw_begin(lzw *z, const gif *g) {
     int depth = g->data[g->at];
     if (depth > 12) return false;
-    *z = (lzw){ .data = g->data, .at = g->at + 1, .size = g->size, .window = g->at + 1, .clear = 1 << depth, .next = (1 << depth) + 2, .width = depth + 1, .last = -1 };
+    *z = (lzw){
+        .data = g->data, .size = g->size, .at = g->at + 1, .window = g->at + 1,
+        .clear = 1 << depth, .next = (1 << depth) + 2, .width = depth + 1, .last = -1,
+    };
     return true;
 }
 

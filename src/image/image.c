@@ -26,7 +26,6 @@ static bool is_webp(const uint8_t *d, size_t n) {
     return n >= 16 && starts(d, n, "RIFF", 4) && !memcmp(d + 8, "WEBPVP8", 7) && strchr(" XL", d[15]) && d[15];
 }
 
-
 static const format formats[] = {
     { "JPEG", is_jpeg, jpeg_decode, jpeg_orientation },
     { "PNG",  is_png,  png_decode,  png_orientation },

@@ -73,7 +73,8 @@ static int read_tail(png *p) {
     for (size_t at = p->idat_end + 4; at <= p->size && p->size - at >= 8; at += c.length + 12) {
         if (png_chunk_head(p->data, p->size, at, &c) < 0 || png_chunk_is(&c, "IEND")) return 0;
         if (png_chunk_is(&c, "fcTL") && p->animated) return 0;   /* the next frame begins */
-        if (!png_chunk_body_whole(p->data, p->size, &c)) return error_set(ERR_FORMAT, "PNG: the file is truncated in its %.4s chunk", (const char *)c.type);
+        if (!png_chunk_body_whole(p->data, p->size, &c))
+            return error_set(ERR_FORMAT, "PNG: the file is truncated in its %.4s chunk", (const char *)c.type);
         int rc = png_chunk_take(&p->now, &c);
         if (rc < 0) return rc;
     }
@@ -243,7 +244,8 @@ int png_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out) 
         rc = decode_pixels(&p, &img);
     }
     if (rc == 0) rc = read_tail(&p);
-    if (rc == 0 && p.now.colour == PNG_INDEXED && !p.now.has_palette && p.now.one_clear) rc = error_set(ERR_FORMAT, "PNG: a transparent colour without a palette");
+    if (rc == 0 && p.now.colour == PNG_INDEXED && !p.now.has_palette && p.now.one_clear)
+        rc = error_set(ERR_FORMAT, "PNG: a transparent colour without a palette");
     if (rc == 0) *out = img;
     else image_free(&img);
     return rc;

@@ -103,7 +103,8 @@ static int take_text(const png_chunk *c) {
         const uint8_t *zero = c->length ? memchr(c->body, 0, c->length) : NULL, *end = c->body + c->length;
         const uint8_t *method = zero ? zero + 1 : png_chunk_is(c, "iCCP") ? c->body : end;   /* without a zero: Pillow's find() + 1 */
         if (method == end && png_chunk_is(c, "iCCP")) return error_set(ERR_FORMAT, "PNG: its iCCP chunk is too short");
-        if (method < end && *method) return error_set(ERR_FORMAT, "PNG: unknown compression %d in its %.4s chunk", *method, (const char *)c->type);
+        if (method < end && *method)
+            return error_set(ERR_FORMAT, "PNG: unknown compression %d in its %.4s chunk", *method, (const char *)c->type);
     }
     if (text_parts(c, &t) && t.packed) free(inflate_text(t.value, t.size, &size, &too_large));
     return too_large ? error_set(ERR_LIMIT, "PNG: its %.4s chunk swells to more than %zu bytes", (const char *)c->type, MAX_TEXT) : 0;
@@ -121,7 +122,8 @@ static int take_ihdr(png_state *p, const png_chunk *c) {
     p->interlaced = c->body[12] != 0;
     static const uint32_t depths[7] = { [PNG_GREY] = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8 | 1 << 16, [PNG_RGB] = 1 << 8 | 1 << 16,
         [PNG_INDEXED] = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8, [PNG_GREY_ALPHA] = 1 << 8 | 1 << 16, [PNG_RGB_ALPHA] = 1 << 8 | 1 << 16 };
-    if (colour > 6 || depth > 16 || !(depths[colour] >> depth & 1)) return error_set(ERR_FORMAT, "PNG: there is no colour type %d with %d bits", colour, depth);
+    if (colour > 6 || depth > 16 || !(depths[colour] >> depth & 1))
+        return error_set(ERR_FORMAT, "PNG: there is no colour type %d with %d bits", colour, depth);
     if (c->body[11]) return error_set(ERR_UNSUPPORTED, "PNG: unknown filter method %d", c->body[11]);
     p->depth = depth;
     p->colour = colour;

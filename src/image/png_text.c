@@ -30,7 +30,11 @@ bool image_png_text(const uint8_t *data, size_t size, const char *key, char *out
 
 /* ---- Orientation ---- */
 
-static int hex_digit(uint8_t c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+static int hex_digit(uint8_t c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
 
 /* ImageMagick's "Raw profile type exif": three lines of heading, then hexadecimal digits. Decoded in place. */
 static int raw_profile_orientation(uint8_t *text, size_t size) {
@@ -72,8 +76,10 @@ static void clues_take(clues *k, const png_chunk *c) {
 int png_orientation(const uint8_t *data, size_t size) {
     clues k = { 0 };
     png_chunk c;
-    for (size_t at = 8; png_chunk_head(data, size, at, &c) == 0 && !png_chunk_is(&c, "IEND") && png_chunk_body_whole(data, size, &c); at += c.length + 12)
+    for (size_t at = 8; png_chunk_head(data, size, at, &c) == 0 && !png_chunk_is(&c, "IEND"); at += c.length + 12) {
+        if (!png_chunk_body_whole(data, size, &c)) break;
         clues_take(&k, &c);
+    }
     int found = k.has_exif ? k.exif : k.profile;
     if (!found) found = k.xmp;
     return found ? found : 1;

@@ -16,7 +16,8 @@ static uint32_t le24(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8 | (ui
 /* The canvas as the header claims it, looked at before libwebp allocates anything for it. */
 static int check_claim(const uint8_t *data, size_t size, size_t max_pixels) {
     int width = 0, height = 0;
-    if (size >= 30 && !memcmp(data + 12, "VP8X", 4)) return image_claim_check((uint64_t)le24(data + 24) + 1, (uint64_t)le24(data + 27) + 1, max_pixels);
+    if (size >= 30 && !memcmp(data + 12, "VP8X", 4))
+        return image_claim_check((uint64_t)le24(data + 24) + 1, (uint64_t)le24(data + 27) + 1, max_pixels);
     if (!WebPGetInfo(data, size, &width, &height)) return error_set(ERR_FORMAT, "WebP: broken or truncated");
     return image_claim_check((uint64_t)width, (uint64_t)height, max_pixels);
 }
@@ -42,8 +43,10 @@ static uint8_t *decode_with_alpha(const WebPIterator *frame, uint8_t *rgb, size_
 static int decode_frame(const WebPIterator *frame, image *img) {
     int width, height;
     size_t stride = (size_t)img->width * 3, offset = (size_t)frame->y_offset * stride + (size_t)frame->x_offset * 3;
-    bool inside = frame->x_offset >= 0 && frame->y_offset >= 0 && frame->width <= img->width - frame->x_offset && frame->height <= img->height - frame->y_offset;
-    if (!inside || !WebPGetInfo(frame->fragment.bytes, frame->fragment.size, &width, &height) || width != frame->width || height != frame->height)
+    bool inside = frame->x_offset >= 0 && frame->y_offset >= 0 && frame->width <= img->width - frame->x_offset &&
+                  frame->height <= img->height - frame->y_offset;
+    if (!inside || !WebPGetInfo(frame->fragment.bytes, frame->fragment.size, &width, &height) || width != frame->width ||
+        height != frame->height)
         return error_set(ERR_FORMAT, "WebP: a frame that does not fit its canvas");
     uint8_t *rgb = img->rgb + offset;
     uint8_t *done = frame->has_alpha ? decode_with_alpha(frame, rgb, stride)

@@ -23,16 +23,21 @@ static uint64_t little(const flatbuffer *f, size_t at, size_t bytes) {
     return x;
 }
 
+static fb_table no_table(flatbuffer *f, const char *why, size_t at) {
+    broken(f, why, at);
+    return (fb_table){ 0 };
+}
+
 static fb_table table_at(flatbuffer *f, size_t at) {
-    fb_table none = { 0 }, t = { .at = at };
-    if (!inside(f, at, 4)) { broken(f, "a table outside the file", at); return none; }
+    fb_table t = { .at = at };
+    if (!inside(f, at, 4)) return no_table(f, "a table outside the file", at);
     int64_t vtable = (int64_t)at - (int32_t)(uint32_t)little(f, at, 4);
-    if (vtable < 0 || !inside(f, (size_t)vtable, 4)) { broken(f, "a table whose vtable is outside the file", at); return none; }
+    if (vtable < 0 || !inside(f, (size_t)vtable, 4)) return no_table(f, "a table whose vtable is outside the file", at);
     t.vtable = (size_t)vtable;
     t.vtable_bytes = (size_t)little(f, t.vtable, 2);
     t.bytes = (size_t)little(f, t.vtable + 2, 2);
-    if (t.vtable_bytes < 4 || t.vtable_bytes % 2 || !inside(f, t.vtable, t.vtable_bytes)) { broken(f, "a bad vtable", t.vtable); return none; }
-    if (t.bytes < 4 || !inside(f, at, t.bytes)) { broken(f, "a table that leaves the file", at); return none; }
+    if (t.vtable_bytes < 4 || t.vtable_bytes % 2 || !inside(f, t.vtable, t.vtable_bytes)) return no_table(f, "a bad vtable", t.vtable);
+    if (t.bytes < 4 || !inside(f, at, t.bytes)) return no_table(f, "a table that leaves the file", at);
     return t;
 }
 

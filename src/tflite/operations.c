@@ -12,7 +12,8 @@ static tensor *activate(operation *o, tensor *x, uint8_t activation) {
     if (activation == ACTIVATION_NONE) return x;
     if (activation == ACTIVATION_RELU) return relu(o->r->g, x);
     static const char *const names[] = { "NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT" };
-    return reader_fail(o->r, ERR_UNSUPPORTED, "fused activation %s (%u) is not supported", activation < 6 ? names[activation] : "unknown", activation);
+    return reader_fail(o->r, ERR_UNSUPPORTED, "fused activation %s (%u) is not supported",
+                       activation < 6 ? names[activation] : "unknown", activation);
 }
 
 /* ---- windows: convolutions and pooling --------------------------------------------------------------------------- */
@@ -31,7 +32,10 @@ static bool read_window(operation *o, const tensor *x, size_t kernel_h, size_t k
     if (kernel_h < 1 || kernel_w < 1 || kernel_h > (size_t)max_kernel || kernel_w > (size_t)max_kernel)
         return reader_fail(o->r, ERR_UNSUPPORTED, "kernel %zu x %zu; 1 to %d are supported", kernel_h, kernel_w, max_kernel);
     if (padding != PADDING_SAME && padding != PADDING_VALID) return reader_fail(o->r, ERR_FORMAT, "unknown padding %u", padding);
-    *out = (window){ .stride = stride_w, .kernel_h = kernel_h, .kernel_w = kernel_w, .attr = { .stride = stride_w, .weights = WEIGHTS_OHWI } };
+    *out = (window){
+        .stride = stride_w, .kernel_h = kernel_h, .kernel_w = kernel_w,
+        .attr = { .stride = stride_w, .weights = WEIGHTS_OHWI },
+    };
     if (padding == PADDING_VALID) return true;
     conv2d_same_padding(x->shape.dim[1], (int)kernel_h, stride_w, &out->attr.pad_top, &out->attr.pad_bottom);
     conv2d_same_padding(x->shape.dim[2], (int)kernel_w, stride_w, &out->attr.pad_left, &out->attr.pad_right);
@@ -119,7 +123,8 @@ static tensor *build_pad(operation *o) {
     int rank = x->shape.rank;
     if (n != (size_t)rank * 2) return reader_fail(o->r, ERR_FORMAT, "%zu paddings for %d dimensions", n, rank);
     for (size_t i = 0; i < n - 1; i++)
-        if (pad[i]) return reader_fail(o->r, ERR_UNSUPPORTED, "padding before or of dimension %zu; only behind the channels is supported", i / 2);
+        if (pad[i])
+            return reader_fail(o->r, ERR_UNSUPPORTED, "padding before or of dimension %zu; only behind the channels is supported", i / 2);
     if (pad[n - 1] < 1) return reader_fail(o->r, ERR_UNSUPPORTED, "padding of %d channels", pad[n - 1]);
     return pad_channels(o->r->g, x, (size_t)pad[n - 1]);
 }
@@ -154,7 +159,8 @@ static tensor *build_concat(operation *o) {
     int32_t axis = fb_i32(f, o->options, 0, 0);
     for (int i = 0; i < o->n_in; i++)
         if (!(parts[i] = operation_value(o, i))) return NULL;
-    if (axis < -parts[0]->shape.rank || axis >= parts[0]->shape.rank) return reader_fail(o->r, ERR_FORMAT, "axis %d of %d dimensions", axis, parts[0]->shape.rank);
+    if (axis < -parts[0]->shape.rank || axis >= parts[0]->shape.rank)
+        return reader_fail(o->r, ERR_FORMAT, "axis %d of %d dimensions", axis, parts[0]->shape.rank);
     return activate(o, concat(o->r->g, parts, o->n_in, axis), fb_u8(f, o->options, 1, ACTIVATION_NONE));
 }
 
@@ -178,7 +184,8 @@ static tensor *build_strided_slice(operation *o) {
     }
     int32_t begin_mask = fb_i32(f, o->options, 0, 0), end_mask = fb_i32(f, o->options, 1, 0);
     for (unsigned field = 2; field < 5; field++)
-        if (fb_i32(f, o->options, field, 0)) return reader_fail(o->r, ERR_UNSUPPORTED, "ellipsis, new axis and shrink axis masks are not supported");
+        if (fb_i32(f, o->options, field, 0))
+            return reader_fail(o->r, ERR_UNSUPPORTED, "ellipsis, new axis and shrink axis masks are not supported");
     if (fb_u8(f, o->options, 5, 0)) return reader_fail(o->r, ERR_UNSUPPORTED, "ends as offsets are not supported");
     for (int d = 0; d < to.rank; d++) {
         size_t n = x->shape.dim[d], last = end_mask >> d & 1 ? n : slice_end(end[d], n);
