@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "mien.h"
@@ -68,7 +70,15 @@ static int run(int argc, char **argv) {
     return c ? c->run(argc - 1, argv + 1) : unknown_command(name);
 }
 
+/* A descriptor 0, 1 or 2 that is closed would become the number of the next file, and our words go into it. Each is
+ * opened the wrong way round, so that using it fails as it would have. */
+static void hold_descriptors(void) {
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) _exit(EXIT_WORK_FAILED);
+}
+
 int main(int argc, char **argv) {
+    hold_descriptors();
     signal(SIGXFSZ, SIG_IGN);   /* a file over the limit is an error to report, not a reason to die */
     int status = run(argc, argv);
     if (fflush(stdout) == EOF || ferror(stdout)) {

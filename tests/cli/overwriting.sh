@@ -77,4 +77,13 @@ expect "is left alone" 0 "$mien" annotate e -o eout --json
 check "as done before" printed "1 done before"
 expect "and does not vouch for them" 3 "$mien" annotate e -o eout --json --max-faces 4
 check "so they are kept" cmp eout/p.json edited
+
+# ---- closed descriptors ----
+mkdir d; picture d/p.bmp 8 8; echo no >d/q.bmp
+"$mien" annotate d -o whole -q 2>said.txt
+"$mien" annotate d -o closed -j 1 <&- >&- 2>&-; status=$?
+check "annotate without descriptors ends as with them" test $status = 3
+check "its words go into no file" diff -r whole closed
+expect "a list from a closed descriptor" 1 sh -c "'$mien' annotate - -o closed <&-"
+check "is an error" said "Bad file descriptor"
 finish
