@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "face/annotate.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,10 +81,14 @@ static void enter_folder(void *context, const char *id) {
 static int check_inputs(job *j) {
     const annotate_options *o = j->options;
     int wrong = 0;
+    struct stat out;
+    if (stat(o->output, &out) == 0 ? !S_ISDIR(out.st_mode) : errno == ENOTDIR) return error_set(ERR_USAGE, "%s: is not a folder", o->output);
     for (int i = 0; i < o->n_inputs; i++) {
         struct stat st;
-        if (strcmp(o->inputs[i], "-") == 0 || stat(o->inputs[i], &st) == 0) continue;
-        error_errno("%s", o->inputs[i]);
+        bool list = strcmp(o->inputs[i], "-") == 0;
+        if (list && fstat(STDIN_FILENO, &st) == 0 && S_ISDIR(st.st_mode)) error_set(ERR_USAGE, "standard input is a folder: a list of paths was expected");
+        else if (list || stat(o->inputs[i], &st) == 0) continue;
+        else error_errno("%s", o->inputs[i]);
         if (wrong++) say(j, MIEN_LOG_WARNING, NULL, j->why);
         snprintf(j->why, sizeof j->why, "%s", error_message());
     }

@@ -20,6 +20,9 @@ static int check(const redraw_options *o) {
     if (stat(o->faces, &in) < 0) return error_errno("%s", o->faces), ERR_USAGE;
     if ((o->width == 0) != (o->height == 0) || o->width < 0 || o->height < 0 || o->width > FACES_MOST_SIDE || o->height > FACES_MOST_SIDE)
         return error_set(ERR_USAGE, "%d x %d: sides are 1 to %d", o->width, o->height, FACES_MOST_SIDE);
+    size_t most = o->max_pixels ? o->max_pixels : IMAGE_MAX_PIXELS;
+    if ((size_t)o->width * (size_t)o->height > most) return error_set(ERR_USAGE, "%d x %d is more than %zu pixels", o->width, o->height, most);
+    if (lstat(o->output, &out) == 0 && S_ISLNK(out.st_mode) && !o->force) return error_set(ERR_EXISTS, "%s: is there already (--force overwrites it)", o->output);
     if (stat(o->output, &out) == 0) {
         if (out.st_dev == in.st_dev && out.st_ino == in.st_ino) return error_set(ERR_USAGE, "%s: is the input", o->output);
         if (S_ISDIR(out.st_mode)) return error_set(ERR_USAGE, "%s: is a folder", o->output);
@@ -90,7 +93,7 @@ int redraw(const redraw_options *o, redraw_result *result) {
     image_text tag = { FACES_STAMP_KEY, stamp.data };
     if (rc == 0) rc = image_encode_png(&map, &tag, stamp.data != NULL, &data, &size);
     double encode = clock_seconds();
-    if (rc == 0) rc = file_save(o->output, data, size);
+    if (rc == 0) rc = o->force ? file_save(o->output, data, size) : file_save_new(o->output, data, size);
     *result = (redraw_result){ width, height, f.count, drawn, read - begin, draw - read, encode - draw, clock_seconds() - encode };
     free(data);
     text_free(&stamp);

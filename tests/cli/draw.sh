@@ -27,9 +27,15 @@ expect "output is a folder" 2 "$mien" draw a.json -o folder --force
 mkfifo pipe
 expect "output is a pipe" 2 "$mien" draw a.json -o pipe --force
 expect "output in no folder" 2 "$mien" draw a.json -o nowhere/x.png
+ln -s nowhere.png dangling.png
+expect "output is a link to nothing" 2 "$mien" draw a.json -o dangling.png
+check "it is as it was" test -L dangling.png
+expect "timings in the output's place" 2 "$mien" draw a.json -o t.png --timings ./t.png
+check "says so" said "--timings ./t.png: is the output"
+check "and nothing is written" test ! -e t.png
 expect "input missing" 2 "$mien" draw missing.json -o x.png
 expect "input is a folder" 1 "$mien" draw folder -o x.png
-expect "too large a map" 1 "$mien" draw a.json -o x.png --size 30000x30000
+expect "too large a map" 2 "$mien" draw a.json -o x.png --size 30000x30000
 check "the limit is named" said "30000 x 30000 is more than 512000000 pixels"
 expect "the limit can be moved" 1 "$mien" draw a.json -o x.png --max-pixels 3071
 
