@@ -49,7 +49,7 @@ static int parse(arguments *a, int argc, char **argv) {
     int wrong = a->common.wrong;
     if (rest == argc) wrong |= misuse(&help, "a photo or a folder was expected");
     if (!j->output || !*j->output) wrong |= misuse(&help, "-o DIR is missing: where to write");
-    wrong |= timings_check(&help, &a->common);
+    wrong |= timings_check(&help, &a->common, NULL, j->output);
     if (!a->part[1] && part_from_environment(&a->part[0], &a->part[1]) < 0) wrong |= misuse(&help, "%s", mien_error());
     if (wrong) return misuse_end(&help);
     j->inputs = (const char *const *)argv + rest;

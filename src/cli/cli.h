@@ -75,8 +75,9 @@ typedef struct {
     int n_parts;
 } timings;
 
-/* --timings FILE: refused before any work if it is there and is not such a file of ours. 0, or EXIT_MISUSE. */
-int timings_check(const command_help *c, const common_options *common);
+/* --timings FILE: refused before any work if it is there and is not such a file of ours, cannot be written, or is the
+ * command's output or in its output folder (may be NULL). 0, or EXIT_MISUSE. */
+int timings_check(const command_help *c, const common_options *common, const char *output, const char *output_folder);
 /* Does what --profile and --timings ask for. 0, or EXIT_WORK_FAILED. */
 int timings_report(const common_options *common, const timings *t);
 

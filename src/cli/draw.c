@@ -31,7 +31,7 @@ static int parse(arguments *a, int argc, char **argv) {
     int wrong = a->common.wrong;
     if (rest + 1 != argc) wrong |= misuse(&help, rest == argc ? "a landmarks JSON was expected" : "one landmarks JSON was expected");
     if (!j->output || !*j->output) wrong |= misuse(&help, "-o MAP.png is missing: the file to write");
-    wrong |= timings_check(&help, &a->common);
+    wrong |= timings_check(&help, &a->common, j->output, NULL);
     if (wrong) return misuse_end(&help);
     j->faces = argv[rest];
     j->width = a->size[0];

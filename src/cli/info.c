@@ -40,7 +40,7 @@ int command_info(int argc, char **argv) {
     int rest;
     int status = options_parse(&help, &common, argc, argv, &rest);
     if (status >= 0) return status;
-    if (common.wrong | timings_check(&help, &common)) return misuse_end(&help);
+    if (common.wrong | timings_check(&help, &common, NULL, NULL)) return misuse_end(&help);
     printer p = { &common };
     status = rest == argc ? describe_machine(&p) : EXIT_DONE;
     for (int i = rest; i < argc; i++)

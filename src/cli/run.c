@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,8 +20,11 @@ static void note_signal(int number) { __atomic_store_n(&stop_signal, number, __A
 void catch_signals(void) {
     struct sigaction a = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND };   /* no SA_RESTART: reading a list ends too */
     sigemptyset(&a.sa_mask);
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
+    const int signals[] = { SIGINT, SIGTERM };
+    for (int i = 0; i < 2; i++) {
+        struct sigaction was;   /* what nohup or a shell's & made us ignore stays ignored */
+        if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN) sigaction(signals[i], &a, NULL);
+    }
 }
 
 int work_failed(const common_options *common) {
@@ -41,14 +45,41 @@ int work_failed(const common_options *common) {
 
 static const char timings_begin[] = "{\"load\":";
 
-int timings_check(const command_help *c, const common_options *common) {
+/* Whether a path's folder is another folder, or below it. False if either is not there. */
+static bool lies_in(const char *path, const char *folder) {
+    const char *slash = strrchr(path, '/');
+    char *own = slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+    char *inner = own ? realpath(own, NULL) : NULL, *outer = realpath(folder, NULL);
+    size_t n = outer ? strlen(outer) : 0;
+    bool within = inner && outer && strncmp(inner, outer, n) == 0 && (n == 1 || inner[n] == '/' || inner[n] == 0);
+    free(own);
+    free(inner);
+    free(outer);
+    return within;
+}
+
+/* NULL if the file can be written and holds nothing of the user's; or why it will not be. */
+static const char *timings_wrong(const char *path) {
     char head[sizeof timings_begin] = "";
-    int fd = common->timings ? open(common->timings, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-    if (fd < 0) return 0;
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int denied = !folder ? ENOMEM : access(folder, W_OK | X_OK) == 0 ? 0 : errno;
+    free(folder);
+    if (denied) return strerror(denied);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0) return errno == ENOENT ? NULL : strerror(errno);
     ssize_t n = read(fd, head, sizeof head - 1);
     close(fd);
-    if (n == (ssize_t)sizeof head - 1 && strcmp(head, timings_begin) == 0) return 0;
-    return misuse(c, "--timings %s: is there and holds no timings of mien: it will not be overwritten", common->timings);
+    return n == (ssize_t)sizeof head - 1 && strcmp(head, timings_begin) == 0 ? NULL : "is there and holds no timings of mien: it will not be overwritten";
+}
+
+int timings_check(const command_help *c, const common_options *common, const char *output, const char *output_folder) {
+    const char *path = common->timings;
+    if (!path) return 0;
+    if (output && file_same_place(path, output)) return misuse(c, "--timings %s: is the output", path);
+    if (output_folder && lies_in(path, output_folder)) return misuse(c, "--timings %s: lies in the output folder", path);
+    const char *why = timings_wrong(path);
+    return why ? misuse(c, "--timings %s: %s", path, why) : 0;
 }
 
 /* VmHWM of this process; getrusage would count what its parent had before exec. */

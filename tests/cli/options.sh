@@ -59,6 +59,15 @@ for text in "--jobs 0" "--search x" "--nonsense" "a photo or a folder" "-o DIR i
 echo mine >notes.json
 wrong "--timings over a file of the user's" "notes.json: is there and holds no timings" annotate a.bmp -o out --timings notes.json
 check "it is as it was" grep -qx mine notes.json
+wrong "--timings in no folder" "--timings nowhere/t.json: No such file or directory" annotate a.bmp -o out --timings nowhere/t.json
+mkdir folder
+wrong "--timings in the output folder" "--timings ./folder/t.json: lies in the output folder" annotate a.bmp -o folder --timings ./folder/t.json
+check "nothing was made there" test -z "$(ls -A folder)"
+wrong "-o is a file" "notes.json: is not a folder" annotate a.bmp -o notes.json
+wrong "-o leads through a file" "notes.json/x: is not a folder" annotate a.bmp -o notes.json/x
+"$mien" annotate - -o folder <folder 2>.stderr; status=$?
+check "a folder as the list of paths" test $status = 2
+check "is named" grep -q 'standard input is a folder' .stderr
 check "no output folder was made by any of this" test ! -e out
 if [ -w /dev/full ]; then
     "$mien" --help >/dev/full 2>.stderr; status=$?
