@@ -12,15 +12,29 @@ size_t ordered_groups(size_t channels) { return (channels + ORDERED_GROUP - 1) /
 
 /* ---- what can be served ------------------------------------------------------------------------------------------ */
 
+/* 32 bits hold every offset inside, also after a border of 1 and channels up to a multiple of 8. */
+enum { MOST_ELEMENTS = 1 << 27 };
+
 static bool picture_ok(const tensor *t) {
     size_t count;
-    return t->type == NN_F32 && t->kind != TENSOR_PARAM && t->shape.rank == 4 && shape_count(t->shape, &count) && count < (size_t)1 << 29;
+    return t->type == NN_F32 && t->kind != TENSOR_PARAM && t->shape.rank == 4 && shape_count(t->shape, &count) && count < MOST_ELEMENTS;
+}
+
+/* The same of the picture between its padding: the band of it that is copied (ordered_conv.c) is no larger. */
+static bool padding_ok(const node *conv) {
+    const conv2d_attr *a = conv->attr;
+    nn_shape s = conv->in[0]->shape;
+    size_t count;
+    s.dim[1] += (size_t)a->pad_top + (size_t)a->pad_bottom;
+    s.dim[2] += (size_t)a->pad_left + (size_t)a->pad_right;
+    return shape_count(s, &count) && count < MOST_ELEMENTS;
 }
 
 static bool param_ok(const tensor *t) { return t->kind == TENSOR_PARAM && t->type != NN_I32; }
 
 bool ordered_conv_ok(const node *conv) {
-    return conv->ordered && picture_ok(conv->in[0]) && picture_ok(conv->out[0]) && param_ok(conv->in[1]) && (!conv->in[2] || param_ok(conv->in[2]));
+    return conv->ordered && picture_ok(conv->in[0]) && picture_ok(conv->out[0]) && padding_ok(conv) && param_ok(conv->in[1]) &&
+           (!conv->in[2] || param_ok(conv->in[2]));
 }
 
 /* v_prelu multiplies by alpha where it must not matter, too. */
