@@ -103,7 +103,7 @@ static void test_drawn_face(void **state) {
     for (cpu_level level = CPU_REFERENCE; level <= CPU_AVX512 && level <= cpu_level_here(); level++) {
         face_mesh *m;
         faces got;
-        face_settings s = { 5, 0.5f, FACE_SEARCH_NONE };
+        face_settings s = { 5, 0.5f, MIEN_SEARCH_NONE };
         assert_int_equal(face_mesh_open(folder ? folder : "third_party/models", level, &m), 0);
         assert_int_equal(face_mesh_find(m, &img, &s, NULL, &got), 0);
         assert_int_equal(got.count, 1);
