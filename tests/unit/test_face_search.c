@@ -89,11 +89,11 @@ static void test_turned(void **state) {
 static void test_drawn_face(void **state) {
     (void)state;
     image face_image = drawn_face(), small, wide = blank(1000, 700);
-    faces want = look(&face_image, FACE_SEARCH_NONE, NULL);
+    faces want = look(&face_image, MIEN_SEARCH_NONE, NULL);
     assert_int_equal(want.count, 1);
     for (int quarters = 0; quarters <= 3; quarters++) {
         image img = turned(&face_image, quarters);
-        faces got = look(&img, FACE_SEARCH_AUTO, NULL);
+        faces got = look(&img, MIEN_SEARCH_AUTO, NULL);
         assert_int_equal(got.count, 1);
         double e = error_after_turn(&want.face[0], &got.face[0], quarters);
         if (!(e < 0.08)) fail_msg("turned by %d: %g face widths off", quarters * 90, e);
@@ -103,7 +103,7 @@ static void test_drawn_face(void **state) {
     memset(wide.rgb, 190, 1000 * 700 * 3);
     assert_int_equal(image_resize(&face_image, 106, 106, RESIZE_LANCZOS, CPU_REFERENCE, &small), 0);
     for (int y = 0; y < 106; y++) memcpy(at(&wide, 333, 222 + y), at(&small, 0, y), 106 * 3);
-    faces none = look(&wide, FACE_SEARCH_NONE, NULL), got = look(&wide, FACE_SEARCH_AUTO, NULL);
+    faces none = look(&wide, MIEN_SEARCH_NONE, NULL), got = look(&wide, MIEN_SEARCH_AUTO, NULL);
     assert_int_equal(none.count, 0);
     assert_int_equal(got.count, 1);
     assert_true(fabs(got.face[0].landmarks[468].x * 1000 - (333 + 128 * 106 / 320.0)) < 2);
