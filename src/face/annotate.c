@@ -195,6 +195,19 @@ static void watch(job *j) {
     }
 }
 
+/* The stack of a thread is as large as `ulimit -s` says: that can be too small for the lists of a search. */
+static int start_worker(job *j, pthread_t *thread) {
+    enum { LEAST_STACK = 1 << 20 };
+    pthread_attr_t attr;
+    size_t size = 0;
+    int refused = pthread_attr_init(&attr);
+    if (refused) return refused;
+    if (pthread_attr_getstacksize(&attr, &size) == 0 && size < LEAST_STACK) pthread_attr_setstacksize(&attr, LEAST_STACK);
+    refused = pthread_create(thread, &attr, work_through, j);
+    pthread_attr_destroy(&attr);
+    return refused;
+}
+
 static int run_workers(job *j) {
     uint64_t count = inputs_count(j->list);
     int wanted = j->options->jobs > 0 ? j->options->jobs : parallel_cores();
@@ -206,7 +219,7 @@ static int run_workers(job *j) {
         pthread_mutex_lock(&j->mutex);
         j->working++;
         pthread_mutex_unlock(&j->mutex);
-        refused = pthread_create(&thread[started], NULL, work_through, j);
+        refused = start_worker(j, &thread[started]);
         if (!refused) started++;
     }
     if (refused) {

@@ -78,7 +78,7 @@ check "SIGTERM ends the wait for a list, with 143" test $status = 143
 sh -c 'trap "" INT; exec "$0" annotate - -o waiting' "$mien" <list >.stdout 2>.stderr & pid=$!
 exec 3>list
 while [ ! -s waiting/.mien.lock ]; do pause 1; done
-kill -s INT $pid; pause 10; echo in/1.bmp >&3
+kill -s INT $pid; pause 10; (echo in/1.bmp >&3)
 exec 3>&-
 wait $pid; status=$?
 check "a SIGINT that was ignored from the start still is" test $status = 0 -a -s waiting/1.png
