@@ -53,8 +53,16 @@ void text_printf(text *t, const char *format, ...) {
     va_end(again);
 }
 
-/* Length of the valid UTF-8 sequence at s, 0 if there is none (overlong forms, surrogates and C1 controls count as none:
- * terminals act on the latter). */
+/* The marks that turn the direction of text around, so that what is read is not what is there: U+061C, U+200E, U+200F,
+ * U+202A to U+202E, U+2066 to U+2069. */
+static bool turns_text(const unsigned char *s) {
+    if (s[0] == 0xd8) return s[1] == 0x9c;
+    if (s[0] != 0xe2) return false;
+    return s[1] == 0x80 ? s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xaa && s[2] <= 0xae) : s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9;
+}
+
+/* Length of the valid UTF-8 sequence at s, 0 if there is none (overlong forms, surrogates, C1 controls and marks of
+ * direction count as none: terminals act on the latter). */
 static int utf8_length(const unsigned char *s) {
     int n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
     for (int i = 1; i < n; i++)
@@ -62,7 +70,7 @@ static int utf8_length(const unsigned char *s) {
     if (n == 2 && s[0] == 0xc2 && s[1] < 0xa0) return 0;
     if (n == 3 && ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0))) return 0;
     if (n == 4 && ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90))) return 0;
-    return n;
+    return n > 1 && turns_text(s) ? 0 : n;
 }
 
 char *text_escape(char *out, size_t size, const char *text) {

@@ -29,7 +29,7 @@ void text_json_string(text *t, const char *s);
 int  text_check(const text *t);
 void text_free(text *t);
 
-/* Writes `text` into out[size] with control characters, DEL and invalid UTF-8 as \xNN: outside text, safe to print.
+/* Writes `text` into out[size] with control characters, DEL, marks of direction and invalid UTF-8 as \xNN: outside text, safe to print.
  * Always terminated; cut at `size`. Returns out. */
 char *text_escape(char *out, size_t size, const char *text);
 

@@ -198,15 +198,30 @@ static int read_settings(const json_at *at, faces_origin *o) {
     return 0;
 }
 
-static int read_document(const json_at *root, faces *f, faces_origin *o) {
+/* Lists made elsewhere name the photo's format there. */
+static int read_format(const json_at *root, bool *ours) {
+    static const char *const pictures[] = { "JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF" };
     json_at at;
     long long format = 0;
+    const char *word = "";
+    *ours = false;
+    if (!json_field(root, "format", &at)) return 0;
+    if (json_has_text(&at)) {
+        int rc = json_need_string(&at, &word);
+        for (size_t i = 0; rc == 0 && i < sizeof pictures / sizeof *pictures; i++)
+            if (strcmp(word, pictures[i]) == 0) return 0;
+        return rc < 0 ? rc : json_error(&at, ERR_UNSUPPORTED, "format \"%.40s\" is unknown: this program reads format %d", word, FORMAT);
+    }
+    *ours = true;
+    int rc = json_need_integer(&at, 0, INT32_MAX, &format);
+    return rc < 0 || format == FORMAT ? rc : json_error(&at, ERR_UNSUPPORTED, "format %lld is unknown: this program reads format %d", format, FORMAT);
+}
+
+static int read_document(const json_at *root, faces *f, faces_origin *o) {
+    json_at at;
+    bool ours = false;
     int rc = json_need_object(root);
-    if (rc < 0) return rc;
-    bool ours = json_field(root, "format", &at) && !json_has_text(&at);
-    if (ours) rc = json_need_integer(&at, 0, INT32_MAX, &format);
-    if (rc == 0 && ours && format != FORMAT)
-        return json_error(&at, ERR_UNSUPPORTED, "format %lld is unknown: this program reads format %d", format, FORMAT);
+    if (rc == 0) rc = read_format(root, &ours);
     if (rc == 0) rc = read_size(root, "width", &f->width);
     if (rc == 0) rc = read_size(root, "height", &f->height);
     if (rc == 0 && ours && json_field(root, "photo", &at)) rc = read_photo(&at, o);

@@ -13,8 +13,8 @@
  * exactly one float. The same faces always give the same bytes.
  *
  * When read, "score" may be missing or null (1), "box" (it follows from the landmarks), "photo" and "settings" may be
- * missing, and unknown keys are ignored; an unknown format is refused. A file without "format", or where that is a word
- * (lists made elsewhere keep the photo's format there), is taken for a bare list of landmarks: its width, height and
+ * missing, and unknown keys are ignored; an unknown format is refused. A file without "format", or where that names a
+ * kind of picture (lists made elsewhere keep the photo's format there), is taken for a bare list of landmarks: its width, height and
  * faces are read, nothing else. */
 #ifndef FACE_FACES_JSON_H
 #define FACE_FACES_JSON_H

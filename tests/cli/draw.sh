@@ -49,6 +49,7 @@ bad "broken syntax" "line 2, column 8: ':' expected" '{"format":1,
 "width", 3}'
 bad "cut short" "line 1, column " "$(head -c 1000 a.json)"
 bad "another format" "format: format 7 is unknown: this program reads format 1" '{"format":7}'
+bad "another format, as a word" 'format: format "2" is unknown: this program reads format 1' "$(sed 's/"format":1/"format":"2"/' a.json)"
 bad "a wrong value" "faces[0].landmarks[12][1]: a number was expected" "$(sed 's/\[0.840000,0.526667,/[0.840000,"x",/' a.json)"
 bad "a doubled key" "line 1, column " '{"width":1,"width":2}'
 bad "not JSON at all" "line 1, column 5: " 'hello'
@@ -66,4 +67,7 @@ name=$(printf 'new\nline\033.json')
 cp a.json "$name"
 expect "an odd name" 0 "$mien" draw "$name" -o "$name.png"
 check "is printed escaped" printed 'new\x0aline\x1b.json.png: '
+name=$(printf 'a\342\200\256gnp\342\201\246.json \303\266\342\200\223')
+expect "marks of direction in a name" 2 "$mien" draw "$name" -o x.png
+check "are printed escaped, other letters as they are" said "$(printf 'a\\xe2\\x80\\xaegnp\\xe2\\x81\\xa6.json \303\266\342\200\223: ')"
 finish
