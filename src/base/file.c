@@ -133,17 +133,19 @@ static int save(const char *path, const void *data, size_t size, int (*rename_to
 int file_save(const char *path, const void *data, size_t size) { return save(path, data, size, rename); }
 int file_save_new(const char *path, const void *data, size_t size) { return save(path, data, size, rename_new); }
 
-/* The process number in a temporary name, or 0 if it is none. */
+/* The process number in a temporary name of a picture or a JSON, or 0 if it is none. */
 static long temporary_owner(const char *name) {
     if (name[0] != '.') return 0;
     const char *mark = NULL;
     for (const char *s = name; (s = strstr(s, ".mien-tmp-")); s++) mark = s;
     if (!mark) return 0;
+    bool cut = mark - name == 201;   /* by temporary_open: its ending is gone */
+    if (!cut && (mark - name < 5 || (strncmp(mark - 4, ".png", 4) != 0 && strncmp(mark - 5, ".json", 5) != 0))) return 0;
     char *end;
     errno = 0;
     long pid = strtol(mark + 10, &end, 10);
     size_t digits = strspn(*end ? end + 1 : end, "0123456789");
-    return errno == 0 && pid > 0 && *end == '-' && digits && end[1 + digits] == 0 ? pid : 0;
+    return errno == 0 && mark[10] != '+' && pid > 0 && *end == '-' && digits && end[1 + digits] == 0 ? pid : 0;
 }
 
 void file_remove_leftovers(const char *folder, int alone) {
@@ -151,7 +153,7 @@ void file_remove_leftovers(const char *folder, int alone) {
     for (const struct dirent *e; dir && (e = readdir(dir));) {
         long pid = temporary_owner(e->d_name);
         struct stat st;
-        if (!pid || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) continue;
+        if (!pid || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid()) continue;
         bool dead = pid != getpid() && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
         if ((dead && alone) || time(NULL) - st.st_mtime > 3600) unlinkat(dirfd(dir), e->d_name, 0);
     }

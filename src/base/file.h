@@ -25,7 +25,8 @@ int file_load(const char *path, size_t limit, uint8_t **data, size_t *size);
 int file_save(const char *path, const void *data, size_t size);
 int file_save_new(const char *path, const void *data, size_t size);   /* ERR_EXISTS if something is there by now */
 
-/* Removes from a folder what file_save left there when its process was killed. `alone`: no other process writes there now,
+/* Removes from a folder what file_save left there of pictures and JSON when its process was killed: our user's plain
+ * files of such names. `alone`: no other process writes there now,
  * so whatever belongs to no living process goes; else only what is an hour old too. A folder that is not there is fine. */
 void file_remove_leftovers(const char *folder, int alone);
 

@@ -31,6 +31,17 @@ static void owner_read(int fd, char *out, size_t room) {
     if (!*out) snprintf(out, room, "another process");
 }
 
+/* A lock file is a plain one under one name, empty or with an owner's line: anything else is the user's. */
+static int check_lock(const char *path, int fd, const struct stat *st) {
+    static const char begin[] = "process ";
+    char head[sizeof begin] = "";
+    if (S_ISREG(st->st_mode) && st->st_nlink == 1) {
+        ssize_t n = pread(fd, head, sizeof begin - 1, 0);
+        if (n >= 0 && strncmp(head, begin, (size_t)n) == 0) return 0;
+    }
+    return error_set(ERR_IO, "%s: is there and is no lock of mien", path);
+}
+
 /* Opens and locks one file. A file that its last owner removed between our open and our lock is no lock: again, but not
  * for ever, where a file system tells every look another inode. */
 static int take(const char *path, int how, int *fd_out) {
@@ -45,7 +56,7 @@ static int take(const char *path, int how, int *fd_out) {
             continue;
         }
         *fd_out = fd;
-        if (rc == 0) return 0;
+        if (rc == 0) return check_lock(path, fd, &ours);
         return errno == EWOULDBLOCK ? ERR_EXISTS : ERR_UNSUPPORTED;
     }
     return ERR_UNSUPPORTED;

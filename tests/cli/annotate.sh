@@ -152,7 +152,7 @@ check "the summary is an object" grep -q '^{"event":"summary","total":10,"done":
 expect "--timings" 0 "$mien" annotate many -o timed --timings t.json --jobs 1 --profile
 check "has load, total, images, peak and the split" grep -q '^{"load":[0-9.]*,"total":[0-9.]*,"images":9,"peak_bytes":[0-9]*,"read":.*"decode":.*"find":.*"detect":.*"landmarks":.*"draw":.*"encode":.*"write":.*}$' t.json
 for level in reference avx2 best; do expect "--cpu $level" 0 "$mien" annotate in/a.bmp -o cpu-$level --cpu $level; done
-expect "a stack of 96 KB" 0 sh -c "ulimit -s 96; exec '$mien' annotate in/a.bmp -o stack"
+expect "a stack of 64 KB" 0 sh -c "ulimit -s 64; exec '$mien' annotate in/a.bmp -o stack"
 check "no leftovers anywhere" test -z "$(find . -name '*.mien-tmp-*' -o -name '.mien.lock*')"
 
 # ---- a real face ----

@@ -86,4 +86,20 @@ check "annotate without descriptors ends as with them" test $status = 3
 check "its words go into no file" diff -r whole closed
 expect "a list from a closed descriptor" 1 sh -c "'$mien' annotate - -o closed <&-"
 check "is an error" said "Bad file descriptor"
+
+# ---- hidden files ----
+mkdir h; picture h/p.bmp 8 8
+mkdir hout; echo precious >hout/.mien.lock; cp hout/.mien.lock precious
+expect "a lock file with other words" 1 "$mien" annotate h -o hout
+check "is not taken for one" said "hout/.mien.lock: is there and is no lock of mien"
+check "and kept" cmp hout/.mien.lock precious
+: >empty; ln -f empty hout/.mien.lock
+expect "a lock file with two names" 1 "$mien" annotate h -o hout
+check "is kept too" test -e hout/.mien.lock -a ! -s empty
+echo "process 12 on nowhere" >hout/new; mv hout/new hout/.mien.lock
+: >hout/.notes.txt.mien-tmp-999999999-0; : >hout/.p.png.mien-tmp-999999999-0
+expect "a lock file of a process that is gone" 0 "$mien" annotate h -o hout
+check "is no lock any more" test ! -e hout/.mien.lock
+check "what it left is removed" test ! -e hout/.p.png.mien-tmp-999999999-0
+check "what it cannot have left is not" test -e hout/.notes.txt.mien-tmp-999999999-0
 finish
