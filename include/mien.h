@@ -61,7 +61,7 @@ typedef struct {
 
 typedef enum {
     MIEN_SEARCH_NONE,                           /* one look at the whole picture, as the original */
-    MIEN_SEARCH_AUTO,                           /* nothing found: look again in tiles and turned by 90, 180, 270 degrees */
+    MIEN_SEARCH_AUTO,                           /* no upright face found: look again in tiles and turned by 90, 180, 270 degrees */
 } mien_search;
 
 /* Zeroed, they are the defaults: max_faces 0 means 5, and min_confidence 0 beside it 0.5. */

@@ -13,7 +13,8 @@ static const char *const searches[] = { "none", "auto", NULL };
 static const char notes[] =
     "A folder is searched with the folders below it for .jpg .jpeg .jpe .jfif .png .webp .bmp and .gif files, except\n"
     "hidden ones, and its sub-folders are mirrored under -o. \"-\" reads paths from standard input, one a line, or each\n"
-    "ended by a NUL (find -print0). What an earlier run has made from the same photo by the same settings is left alone.\n"
+    "ended by a NUL (find -print0); files from such a list, and files named one by one, are written into -o itself.\n"
+    "A photo without a face gets an empty map (--log-json names them). What an earlier run has made from the same photo by the same settings is left alone.\n"
     "Settings or photos that changed are done again; a file that mien did not make is never overwritten without --force.\n"
     "Parts of one job (--part, or the rank under mpirun, or the task of a Slurm array) may run on many machines.";
 
@@ -30,10 +31,10 @@ static int parse(arguments *a, int argc, char **argv) {
         { "output", 'o', OPTION_TEXT, &j->output, 0, 0, "DIR", "where to write <name>.png; made if needed", NULL },
         { "json", 0, OPTION_FLAG, &j->json, 0, 0, NULL, "write the landmarks too: <name>.json", NULL },
         { "overlay", 0, OPTION_FLAG, &j->overlay, 0, 0, NULL, "write the map drawn over the photo too: <name>_overlay.png", NULL },
-        { "max-faces", 0, OPTION_INT, &j->faces.max_faces, 1, 100, "N", "find at most N faces (default 5)", NULL },
+        { "max-faces", 0, OPTION_INT, &j->faces.max_faces, 1, 100, "N", "look for at most N faces, best first (default 5)", NULL },
         { "min-confidence", 0, OPTION_NUMBER, &a->confidence, 0, 1, "X", "believe a detection from X on (default 0.5)", NULL },
         { "min-face", 0, OPTION_NUMBER, &j->min_face, 0, 1e6, "PIXELS", "draw only faces of at least so many pixels of the photo (default 0)", NULL },
-        { "search", 0, OPTION_CHOICE, &a->search, 0, 0, NULL, "auto: where nothing is found, look in tiles and at turned photos too", searches },
+        { "search", 0, OPTION_CHOICE, &a->search, 0, 0, NULL, "auto: look closer and turned where no upright face is found", searches },
         { "ignore-exif", 0, OPTION_FLAG, &j->ignore_exif, 0, 0, NULL, "do not turn photos upright (the original does not)", NULL },
         { "max-pixels", 0, OPTION_COUNT, &j->max_pixels, 1, 4e9, "N", "refuse photos with more pixels (default 512000000)", NULL },
         { "part", 0, OPTION_I_OF_N, a->part, 1, 1e6, "I/N", "do only the I-th of N parts of the photos", NULL },
@@ -102,6 +103,7 @@ static int run(arguments *a, double begin) {
     progress_end(&shown);
     int status = status_of(a, rc, &result);
     if (rc != MIEN_ERR_USAGE && rc != MIEN_ERR_EXISTS) print_summary(a, &result, rc == 0);
+    if (rc == 0 && !result.total && !a->job.parts) progress_log(&shown, MIEN_LOG_WARNING, NULL, "there was no photo of a kind that mien reads: JPEG, PNG, WebP, BMP, GIF");
     timings where = {
         .load = loaded - begin, .total = clock_seconds() - begin, .images = result.done,
         .part = { { "read", t.read }, { "decode", t.decode }, { "find", t.find }, { "detect", t.detect }, { "landmarks", t.landmarks },

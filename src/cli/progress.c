@@ -126,7 +126,7 @@ void progress_log(void *context, mien_log_kind kind, const char *path, const cha
         text_add(&line, "}");
     } else {
         char safe[4 * 4096];
-        if (p->common->quiet && kind == MIEN_LOG_INFO) return;
+        if (kind == MIEN_LOG_INFO) return;   /* one a photo: for programs to read */
         text_printf(&line, "mien: %s%s%s", path ? text_escape(safe, sizeof safe, path) : "", path ? ": " : "", message);
     }
     pthread_mutex_lock(&p->mutex);

@@ -143,6 +143,7 @@ static void count_item(job *j, const annotate_worker *w, const inputs_item *item
         p->faces += w->faces;
         p->with_faces += w->faces > 0;
         p->without_faces += w->faces == 0;
+        if (w->faces == 0) say(j, MIEN_LOG_INFO, item->path, "no face was found: the map is empty");
     }
     pthread_mutex_unlock(&j->mutex);
 }

@@ -195,7 +195,7 @@ static int find_faces(work *k) {
 
 static int refuse_clash(const inputs_item *item) {
     if (item->clash_input) return error_set(ERR_EXISTS, "its output would overwrite the input %s", item->clash);
-    return error_set(ERR_EXISTS, "would write the same output as %s: neither is done", item->clash);
+    return error_set(ERR_EXISTS, "would write the same output as %s: neither is done (rename one, or give each an -o of its own)", item->clash);
 }
 
 int annotate_item(annotate_worker *w, const inputs_item *item, item_result *result) {
