@@ -15,6 +15,7 @@
 /* Each scan of a progressive file passes over the whole picture, and a scan costs a dozen bytes. Encoders write about
  * ten, optimisers at most a few dozen. */
 #define MAX_SCANS 100
+#define MAX_SCANNED 6400000000u   /* scans x pixels: 64 megapixels of 100 scans, 512 megapixels of 12 */
 
 /* A block of 64 pixels takes at least a bit, so a whole file has at most 512 pixels a byte (somewhat more if arithmetic
  * coded). libjpeg makes up what is missing in grey, gigabytes if asked to, and Pillow lets it. */
@@ -54,6 +55,28 @@ static int check_markers(const uint8_t *data, size_t size) {
     int rc = 0;
     while (rc == 0 && s.marker != M_SOS) rc = segment_next(data, size, &at, &s);
     return rc;
+}
+
+/* The scans of a file: its markers say it without decoding, as bytes of data never look like one. */
+static unsigned count_scans(const uint8_t *data, size_t size) {
+    unsigned scans = 0;
+    for (size_t at = 2; at + 4 <= size && scans <= MAX_SCANS;) {
+        const uint8_t *p = memchr(data + at, 0xff, size - 3 - at);
+        if (!p || p[1] == M_EOI) break;
+        at = (size_t)(p - data) + 1;
+        if (p[1] == 0xff) continue;   /* filling */
+        at++;
+        if (p[1] < M_FIRST || p[1] == M_JPG || (p[1] >= M_RST0 && p[1] < M_EOI)) continue;
+        scans += p[1] == M_SOS;
+        at += (size_t)p[2] << 8 | p[3];
+    }
+    return scans;
+}
+
+static int check_scans(const uint8_t *data, size_t size, uint64_t pixels) {
+    unsigned scans = count_scans(data, size);
+    if (scans > MAX_SCANS) return error_set(ERR_LIMIT, "JPEG: more than %d scans", MAX_SCANS);
+    return scans * pixels <= MAX_SCANNED ? 0 : error_set(ERR_LIMIT, "JPEG: %u scans of %llu pixels are too many", scans, (unsigned long long)pixels);
 }
 
 /* ---- Decoding ---- */
@@ -111,7 +134,7 @@ static void cmyk_row(uint8_t *rgb, const uint8_t *cmyk, int width) {
     }
 }
 
-static int read_header(jpeg_decoder *d, size_t size, size_t max_pixels) {
+static int read_header(jpeg_decoder *d, const uint8_t *data, size_t size, size_t max_pixels) {
     int rc;
     do rc = jpeg_read_header(&d->info, FALSE);
     while (rc == JPEG_HEADER_TABLES_ONLY);
@@ -120,6 +143,7 @@ static int read_header(jpeg_decoder *d, size_t size, size_t max_pixels) {
     uint64_t pixels = (uint64_t)d->info.image_width * d->info.image_height;
     if (pixels > SMALL_PIXELS && pixels <= max_pixels && pixels / MAX_PIXELS_PER_BYTE > size)
         return error_set(ERR_FORMAT, "JPEG: %ux%u pixels cannot be in %zu bytes", d->info.image_width, d->info.image_height, size);
+    if (pixels <= max_pixels && jpeg_has_multiple_scans(&d->info) && (rc = check_scans(data, size, pixels)) < 0) return rc;
     int layers = d->info.num_components;
     if (layers != 1 && layers != 3 && layers != 4) return error_set(ERR_UNSUPPORTED, "JPEG: %d components, only 1, 3 and 4 are known", layers);
     if (layers == 4) {
@@ -148,7 +172,7 @@ static int read_rows(jpeg_decoder *d) {
 static int decode_guarded(jpeg_decoder *d, const uint8_t *data, size_t size, size_t max_pixels) {
     if (setjmp(d->errors.escape)) return error_set(d->errors.code, "JPEG: %s", d->errors.reason);
     decoder_begin(d, data, size);
-    int rc = read_header(d, size, max_pixels);
+    int rc = read_header(d, data, size, max_pixels);
     return rc < 0 ? rc : read_rows(d);
 }
 

@@ -163,10 +163,46 @@ static void memory(void **state) {
     assert_null(img.rgb);
 }
 
+/* A progressive JPEG of that size, of n scans without data, and filled up so that its size is no reason to refuse it. */
+static int decode_scans(int width, int height, int n) {
+    image small, out;
+    uint8_t *data;
+    size_t size, at = 0, room = (1 << 18) + 64 * (size_t)n;
+    assert_int_equal(image_new(8, 8, &small), 0);
+    assert_int_equal(image_encode_jpeg(&small, 75, &data, &size), 0);
+    image_free(&small);
+    uint8_t *file = calloc(1, room);
+    assert_non_null(file);
+    while (memcmp(data + at, "\xff\xda", 2) != 0) at++;
+    memcpy(file, data, at);
+    free(data);
+    uint8_t *frame = file;
+    while (memcmp(frame, "\xff\xc0", 2) != 0) frame++;
+    const uint8_t other[] = { 0xff, 0xc2, 0, 17, 8, (uint8_t)(height >> 8), (uint8_t)height, (uint8_t)(width >> 8), (uint8_t)width };
+    memcpy(frame, other, sizeof other);
+    static const uint8_t scan[] = { 0xff, 0xda, 0, 12, 3, 1, 0, 2, 0x11, 3, 0x11, 0, 0, 0 };
+    for (int i = 0; i < n; i++, at += sizeof scan) memcpy(file + at, scan, sizeof scan);
+    memcpy(file + room - 2, "\xff\xd9", 2);
+    int rc = image_decode(file, room, NULL, &out);
+    if (rc == 0) image_free(&out);
+    free(file);
+    return rc;
+}
+
+static void jpeg_scans(void **state) {
+    (void)state;
+    assert_int_equal(decode_scans(16, 16, 1), 0);
+    assert_int_equal(decode_scans(16, 16, 100), 0);
+    assert_int_equal(decode_scans(16, 16, 101), ERR_LIMIT);
+    assert_string_equal(error_message(), "JPEG: more than 100 scans");
+    assert_int_equal(decode_scans(16000, 16000, 26), ERR_LIMIT);
+    assert_string_equal(error_message(), "JPEG: 26 scans of 256000000 pixels are too many");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goldens), cmocka_unit_test(orientation), cmocka_unit_test(limits), cmocka_unit_test(beginnings),
-        cmocka_unit_test(fixture_photos), cmocka_unit_test(names), cmocka_unit_test(memory),
+        cmocka_unit_test(fixture_photos), cmocka_unit_test(names), cmocka_unit_test(jpeg_scans), cmocka_unit_test(memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
