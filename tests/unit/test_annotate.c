@@ -83,6 +83,7 @@ static void note_progress(void *context, const mien_progress *p) {
 
 static void note_log(void *context, mien_log_kind kind, const char *path, const char *message) {
     notes *n = context;
+    if (kind == MIEN_LOG_INFO) return;   /* photos without a face */
     n->failed += kind == MIEN_LOG_ITEM_FAILED;
     snprintf(n->path, sizeof n->path, "%s", path ? path : "");
     snprintf(n->message, sizeof n->message, "%s", message);
