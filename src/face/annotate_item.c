@@ -40,14 +40,17 @@ void annotate_suffixes(const annotate_options *o, const char *out[ANNOTATE_OUTPU
     *out = NULL;
 }
 
+static int name_output(work *k, const char *stem, output_kind kind) {
+    bool fits = (size_t)snprintf(k->path[kind], PATH_MAX, "%s/%s%s", k->w->options->output, stem, output_suffix[kind]) < PATH_MAX;
+    if (!fits) k->path[kind][0] = 0;
+    return fits ? 0 : error_set(ERR_IO, "the output's path is too long");
+}
+
 static int name_outputs(work *k, const char *stem) {
-    const annotate_options *o = k->w->options;
-    for (output_kind i = 0; i < OUTPUTS; i++) {
-        k->path[i][0] = 0;
-        if (wants(o, i) && (size_t)snprintf(k->path[i], PATH_MAX, "%s/%s%s", o->output, stem, output_suffix[i]) >= PATH_MAX)
-            return error_set(ERR_IO, "the output's path is too long");
-    }
-    return 0;
+    int rc = 0;
+    for (output_kind i = 0; rc == 0 && i < OUTPUTS; i++)
+        if (wants(k->w->options, i)) rc = name_output(k, stem, i);
+    return rc;
 }
 
 /* The photo itself can be what lies at an output's name: by links, or a folder that is mounted twice. */
@@ -82,6 +85,20 @@ static int look_for_outputs(work *k, item_result *result) {
     }
     *result = all ? ITEM_THERE : ITEM_MADE;
     return 0;
+}
+
+/* A JSON or an overlay that an earlier run left, and that this one does not ask for, would contradict the new map: if it is
+ * surely ours and of another photo or other settings, it is made again as well. */
+static int add_stale(work *k, const char *stem) {
+    output_seen map, seen;
+    int rc = output_look(k->path[OUTPUT_MAP], OUTPUT_MAP, &k->origin, "", &map);
+    for (output_kind i = OUTPUT_JSON; rc == 0 && i < OUTPUTS; i++) {
+        if (k->path[i][0] || (rc = name_output(k, stem, i)) < 0) continue;
+        rc = output_look(k->path[i], i, &k->origin, map.json, &seen);
+        if (rc == 0 && seen.state == OUTPUT_STALE) k->seen[i] = seen;
+        else k->path[i][0] = 0;
+    }
+    return rc;
 }
 
 /* Whether the very output that would be written is there already. */
@@ -215,7 +232,8 @@ int annotate_item(annotate_worker *w, const inputs_item *item, item_result *resu
     if (rc == 0) rc = check_places(k);
     if (rc == 0 && !w->options->force) rc = look_for_outputs(k, result);
     if (rc == 0 && *result == ITEM_MADE) {
-        rc = find_faces(k);
+        rc = add_stale(k, item->stem);
+        if (rc == 0) rc = find_faces(k);
         if (rc == 0) rc = make_outputs(k);
         if (rc == 0) w->faces = (uint64_t)k->found.count;
     }

@@ -78,6 +78,17 @@ check "as done before" printed "1 done before"
 expect "and does not vouch for them" 3 "$mien" annotate e -o eout --json --max-faces 4
 check "so they are kept" cmp eout/p.json edited
 
+# ---- what an earlier run left ----
+mkdir k; picture k/p.bmp 8 8
+expect "all three outputs" 0 "$mien" annotate k -o kout --json --overlay
+expect "then the map alone, by other settings" 0 "$mien" annotate k -o kout --max-faces 3
+check "takes the landmarks along" grep -q '"max_faces":3' kout/p.json
+expect "so that all are as they would be" 0 "$mien" annotate k -o kout --max-faces 3 --json --overlay
+check "with nothing left to do" printed "1 done before"
+sed 's/"faces":/"faces": /' kout/p.json >edited; cp edited kout/p.json
+expect "edited landmarks that are not asked for" 0 "$mien" annotate k -o kout --max-faces 4
+check "are not touched" cmp kout/p.json edited
+
 # ---- closed descriptors ----
 mkdir d; picture d/p.bmp 8 8; echo no >d/q.bmp
 "$mien" annotate d -o whole -q 2>said.txt
