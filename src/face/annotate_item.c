@@ -91,6 +91,7 @@ static int look_for_outputs(work *k, item_result *result) {
  * surely ours and of another photo or other settings, it is made again as well. */
 static int add_stale(work *k, const char *stem) {
     output_seen map, seen;
+    if (k->seen[OUTPUT_MAP].state == OUTPUT_ABSENT) return 0;   /* a new photo: nothing vouches for anything */
     int rc = output_look(k->path[OUTPUT_MAP], OUTPUT_MAP, &k->origin, "", &map);
     for (output_kind i = OUTPUT_JSON; rc == 0 && i < OUTPUTS; i++) {
         if (k->path[i][0] || (rc = name_output(k, stem, i)) < 0) continue;
