@@ -52,7 +52,12 @@ void faces_stamp_json(const char *stamp, char json[65]) {
     json[n] = 0;
 }
 
-static char *put_f32(char *at, float x) { return at + number_f32(at, x); }
+static char *put_f32(char *at, float x) {
+    at += number_f32(at, x);
+    if (x != 0 || !signbit(x)) return at;
+    memcpy(at, ".0", 2);   /* "-0" alone would be read as an integer, which has no minus zero */
+    return at + 2;
+}
 
 static char *put_text(char *at, const char *s) {
     size_t n = strlen(s);
