@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,14 +18,19 @@ static int add_line(inputs *in, const char *line, size_t size, bool too_long) {
 
 static ssize_t read_some(int fd, char *buffer, size_t room, bool fill, const volatile int *stop) {
     size_t used = 0;
-    do {
+    for (;;) {
+        /* Waits for no longer than a moment: a signal that comes just before the wait does not end it. */
+        struct pollfd ready = { .fd = fd, .events = POLLIN };
+        if (stop_asked(stop)) return error_set(ERR_CANCELLED, "stopped");
+        int waited = poll(&ready, 1, 100);
+        if (waited == 0 || (waited < 0 && errno == EINTR)) continue;
         ssize_t n = read(fd, buffer + used, room - used);
-        if (n < 0 && errno == EINTR && !stop_asked(stop)) continue;
-        if (n < 0 && errno == EINTR) return error_set(ERR_CANCELLED, "stopped");
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (n < 0) return error_errno("the list of paths");
         if (n == 0) break;
         used += (size_t)n;
-    } while (fill && used < room);
+        if (!fill || used == room) break;
+    }
     return (ssize_t)used;
 }
 
