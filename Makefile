@@ -118,21 +118,24 @@ third_party/models/face_landmark_with_attention.tflite:
 deps:
 	@CC='$(CC)' scripts/deps build test setup clang
 
-# The parts of third_party/ that are not replaced by ONEDNN= or MODELS_DIR=.
+# The parts of third_party/ to set up: what is not replaced by ONEDNN= or MODELS_DIR=, and, unless both are, the demo's
+# photo, so that one command sets up for all of them.
 COMMA := ,
-SETUP := $(subst $() ,$(COMMA),$(strip $(if $(filter third_party/onednn,$(ONEDNN)),onednn) $(if $(filter third_party/models,$(MODELS_DIR)),models)))
+PARTS := $(if $(filter third_party/onednn,$(ONEDNN)),onednn) $(if $(filter third_party/models,$(MODELS_DIR)),models)
+PARTS := $(strip $(PARTS) $(if $(strip $(PARTS)),demo))
+SETUP := $(subst $() ,$(COMMA),$(PARTS))
 
 ## setup: fetch and check oneDNN, the face models and the demo photo (third_party/)
 setup:
-	@scripts/deps setup:$(SETUP),demo
-	@scripts/setup $(subst $(COMMA), ,$(SETUP)) demo
+	@scripts/deps setup:$(or $(SETUP),demo)
+	@scripts/setup $(or $(PARTS),demo)
 
 set-up-build: NEEDS = build
 set-up-test:  NEEDS = build test
 set-up-clang: NEEDS = build test clang
 set-up-build set-up-test set-up-clang:
 	@CC='$(CC)' scripts/deps $(NEEDS) $(if $(SETUP),setup:$(SETUP))
-	@$(if $(SETUP),scripts/setup $(subst $(COMMA), ,$(SETUP)))
+	@$(if $(PARTS),scripts/setup $(PARTS))
 
 # What set-up brings is seen by a fresh make only. It uses all cores unless told otherwise.
 AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
