@@ -5,19 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "face/ops.h"
 #include "nn/ops.h"
 #include "nn/plan.h"
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- the peak ---------------------------------------------------------------------------------------------------- */
 
@@ -31,10 +25,10 @@ enum { PEAK_LOOPS = 4000, CHAINS = 12 };
 
 static double peak(cpu_level level) {
     long n = PEAK_LOOPS, lanes = level >= CPU_AVX512 ? 16 : 8;
-    double begin = now();
+    double begin = clock_seconds();
     if (lanes == 16) __asm__ volatile("vpxor %%xmm0, %%xmm0, %%xmm0\n" BURST("z") "vzeroupper" : "+r"(n) : : ALL);
     else __asm__ volatile("vpxor %%xmm0, %%xmm0, %%xmm0\n" BURST("y") "vzeroupper" : "+r"(n) : : ALL);
-    return 2.0 * (double)lanes * CHAINS * PEAK_LOOPS / (now() - begin) * 1e-9;
+    return 2.0 * (double)lanes * CHAINS * PEAK_LOOPS / (clock_seconds() - begin) * 1e-9;
 }
 
 /* ---- timing each step -------------------------------------------------------------------------------------------- */
@@ -47,9 +41,9 @@ static struct { const kernel_step *step; double best; } best[2 * MOST_STEPS];
 
 static int timed_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     const kernel *real = clocks.real[s->kernel - clocks.timed];
-    double begin = now();
+    double begin = clock_seconds();
     real->run(s, in, out, scratch);
-    double took = now() - begin;
+    double took = clock_seconds() - begin;
     size_t i = 0;
     while (best[i].step && best[i].step != s && i < 2 * MOST_STEPS - 1) i++;
     if (!best[i].step || took < best[i].best) best[i].step = s, best[i].best = took;
@@ -160,9 +154,9 @@ int main(int argc, char **argv) {
         for (size_t k = 0; k < 2; k++) {
             memset(flush, (int)i, flush_bytes);
             for (int warm = -1; warm < 2; warm++) {   /* cold, once to warm up, then the one that counts */
-                double begin = now();
+                double begin = clock_seconds();
                 plan_run(nets[k].p, nets[k].w, NULL);
-                *(warm < 0 ? &nets[k].cold[i] : &nets[k].ms[i]) = (now() - begin) * 1e3;
+                *(warm < 0 ? &nets[k].cold[i] : &nets[k].ms[i]) = (clock_seconds() - begin) * 1e3;
             }
         }
     }

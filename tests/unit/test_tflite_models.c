@@ -22,22 +22,22 @@ static int fixed_shape(node *n) {
     return 0;
 }
 
-static const op op_stub = { "stub", sizeof(nn_shape), fixed_shape, NULL, NULL, false };
+static const op op_given = { .name = "given", .attr_bytes = sizeof(nn_shape), .shape = fixed_shape };
 
-static tensor *stub(graph *g, tensor *const in[], int n_in, nn_shape shape) {
-    return graph_apply(g, &op_stub, &shape, in, n_in, 0);
+static tensor *given(graph *g, tensor *const in[], int n_in, nn_shape shape) {
+    return graph_apply(g, &op_given, &shape, in, n_in, 0);
 }
 
 static tensor *stub_matrix(graph *g, tensor *const in[], int n_in, const uint8_t *options, size_t size) {
-    return n_in == 1 && options && size ? stub(g, in, n_in, shape3(1, 4, 4)) : NULL;
+    return n_in == 1 && options && size ? given(g, in, n_in, shape3(1, 4, 4)) : NULL;
 }
 
 static tensor *stub_patch(graph *g, tensor *const in[], int n_in, const uint8_t *options, size_t size) {
-    return n_in == 2 && options && size ? stub(g, in, n_in, shape4(1, 16, 16, 32)) : NULL;
+    return n_in == 2 && options && size ? given(g, in, n_in, shape4(1, 16, 16, 32)) : NULL;
 }
 
 static tensor *stub_points(graph *g, tensor *const in[], int n_in, const uint8_t *options, size_t size) {
-    return n_in == 2 && !options && !size ? stub(g, in, n_in, in[0]->shape) : NULL;
+    return n_in == 2 && !options && !size ? given(g, in, n_in, in[0]->shape) : NULL;
 }
 
 static const tflite_custom stubs[] = {
@@ -101,7 +101,7 @@ static void landmarks(void **state) {
         { "output_right_eye", { 4, { 1, 1, 1, 142 } } }, { "output_left_iris", { 4, { 1, 1, 1, 10 } } }, { "output_right_iris", { 4, { 1, 1, 1, 10 } } },
         { "conv_faceflag", { 4, { 1, 1, 1, 1 } } },
     };
-    static const op *const ops[] = { &op_conv2d, &op_depthwise_conv2d, &op_prelu, &op_add, &op_pad_channels, &op_max_pool2d, &op_reshape, &op_mul, &op_slice, &op_stub };
+    static const op *const ops[] = { &op_conv2d, &op_depthwise_conv2d, &op_prelu, &op_add, &op_pad_channels, &op_max_pool2d, &op_reshape, &op_mul, &op_slice, &op_given };
     static const size_t counts[] = { 80, 66, 73, 66, 9, 16, 13, 6, 1, 11 };
     check_model("face_landmark_with_attention.tflite", (named){ "input_1", { 4, { 1, 192, 192, 3 } } }, outputs, 7, 371, ops, counts, 10);
 }

@@ -424,7 +424,7 @@ static int pack_weights(state *s, kernel_step *step, params *store, const tensor
     int code = rc ? failed(rc, "packed weights") : 0;
     if (code == 0) {
         step->packed[0] = params_pack(store, w, tag, o->memory_desc_get_size(s->md[WEIGHTS]), pack, &p);
-        if (!step->packed[0]) code = ERR_MEMORY;
+        if (!step->packed[0]) code = error_code();
     }
     if (p.to) o->memory_destroy(p.to);
     if (p.from) o->memory_destroy(p.from);
@@ -458,7 +458,7 @@ static int prepare_state(state *s, kernel_step *step, params *store) {
     int rc = make_primitive(s, step, n, f->relu);
     dnnl_data_type_t type = data_type(n->in[0]->type);
     if (rc == 0) rc = pack_weights(s, step, store, n->in[1], type);
-    if (rc == 0 && n->in[2] && !(step->packed[1] = params_f32(store, n->in[2]))) rc = ERR_MEMORY;
+    if (rc == 0 && n->in[2] && !(step->packed[1] = params_f32(store, n->in[2]))) rc = error_code();
     if (rc == 0 && !(s->spare = binding_new(s))) rc = error_memory(sizeof(binding));
     return rc;
 }

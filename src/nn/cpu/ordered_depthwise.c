@@ -53,7 +53,7 @@ int ordered_depthwise_pack(ordered_depthwise_layer *l, const ordered_isa *isa, c
     l->weights = params_pack(p, w, tag, x.vectors * 9 * x.lanes * sizeof(float), pack_weights, &x);
     if (b) l->bias = params_pack(p, b, tag, x.vectors * x.lanes * sizeof(float), pack_bias, &x);
     else if (!(l->bias = l->zeros = calloc(x.vectors * x.lanes, sizeof(float)))) return error_memory(x.vectors * x.lanes * sizeof(float));
-    return l->weights && l->bias ? 0 : ERR_MEMORY;
+    return l->weights && l->bias ? 0 : error_code();
 }
 
 void ordered_depthwise_rows(const ordered_depthwise_layer *l, const float *x, const nn_layout *in, size_t y, size_t rows,

@@ -155,7 +155,7 @@ int ordered_pack(ordered_packed *k, const ordered_isa *isa, const node *conv, co
     snprintf(tag, sizeof tag, "ordered/%d%s/lanes", isa->lanes, single ? "/single" : "");
     k->bias = conv->in[2] ? params_pack(p, conv->in[2], tag, k->lanes * sizeof(float), pack_lanes, k) : k->zeros;
     k->alpha = alpha ? params_pack(p, alpha, tag, k->lanes * sizeof(float), pack_lanes, k) : k->zeros;
-    return k->weights && k->bias && k->alpha ? 0 : ERR_MEMORY;
+    return k->weights && k->bias && k->alpha ? 0 : error_code();
 }
 
 void ordered_packed_free(ordered_packed *k) {

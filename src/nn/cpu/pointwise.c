@@ -25,7 +25,7 @@ static bool pointwise_match(const kernel *k, const node *root, kernel_match *m) 
 static int pointwise_prepare(kernel_step *s, params *p) {
     if (!s->match.n_param) return 0;
     s->packed[0] = params_f32(p, s->match.param[0]);
-    return s->packed[0] ? 0 : ERR_MEMORY;
+    return s->packed[0] ? 0 : error_code();
 }
 
 typedef struct { const float *a, *b; float *y; size_t n; bool one; } operands;

@@ -28,7 +28,7 @@ static int reference_prepare(kernel_step *s, params *p) {
     for (int i = 0; i < s->match.n_param; i++) {
         const tensor *t = s->match.param[i];
         s->packed[i] = t->type == NN_I32 ? t->data : params_f32(p, t);
-        if (!s->packed[i]) return ERR_MEMORY;
+        if (!s->packed[i]) return error_code();
     }
     for (int i = 0; i < s->match.n_in; i++) s->scratch_bytes += widened_bytes(s->match.in[i]);
     for (int i = 0; i < s->match.n_out; i++) s->scratch_bytes += widened_bytes(s->match.out[i]);
