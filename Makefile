@@ -19,8 +19,10 @@ all:
 
 # ---- flags ------------------------------------------------------------------------------------------------------------
 
-PACKAGES  = libjpeg spng libwebp libwebpdemux jansson libdeflate nettle
-CPPFLAGS_ = -Isrc -Iinclude -DMIEN_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null) $(CPPFLAGS)
+PACKAGES  = libjpeg spng libwebp libwebpdemux jansson yajl libdeflate nettle
+# Opened when first needed (base/http.c, base/archive.c), since they bring dozens of libraries: only their headers are used.
+OPENED    = libcurl libarchive
+CPPFLAGS_ = -Isrc -Iinclude -DMIEN_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES) $(OPENED) 2>/dev/null) $(CPPFLAGS)
 # -ffp-contract=off comes last: gcc contracts a*b+c (intrinsics too) into FMA otherwise, and bits would depend on the compiler.
 CFLAGS_   = -std=gnu11 -Wall -Wextra -fvisibility=hidden -fPIC -pthread $(CFLAGS) -ffp-contract=off
 # No -fopenmp anywhere: base/parallel.c calls libgomp, the runtime oneDNN uses, so clang adds no second one.
@@ -100,10 +102,10 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | ready
 
 # What compiling needs and a bare machine lacks: said in one line here, instead of by a hundred compiler errors.
 ready: $(if $(filter system,$(ONEDNN)),,$(ONEDNN)/include/oneapi/dnnl/dnnl.h) $(MODELS_DIR)/face_landmark_with_attention.tflite
-ifeq ($(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes),)
+ifeq ($(shell pkg-config --exists $(PACKAGES) $(OPENED) 2>/dev/null && echo yes),)
 ready: missing-packages
 missing-packages:
-	@echo "make: the libraries to build with are not all here ($(PACKAGES)): run \`make deps\` first" >&2; exit 1
+	@echo "make: the libraries to build with are not all here ($(PACKAGES) $(OPENED)): run \`make deps\` first" >&2; exit 1
 endif
 third_party/onednn/include/oneapi/dnnl/dnnl.h:
 	@scripts/deps setup:onednn

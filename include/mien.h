@@ -124,12 +124,29 @@ MIEN_API int mien_draw_file(const mien_draw_options *options, mien_draw_result *
 
 typedef enum { MIEN_LOG_INFO, MIEN_LOG_WARNING, MIEN_LOG_ITEM_FAILED } mien_log_kind;
 
+/* A number that a job counts, under the name it is reported by: "with_faces", "404". */
+typedef struct { const char *name; uint64_t n; } mien_count;
+
+enum { MIEN_COUNTS = 32 };
+
 typedef struct {
     uint64_t total;                             /* items known so far; all of them once listing is over */
     uint64_t done, skipped, failed;             /* skipped: already done by an earlier run */
-    uint64_t with_faces, without_faces, faces;
     double seconds;
+    int n_counts;
+    mien_count count[MIEN_COUNTS];              /* what else this job counts, always in one order; the names are constants */
 } mien_progress;
+
+/* How a job tells of itself. All may be NULL. */
+typedef struct {
+    /* Called from the calling thread only, about ten times a second and once at the end. */
+    void (*progress)(void *context, const mien_progress *p);
+    /* One line for a person about an item; `path` may be NULL. Any thread, one at a time. */
+    void (*log)(void *context, mien_log_kind kind, const char *path, const char *message);
+    void *context;
+    /* Set it (atomically; a signal's handler may) to stop cleanly: what was finished is kept. */
+    const volatile int *stop;
+} mien_hooks;
 
 /* Seconds, summed over all workers; detect and landmarks are parts of find. */
 typedef struct { double read, decode, find, detect, landmarks, draw, encode, write; } mien_annotate_times;
@@ -144,22 +161,31 @@ typedef struct {
     size_t max_pixels;                          /* 0: 512 million */
     int jobs;                                   /* 0: all cores */
     int part, parts;                            /* this process does part 1..parts; 0: all */
-    /* Called from the calling thread only, about ten times a second and once at the end; may be NULL. */
-    void (*progress)(void *context, const mien_progress *p);
-    /* One line for a person about an item; `path` may be NULL. Any thread, one at a time; may be NULL. */
-    void (*log)(void *context, mien_log_kind kind, const char *path, const char *message);
-    void *context;
-    /* Set it (atomically; a signal's handler may) to stop cleanly: what was finished is kept. May be NULL. */
-    const volatile int *stop;
+    mien_hooks hooks;
     mien_annotate_times *times;                 /* filled at the end; may be NULL */
 } mien_annotate_options;
 
 /* Writes <output>/<id>.png (the map), <id>.json and <id>_overlay.png, where the id is the path below the input folder
  * without its extension. What is there already, made from the same photo by the same settings, is left alone; what mien
  * did not make is never overwritten unless forced; inputs are never overwritten.
+ * It counts with_faces, without_faces and faces, in this order.
  * 0 if the job came to its end (result tells of items that failed), else the code of what stopped it: MIEN_ERR_USAGE if
  * nothing was begun since an input is missing or would be overwritten, MIEN_ERR_EXISTS if another process writes there. */
 MIEN_API int mien_annotate(const mien *m, const mien_annotate_options *options, mien_progress *result);
+
+/* ---- data sets: download ------------------------------------------------------------------------------------------ */
+
+/* ---- data sets: build --------------------------------------------------------------------------------------------- */
+
+/* ---- data sets: check --------------------------------------------------------------------------------------------- */
+
+/* ---- data sets: package ------------------------------------------------------------------------------------------- */
+
+/* ---- data sets: preview ------------------------------------------------------------------------------------------- */
+
+/* ---- data sets: iterate ------------------------------------------------------------------------------------------- */
+
+/* ---- profile ------------------------------------------------------------------------------------------------------ */
 
 /* Where the networks' time went: for each the kernels, with their time a run, GFLOP/s and GB/s, as lines of a table. Only
  * after mien_open with `profile`; pictures still being looked at are not counted. */

@@ -65,16 +65,13 @@ static int parse(arguments *a, int argc, char **argv) {
 
 static void print_summary(const arguments *a, const mien_progress *p, bool whole) {
     if (a->common.quiet) return;
-    if (a->common.log_json) {
-        printf("{\"event\":\"%s\",\"total\":%" PRIu64 ",\"done\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"with_faces\":%" PRIu64
-               ",\"without_faces\":%" PRIu64 ",\"faces\":%" PRIu64 ",\"seconds\":%.3f}\n",
-               whole ? "summary" : "stopped", p->total, p->done, p->skipped, p->failed, p->with_faces, p->without_faces, p->faces, p->seconds);
-    } else {
+    uint64_t with_faces = p->count[0].n, without = p->count[1].n, faces = p->count[2].n;   /* as mien_annotate says */
+    if (a->common.log_json) progress_json(stdout, whole ? "summary" : "stopped", p);
+    else
         printf("%s%" PRIu64 " of %" PRIu64 " photo%s annotated: %" PRIu64 " with %" PRIu64 " face%s, %" PRIu64 " without; %" PRIu64
                " done before, %" PRIu64 " failed; %.1f s\n",
-               whole ? "" : "stopped: ", p->done, p->total, p->total == 1 ? "" : "s", p->with_faces, p->faces, p->faces == 1 ? "" : "s",
-               p->without_faces, p->skipped, p->failed, p->seconds);
-    }
+               whole ? "" : "stopped: ", p->done, p->total, p->total == 1 ? "" : "s", with_faces, faces, faces == 1 ? "" : "s", without,
+               p->skipped, p->failed, p->seconds);
 }
 
 static int status_of(const arguments *a, int rc, const mien_progress *p) {
@@ -92,11 +89,8 @@ static int run(arguments *a, double begin) {
     mien_annotate_times t = { 0 };
     mien_progress result = { 0 };
     progress shown;
-    progress_begin(&shown, &a->common);
-    a->job.progress = progress_tell;
-    a->job.log = progress_log;
-    a->job.context = &shown;
-    a->job.stop = &stop_signal;
+    progress_begin(&shown, &a->common, "photos");
+    a->job.hooks = progress_hooks(&shown);
     a->job.times = &t;
     catch_signals();
     int rc = mien_annotate(m, &a->job, &result);

@@ -12,8 +12,8 @@
 
 static const double line_every = 10, bar_every = 0.1, sample_every = 0.25;   /* seconds */
 
-void progress_begin(progress *p, const common_options *common) {
-    *p = (progress){ .common = common, .next = common->log_json ? 0 : line_every };
+void progress_begin(progress *p, const common_options *common, const char *unit) {
+    *p = (progress){ .common = common, .unit = unit, .next = common->log_json ? 0 : line_every };
     const char *term = getenv("TERM");
     p->terminal = !common->quiet && !common->log_json && isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
     if (p->terminal) p->next = 0;
@@ -59,53 +59,63 @@ static void time_left(char out[32], const mien_progress *n, double rate) {
     else snprintf(out, 32, "%lu:%02lu", s / 60, s % 60);
 }
 
-/* "found 3, none 1, failed 0", and what was there already if anything was. */
-static void outcome(char out[128], const mien_progress *n) {
-    int used = snprintf(out, 128, "found %" PRIu64 ", none %" PRIu64 ", failed %" PRIu64, n->with_faces, n->without_faces, n->failed);
-    if (n->skipped) snprintf(out + used, 128 - (size_t)used, ", done before %" PRIu64, n->skipped);
+/* "with faces 3, without faces 1, failed 0", and what was there already if anything was. */
+static void outcome(text *out, const mien_progress *n) {
+    for (int i = 0; i < n->n_counts; i++) {
+        if (!n->count[i].n) continue;
+        for (const char *c = n->count[i].name; *c; c++) text_printf(out, "%c", *c == '_' ? ' ' : *c);
+        text_printf(out, " %" PRIu64 ", ", n->count[i].n);
+    }
+    text_printf(out, "failed %" PRIu64, n->failed);
+    if (n->skipped) text_printf(out, ", done before %" PRIu64, n->skipped);
 }
 
 /* ---- showing ------------------------------------------------------------------------------------------------------- */
 
 static void show_bar(progress *p, const mien_progress *n) {
-    char text[320], left[32], bar[21], counts[128];
+    char left[32], bar[21];
+    text line = { 0 };
     double rate = rate_of(p, n);
     time_left(left, n, rate);
-    outcome(counts, n);
     int full = n->total ? (int)(20 * items_over(n) / n->total) : 0;
     memset(bar, '.', 20);
     memset(bar, '#', (size_t)full);
     bar[20] = 0;
-    snprintf(text, sizeof text, "[%s] %" PRIu64 "/%" PRIu64 "  %.1f images/s  ETA %s  %s", bar, items_over(n), n->total, rate, left, counts);
+    text_printf(&line, "[%s] %" PRIu64 "/%" PRIu64 "  %.1f %s/s  ETA %s  ", bar, items_over(n), n->total, rate, p->unit, left);
+    outcome(&line, n);
     struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && strlen(text) >= size.ws_col) text[size.ws_col - 1] = 0;
-    fprintf(stderr, "\r%s\033[K", text);
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && line.size >= size.ws_col) line.data[size.ws_col - 1] = 0;
+    if (!line.failed) fprintf(stderr, "\r%s\033[K", line.data);
+    text_free(&line);
     p->shown = true;
 }
 
 static void show_line(progress *p, const mien_progress *n) {
-    char left[32], counts[128];
+    char left[32];
+    text counts = { 0 };
     double rate = rate_of(p, n);
     time_left(left, n, rate);
-    outcome(counts, n);
-    fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " photos, %.1f images/s, %s left; %s\n", items_over(n), n->total, rate, left, counts);
+    outcome(&counts, n);
+    if (!counts.failed)
+        fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " %s, %.1f/s, %s left; %s\n", items_over(n), n->total, p->unit, rate, left, counts.data);
+    text_free(&counts);
 }
 
-static void show_json(const mien_progress *n) {
-    fprintf(stderr,
-            "{\"event\":\"progress\",\"total\":%" PRIu64 ",\"done\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"with_faces\":%" PRIu64
-            ",\"without_faces\":%" PRIu64 ",\"faces\":%" PRIu64 ",\"seconds\":%.3f}\n",
-            n->total, n->done, n->skipped, n->failed, n->with_faces, n->without_faces, n->faces, n->seconds);
+void progress_json(FILE *to, const char *event, const mien_progress *n) {
+    fprintf(to, "{\"event\":\"%s\",\"total\":%" PRIu64 ",\"done\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"failed\":%" PRIu64, event, n->total, n->done,
+            n->skipped, n->failed);
+    for (int i = 0; i < n->n_counts; i++) fprintf(to, ",\"%s\":%" PRIu64, n->count[i].name, n->count[i].n);
+    fprintf(to, ",\"seconds\":%.3f}\n", n->seconds);
 }
 
-void progress_tell(void *context, const mien_progress *n) {
+static void tell(void *context, const mien_progress *n) {
     progress *p = context;
     if (p->common->quiet) return;
     pthread_mutex_lock(&p->mutex);
     if (p->samples == 0 || n->seconds >= p->window[(p->samples - 1) % PROGRESS_WINDOW].seconds + sample_every) rate_of(p, n);
     if (n->seconds >= p->next && n->total) {
         p->next = n->seconds + (p->terminal ? bar_every : line_every);
-        if (p->common->log_json) show_json(n);
+        if (p->common->log_json) progress_json(stderr, "progress", n);
         else if (p->terminal) show_bar(p, n);
         else show_line(p, n);
         fflush(stderr);
@@ -134,4 +144,8 @@ void progress_log(void *context, mien_log_kind kind, const char *path, const cha
     if (!line.failed) fprintf(stderr, "%s\n", line.data);
     pthread_mutex_unlock(&p->mutex);
     text_free(&line);
+}
+
+mien_hooks progress_hooks(progress *p) {
+    return (mien_hooks){ .progress = tell, .log = progress_log, .context = p, .stop = &stop_signal };
 }

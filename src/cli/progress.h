@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How a job over many photos shows itself on stderr: a bar on a terminal, a line now and then elsewhere, JSON lines, or
+ * How a job over many items shows itself on stderr: a bar on a terminal, a line now and then elsewhere, JSON lines, or
  * nothing; and one line for every item that fails. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "cli/cli.h"
 #include "mien.h"
@@ -15,6 +16,7 @@ enum { PROGRESS_WINDOW = 64 };
 
 typedef struct {
     const common_options *common;
+    const char *unit;
     bool terminal, shown;                     /* a bar is on the screen */
     double next;                              /* when to show something again */
     struct { double seconds; uint64_t items; } window[PROGRESS_WINDOW];   /* for the rate of the last seconds */
@@ -22,10 +24,14 @@ typedef struct {
     pthread_mutex_t mutex;
 } progress;
 
-void progress_begin(progress *p, const common_options *common);
-/* The callbacks of mien_annotate; the context is the progress. */
-void progress_tell(void *context, const mien_progress *now);
-void progress_log(void *context, mien_log_kind kind, const char *path, const char *message);
+/* unit: what is counted, "photos". */
+void progress_begin(progress *p, const common_options *common, const char *unit);
+/* What a job is given to tell of itself and to be stopped by signals (cli.h, catch_signals). */
+mien_hooks progress_hooks(progress *p);
+void progress_log(void *context, mien_log_kind kind, const char *path, const char *message);   /* the context is the progress */
 void progress_end(progress *p);               /* clears the bar */
+
+/* {"event":EVENT,"total":...}, with all that the job counts. */
+void progress_json(FILE *to, const char *event, const mien_progress *n);
 
 #endif

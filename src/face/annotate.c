@@ -3,12 +3,10 @@
 #include "face/annotate.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,39 +14,35 @@
 #include "base/file.h"
 #include "base/inputs.h"
 #include "base/lock.h"
-#include "base/parallel.h"
-#include "base/stop.h"
 #include "base/text.h"
+#include "base/workers.h"
 #include "face/annotate_item.h"
 #include "image/image.h"
+
+enum { COUNT_WITH_FACES, COUNT_WITHOUT_FACES, COUNT_FACES, COUNTS };
+static const char *const count_names[COUNTS] = { "with_faces", "without_faces", "faces" };
 
 typedef struct {
     const face_mesh *mesh;
     const annotate_options *options;
     folder_lock lock;
     const char *suffixes[ANNOTATE_OUTPUTS + 1];
-    inputs *list;
     double begin;
-    pthread_mutex_t mutex;         /* guards all below, the list, and the log */
-    pthread_cond_t  changed;       /* a worker has ended */
+    char why[1024];
+    /* While the workers run, theirs: under their lock. */
+    inputs *list;
     annotate_progress progress;
     annotate_times times;
-    int working;
-    int rc;                        /* what stopped the job, with: */
-    char why[1024];
 } job;
 
 static void say(job *j, mien_log_kind kind, const char *path, const char *message) {
-    if (j->options->log) j->options->log(j->options->context, kind, path, message);
+    if (j->options->hooks.log) j->options->hooks.log(j->options->hooks.context, kind, path, message);
 }
 
-static void tell_progress(job *j) {
-    if (!j->options->progress) return;
-    pthread_mutex_lock(&j->mutex);
+static void tell_progress(void *context) {
+    job *j = context;
     j->progress.seconds = clock_seconds() - j->begin;
-    annotate_progress p = j->progress;
-    pthread_mutex_unlock(&j->mutex);
-    j->options->progress(j->options->context, &p);
+    if (j->options->hooks.progress) j->options->hooks.progress(j->options->hooks.context, &j->progress);
 }
 
 /* ---- listing ------------------------------------------------------------------------------------------------------- */
@@ -100,7 +94,7 @@ static int list_inputs(job *j) {
     annotate_suffixes(o, j->suffixes);
     inputs_options how = {
         .output = o->output, .suffixes = j->suffixes, .wanted = image_name_known, .part = o->part, .parts = o->parts,
-        .stop = o->stop, .failed = not_listed, .folder = enter_folder, .context = j,
+        .stop = o->hooks.stop, .failed = not_listed, .folder = enter_folder, .context = j,
     };
     int rc = inputs_new(&how, &j->list);
     for (int i = 0; rc == 0 && i < o->n_inputs; i++) {
@@ -112,40 +106,42 @@ static int list_inputs(job *j) {
 
 /* ---- working ------------------------------------------------------------------------------------------------------- */
 
-/* Stops the job: with the mutex held. The first reason counts. */
-static void stop_job(job *j, int rc) {
-    if (j->rc < 0) return;
-    j->rc = rc;
-    snprintf(j->why, sizeof j->why, "%s", error_message());
+static int next_item(void *context, void *item) { return inputs_next(((job *)context)->list, item); }
+
+static void *begin_worker(void *context) {
+    job *j = context;
+    annotate_worker *w = malloc(sizeof *w);
+    if (!w) return error_memory(sizeof *w), NULL;
+    *w = annotate_worker_of(j->mesh, j->options);
+    return w;
 }
 
-static bool next_item(job *j, inputs_item *item) {
-    pthread_mutex_lock(&j->mutex);
-    if (j->rc == 0 && stop_asked(j->options->stop)) stop_job(j, error_set(ERR_CANCELLED, "stopped"));
-    int rc = j->rc < 0 ? 0 : inputs_next(j->list, item);
-    if (rc < 0) stop_job(j, rc);
-    pthread_mutex_unlock(&j->mutex);
-    return rc > 0;
+typedef struct { inputs_item input; item_result result; } item;
+
+static int work_item(void *context, void *own, void *one) {
+    (void)context;
+    item *i = one;
+    return annotate_item(own, &i->input, &i->result);
 }
 
-static void count_item(job *j, const annotate_worker *w, const inputs_item *item, int rc, item_result result) {
-    pthread_mutex_lock(&j->mutex);
+static int count_item(void *context, void *own, void *one, int rc) {
+    job *j = context;
+    const annotate_worker *w = own;
+    const item *i = one;
     annotate_progress *p = &j->progress;
-    if (rc == ERR_FULL) {
-        stop_job(j, rc);
-    } else if (rc < 0) {
+    if (rc == ERR_FULL) return rc;
+    if (rc < 0) {
         p->failed++;
-        say_failed(j, item->path, error_message());
-    } else if (result == ITEM_THERE) {
+        say_failed(j, i->input.path, error_message());
+    } else if (i->result == ITEM_THERE) {
         p->skipped++;
     } else {
         p->done++;
-        p->faces += w->faces;
-        p->with_faces += w->faces > 0;
-        p->without_faces += w->faces == 0;
-        if (w->faces == 0) say(j, MIEN_LOG_INFO, item->path, "no face was found: the map is empty");
+        p->count[COUNT_FACES].n += w->faces;
+        p->count[w->faces ? COUNT_WITH_FACES : COUNT_WITHOUT_FACES].n++;
+        if (w->faces == 0) say(j, MIEN_LOG_INFO, i->input.path, "no face was found: the map is empty");
     }
-    pthread_mutex_unlock(&j->mutex);
+    return 0;
 }
 
 static void add_times(annotate_times *to, const annotate_times *t) {
@@ -159,80 +155,20 @@ static void add_times(annotate_times *to, const annotate_times *t) {
     to->write += t->write;
 }
 
-static void *work_through(void *context) {
-    job *j = context;
-    annotate_worker w = annotate_worker_of(j->mesh, j->options);
-    inputs_item *item = malloc(sizeof *item);
-    item_result result;
-    while (item && next_item(j, item)) {
-        int rc = annotate_item(&w, item, &result);
-        count_item(j, &w, item, rc, result);
-    }
-    pthread_mutex_lock(&j->mutex);
-    if (!item) stop_job(j, error_memory(sizeof *item));
-    add_times(&j->times, &w.times);
-    j->working--;
-    pthread_cond_signal(&j->changed);
-    pthread_mutex_unlock(&j->mutex);
-    annotate_worker_free(&w);
-    free(item);
-    return NULL;
-}
-
-/* Tells of the progress until all workers have ended. */
-static void watch(job *j) {
-    for (;;) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += 100 * 1000 * 1000;
-        if (until.tv_nsec >= 1000 * 1000 * 1000) until.tv_nsec -= 1000 * 1000 * 1000, until.tv_sec++;
-        pthread_mutex_lock(&j->mutex);
-        int late = 0;
-        while (j->working && !late) late = pthread_cond_timedwait(&j->changed, &j->mutex, &until);
-        bool over = j->working == 0;
-        pthread_mutex_unlock(&j->mutex);
-        if (over) return;
-        tell_progress(j);
-    }
-}
-
-/* The stack of a thread is as large as `ulimit -s` says: that can be too small for the lists of a search. */
-static int start_worker(job *j, pthread_t *thread) {
-    enum { LEAST_STACK = 1 << 20 };
-    pthread_attr_t attr;
-    size_t size = 0;
-    int refused = pthread_attr_init(&attr);
-    if (refused) return refused;
-    if (pthread_attr_getstacksize(&attr, &size) == 0 && size < LEAST_STACK) pthread_attr_setstacksize(&attr, LEAST_STACK);
-    refused = pthread_create(thread, &attr, work_through, j);
-    pthread_attr_destroy(&attr);
-    return refused;
+static void end_worker(void *context, void *own) {
+    annotate_worker *w = own;
+    add_times(&((job *)context)->times, &w->times);
+    annotate_worker_free(w);
+    free(w);
 }
 
 static int run_workers(job *j) {
     uint64_t count = inputs_count(j->list);
-    int wanted = j->options->jobs > 0 ? j->options->jobs : parallel_cores();
-    if ((uint64_t)wanted > count) wanted = (int)count;
-    pthread_t *thread = calloc((size_t)wanted + 1, sizeof *thread);
-    if (!thread) return error_memory((size_t)wanted * sizeof *thread);
-    int started = 0, refused = 0;
-    while (started < wanted && !refused) {
-        pthread_mutex_lock(&j->mutex);
-        j->working++;
-        pthread_mutex_unlock(&j->mutex);
-        refused = start_worker(j, &thread[started]);
-        if (!refused) started++;
-    }
-    if (refused) {
-        pthread_mutex_lock(&j->mutex);
-        j->working--;
-        if (!started) stop_job(j, error_set(ERR_MEMORY, "no thread could be started: %s", strerror(refused)));
-        pthread_mutex_unlock(&j->mutex);
-    }
-    watch(j);
-    for (int i = 0; i < started; i++) pthread_join(thread[i], NULL);
-    free(thread);
-    return j->rc < 0 ? error_set(j->rc, "%s", j->why) : 0;
+    if (!count) return 0;
+    return workers_run(&(workers_job){
+        .jobs = j->options->jobs, .most = count, .item_size = sizeof(item), .stop = j->options->hooks.stop, .next = next_item,
+        .work = work_item, .count = count_item, .begin = begin_worker, .end = end_worker, .tick = tell_progress, .context = j,
+    });
 }
 
 static int run(job *j) {
@@ -246,20 +182,12 @@ static int run(job *j) {
 }
 
 int annotate_run(const face_mesh *mesh, const annotate_options *options, annotate_progress *result) {
-    job j = { .mesh = mesh, .options = options, .lock = FOLDER_UNLOCKED, .begin = clock_seconds() };
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&j.changed, &clock);
-    pthread_condattr_destroy(&clock);
-    pthread_mutex_init(&j.mutex, NULL);
+    job j = { .mesh = mesh, .options = options, .lock = FOLDER_UNLOCKED, .begin = clock_seconds(), .progress.n_counts = COUNTS };
+    for (int i = 0; i < COUNTS; i++) j.progress.count[i].name = count_names[i];
     int rc = run(&j);
     inputs_free(j.list);
     folder_lock_release(&j.lock);
     tell_progress(&j);
-    j.progress.seconds = clock_seconds() - j.begin;
-    pthread_mutex_destroy(&j.mutex);
-    pthread_cond_destroy(&j.changed);
     if (result) *result = j.progress;
     if (options->times) *options->times = j.times;
     return rc;

@@ -26,6 +26,9 @@ typedef struct {
  * ERR_FORMAT for what is broken or no picture, ERR_UNSUPPORTED for a known format's kind we cannot read, ERR_LIMIT for
  * too many pixels, ERR_MEMORY. `options` NULL: defaults (no EXIF). */
 int  image_decode(const uint8_t *data, size_t size, const image_options *options, image *out);
+/* Whether image_decode would succeed, and the picture's size as it is stored: the same verdict and error, cheaper (no colours, no
+ * picture in memory). `headers_only`: looks at the size alone, so that broken data passes. */
+int  image_verify(const uint8_t *data, size_t size, bool headers_only, const image_options *options, int *width, int *height);
 int  image_new(int width, int height, image *out);      /* black; sizes >= 1 */
 void image_free(image *img);                            /* also fine on a zeroed image */
 const char *image_format_name(const uint8_t *data, size_t size);   /* "JPEG", "PNG", ... or NULL, by content */

@@ -92,8 +92,8 @@ static void note_log(void *context, mien_log_kind kind, const char *path, const 
 
 static mien_annotate_options job_of(notes *n, const char *const *input, const char *output) {
     *n = (notes){ .thread = pthread_self() };
-    return (mien_annotate_options){ .inputs = input, .n_inputs = 1, .output = output, .json = 1, .faces = mien_face_defaults(), .progress = note_progress,
-                                    .log = note_log, .context = n, .stop = &n->stop };
+    return (mien_annotate_options){ .inputs = input, .n_inputs = 1, .output = output, .json = 1, .faces = mien_face_defaults(), 
+                                    .hooks = { .progress = note_progress, .log = note_log, .context = n, .stop = &n->stop } };
 }
 
 static void test_job(void **state) {
@@ -115,7 +115,7 @@ static void test_job(void **state) {
         assert_int_equal(p.total, 13);
         assert_int_equal(p.done, run ? 0 : 12);
         assert_int_equal(p.skipped, run ? 12 : 0);
-        assert_int_equal(p.without_faces, run ? 0 : 12);
+        assert_int_equal(p.count[1].n, run ? 0 : 12);
         assert_int_equal(p.failed, 1);
         assert_int_equal(n.failed, run + 1);
         assert_string_equal(n.path, "in/broken.jpg");

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Fetching over HTTP: many transfers at once on one thread, by libcurl, which is opened when first needed (it brings thirty
+ * libraries). Knows about one request: limits, addresses, what the answer's headers say. Redirects are not followed but
+ * reported, so that whoever asks applies its rules to each hop. What a server sends is hostile. */
+#ifndef BASE_HTTP_H
+#define BASE_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct http http;
+
+typedef struct {
+    double connect_seconds, stall_seconds, total_seconds;   /* stall: without a byte */
+    size_t max_bytes;              /* of a body */
+    const char *user_agent;
+    bool insecure;                 /* certificates are not verified */
+    bool allow_private;            /* addresses that are loopback, private, link-local, multicast, ... are not refused */
+} http_options;
+
+/* Proxies are taken from the environment, as curl does. ERR_UNSUPPORTED if libcurl is not there. */
+int  http_open(const http_options *options, http **out);
+void http_close(http *h);          /* breaks off what is under way */
+
+typedef enum {
+    HTTP_ANSWERED,      /* see status; the body is whole */
+    HTTP_BAD_URL,       /* no http or https URL, or none at all */
+    HTTP_PRIVATE,       /* its address is a private one */
+    HTTP_DNS,           /* no such host */
+    HTTP_CONNECT,       /* refused, unreachable */
+    HTTP_TLS,
+    HTTP_TIMEOUT,       /* connecting, stalled or in all */
+    HTTP_CUT,           /* the connection broke, or the body is shorter than was said */
+    HTTP_PROTOCOL,      /* no HTTP */
+    HTTP_TOO_LARGE,
+    HTTP_WRITE,         /* the body could not be written: `why` says so; full: nothing of ours is at fault */
+} http_outcome;
+
+typedef struct {
+    void *context;             /* of http_start */
+    http_outcome outcome;
+    bool full;                 /* HTTP_WRITE: no space left */
+    int status;                /* 200, 404, ...; 0: none came */
+    const char *location;      /* of a 3xx: the absolute URL, or NULL */
+    double retry_after;        /* seconds, from either form of the header; below 0: none */
+    bool opted_out;            /* X-Robots-Tag noai, noimageai, noindex, noimageindex (or none), for all or for "mien"; tdm-reservation: 1 */
+    const char *content_type;  /* or NULL */
+    uint64_t bytes;            /* of the body */
+    double seconds;
+    const char *why;           /* one sentence, for outcomes that are failures; control characters are escaped */
+} http_reply;                  /* its strings hold until the next call */
+
+/* Starts a GET. Its body is written to fd (the caller's) from offset 0, only if the status is 200; a body that is not wanted is
+ * not read. `to_memory`: fd is -1 and the body (at most max_bytes) comes as text: for robots.txt. */
+int  http_start(http *h, const char *url, int fd, void *context);
+int  http_start_text(http *h, const char *url, size_t most, void *context);
+size_t http_running(const http *h);
+
+/* Waits at most so long for a transfer to end: 1 and the reply, 0 if none did or http_wake was called, or ERR_*. */
+int  http_next(http *h, double seconds, http_reply *reply);
+const char *http_text(const http *h, size_t *size);   /* of the last reply, if it was started with http_start_text */
+void http_wake(http *h);       /* from any thread */
+
+/* ---- what headers and robots.txt say: (data, size) in, no network ---------------------------------------------------- */
+
+/* The value of one X-Robots-Tag or tdm-reservation header. */
+bool http_header_opts_out(const char *name, const char *value);
+/* Seconds from now, from "120" or an HTTP date; below 0 if it says nothing. `now`: Unix time. */
+double http_retry_after(const char *value, int64_t now);
+/* Whether robots.txt (RFC 9309: longest match wins, Allow at a tie, * and $) lets `agent` fetch a URL's path and query. */
+bool http_robots_allow(const char *text, size_t size, const char *agent, const char *path);
+/* Scheme, host (lower case, IPv6 without brackets), port of an absolute http or https URL; false if it is none, has credentials, or is longer than 8192 bytes. */
+typedef struct { bool tls; char host[256]; int port; const char *path; } http_url;
+bool http_url_read(const char *url, http_url *out);
+
+#endif

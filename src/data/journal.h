@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The journal of a job in a data set's folder: what became of each item, appended as it ends, so that a later run goes on
+ * from there, whichever parts it is cut into. JSON lines, the first of them {"format":1,"kind":"download"}; <kind>.jsonl
+ * belongs to a process that works alone, <kind>.<I>-of-<N>.jsonl to a part. */
+#ifndef DATA_JOURNAL_H
+#define DATA_JOURNAL_H
+
+#include "base/json.h"
+#include "base/text.h"
+
+typedef struct journal journal;
+
+/* Opens this process's journal for appending, made if needed; parts 0: alone. What a kill or a full disk left of a last line is
+ * cut off. The folder is locked by the caller (base/lock.h). ERR_FORMAT for a file that is no journal of that kind, or of
+ * an unknown format: it is not touched. */
+int  journal_open(const char *folder, const char *kind, int part, int parts, journal **out);
+/* Appends a line (without its newline) by a single write; after ERR_FULL nothing of it stays. One thread at a time. */
+int  journal_append(journal *j, const text *line);
+void journal_close(journal *j);
+
+/* Calls entry for each line of all journals of a kind that lie in the folder, the merged one first, then the parts' in the
+ * order of their names; each in the order it was written. A torn last line is left out. A folder without any is fine.
+ * Ends early with what entry returned below 0. */
+int  journal_read(const char *folder, const char *kind, int (*entry)(void *context, const json_at *line), void *context);
+
+/* Makes one <kind>.jsonl of them all, atomically, and removes the parts'. *merged: how many there were. The folder is locked. */
+int  journal_merge(const char *folder, const char *kind, int *merged);
+
+#endif

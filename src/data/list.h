@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Lists of pictures on the web, read as a stream: the original's metadata.json ({id: {"url": ...}}), JSON lines, CSV or TSV
+ * with a header line, or one URL a line. What they say is hostile: ids are checked here ([A-Za-z0-9._-]{1,200}, no
+ * leading dot), everything else is text that the caller escapes before showing it. */
+#ifndef DATA_LIST_H
+#define DATA_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+typedef struct {
+    const char *id;            /* where the list gives none: 16 hex digits of a hash of the URL (base/part.h) */
+    const char *url;
+    const char *caption;       /* NULL: none */
+    const char *nsfw;          /* LAION's word ("UNLIKELY"), NULL: none or null */
+    double unsafe;             /* a probability in its place; below 0: none */
+    int width, height;         /* of the picture as it was when the list was made; 0: unknown */
+    const char *sha256;        /* 64 lower-case hex digits, NULL: unknown */
+    const char *wrong;         /* NULL, or why this entry can't be used (no url, no such id ...); `id` may then be unfit */
+    uint64_t line;             /* of the file, or for a .json the entry's number; from 1 */
+} list_item;                   /* its strings hold until the next list_next */
+
+typedef struct list list;
+
+/* The kind is told by the content, not by the name. A `path` of "-" is standard input. */
+int  list_open(const char *path, list **out);
+/* 1; 0 at the end; ERR_FORMAT where the file is broken ("FILE: line L ..."), ERR_IO. Memory does not grow with the file. */
+int  list_next(list *l, list_item *out);
+uint64_t list_bytes_read(const list *l);   /* for progress */
+void list_close(list *l);
+
+/* Whether a text may be a file's name in a data set: [A-Za-z0-9._-]{1,200}, no leading dot. */
+bool list_id_fits(const char *id);
+
+/* Whether an NSFW mark lets a picture in, as the original decides: absent, null or "unlikely" in any case does, any other
+ * word doesn't; a number is the probability of being unsafe and may be at most `most`. */
+bool list_safe(const list_item *item, double most);
+
+/* A whole list to look items up in by id, kept in an unlinked file in `folder`; memory is 8 to 16 bytes an item. Of two
+ * items with one id the first counts. A file that isn't there is an empty list. */
+typedef struct list_table list_table;
+int  list_table_open(const char *path, const char *folder, list_table **out);
+int  list_table_find(list_table *t, const char *id, list_item *out);   /* 1 found (its strings hold until the next find), 0 not, ERR_* */
+uint64_t list_table_count(const list_table *t);
+void list_table_close(list_table *t);
+
+/* Appends `"id": {"url": ..., "caption": ..., ...}`, as an entry of metadata.json; unknown fields are left out. */
+void list_item_write(const list_item *item, text *out);
+
+#endif
