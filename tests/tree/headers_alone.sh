@@ -15,10 +15,10 @@ int annotate(const char *const *photos, int n, volatile int *stop) {
     if (mien_open(&how, &m) < 0) return -1;
     mien_annotate_times times = {};
     mien_annotate_options job = {};
-    job.inputs = photos, job.n_inputs = n, job.output = "maps", job.stop = stop, job.times = &times;
+    job.inputs = photos, job.n_inputs = n, job.output = "maps", job.hooks.stop = stop, job.times = &times;
     job.faces = mien_face_defaults();
     job.faces.search = MIEN_SEARCH_AUTO;
-    job.log = [](void *, mien_log_kind kind, const char *, const char *message) { if (kind == MIEN_LOG_WARNING) (void)message; };
+    job.hooks.log = [](void *, mien_log_kind kind, const char *, const char *message) { if (kind == MIEN_LOG_WARNING) (void)message; };
     mien_progress p = {};
     int rc = mien_annotate(m, &job, &p);
     mien_close(m);
