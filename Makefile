@@ -63,6 +63,8 @@ BENCHES      := $(sort $(wildcard bench/*.c))
 
 objects       = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 TEST_BIN     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TESTS))
+TOOLS        := $(sort $(wildcard tests/tools/*.c))
+TOOL_BIN     := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(TOOLS))
 REPLAY_BIN   := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/replay_%,$(FUZZERS))
 INSTALL_BIN  := $(BUILD)/install/mien $(BUILD)/install/libmien.so.$(VERSION)
 FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZERS))
@@ -98,7 +100,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | ready
 	@mkdir -p $(@D)
 	$(call SHORT,CC)$(CC) $(CPPFLAGS_) $(CFLAGS_) $(OPTIMIZE) $(ISA) -MMD -MP -c -o $@ $<
 
--include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(CLI) $(TESTS) $(TEST_HELPERS) $(FUZZERS) $(BENCHES) tests/fuzz/replay.c))
+-include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(CLI) $(TESTS) $(TEST_HELPERS) $(TOOLS) $(FUZZERS) $(BENCHES) tests/fuzz/replay.c))
 
 # What compiling needs and a bare machine lacks: said in one line here, instead of by a hundred compiler errors.
 ready: $(if $(filter system,$(ONEDNN)),,$(ONEDNN)/include/oneapi/dnnl/dnnl.h) $(MODELS_DIR)/face_landmark_with_attention.tflite
@@ -171,7 +173,12 @@ check: all tests $(INSTALL_BIN)
 check-programs: all tests
 	@$(TEST_ENV) tests/run $(TEST_BIN) $(REPLAY_BIN) $(SHELL_TESTS)
 
-tests: $(TEST_BIN) $(REPLAY_BIN)
+tests: $(TEST_BIN) $(REPLAY_BIN) $(TOOL_BIN)
+
+# What tests and benches make their inputs with.
+$(TOOL_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(BUILD)/libmien.a
+	@mkdir -p $(@D)
+	$(call SHORT,LD)$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
 
 $(TEST_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call objects,$(TEST_HELPERS)) $(BUILD)/libmien.a
 	@mkdir -p $(@D)
@@ -214,7 +221,7 @@ bench: set-up-build
 	$(AGAIN) all benches
 	@$(TEST_ENV) bench/run
 
-benches: $(BENCH_BIN) $(BUILD)/tests/decode_dump
+benches: $(BENCH_BIN) $(TOOL_BIN) $(BUILD)/tests/decode_dump
 
 $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libmien.a
 	@mkdir -p $(@D)
