@@ -177,6 +177,38 @@ MIEN_API int mien_annotate(const mien *m, const mien_annotate_options *options, 
 
 /* ---- data sets: build --------------------------------------------------------------------------------------------- */
 
+typedef enum { MIEN_MAP_PNG, MIEN_MAP_JPG } mien_map_format;   /* JPG: Pillow's defaults, as the original writes */
+
+typedef struct {
+    const char *photos;                         /* folder; the data set's own target/ is fine */
+    const char *data;                           /* the data set's folder, made if needed */
+    int min_size, max_size;                     /* pixels: least short side, most long side */
+    double min_face;                            /* pixels: smaller faces don't count and aren't drawn */
+    double max_unsafe;                          /* 0..1: the most that a probability of being unsafe may be */
+    mien_face_settings faces;
+    mien_map_format maps;
+    int overlay;                                /* annotated/<id>.png: the map drawn over the photo */
+    int force;                                  /* do all again; replace a prompt.jsonl that mien_build did not write */
+    const char *only, *exclude;                 /* lists (data set selection); NULL: none */
+    size_t max_pixels;                          /* 0: 512 million */
+    int jobs;                                   /* 0: all cores */
+    int part, parts;                            /* this process does part 1..parts; 0: all, and writes prompt.jsonl */
+    mien_hooks hooks;
+    mien_annotate_times *times;                 /* filled at the end; may be NULL */
+} mien_build_options;
+
+MIEN_API mien_build_options mien_build_defaults(void);   /* the original's; photos and data are NULL */
+
+/* Makes a data set of a folder of photos and the folders below it: for each photo that passes the filters source/<id>.png
+ * (the map), source/<id>.json (the landmarks) and target/<id>.<ext> (a hard link, else a copy); prompt.jsonl; and
+ * metadata.json if there was none. Captions and NSFW marks come from <photo>.json, captions from <photo>.txt, both from
+ * metadata.json. EXIF orientation is never applied: who reads the data set does not apply it to target/ either.
+ * What an earlier run did with the same photo, settings and sidecar is left alone.
+ * It counts, in this order: kept, nsfw, small, large, no_face, small_faces, excluded, unreadable, broken_sidecar, name
+ * (the last three are failures), and these are sums over all photos that are looked at, done before or not.
+ * 0, or as mien_annotate; MIEN_ERR_USAGE also for a prompt.jsonl that is there and is not mien_build's. */
+MIEN_API int mien_build(const mien *m, const mien_build_options *options, mien_progress *result);
+
 /* ---- data sets: check --------------------------------------------------------------------------------------------- */
 
 /* ---- data sets: package ------------------------------------------------------------------------------------------- */

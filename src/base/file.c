@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -115,23 +116,115 @@ static int rename_new(const char *from, const char *to) {
     return rename(from, to);
 }
 
-static int save(const char *path, const void *data, size_t size, int (*rename_to)(const char *from, const char *to)) {
+static int rename_to(const char *from, const char *to, bool replace) {
+    if ((replace ? rename : rename_new)(from, to) == 0) return 0;
+    return errno == EEXIST && !replace ? error_set(ERR_EXISTS, "%s is there by now: it was not when the work began", to) : error_errno("%s", to);
+}
+
+static int save(const char *path, const void *data, size_t size, bool replace) {
     char temporary[PATH_MAX];
     int fd = temporary_open(path, temporary);
     if (fd < 0) return fd;
     int rc = 0;
     if (write_all(fd, data, size) < 0) rc = error_errno("%s", path);
     if (close(fd) < 0 && rc == 0) rc = error_errno("%s", path);
-    if (rc == 0 && rename_to(temporary, path) < 0) {
-        bool taken = errno == EEXIST && rename_to == rename_new;
-        rc = taken ? error_set(ERR_EXISTS, "%s is there by now: it was not when the work began", path) : error_errno("%s", path);
-    }
+    if (rc == 0) rc = rename_to(temporary, path, replace);
     if (rc < 0) unlink(temporary);
     return rc;
 }
 
-int file_save(const char *path, const void *data, size_t size) { return save(path, data, size, rename); }
-int file_save_new(const char *path, const void *data, size_t size) { return save(path, data, size, rename_new); }
+int file_save(const char *path, const void *data, size_t size) { return save(path, data, size, true); }
+int file_save_new(const char *path, const void *data, size_t size) { return save(path, data, size, false); }
+
+/* ---- piece by piece --------------------------------------------------------------------------------------------------- */
+
+enum { WRITER_BUFFER = 1 << 16 };
+
+struct file_writer {
+    int fd;
+    size_t used;
+    char *path, temporary[PATH_MAX];
+    uint8_t buffer[WRITER_BUFFER];
+};
+
+int file_create(const char *path, file_writer **out) {
+    file_writer *w = malloc(sizeof *w);
+    if (!w || !(w->path = strdup(path))) {
+        free(w);
+        return error_memory(sizeof *w);
+    }
+    w->used = 0;
+    w->fd = temporary_open(path, w->temporary);
+    int rc = w->fd < 0 ? w->fd : 0;
+    if (rc < 0) free(w->path), free(w);
+    else *out = w;
+    return rc;
+}
+
+static int flush(file_writer *w) {
+    int rc = write_all(w->fd, w->buffer, w->used) < 0 ? error_errno("%s", w->path) : 0;
+    w->used = 0;
+    return rc;
+}
+
+int file_write(file_writer *w, const void *data, size_t size) {
+    int rc = w->used + size > sizeof w->buffer ? flush(w) : 0;
+    if (rc == 0 && size > sizeof w->buffer) return write_all(w->fd, data, size) < 0 ? error_errno("%s", w->path) : 0;
+    if (rc < 0) return rc;
+    memcpy(w->buffer + w->used, data, size);
+    w->used += size;
+    return 0;
+}
+
+static int writer_end(file_writer *w, int rc) {
+    if (w->fd >= 0) close(w->fd);
+    if (rc < 0) unlink(w->temporary);
+    free(w->path);
+    free(w);
+    return rc;
+}
+
+int file_commit(file_writer *w, bool replace) {
+    int rc = flush(w);
+    if (close(w->fd) < 0 && rc == 0) rc = error_errno("%s", w->path);
+    w->fd = -1;
+    if (rc == 0) rc = rename_to(w->temporary, w->path, replace);
+    return writer_end(w, rc);
+}
+
+void file_abandon(file_writer *w) {
+    if (w) writer_end(w, ERR_CANCELLED);
+}
+
+/* ---- links ------------------------------------------------------------------------------------------------------------ */
+
+static bool has_no_links(int why) { return why == EXDEV || why == EPERM || why == EMLINK || why == EOPNOTSUPP || why == ENOSYS || why == EINVAL; }
+
+static int link_over(const char *from, const char *path) {
+    char temporary[PATH_MAX];
+    int fd = temporary_open(path, temporary);   /* takes a name that nobody has */
+    if (fd < 0) return fd;
+    close(fd);
+    unlink(temporary);
+    if (linkat(AT_FDCWD, from, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) < 0)
+        return has_no_links(errno) ? error_set(ERR_UNSUPPORTED, "%s: no hard link can be made here", path) : error_errno("%s", path);
+    int rc = rename(temporary, path) < 0 ? error_errno("%s", path) : 0;
+    unlink(temporary);                          /* still there if both were the same file already */
+    return rc;
+}
+
+int file_link(const char *from, const char *path, bool replace) {
+    if (linkat(AT_FDCWD, from, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) return 0;
+    if (errno == EEXIST) return replace ? link_over(from, path) : error_set(ERR_EXISTS, "%s is there by now: it was not when the work began", path);
+    return has_no_links(errno) ? error_set(ERR_UNSUPPORTED, "%s: no hard link can be made here", path) : error_errno("%s", path);
+}
+
+/* ---- what was left ------------------------------------------------------------------------------------------------------ */
+
+static bool ends_with(const char *s, const char *mark, const char *ending) {
+    size_t n = strlen(ending);
+    return (size_t)(mark - s) > n && strncasecmp(mark - n, ending, n) == 0;
+}
 
 /* The process number in a temporary name of a picture or a JSON, or 0 if it is none. */
 static long temporary_owner(const char *name) {
@@ -140,7 +233,10 @@ static long temporary_owner(const char *name) {
     for (const char *s = name; (s = strstr(s, ".mien-tmp-")); s++) mark = s;
     if (!mark) return 0;
     bool cut = mark - name == 201;   /* by temporary_open: its ending is gone */
-    if (!cut && (mark - name < 5 || (strncmp(mark - 4, ".png", 4) != 0 && strncmp(mark - 5, ".json", 5) != 0))) return 0;
+    static const char *const endings[] = { ".png", ".json", ".jsonl", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif" };
+    size_t k = 0;
+    while (!cut && k < sizeof endings / sizeof *endings && !ends_with(name, mark, endings[k])) k++;
+    if (k == sizeof endings / sizeof *endings) return 0;
     char *end;
     errno = 0;
     long pid = strtol(mark + 10, &end, 10);

@@ -25,6 +25,17 @@ int file_load(const char *path, size_t limit, uint8_t **data, size_t *size);
 int file_save(const char *path, const void *data, size_t size);
 int file_save_new(const char *path, const void *data, size_t size);   /* ERR_EXISTS if something is there by now */
 
+/* The same for a file that is written piece by piece. */
+typedef struct file_writer file_writer;
+int  file_create(const char *path, file_writer **out);
+int  file_write(file_writer *w, const void *data, size_t size);
+int  file_commit(file_writer *w, bool replace);            /* frees it; unless replace, ERR_EXISTS if something is there by now */
+void file_abandon(file_writer *w);                         /* nothing stays; NULL is fine */
+
+/* A hard link to a file, links followed; replace: whatever file is there gives way at once. ERR_EXISTS, or ERR_UNSUPPORTED where the file
+ * systems differ or have no links. */
+int  file_link(const char *from, const char *path, bool replace);
+
 /* Removes from a folder what file_save left there of pictures and JSON when its process was killed: our user's plain
  * files of such names. `alone`: no other process writes there now,
  * so whatever belongs to no living process goes; else only what is an hour old too. A folder that is not there is fine. */
