@@ -249,6 +249,15 @@ static int read_runs(const bmp *b, const image *img) {
     return whole ? 0 : truncated();
 }
 
+int bmp_header(const uint8_t *data, size_t size, size_t max_pixels, image *out) {
+    bmp b = { .data = data, .size = size };
+    int rc = read_header(&b);
+    if (rc == 0) rc = image_claim_check(b.width, b.height, max_pixels);
+    if (rc == 0) rc = read_layout(&b);
+    if (rc == 0) *out = (image){ .width = (int)b.width, .height = (int)b.height };
+    return rc;
+}
+
 int bmp_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out) {
     bmp b = { .data = data, .size = size };
     image img = { 0 };

@@ -19,6 +19,15 @@ int webp_orientation(const uint8_t *data, size_t size);
 int bmp_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out);
 int gif_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out);
 
+/* The verdict of the decoder without the pixels: *out has the size and no rgb. header: what comes before the picture's data alone. */
+int jpeg_verify(const uint8_t *data, size_t size, size_t max_pixels, bool header, image *out);
+int png_verify(const uint8_t *data, size_t size, size_t max_pixels, bool header, image *out);
+
+/* What comes before the picture's data, of those that have nothing cheaper than decoding to judge the rest. */
+int webp_header(const uint8_t *data, size_t size, size_t max_pixels, image *out);
+int bmp_header(const uint8_t *data, size_t size, size_t max_pixels, image *out);
+int gif_header(const uint8_t *data, size_t size, size_t max_pixels, image *out);
+
 /* As image_new, but refuses (ERR_LIMIT) a picture of more pixels, and (ERR_FORMAT) one without any. The sizes are what
  * a file claims, so they are wide. */
 int image_claim(uint64_t width, uint64_t height, size_t max_pixels, image *out);

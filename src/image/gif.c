@@ -260,6 +260,14 @@ static int decode_pixels(const gif *g, image *img) {
     return rc;
 }
 
+int gif_header(const uint8_t *data, size_t size, size_t max_pixels, image *out) {
+    gif g = { .data = data, .size = size };
+    int rc = read_blocks(&g);
+    if (rc == 0) rc = image_claim_check(g.width, g.height, max_pixels);
+    if (rc == 0) *out = (image){ .width = (int)g.width, .height = (int)g.height };
+    return rc;
+}
+
 int gif_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out) {
     gif g = { .data = data, .size = size };
     image img = { 0 };

@@ -14,6 +14,9 @@ typedef struct {
     bool (*accepts)(const uint8_t *data, size_t size);
     int  (*decode)(const uint8_t *data, size_t size, size_t max_pixels, image *out);
     int  (*orientation)(const uint8_t *data, size_t size);   /* NULL: the format has none */
+    /* Either of them: see formats.h. */
+    int  (*verify)(const uint8_t *data, size_t size, size_t max_pixels, bool header, image *out);
+    int  (*header)(const uint8_t *data, size_t size, size_t max_pixels, image *out);
 } format;
 
 static bool starts(const uint8_t *data, size_t size, const char *magic, size_t n) { return size >= n && !memcmp(data, magic, n); }
@@ -27,11 +30,11 @@ static bool is_webp(const uint8_t *d, size_t n) {
 }
 
 static const format formats[] = {
-    { "JPEG", is_jpeg, jpeg_decode, jpeg_orientation },
-    { "PNG",  is_png,  png_decode,  png_orientation },
-    { "WebP", is_webp, webp_decode, webp_orientation },
-    { "BMP",  is_bmp,  bmp_decode,  NULL },
-    { "GIF",  is_gif,  gif_decode,  NULL },
+    { "JPEG", is_jpeg, jpeg_decode, jpeg_orientation, jpeg_verify, NULL },
+    { "PNG",  is_png,  png_decode,  png_orientation,  png_verify,  NULL },
+    { "WebP", is_webp, webp_decode, webp_orientation, NULL,        webp_header },
+    { "BMP",  is_bmp,  bmp_decode,  NULL,             NULL,        bmp_header },
+    { "GIF",  is_gif,  gif_decode,  NULL,             NULL,        gif_header },
 };
 
 static const format *format_find(const uint8_t *data, size_t size) {
@@ -45,11 +48,28 @@ const char *image_format_name(const uint8_t *data, size_t size) {
     return f ? f->name : NULL;
 }
 
+static int no_picture(size_t size) {
+    return error_set(ERR_FORMAT, size ? "not a picture: neither JPEG, PNG, WebP, BMP nor GIF" : "not a picture: no bytes at all");
+}
+
+int image_verify(const uint8_t *data, size_t size, bool headers_only, const image_options *options, int *width, int *height) {
+    size_t most = options && options->max_pixels ? options->max_pixels : IMAGE_MAX_PIXELS;
+    const format *f = format_find(data, size);
+    if (!f) return no_picture(size);
+    image img = { 0 };
+    int rc = f->verify ? f->verify(data, size, most, headers_only, &img) : headers_only ? f->header(data, size, most, &img) : f->decode(data, size, most, &img);
+    if (rc < 0) return rc;
+    *width = img.width;
+    *height = img.height;
+    image_free(&img);
+    return 0;
+}
+
 int image_decode(const uint8_t *data, size_t size, const image_options *options, image *out) {
     static const image_options defaults;
     if (!options) options = &defaults;
     const format *f = format_find(data, size);
-    if (!f) return error_set(ERR_FORMAT, size ? "not a picture: neither JPEG, PNG, WebP, BMP nor GIF" : "not a picture: no bytes at all");
+    if (!f) return no_picture(size);
 
     image img = { 0 };
     int rc = f->decode(data, size, options->max_pixels ? options->max_pixels : IMAGE_MAX_PIXELS, &img);

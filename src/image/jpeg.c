@@ -86,8 +86,9 @@ typedef struct {
     jpeg_errors errors;
     struct jpeg_source_mgr source;
     struct jpeg_progress_mgr progress;
+    bool verify;    /* an eighth of the size in each direction, and no picture is kept */
     image img;
-    uint8_t *row;   /* one row of CMYK */
+    uint8_t *row;   /* one row of CMYK, or of what is only verified */
 } jpeg_decoder;
 
 static void source_nothing(j_decompress_ptr info) { (void)info; }
@@ -146,14 +147,15 @@ static int read_header(jpeg_decoder *d, const uint8_t *data, size_t size, size_t
     if (pixels <= max_pixels && jpeg_has_multiple_scans(&d->info) && (rc = check_scans(data, size, pixels)) < 0) return rc;
     int layers = d->info.num_components;
     if (layers != 1 && layers != 3 && layers != 4) return error_set(ERR_UNSUPPORTED, "JPEG: %d components, only 1, 3 and 4 are known", layers);
-    if (layers == 4) {
-        d->info.out_color_space = JCS_CMYK;
+    d->info.out_color_space = layers == 4 ? JCS_CMYK : JCS_RGB;   /* grey goes to R, G and B */
+    if (layers == 4 || d->verify) {
         d->row = malloc((size_t)d->info.image_width * 4);
         if (!d->row) return error_memory((size_t)d->info.image_width * 4);
-    } else {
-        d->info.out_color_space = JCS_RGB;   /* grey goes to R, G and B */
     }
-    return image_claim(d->info.image_width, d->info.image_height, max_pixels, &d->img);
+    if (!d->verify) return image_claim(d->info.image_width, d->info.image_height, max_pixels, &d->img);
+    rc = image_claim_check(d->info.image_width, d->info.image_height, max_pixels);
+    if (rc == 0) d->img = (image){ .width = (int)d->info.image_width, .height = (int)d->info.image_height };
+    return rc;
 }
 
 static int read_rows(jpeg_decoder *d) {
@@ -174,6 +176,37 @@ static int decode_guarded(jpeg_decoder *d, const uint8_t *data, size_t size, siz
     decoder_begin(d, data, size);
     int rc = read_header(d, data, size, max_pixels);
     return rc < 0 ? rc : read_rows(d);
+}
+
+/* What can fail is in the markers, in the scans' codes and in how colours and their sampling fit together. Of those, an
+ * eighth of the size leaves out nothing (libjpeg doubles a colour's blocks only where that divides the sampling); it
+ * saves the transforms, the upsampling and the picture. */
+static int verify_rows(jpeg_decoder *d) {
+    d->info.scale_num = 1;
+    d->info.scale_denom = 8;
+    if (!jpeg_start_decompress(&d->info)) return truncated();
+    while (d->info.output_scanline < d->info.output_height)
+        if (jpeg_read_scanlines(&d->info, &d->row, 1) != 1) return truncated();
+    jpeg_finish_decompress(&d->info);
+    return 0;
+}
+
+static int verify_guarded(jpeg_decoder *d, const uint8_t *data, size_t size, size_t max_pixels, bool header) {
+    if (setjmp(d->errors.escape)) return error_set(d->errors.code, "JPEG: %s", d->errors.reason);
+    decoder_begin(d, data, size);
+    int rc = read_header(d, data, size, max_pixels);
+    return rc < 0 || header ? rc : verify_rows(d);
+}
+
+int jpeg_verify(const uint8_t *data, size_t size, size_t max_pixels, bool header, image *out) {
+    jpeg_decoder d = { .verify = true };
+    d.info.err = jpeg_errors_begin(&d.errors);
+    int rc = check_markers(data, size);
+    if (rc == 0) rc = verify_guarded(&d, data, size, max_pixels, header);
+    jpeg_destroy_decompress(&d.info);
+    free(d.row);
+    if (rc == 0) *out = d.img;
+    return rc;
 }
 
 int jpeg_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out) {

@@ -191,16 +191,17 @@ static int spng_failed(int rc) {
     return error_set(ERR_FORMAT, "PNG: %s", spng_strerror(rc));
 }
 
-/* raw and line: scratch of one row each, raw samples and RGB. */
+/* raw and line: scratch of one row each, raw samples and RGB. A picture without memory for its pixels is only verified. */
 static int decode_rows(const png *p, spng_ctx *ctx, uint8_t *raw, size_t raw_size, uint8_t *line, image *img) {
     size_t stride = (size_t)img->width * 3;
-    uint8_t *origin = img->rgb + (size_t)p->y * stride + (size_t)p->x * 3;
+    uint8_t *origin = img->rgb ? img->rgb + (size_t)p->y * stride + (size_t)p->x * 3 : NULL;
     int rc = spng_decode_image(ctx, NULL, 0, SPNG_FMT_RAW, SPNG_DECODE_PROGRESSIVE);
     while (rc == 0) {
         struct spng_row_info row;
         rc = spng_get_row_info(ctx, &row);
         if (rc == 0) rc = spng_decode_scanline(ctx, raw, raw_size);
         if (rc && rc != SPNG_EOI) break;
+        if (!origin) continue;
         uint8_t *rgb = origin + (size_t)row.row_num * stride;
         if (!p->now.interlaced || row.pass == 6) {
             row_to_rgb(&p->now, raw, p->width, rgb);
@@ -234,18 +235,30 @@ static int decode_pixels(const png *p, image *img) {
     return rc;
 }
 
+static int decode_rest(png *p, image *img) {
+    find_idats(p);
+    int rc = decode_pixels(p, img);
+    if (rc == 0) rc = read_tail(p);
+    if (rc == 0 && p->now.colour == PNG_INDEXED && !p->now.has_palette && p->now.one_clear)
+        rc = error_set(ERR_FORMAT, "PNG: a transparent colour without a palette");
+    return rc;
+}
+
+int png_verify(const uint8_t *data, size_t size, size_t max_pixels, bool header, image *out) {
+    png p = { .data = data, .size = size };
+    int rc = read_head(&p);
+    if (rc == 0) rc = image_claim_check(p.now.width, p.now.height, max_pixels);
+    if (rc < 0) return rc;
+    *out = (image){ .width = (int)p.now.width, .height = (int)p.now.height };
+    return header ? 0 : decode_rest(&p, out);
+}
+
 int png_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out) {
     png p = { .data = data, .size = size };
     image img = { 0 };
     int rc = read_head(&p);
     if (rc == 0) rc = image_claim(p.now.width, p.now.height, max_pixels, &img);
-    if (rc == 0) {
-        find_idats(&p);
-        rc = decode_pixels(&p, &img);
-    }
-    if (rc == 0) rc = read_tail(&p);
-    if (rc == 0 && p.now.colour == PNG_INDEXED && !p.now.has_palette && p.now.one_clear)
-        rc = error_set(ERR_FORMAT, "PNG: a transparent colour without a palette");
+    if (rc == 0) rc = decode_rest(&p, &img);
     if (rc == 0) *out = img;
     else image_free(&img);
     return rc;

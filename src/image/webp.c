@@ -14,12 +14,20 @@
 static uint32_t le24(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16; }
 
 /* The canvas as the header claims it, looked at before libwebp allocates anything for it. */
-static int check_claim(const uint8_t *data, size_t size, size_t max_pixels) {
+int webp_header(const uint8_t *data, size_t size, size_t max_pixels, image *out) {
     int width = 0, height = 0;
-    if (size >= 30 && !memcmp(data + 12, "VP8X", 4))
-        return image_claim_check((uint64_t)le24(data + 24) + 1, (uint64_t)le24(data + 27) + 1, max_pixels);
-    if (!WebPGetInfo(data, size, &width, &height)) return error_set(ERR_FORMAT, "WebP: broken or truncated");
-    return image_claim_check((uint64_t)width, (uint64_t)height, max_pixels);
+    uint64_t w, h;
+    if (size >= 30 && !memcmp(data + 12, "VP8X", 4)) {
+        w = (uint64_t)le24(data + 24) + 1;
+        h = (uint64_t)le24(data + 27) + 1;
+    } else {
+        if (!WebPGetInfo(data, size, &width, &height)) return error_set(ERR_FORMAT, "WebP: broken or truncated");
+        w = (uint64_t)width;
+        h = (uint64_t)height;
+    }
+    int rc = image_claim_check(w, h, max_pixels);
+    if (rc == 0) *out = (image){ .width = (int)w, .height = (int)h };
+    return rc;
 }
 
 /* Frames with alpha are decoded with it, though it is thrown away: a broken alpha plane makes a broken picture. */
@@ -55,7 +63,8 @@ static int decode_frame(const WebPIterator *frame, image *img) {
 }
 
 int webp_decode(const uint8_t *data, size_t size, size_t max_pixels, image *out) {
-    int rc = check_claim(data, size, max_pixels);
+    image claim;
+    int rc = webp_header(data, size, max_pixels, &claim);
     if (rc < 0) return rc;
     WebPDemuxer *demux = WebPDemux(&(WebPData){ data, size });
     if (!demux) return error_set(ERR_FORMAT, "WebP: broken or truncated");
