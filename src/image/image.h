@@ -49,5 +49,8 @@ bool image_png_text(const uint8_t *data, size_t size, const char *key, char *out
  * level to use, at most what the machine has; the bytes are the same at each. */
 typedef enum { RESIZE_BICUBIC, RESIZE_LANCZOS } resize_filter;
 int image_resize(const image *in, int width, int height, resize_filter filter, cpu_level cpu, image *out);
+/* A part of what image_resize would give, without computing the rest. */
+typedef struct { int x, y, width, height; } image_window;
+int image_resize_window(const image *in, int width, int height, const image_window *window, resize_filter filter, cpu_level cpu, image *out);
 
 #endif

@@ -19,21 +19,21 @@ void resize_horizontal_plain(const resize_coefficients *c, int width, const uint
 }
 
 /* In blocks, so that the sums stay in registers. */
-void resize_vertical_plain(const int32_t *weight, int count, const uint8_t *in, size_t bytes, uint8_t *out) {
+void resize_vertical_plain(const int32_t *weight, int count, const uint8_t *in, size_t stride, size_t bytes, uint8_t *out) {
     enum { BLOCK = 32 };
     size_t at = 0;
     for (; at + BLOCK <= bytes; at += BLOCK) {
         int32_t sum[BLOCK];
         for (int i = 0; i < BLOCK; i++) sum[i] = RESIZE_HALF;
         for (int y = 0; y < count; y++) {
-            const uint8_t *row = in + (size_t)y * bytes + at;
+            const uint8_t *row = in + (size_t)y * stride + at;
             for (int i = 0; i < BLOCK; i++) sum[i] += row[i] * weight[y];
         }
         for (int i = 0; i < BLOCK; i++) out[at + (size_t)i] = resize_clip(sum[i]);
     }
     for (; at < bytes; at++) {
         int32_t sum = RESIZE_HALF;
-        for (int y = 0; y < count; y++) sum += in[(size_t)y * bytes + at] * weight[y];
+        for (int y = 0; y < count; y++) sum += in[(size_t)y * stride + at] * weight[y];
         out[at] = resize_clip(sum);
     }
 }

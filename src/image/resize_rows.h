@@ -17,8 +17,8 @@ typedef struct { int taps; int *first, *count; int32_t *weight; int16_t *split; 
 
 /* One row of RGB to one of `width` pixels. `end`: where the input picture's bytes end. */
 typedef void resize_horizontal(const resize_coefficients *c, int width, const uint8_t *in, const uint8_t *end, uint8_t *out);
-/* One output row from `count` rows of `bytes` each, the first at `in`. */
-typedef void resize_vertical(const int32_t *weight, int count, const uint8_t *in, size_t bytes, uint8_t *out);
+/* One output row of `bytes` from `count` rows, the first at `in`, each `stride` further on. */
+typedef void resize_vertical(const int32_t *weight, int count, const uint8_t *in, size_t stride, size_t bytes, uint8_t *out);
 
 resize_horizontal resize_horizontal_plain, resize_horizontal_avx2;
 resize_vertical   resize_vertical_plain, resize_vertical_avx2;

@@ -44,12 +44,12 @@ static inline __m256i weigh(__m256i sum, const uint8_t *p, __m256i weight) {
     return _mm256_add_epi32(sum, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)), weight));
 }
 
-void resize_vertical_avx2(const int32_t *weight, int count, const uint8_t *in, size_t bytes, uint8_t *out) {
+void resize_vertical_avx2(const int32_t *weight, int count, const uint8_t *in, size_t stride, size_t bytes, uint8_t *out) {
     size_t at = 0;
     for (; at + 32 <= bytes; at += 32) {
         __m256i half = _mm256_set1_epi32(RESIZE_HALF), a = half, b = half, c = half, d = half;
         const uint8_t *p = in + at;
-        for (int y = 0; y < count; y++, p += bytes) {
+        for (int y = 0; y < count; y++, p += stride) {
             __m256i w = _mm256_set1_epi32(weight[y]);
             a = weigh(a, p, w);
             b = weigh(b, p + 8, w);
@@ -63,7 +63,7 @@ void resize_vertical_avx2(const int32_t *weight, int count, const uint8_t *in, s
     }
     for (; at < bytes; at++) {
         int32_t sum = RESIZE_HALF;
-        for (int y = 0; y < count; y++) sum += in[(size_t)y * bytes + at] * weight[y];
+        for (int y = 0; y < count; y++) sum += in[(size_t)y * stride + at] * weight[y];
         out[at] = resize_clip(sum);
     }
 }

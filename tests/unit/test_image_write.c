@@ -51,6 +51,32 @@ static void resize(void **state) {
     image_free(&in);
 }
 
+/* Every window has the bytes of the whole. */
+static void resize_windows(void **state) {
+    (void)state;
+    dice d = { 5 };
+    for (int round = 0; round < 400; round++) {
+        int w = dice_between(&d, 1, 50), h = dice_between(&d, 1, 50), w2 = round % 5 ? dice_between(&d, 1, 60) : w, h2 = round % 7 ? dice_between(&d, 1, 60) : h;
+        image in = pattern(w, h, dice_u32(&d)), all, part;
+        resize_filter filter = round % 2 ? RESIZE_BICUBIC : RESIZE_LANCZOS;
+        cpu_level cpu = round % 3 ? cpu_level_here() : CPU_REFERENCE;
+        image_window at = { .width = dice_between(&d, 1, w2), .height = dice_between(&d, 1, h2) };
+        at.x = dice_between(&d, 0, w2 - at.width);
+        at.y = dice_between(&d, 0, h2 - at.height);
+        assert_int_equal(image_resize(&in, w2, h2, filter, cpu, &all), 0);
+        assert_int_equal(image_resize_window(&in, w2, h2, &at, filter, cpu, &part), 0);
+        assert_int_equal(part.width, at.width);
+        assert_int_equal(part.height, at.height);
+        for (int y = 0; y < at.height; y++)
+            expect_equal_bytes("window", part.rgb + (size_t)y * (size_t)at.width * 3, all.rgb + ((size_t)(at.y + y) * (size_t)w2 + (size_t)at.x) * 3, (size_t)at.width * 3);
+        image_free(&part);
+        at.x = w2 - at.width + 1;
+        assert_int_equal(image_resize_window(&in, w2, h2, &at, filter, cpu, &part), ERR_USAGE);
+        image_free(&in);
+        image_free(&all);
+    }
+}
+
 /* The AVX2 loops against the plain ones, to the last pixel of the picture; weights of every size there can be. */
 static void resize_levels(void **state) {
     (void)state;
@@ -80,8 +106,8 @@ static void resize_levels(void **state) {
             resize_horizontal_avx2(&c, out, in, end, b);
             expect_equal_bytes("horizontal", b, a, (size_t)out * 3);
         }
-        resize_vertical_plain(weight, height < taps ? height : taps, img.rgb, bytes, rows_a);
-        resize_vertical_avx2(weight, height < taps ? height : taps, img.rgb, bytes, rows_b);
+        resize_vertical_plain(weight, height < taps ? height : taps, img.rgb, bytes, bytes, rows_a);
+        resize_vertical_avx2(weight, height < taps ? height : taps, img.rgb, bytes, bytes, rows_b);
         expect_equal_bytes("vertical", rows_b, rows_a, bytes);
         image_free(&img);
     }
@@ -179,6 +205,6 @@ static void png_text(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(resize), cmocka_unit_test(resize_levels), cmocka_unit_test(jpeg), cmocka_unit_test(png), cmocka_unit_test(png_text) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(resize), cmocka_unit_test(resize_windows), cmocka_unit_test(resize_levels), cmocka_unit_test(jpeg), cmocka_unit_test(png), cmocka_unit_test(png_text) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
