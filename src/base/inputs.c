@@ -33,7 +33,7 @@ static bool output_name(const inputs *in, const char *id, size_t k, char out[PAT
 
 static const char *entry_id(const entry *e) { return e->path + e->r.id_at; }
 
-static int read_entry(inputs *in, uint64_t place, entry *e) {
+int inputs_entry_read(inputs *in, uint64_t place, entry *e) {
     int rc = spool_read(in->spool, place, &e->r, sizeof e->r);
     if (rc == 0) rc = spool_read(in->spool, place + sizeof e->r, e->path, e->r.path_size);
     e->below[0] = 0;
@@ -41,7 +41,7 @@ static int read_entry(inputs *in, uint64_t place, entry *e) {
     return rc;
 }
 
-static uint64_t entry_bytes(const entry *e) { return (sizeof e->r + e->r.path_size + e->r.below_size + 15) & ~(uint64_t)15; }
+uint64_t inputs_entry_bytes(const entry *e) { return (sizeof e->r + e->r.path_size + e->r.below_size + 15) & ~(uint64_t)15; }
 
 static bool writes(const inputs *in, const entry *e, const char *name) {
     char out[PATH_MAX];
@@ -75,7 +75,7 @@ typedef struct { inputs *in; name_kind kind; const char *name; int rc; } lookup;
 static bool has_name(void *context, uint64_t place) {
     lookup *l = context;
     entry *other = l->in->other;
-    if (l->rc < 0 || (l->rc = read_entry(l->in, place, other)) < 0) return false;
+    if (l->rc < 0 || (l->rc = inputs_entry_read(l->in, place, other)) < 0) return false;
     if (l->kind == NAME_BELOW) return strcmp(other->below, l->name) == 0;
     size_t n = stem_length(entry_id(other));
     return strlen(l->name) == n && memcmp(entry_id(other), l->name, n) == 0;
@@ -173,7 +173,7 @@ static int add_entry(inputs *in) {
     if (rc == 0) rc = spool_append(in->spool, e->path, e->r.path_size, NULL);
     if (rc == 0 && e->r.below_size) rc = spool_append(in->spool, e->below, e->r.below_size, NULL);
     if (rc == 0) rc = spool_align(in->spool, 16);
-    if (rc == 0) rc = enter_names(in, place);
+    if (rc == 0) rc = in->options.flatten ? inputs_flat_enter(in, place) : enter_names(in, place);
     in->count += e->r.mine;
     return rc;
 }
@@ -183,7 +183,7 @@ static int fill_entry(inputs *in, const char *path, size_t id_at, const char *be
     size_t n = strlen(path) + 1;
     const char *name = strrchr(path, '/');
     name = name ? name + 1 : path;
-    int m = below ? snprintf(e->below, sizeof e->below, "%s%s%s", below, *below ? "/" : "", name) : -1;
+    int m = below && !in->options.flatten ? snprintf(e->below, sizeof e->below, "%s%s%s", below, *below ? "/" : "", name) : -1;
     if (n > PATH_MAX || m >= PATH_MAX) return error_set(ERR_IO, "the path is too long");
     memcpy(e->path, path, n);
     e->r = (record){ .path_size = (uint32_t)n, .below_size = (uint32_t)(m + 1), .id_at = (uint32_t)id_at };
@@ -235,23 +235,33 @@ void inputs_free(inputs *in) {
 uint64_t inputs_count(const inputs *in) { return in->count; }
 
 int inputs_next(inputs *in, inputs_item *item) {
-    name_set_free(&in->names);
     entry *e = in->entry;
+    if (in->options.flatten && !in->settled) {
+        int rc = inputs_flat_settle(in);
+        if (rc < 0) return rc;
+        in->settled = true;
+    }
+    name_set_free(&in->names);
     do {
         if (in->at >= spool_size(in->spool)) return 0;
-        int rc = read_entry(in, in->at, e);
+        int rc = inputs_entry_read(in, in->at, e);
         if (rc < 0) return rc;
-        in->at += entry_bytes(e);
+        in->at += inputs_entry_bytes(e);
     } while (!e->r.mine);
     size_t n = stem_length(entry_id(e));
     memcpy(item->path, e->path, e->r.path_size);
-    memcpy(item->stem, entry_id(e), n);
-    item->stem[n] = 0;
+    item->id = item->path + e->r.id_at;
+    if (in->options.flatten) {
+        inputs_flat_name(in, e, item->stem);
+    } else {
+        memcpy(item->stem, entry_id(e), n);
+        item->stem[n] = 0;
+    }
     item->again = e->r.again;
     item->clash_input = e->r.clash_input;
     item->clash[0] = 0;
     if (!e->r.clash || e->r.again) return 1;
-    int rc = read_entry(in, e->r.clash - 1, in->other);
+    int rc = inputs_entry_read(in, e->r.clash - 1, in->other);
     if (rc < 0) return rc;
     memcpy(item->clash, in->other->path, in->other->r.path_size);
     return 1;

@@ -5,7 +5,8 @@
  * the same file are found. Nothing here writes to an input.
  *
  * An input's id is its path below the folder it was found in, or its own name if it was named itself; its outputs are
- * <output>/<id without extension><suffix>. */
+ * <output>/<id without extension><suffix>. In a flat list (base/inputs_flat.c) the caller makes names of ids, and two
+ * inputs of one name both get a longer one. */
 #ifndef BASE_INPUTS_H
 #define BASE_INPUTS_H
 
@@ -14,6 +15,8 @@
 #include <stdint.h>
 
 typedef struct inputs inputs;
+
+enum { INPUTS_NAME = 256, INPUTS_LEVELS = 3 };
 
 typedef struct {
     const char *output;                       /* the folder, which exists */
@@ -25,6 +28,11 @@ typedef struct {
     void (*failed)(void *context, const char *path, const char *message);
     /* A folder below the output that will be written to ("" for itself); it may not exist yet. May be NULL. */
     void (*folder)(void *context, const char *id);
+    bool shallow;                             /* folders below those that are added are not entered */
+    /* NULL, or a flat list: makes an input's stem of its id, "" if there can be none. All inputs that get the same at level
+     * 0 are asked for level 1, and so on: which input gets which stem depends on the set of ids only. Those that are the
+     * same at the last level clash. suffixes do not matter. */
+    void (*flatten)(void *context, const char *id, int level, char out[INPUTS_NAME]);
     void *context;
 } inputs_options;
 
@@ -42,7 +50,8 @@ uint64_t inputs_count(const inputs *in);      /* those of this part */
 
 typedef struct {
     char path[PATH_MAX];
-    char stem[PATH_MAX];                      /* the id without its extension */
+    const char *id;                           /* the end of path */
+    char stem[PATH_MAX];                      /* the id without its extension, or what was made of it */
     char clash[PATH_MAX];                     /* not "": this input would write a file that ... */
     bool clash_input;                         /* ... is this input, or else that this input writes too */
     bool again;                               /* this very file is already in the list */

@@ -69,7 +69,7 @@ static int walk_name(walk *w, size_t n, DIR *dir, const struct dirent *d, int de
     struct stat st;
     if (d->d_type == DT_UNKNOWN) folder = fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
     else if (d->d_type == DT_LNK && fstatat(dirfd(dir), d->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode)) return 0;
-    if (!folder && !w->in->options.wanted(d->d_name)) return 0;
+    if (folder ? w->in->options.shallow : !w->in->options.wanted(d->d_name)) return 0;
     if (slash) w->path[n] = '/';
     memcpy(w->path + n + slash, d->d_name, m + 1);
     int rc = folder ? walk_folder(w, n + slash + m, depth + 1) : walk_file(w, n);

@@ -157,7 +157,7 @@ static void add_times(annotate_times *to, const annotate_times *t) {
 
 static void end_worker(void *context, void *own) {
     annotate_worker *w = own;
-    add_times(&((job *)context)->times, &w->times);
+    add_times(&((job *)context)->times, &w->maker.times);
     annotate_worker_free(w);
     free(w);
 }

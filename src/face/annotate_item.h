@@ -6,7 +6,7 @@
 
 #include "base/inputs.h"
 #include "face/annotate.h"
-#include "face/faces_json.h"
+#include "face/photo.h"
 
 enum { ANNOTATE_OUTPUTS = 3 };   /* at most, for one photo */
 
@@ -15,11 +15,8 @@ void annotate_suffixes(const annotate_options *options, const char *out[ANNOTATE
 
 /* What a worker keeps from photo to photo. */
 typedef struct {
-    const face_mesh *mesh;
     const annotate_options *options;
-    faces_settings settings;  /* of them, as they stand in the outputs */
-    annotate_times times;
-    char *folder;             /* of outputs, that was made last */
+    photo_maker maker;
     uint64_t faces;           /* found in the last photo */
 } annotate_worker;
 

@@ -215,6 +215,53 @@ static void test_parts(void **state) {
     for (int i = 0; i < 300; i++) assert_int_equal(seen[i], 1);
 }
 
+/* A stem is the basename's first letter; at the levels above with the folder's letter, and with the whole path. */
+static void flatten(void *context, const char *id, int level, char out[INPUTS_NAME]) {
+    (void)context;
+    const char *slash = strrchr(id, '/'), *name = slash ? slash + 1 : id;
+    out[0] = 0;
+    if (*name == '-') return;
+    if (level == 0) snprintf(out, INPUTS_NAME, "%.*s", (int)strcspn(name, "_."), name);
+    else if (level == 1) snprintf(out, INPUTS_NAME, "%.*s-%c", (int)strcspn(name, "_."), name, id[0]);
+    else snprintf(out, INPUTS_NAME, "%.*s-%c-%d", (int)strcspn(name, "_."), name, id[0], (int)strlen(id));
+}
+
+static inputs *new_flat(bool shallow, int part, int parts) {
+    inputs_options o = { .output = "out", .wanted = wanted, .part = part, .parts = parts, .failed = note_failed, .flatten = flatten, .shallow = shallow };
+    inputs *in;
+    assert_int_equal(folder_make("out"), 0);
+    assert_int_equal(inputs_new(&o, &in), 0);
+    return in;
+}
+
+static void test_flat(void **state) {
+    (void)state;
+    const char *files[] = { "in/x/a.jpg", "in/y/a.jpg", "in/b.jpg", "in/x/c.jpg", "in/x/c_.jpg", "in/x/sub/d.jpg", "in/y/d.png", "in/z/d-y.jpg", "in/-.jpg", "in/x/-.jpg",
+                            "in/x/e.jpg", "in/x/e.png" };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) touch(files[i]);
+    for (int turn = 0; turn < 2; turn++) {
+        inputs *in = new_flat(false, 0, 0);
+        assert_int_equal(inputs_add(in, "in"), 0);
+        /* d-y is the name of z/d-y and of y/d, one level up: both go up once more. x/e.jpg and x/e.png can't be told apart. */
+        expect_items(in, "in/-.jpg>\nin/b.jpg>b\nin/x/-.jpg>\nin/x/a.jpg>a-x\nin/x/c.jpg>c-x-7\nin/x/c_.jpg>c-x-8\nin/x/e.jpg>e-x-7!in/x/e.png\n"
+                         "in/x/e.png>e-x-7!in/x/e.jpg\nin/x/sub/d.jpg>d-x\nin/y/a.jpg>a-y\nin/y/d.png>d-y-7\nin/z/d-y.jpg>d-y-z\n");
+    }
+    inputs *in = new_flat(true, 0, 0);
+    assert_int_equal(inputs_add(in, "in/x"), 0);
+    expect_items(in, "in/x/-.jpg>\nin/x/a.jpg>a\nin/x/c.jpg>c-c-5\nin/x/c_.jpg>c-c-6\nin/x/e.jpg>e-e-5!in/x/e.png\nin/x/e.png>e-e-5!in/x/e.jpg\n");
+    uint64_t n = 0;
+    for (int part = 1; part <= 3; part++) {   /* names are as without parts */
+        in = new_flat(false, part, 3);
+        assert_int_equal(inputs_add(in, "in"), 0);
+        inputs_item *item = malloc(sizeof *item);
+        for (; inputs_next(in, item) > 0; n++)
+            if (strcmp(item->id, "y/d.png") == 0) assert_string_equal(item->stem, "d-y-7");
+        free(item);
+        inputs_free(in);
+    }
+    assert_int_equal(n, 12);
+}
+
 /* The hash must stay what it is: work that was split by one version is finished by another. */
 static void test_hash_is_stable(void **state) {
     (void)state;
@@ -248,7 +295,7 @@ int main(void) {
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_folder), IN_FOLDER(test_output_inside), IN_FOLDER(test_own_output), IN_FOLDER(test_clashes),
-        IN_FOLDER(test_inputs_below_output), IN_FOLDER(test_lists), IN_FOLDER(test_parts),
+        IN_FOLDER(test_inputs_below_output), IN_FOLDER(test_lists), IN_FOLDER(test_parts), IN_FOLDER(test_flat),
         cmocka_unit_test(test_hash_is_stable), cmocka_unit_test(test_name_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
