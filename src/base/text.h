@@ -24,6 +24,10 @@ void text_add(text *t, const char *s);
 void text_printf(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A JSON string in quotes. What is not UTF-8 stands as \xNN, with its backslash escaped: a name for people. */
 void text_json_string(text *t, const char *s);
+/* A JSON string that reads back as the same text: the bytes that Python's json.dumps gives (ASCII only, \uXXXX in lower case).
+ * What is not UTF-8 becomes \ufffd. The other without the quotes. */
+void text_json_exact(text *t, const char *s);
+void text_json_letters(text *t, const char *s);
 
 /* 0, or ERR_MEMORY with a message if anything was lost. */
 int  text_check(const text *t);
