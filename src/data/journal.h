@@ -7,7 +7,10 @@
 #define DATA_JOURNAL_H
 
 #include "base/json.h"
+#include "base/stream.h"
 #include "base/text.h"
+
+enum { JOURNAL_LINE = 1 << 20 };   /* the longest line */
 
 typedef struct journal journal;
 
@@ -19,12 +22,18 @@ int  journal_open(const char *folder, const char *kind, int part, int parts, jou
 int  journal_append(journal *j, const text *line);
 void journal_close(journal *j);
 
-/* Calls entry for each line of all journals of a kind that lie in the folder, the merged one first, then the parts' in the
- * order of their names; each in the order it was written. A torn last line is left out. A folder without any is fine.
- * Ends early with what entry returned below 0. */
-int  journal_read(const char *folder, const char *kind, int (*entry)(void *context, const json_at *line), void *context);
+/* A line of a journal: ends the reading with what it returns below 0. */
+typedef int journal_entry(void *context, const json_at *line);
 
-/* Makes one <kind>.jsonl of them all, atomically, and removes the parts'. *merged: how many there were. The folder is locked. */
+/* Calls entry for each line of all journals of a kind that lie in the folder, the merged one first, then the parts' in the
+ * order of their names; each in the order it was written. Between files there is no such order: where an item may have several
+ * lines, these say themselves which of them counts. A torn last line is left out. A folder without any is fine. */
+int  journal_read(const char *folder, const char *kind, journal_entry *entry, void *context);
+/* The same for the bytes of one. */
+int  journal_read_from(stream *r, const char *kind, journal_entry *entry, void *context);
+
+/* Makes one <kind>.jsonl of them all, atomically, and removes the parts'. *merged: how many there were. The folder is locked.
+ * Killed at any moment, no line is lost, and none is there twice for journal_read or the next merge. */
 int  journal_merge(const char *folder, const char *kind, int *merged);
 
 #endif
