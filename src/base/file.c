@@ -176,6 +176,19 @@ int file_write(file_writer *w, const void *data, size_t size) {
     return 0;
 }
 
+int file_change(file_writer *w, uint64_t place, const void *data, size_t size) {
+    int rc = flush(w);
+    for (const uint8_t *p = data; rc == 0 && size;) {
+        ssize_t n = pwrite(w->fd, p, size, (off_t)place);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return error_errno("%s", w->path);
+        p += n;
+        place += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return rc;
+}
+
 static int writer_end(file_writer *w, int rc) {
     if (w->fd >= 0) close(w->fd);
     if (rc < 0) unlink(w->temporary);
@@ -233,7 +246,7 @@ static long temporary_owner(const char *name) {
     for (const char *s = name; (s = strstr(s, ".mien-tmp-")); s++) mark = s;
     if (!mark) return 0;
     bool cut = mark - name == 201;   /* by temporary_open: its ending is gone */
-    static const char *const endings[] = { ".png", ".json", ".jsonl", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif" };
+    static const char *const endings[] = { ".png", ".json", ".jsonl", ".tar", ".zip", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif" };
     size_t k = 0;
     while (!cut && k < sizeof endings / sizeof *endings && !ends_with(name, mark, endings[k])) k++;
     if (k == sizeof endings / sizeof *endings) return 0;

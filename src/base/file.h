@@ -29,6 +29,7 @@ int file_save_new(const char *path, const void *data, size_t size);   /* ERR_EXI
 typedef struct file_writer file_writer;
 int  file_create(const char *path, file_writer **out);
 int  file_write(file_writer *w, const void *data, size_t size);
+int  file_change(file_writer *w, uint64_t place, const void *data, size_t size);   /* of what was written */
 int  file_commit(file_writer *w, bool replace);            /* frees it; unless replace, ERR_EXISTS if something is there by now */
 void file_abandon(file_writer *w);                         /* nothing stays; NULL is fine */
 
