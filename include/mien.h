@@ -217,6 +217,66 @@ MIEN_API int mien_build(const mien *m, const mien_build_options *options, mien_p
 
 /* ---- data sets: iterate ------------------------------------------------------------------------------------------- */
 
+/* A data set as training takes it: what the original's laion_face_dataset.py yields, with equal bytes (on Pillow 13), in
+ * an order shuffled by a seed, made ready by threads of its own. One thread at a time may use an iterator. */
+typedef struct mien_iterator mien_iterator;
+
+/* Zeroed, but for data, they are the defaults. */
+typedef struct {
+    const char *data;                           /* the data set's folder */
+    int size;                                   /* side of the squares, in pixels; 0: 512 */
+    uint64_t seed;                              /* of the order */
+    int in_order;                               /* as the lines of prompt.jsonl, not shuffled */
+    uint64_t epochs;                            /* 0: without end */
+    int rank, ranks;                            /* of so many processes this one takes item rank (from 0), rank + ranks, ...; 0: one process */
+    int stretch;                                /* a photo whose aspect is not its map's (by more than 1%) is taken too, stretched, as the original does */
+    const char *only, *exclude;                 /* lists of ids, URLs, domains and SHA-256; NULL: none */
+    size_t max_pixels;                          /* of a picture; 0: 178,956,970, as Pillow */
+    int threads;                                /* 0: 2 */
+    int ahead;                                  /* items made ready in advance, each of 6 * size * size bytes; 0: 16 */
+    mien_hooks hooks;                           /* log: items that are left out, once each, on the calling thread. progress is not called */
+} mien_iterate_options;
+
+/* The caller frees it with mien_item_free. */
+typedef struct {
+    uint64_t line;                              /* of prompt.jsonl, from 0 */
+    uint64_t epoch;                             /* from 0 */
+    char *id, *prompt;                          /* the prompt is "an image" where there is none, as the original's */
+} mien_item;
+
+/* Where an iterator is: four numbers to be kept. The next item after mien_iterator_restore, with the same options, is the
+ * next item. Each rank has its own. */
+typedef struct {
+    uint64_t seed;
+    uint64_t epoch, index;                      /* of the item that is looked at next, in the order of its epoch */
+    uint64_t data;                              /* fingerprint of prompt.jsonl and the selection; 0: not to be looked at */
+} mien_position;
+
+/* MIEN_ERR_USAGE if there is no data set, or nothing in it. No picture is read yet. */
+MIEN_API int  mien_iterator_open(const mien_iterate_options *options, mien_iterator **out);
+MIEN_API void mien_iterator_close(mien_iterator *it);
+
+/* Items of an epoch, of all ranks together and with those that will be left out. */
+MIEN_API uint64_t mien_iterator_count(const mien_iterator *it);
+
+/* The next n items: hint and target are [n, size, size, 3] (rows of RGB pixels), the map in 0..1 and the photo in -1..1.
+ * Returns how many there were: fewer than n only at the end of the last epoch. An item whose line, map or photo is missing,
+ * broken or mismatched is left out, counted and logged, so that the same items come whatever the number of threads. If it
+ * fails (MIEN_ERR_CANCELLED by hooks.stop; MIEN_ERR_FORMAT if twice as many items as an epoch has were of no use; MIEN_ERR_MEMORY), nothing was taken. */
+MIEN_API int  mien_iterator_next(mien_iterator *it, int n, float *hint, float *target, mien_item *items);
+MIEN_API void mien_item_free(mien_item *item);
+
+/* The item of one line, wherever the iterator is, left out by a list or not: for replaying a list of lines. Its faults are errors. */
+MIEN_API int  mien_iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *item);
+
+MIEN_API mien_position mien_iterator_position(const mien_iterator *it);
+/* MIEN_ERR_USAGE if the data are others than when the position was taken, or have no such item; the iterator stays where it was. */
+MIEN_API int  mien_iterator_restore(mien_iterator *it, const mien_position *position);
+
+/* What next has given (done) and left out (failed; counts missing, broken, mismatched, not_selected, in this order) since the
+ * iterator was opened; seconds: how long next has waited for an item; total: items of all this rank's epochs, 0 without end. */
+MIEN_API void mien_iterator_progress(const mien_iterator *it, mien_progress *out);
+
 /* ---- profile ------------------------------------------------------------------------------------------------------ */
 
 /* Where the networks' time went: for each the kernels, with their time a run, GFLOP/s and GB/s, as lines of a table. Only

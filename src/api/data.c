@@ -1,4 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The public library's data sets: looks whether options make sense, and hands them to the room data. */
+#include <limits.h>
+
 #include "api/api.h"
+#include "base/error.h"
+#include "data/iterate.h"
+
+/* ---- iterate ------------------------------------------------------------------------------------------------------- */
+
+enum { SIZE_MOST = 8192, THREADS_MOST = 256, AHEAD_MOST = 4096 };
+
+static int check_range(const char *name, long long value, long long least, long long most) {
+    return value >= least && value <= most ? 0 : error_set(ERR_USAGE, "%s is %lld: %lld to %lld are possible", name, value, least, most);
+}
+
+int mien_iterator_open(const mien_iterate_options *options, mien_iterator **out) {
+    mien_iterate_options o = *options;
+    if (!o.data) return error_set(ERR_USAGE, "a data set is needed");
+    if (o.only || o.exclude) return error_set(ERR_UNSUPPORTED, "the iterator cannot select items yet");
+    if (!o.size) o.size = 512;
+    if (!o.ranks) o.ranks = 1;
+    if (!o.threads) o.threads = 2;
+    if (!o.ahead) o.ahead = 16;
+    if (!o.max_pixels) o.max_pixels = 178956970;   /* beyond it Pillow calls a picture a bomb, and ends the original's training */
+    int rc = check_range("size", o.size, 1, SIZE_MOST);
+    if (rc == 0) rc = check_range("ranks", o.ranks, 1, INT_MAX);
+    if (rc == 0) rc = check_range("rank", o.rank, 0, o.ranks - 1);
+    if (rc == 0) rc = check_range("threads", o.threads, 1, THREADS_MOST);
+    if (rc == 0) rc = check_range("ahead", o.ahead, 1, AHEAD_MOST);
+    return rc < 0 ? rc : iterator_open(&o, out);
+}
+
+void mien_iterator_close(mien_iterator *it) { iterator_close(it); }
+uint64_t mien_iterator_count(const mien_iterator *it) { return iterator_count(it); }
+
+int mien_iterator_next(mien_iterator *it, int n, float *hint, float *target, mien_item *items) {
+    int rc = check_range("n", n, 0, INT_MAX);
+    return rc < 0 ? rc : iterator_next(it, n, hint, target, items);
+}
+
+int mien_iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *item) {
+    return iterator_sample(it, line, hint, target, item);
+}
+
+mien_position mien_iterator_position(const mien_iterator *it) { return iterator_position(it); }
+int mien_iterator_restore(mien_iterator *it, const mien_position *position) { return iterator_restore(it, position); }
+void mien_iterator_progress(const mien_iterator *it, mien_progress *out) { iterator_progress(it, out); }

@@ -78,14 +78,14 @@ static void watch(crew *c) {
 }
 
 /* The stack of a thread is as large as `ulimit -s` says: that can be too small for the lists of a search for faces. */
-static int start_thread(crew *c, pthread_t *thread) {
+int workers_start_thread(pthread_t *thread, void *(*body)(void *context), void *context) {
     enum { LEAST_STACK = 1 << 20 };
     pthread_attr_t attr;
     size_t size = 0;
     int refused = pthread_attr_init(&attr);
     if (refused) return refused;
     if (pthread_attr_getstacksize(&attr, &size) == 0 && size < LEAST_STACK) pthread_attr_setstacksize(&attr, LEAST_STACK);
-    refused = pthread_create(thread, &attr, work_through, c);
+    refused = pthread_create(thread, &attr, body, context);
     pthread_attr_destroy(&attr);
     return refused;
 }
@@ -100,7 +100,7 @@ static int run_threads(crew *c) {
         pthread_mutex_lock(&c->mutex);
         c->working++;
         pthread_mutex_unlock(&c->mutex);
-        refused = start_thread(c, &thread[started]);
+        refused = workers_start_thread(&thread[started], work_through, c);
         if (!refused) started++;
     }
     if (refused) {   /* the others do it all, if there are any */

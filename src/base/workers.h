@@ -5,6 +5,7 @@
 #ifndef BASE_WORKERS_H
 #define BASE_WORKERS_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,5 +31,8 @@ typedef struct {
 
 /* Returns when all threads have ended: 0, or what ended the job first, with its message. */
 int workers_run(const workers_job *job);
+
+/* Starts a thread of any other kind, with room enough on its stack whatever `ulimit -s` says. 0, or an errno. */
+int workers_start_thread(pthread_t *thread, void *(*body)(void *context), void *context);
 
 #endif

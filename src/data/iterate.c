@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A ring of slots. Threads take places in order, each into the next free slot, and make them ready in any order; the
+ * caller's thread uses them in order. Pictures wait as bytes, a quarter of what they are as floats. */
+#include "data/iterate.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/stop.h"
+#include "base/workers.h"
+#include "data/order.h"
+#include "data/sample.h"
+
+typedef struct {
+    bool ready;
+    int rc;                        /* 0, or why it is left out: */
+    sample_fault fault;
+    char why[1024];
+    uint64_t line;
+    dataset_item item;
+    uint8_t *hint, *photo;
+} slot;
+
+enum { FAULTS = SAMPLE_MISMATCHED + 1 };
+typedef struct { uint64_t done, fault[FAULTS], fruitless; } counts;   /* fruitless: left out since the last one that was not */
+
+struct mien_iterator {
+    mien_iterate_options o;
+    dataset *data;
+    sample_settings settings;
+    uint64_t n;                    /* items of an epoch */
+    uint64_t log_until;            /* items at this place and later have been told of */
+    uint64_t base, limit;          /* the place of the first item that threads were sent for; how many there are from it on */
+    counts counts;
+    double waited;
+    slot *slot;
+    uint8_t *pixels;
+    pthread_t *thread;
+    int running;
+
+    pthread_mutex_t mutex;         /* guards all that follows, and which slots are whose */
+    pthread_cond_t room, ready;
+    bool ending;
+    uint64_t taken, used;          /* numbers of items from `base` on: by the threads, by the caller */
+};
+
+static uint64_t square(const mien_iterator *it) { return (uint64_t)it->o.size * (uint64_t)it->o.size * 3; }
+static uint64_t place_of(const mien_iterator *it, uint64_t number) { return it->base + number * (uint64_t)it->o.ranks; }
+
+static uint64_t line_at(const mien_iterator *it, uint64_t place) {
+    uint64_t epoch = place / it->n, i = place % it->n;
+    if (it->o.in_order) return i;
+    order o = order_of(it->n, it->o.seed, epoch);
+    return order_at(&o, i);
+}
+
+/* ---- the threads --------------------------------------------------------------------------------------------------- */
+
+static int make(const mien_iterator *it, slot *s) {
+    s->fault = SAMPLE_BROKEN;
+    int rc = dataset_read(it->data, s->line, &s->item);
+    return rc < 0 ? rc : sample_load(it->data, &s->item, &it->settings, s->hint, s->photo, &s->fault);
+}
+
+static void make_ready(const mien_iterator *it, uint64_t number, slot *s) {
+    s->line = line_at(it, place_of(it, number));
+    s->rc = make(it, s);
+    snprintf(s->why, sizeof s->why, "%s", s->rc < 0 ? error_message() : "");
+}
+
+static void *work_ahead(void *context) {
+    mien_iterator *it = context;
+    uint64_t slots = (uint64_t)it->o.ahead;
+    pthread_mutex_lock(&it->mutex);
+    for (;;) {
+        while (!it->ending && (it->taken - it->used >= slots || it->taken >= it->limit)) pthread_cond_wait(&it->room, &it->mutex);
+        if (it->ending) break;
+        uint64_t number = it->taken++;
+        slot *s = &it->slot[number % slots];
+        pthread_mutex_unlock(&it->mutex);
+        make_ready(it, number, s);
+        pthread_mutex_lock(&it->mutex);
+        s->ready = true;
+        pthread_cond_signal(&it->ready);
+    }
+    pthread_mutex_unlock(&it->mutex);
+    return NULL;
+}
+
+static int start_threads(mien_iterator *it) {
+    int refused = 0;
+    while (it->running < it->o.threads && !refused) {
+        refused = workers_start_thread(&it->thread[it->running], work_ahead, it);
+        if (!refused) it->running++;
+    }
+    return it->running ? 0 : error_set(ERR_MEMORY, "no thread could be started: %s", strerror(refused));
+}
+
+static void stop_threads(mien_iterator *it) {
+    pthread_mutex_lock(&it->mutex);
+    it->ending = true;
+    pthread_cond_broadcast(&it->room);
+    pthread_mutex_unlock(&it->mutex);
+    while (it->running) pthread_join(it->thread[--it->running], NULL);
+    it->ending = false;
+}
+
+/* ---- the caller ---------------------------------------------------------------------------------------------------- */
+
+/* From this place on; the threads start when an item is asked for. */
+static void go_to(mien_iterator *it, uint64_t place) {
+    stop_threads(it);
+    for (int i = 0; i < it->o.ahead; i++) {
+        dataset_item_free(&it->slot[i].item);
+        it->slot[i].ready = false;
+    }
+    uint64_t end = UINT64_MAX, ranks = (uint64_t)it->o.ranks;
+    if (it->o.epochs) end = it->n * it->o.epochs;   /* fits: iterator_open looked */
+    it->base = place;
+    it->limit = place >= end ? 0 : (end - place - 1) / ranks + 1;
+    it->taken = it->used = 0;
+}
+
+/* The next slot, when it is ready. */
+static int wait_for(mien_iterator *it, slot **out) {
+    slot *s = &it->slot[it->used % (uint64_t)it->o.ahead];
+    double begin = clock_seconds();
+    pthread_mutex_lock(&it->mutex);
+    while (!s->ready && !stop_asked(it->o.hooks.stop)) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += 100 * 1000 * 1000;
+        if (until.tv_nsec >= 1000 * 1000 * 1000) until.tv_nsec -= 1000 * 1000 * 1000, until.tv_sec++;
+        pthread_cond_timedwait(&it->ready, &it->mutex, &until);
+    }
+    pthread_mutex_unlock(&it->mutex);
+    it->waited += clock_seconds() - begin;
+    *out = s;
+    return stop_asked(it->o.hooks.stop) ? error_set(ERR_CANCELLED, "stopped") : 0;
+}
+
+static void give_back(mien_iterator *it, slot *s) {
+    dataset_item_free(&s->item);
+    pthread_mutex_lock(&it->mutex);
+    s->ready = false;
+    it->used++;
+    pthread_cond_signal(&it->room);
+    pthread_mutex_unlock(&it->mutex);
+}
+
+static int give_names(mien_item *out, uint64_t line, uint64_t epoch, const dataset_item *item) {
+    *out = (mien_item){ .line = line, .epoch = epoch, .id = strdup(item->id), .prompt = strdup(sample_prompt(item)) };
+    if (out->id && out->prompt) return 0;
+    mien_item_free(out);
+    return error_memory(strlen(item->id) + strlen(item->prompt));
+}
+
+static int deliver(mien_iterator *it, const slot *s, float *hint, float *target, mien_item *out) {
+    int rc = give_names(out, s->line, place_of(it, it->used) / it->n, &s->item);
+    if (rc < 0) return rc;
+    sample_hint(s->hint, square(it), hint);
+    sample_photo(s->photo, square(it), target);
+    it->counts.done++;
+    it->counts.fruitless = 0;
+    return 0;
+}
+
+static int leave_out(mien_iterator *it, const slot *s) {
+    if (s->rc == ERR_MEMORY) return error_set(s->rc, "%s", s->why);   /* says nothing about the item */
+    it->counts.fault[s->fault]++;
+    uint64_t place = place_of(it, it->used);
+    if (place < it->log_until && it->o.hooks.log) it->o.hooks.log(it->o.hooks.context, MIEN_LOG_ITEM_FAILED, NULL, s->why);
+    if (++it->counts.fruitless / 2 < it->n) return 0;   /* in shuffled epochs, this many in a row are at least one whole epoch */
+    return error_set(ERR_FORMAT, "%s: there seems to be no item that can be used; the last one: %s", it->o.data, s->why);
+}
+
+static int fill(mien_iterator *it, int n, float *hint, float *target, mien_item *items, int *filled) {
+    int rc = it->running ? 0 : start_threads(it);
+    while (rc == 0 && *filled < n && it->used < it->limit) {
+        slot *s;
+        rc = wait_for(it, &s);
+        if (rc < 0) break;
+        size_t at = (size_t)*filled * square(it);
+        if (s->rc < 0) rc = leave_out(it, s);
+        else rc = deliver(it, s, hint + at, target + at, &items[*filled]);
+        if (rc < 0) break;
+        if (s->rc == 0) ++*filled;
+        give_back(it, s);
+    }
+    return rc;
+}
+
+int iterator_next(mien_iterator *it, int n, float *hint, float *target, mien_item *items) {
+    counts before = it->counts;
+    uint64_t begin = place_of(it, it->used);
+    int filled = 0, rc = fill(it, n, hint, target, items, &filled);
+    if (rc == 0) return filled;
+    while (filled) mien_item_free(&items[--filled]);
+    go_to(it, begin);
+    it->counts = before;
+    return rc;
+}
+
+void mien_item_free(mien_item *item) {
+    if (!item) return;
+    free(item->id);
+    free(item->prompt);
+    *item = (mien_item){ 0 };
+}
+
+int iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *out) {
+    uint8_t *pixels = malloc(2 * square(it));
+    if (!pixels) return error_memory(2 * square(it));
+    slot s = { .line = line, .hint = pixels, .photo = pixels + square(it) };
+    int rc = make(it, &s);
+    if (rc == 0) rc = give_names(out, line, 0, &s.item);
+    if (rc == 0) {
+        sample_hint(s.hint, square(it), hint);
+        sample_photo(s.photo, square(it), target);
+    }
+    dataset_item_free(&s.item);
+    free(pixels);
+    return rc;
+}
+
+uint64_t iterator_count(const mien_iterator *it) { return it->n; }
+
+void iterator_progress(const mien_iterator *it, mien_progress *out) {
+    const uint64_t *fault = it->counts.fault;
+    uint64_t all = it->n * it->o.epochs, rank = (uint64_t)it->o.rank, ranks = (uint64_t)it->o.ranks;
+    *out = (mien_progress){ .total = all > rank ? (all - rank - 1) / ranks + 1 : 0, .done = it->counts.done, .seconds = it->waited, .n_counts = FAULTS,
+                            .count = { { "missing", fault[SAMPLE_MISSING] }, { "broken", fault[SAMPLE_BROKEN] }, { "mismatched", fault[SAMPLE_MISMATCHED] } } };
+    for (int i = 0; i < FAULTS; i++) out->failed += fault[i];
+}
+
+/* ---- positions ----------------------------------------------------------------------------------------------------- */
+
+mien_position iterator_position(const mien_iterator *it) {
+    uint64_t place = place_of(it, it->used);
+    return (mien_position){ .seed = it->o.seed, .epoch = place / it->n, .index = place % it->n, .data = dataset_fingerprint(it->data) };
+}
+
+int iterator_restore(mien_iterator *it, const mien_position *p) {
+    uint64_t place, ranks = (uint64_t)it->o.ranks, rank = (uint64_t)it->o.rank;
+    if (p->data && p->data != dataset_fingerprint(it->data))
+        return error_set(ERR_USAGE, "%s: the data are not those that the position was taken in", it->o.data);
+    if (p->index >= it->n || __builtin_mul_overflow(p->epoch, it->n, &place) || __builtin_add_overflow(place, p->index, &place) || place > UINT64_MAX - ranks)
+        return error_set(ERR_USAGE, "%s: there is no item %llu of epoch %llu", it->o.data, (unsigned long long)p->index, (unsigned long long)p->epoch);
+    go_to(it, place + (rank + ranks - place % ranks) % ranks);   /* taken in by another number of ranks: our first one from there on */
+    it->o.seed = p->seed;
+    it->log_until = it->base > UINT64_MAX - it->n ? UINT64_MAX : it->base + it->n;
+    it->counts.fruitless = 0;
+    return 0;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------- */
+
+static int open_slots(mien_iterator *it) {
+    size_t slots = (size_t)it->o.ahead, bytes;
+    if (__builtin_mul_overflow(slots, 2 * square(it), &bytes)) return error_memory(SIZE_MAX);
+    it->slot = calloc(slots, sizeof *it->slot);
+    it->pixels = malloc(bytes);
+    it->thread = calloc((size_t)it->o.threads, sizeof *it->thread);
+    if (!it->slot || !it->pixels || !it->thread) return error_memory(bytes);
+    for (size_t i = 0; i < slots; i++) {
+        it->slot[i].hint = it->pixels + i * 2 * square(it);
+        it->slot[i].photo = it->slot[i].hint + square(it);
+    }
+    return 0;
+}
+
+static int open_data(mien_iterator *it) {
+    uint64_t all;
+    int rc = dataset_open(it->o.data, &it->data);
+    if (rc < 0) return rc;
+    it->n = dataset_count(it->data);
+    if (!it->n) return error_set(ERR_USAGE, "%s: there is nothing in the data set", dataset_path(it->data));
+    if (__builtin_mul_overflow(it->n, it->o.epochs, &all)) return error_set(ERR_USAGE, "%llu epochs: too many", (unsigned long long)it->o.epochs);
+    it->o.data = dataset_path(it->data);
+    return 0;
+}
+
+int iterator_open(const mien_iterate_options *options, mien_iterator **out) {
+    mien_iterator *it = calloc(1, sizeof *it);
+    if (!it) return error_memory(sizeof *it);
+    it->o = *options;
+    it->settings = (sample_settings){ options->size, options->stretch, options->max_pixels, cpu_level_here() };
+    pthread_mutex_init(&it->mutex, NULL);
+    pthread_cond_init(&it->room, NULL);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&it->ready, &clock);
+    pthread_condattr_destroy(&clock);
+    int rc = open_data(it);
+    if (rc == 0) rc = open_slots(it);
+    if (rc < 0) {
+        iterator_close(it);
+        return rc;
+    }
+    go_to(it, (uint64_t)options->rank);
+    it->log_until = it->n;
+    *out = it;
+    return 0;
+}
+
+void iterator_close(mien_iterator *it) {
+    if (!it) return;
+    if (it->running) stop_threads(it);
+    for (int i = 0; it->slot && i < it->o.ahead; i++) dataset_item_free(&it->slot[i].item);
+    pthread_cond_destroy(&it->ready);
+    pthread_cond_destroy(&it->room);
+    pthread_mutex_destroy(&it->mutex);
+    dataset_close(it->data);
+    free(it->slot);
+    free(it->pixels);
+    free(it->thread);
+    free(it);
+}
