@@ -162,14 +162,18 @@ int face_match_drawn(const image *map, bool lossy, const faces *f, double min_fa
 
 /* What JPEG makes of a small eye can look like a pupil, or a pupil like the eye. Of the photo that the map was drawn from, the faces found
  * give that very map. */
-static int draw_again(const image *map, bool lossy, const faces *found, face_match *out) {
+static int draw_again(const image *map, bool lossy, const faces *found, bool *shown, face_match *out) {
     static const double least[] = { LEAST_FACE, 0 };
     bool same = false;
     for (int i = 0; !same && i < 2; i++) {
         int rc = face_match_drawn(map, lossy, found, least[i], &same);
         if (rc < 0) return rc;
     }
-    if (same) out->missing = 0, out->off = 0, out->unknown = false;
+    if (!same) return 0;
+    out->missing = 0;
+    out->off = 0;
+    out->unknown = false;
+    for (int k = 0; k < found->count && k < FACES_MOST; k++) shown[k] = true;
     return 0;
 }
 
@@ -184,7 +188,7 @@ int face_match_map(const image *map, bool lossy, const faces *found, face_match 
         match_pupils(map, lossy ? 2 : 1, &pupils, kinds[i].landmark, found, shown, out);
     }
     out->unknown = !out->mapped && !is_empty(map);
-    int rc = out->unknown || (out->missing && out->off < 0.5) ? draw_again(map, lossy, found, out) : 0;
+    int rc = out->unknown || (out->missing && out->off < 0.5) ? draw_again(map, lossy, found, shown, out) : 0;
     if (rc < 0) return rc;
     for (int k = 0; k < found->count && k < FACES_MOST; k++)
         out->more += !shown[k] && face_size(&found->face[k], found->width, found->height) >= LEAST_FACE;
