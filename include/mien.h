@@ -215,6 +215,58 @@ MIEN_API int mien_build(const mien *m, const mien_build_options *options, mien_p
 
 /* ---- data sets: preview ------------------------------------------------------------------------------------------- */
 
+/* How often values occurred: bin[i] counts those from from + i * step on, below the next. */
+enum { MIEN_BINS = 64 };
+typedef struct {
+    const char *name, *unit;                    /* "yaw", "degrees"; constants */
+    double from, step;
+    int bins;
+    uint64_t bin[MIEN_BINS], below, above;      /* below, above: what lies outside the bins */
+    uint64_t count;                             /* of values, all together */
+    double least, most, mean, median;           /* 0 if there is none; the median is exact to a sixteenth of a step */
+} mien_histogram;
+
+/* Pictures: SHORT_SIDE, LONG_SIDE (pixels), ASPECT (width / height), FACES. Faces: FACE_SIZE (mien_face_size), FACE_SHARE (the same
+ * in percent of the picture's shorter side); GAZE_X, GAZE_Y: how far the pupils lie from the middle between their eye's
+ * corners, in widths of the eye, mean of both eyes, along the line through the corners (towards the face's own left: the image's right)
+ * and across it (down); YAW: degrees, positive towards the image's right, from the depths of eight pairs of points; ROLL: degrees of
+ * the line through the outer eye corners, clockwise; MOUTH: the gap between the inner lips by the mouth's inner width. PROMPT: characters. */
+typedef enum {
+    MIEN_SHORT_SIDE, MIEN_LONG_SIDE, MIEN_ASPECT, MIEN_FACES, MIEN_FACE_SIZE, MIEN_FACE_SHARE,
+    MIEN_GAZE_X, MIEN_GAZE_Y, MIEN_YAW, MIEN_ROLL, MIEN_MOUTH, MIEN_PROMPT, MIEN_HISTOGRAMS,
+} mien_histogram_kind;
+
+typedef struct {
+    uint64_t items, unusable;                   /* all; of them lines that are no item */
+    uint64_t with_landmarks, without_landmarks, broken_landmarks;
+    uint64_t without_size;                      /* neither landmarks, map nor photo tell it */
+    uint64_t without_faces, faces;              /* landmarks of no face; faces of all */
+    mien_histogram histogram[MIEN_HISTOGRAMS];
+} mien_statistics;
+
+enum { MIEN_PREVIEW_ITEMS = 24 };               /* a page */
+
+typedef struct {
+    const char *data;                           /* the data set's folder */
+    const char *output;                         /* "sheet.png"; further pages are "sheet-2.png", ... */
+    const char *statistics;                     /* the statistics page; NULL: "sheet-statistics.png" */
+    int no_statistics;
+    int pages;                                  /* of MIEN_PREVIEW_ITEMS, at most; 0: 1, below 0: none, the statistics only */
+    uint64_t first;                             /* shows the items from this one on, 1 being the first; 0: items drawn at random */
+    uint64_t sample;                            /* how many are drawn; 0: as many as the pages hold */
+    uint64_t seed;                              /* the same draw from the same data set each time */
+    int force;                                  /* pages may exist */
+    size_t max_pixels;                          /* 0: 512 million */
+    int jobs;                                   /* 0: all cores */
+    mien_hooks hooks;
+} mien_preview_options;
+
+/* Contact sheets (photo, map, overlay, prompt) and a page of statistics over all items, which landmarks JSON tells of. Reads the
+ * data set only. What can't be shown is marked on the page with the reason and counts as failed. It counts pages (written),
+ * shown (items on them) and marked (of these, what can't be shown), in this order. statistics and result may be NULL.
+ * MIEN_ERR_USAGE, MIEN_ERR_EXISTS: refused before anything was done, since a page would take the place of another file. */
+MIEN_API int mien_preview(const mien_preview_options *options, mien_statistics *statistics, mien_progress *result);
+
 /* ---- data sets: iterate ------------------------------------------------------------------------------------------- */
 
 /* A data set as training takes it: what the original's laion_face_dataset.py yields, with equal bytes (on Pillow 13), in

@@ -6,6 +6,8 @@
 #include "api/api.h"
 #include "base/error.h"
 #include "data/iterate.h"
+#include "data/preview.h"
+#include "data/preview_plan.h"
 
 /* ---- iterate ------------------------------------------------------------------------------------------------------- */
 
@@ -47,3 +49,14 @@ int mien_iterator_sample(const mien_iterator *it, uint64_t line, float *hint, fl
 mien_position mien_iterator_position(const mien_iterator *it) { return iterator_position(it); }
 int mien_iterator_restore(mien_iterator *it, const mien_position *position) { return iterator_restore(it, position); }
 void mien_iterator_progress(const mien_iterator *it, mien_progress *out) { iterator_progress(it, out); }
+
+/* ---- preview ------------------------------------------------------------------------------------------------------- */
+
+int mien_preview(const mien_preview_options *o, mien_statistics *statistics, mien_progress *result) {
+    if (!o->data || !*o->data || !o->output || !*o->output) return error_set(ERR_USAGE, "a data set and an output are needed");
+    if (o->pages > PREVIEW_MOST_PAGES || o->sample > (uint64_t)PREVIEW_MOST_PAGES * MIEN_PREVIEW_ITEMS)
+        return error_set(ERR_USAGE, "at most %d pages are possible", PREVIEW_MOST_PAGES);
+    if (o->sample && o->first) return error_set(ERR_USAGE, "items drawn at random have no first one");
+    if (o->pages < 0 && o->no_statistics) return error_set(ERR_USAGE, "neither pages nor statistics: nothing to do");
+    return preview_run(o, statistics, result);
+}

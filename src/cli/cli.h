@@ -89,5 +89,6 @@ int work_failed(const common_options *common);
 int command_annotate(int argc, char **argv);
 int command_draw(int argc, char **argv);
 int command_info(int argc, char **argv);
+int command_preview(int argc, char **argv);
 
 #endif

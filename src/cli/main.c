@@ -17,6 +17,7 @@ typedef struct {
 static const command commands[] = {
     { "annotate", "photos to face maps (and landmarks, and overlays)", command_annotate },
     { "draw", "landmarks JSON to face map", command_draw },
+    { "preview", "contact sheets and statistics of a data set", command_preview },
     { "info", "what this machine or a file is", command_info },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
