@@ -14,7 +14,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "data/shards.h"
 #include "image/image.h"
+
+_Static_assert((int)SHARD_MAP == DATASET_SOURCE && (int)SHARD_PHOTO == DATASET_TARGET && (int)SHARD_FACES == DATASET_FACES, "one order");
 
 enum { BLOCK_LINES = 64, BLOCK_BYTES = 1 << 14 };   /* a block is full when it has either */
 
@@ -22,6 +25,7 @@ typedef struct { uint64_t line, place; } block;
 
 struct dataset {
     char folder[PATH_MAX];
+    shards *shards;                /* or NULL, and all that follows */
     int fd;                        /* prompt.jsonl, as it was when it was opened; kept, so that a rename does no harm */
     uint64_t lines, bytes, fingerprint;
     block *block;
@@ -41,7 +45,9 @@ static bool is_there(const char *folder, const char *name) {
     return join(folder, name, path) == 0 && stat(path, &st) == 0;
 }
 
-static bool holds_dataset(const char *folder) { return is_there(folder, "prompt.jsonl") || is_there(folder, "metadata.json"); }
+static bool holds_dataset(const char *folder) {
+    return is_there(folder, "prompt.jsonl") || is_there(folder, "metadata.json") || shards_are_in(folder);
+}
 
 int dataset_folder(const char *path, char out[PATH_MAX]) {
     char inner[PATH_MAX];
@@ -129,34 +135,45 @@ static int open_prompts(dataset *d) {
     int rc = join(d->folder, "prompt.jsonl", path);
     if (rc < 0) return rc;
     d->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);   /* a FIFO must not hang us */
-    if (d->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return error_set(ERR_USAGE, "%s: there is no data set (no prompt.jsonl)", d->folder);
+    if (d->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return error_set(ERR_USAGE, "%s: there is no data set (neither prompt.jsonl nor a .tar)", d->folder);
     if (d->fd < 0 || fstat(d->fd, &st) < 0) return error_errno("%s", path);
     if (!S_ISREG(st.st_mode)) return error_set(ERR_USAGE, "%s: is not a file", path);
     return scan(d);
 }
 
-int dataset_open(const char *path, dataset **out) {
+static void tell_left_out(void *context, const char *shard, const char *message) {
+    const mien_hooks *hooks = context;
+    if (hooks && hooks->log) hooks->log(hooks->context, MIEN_LOG_ITEM_FAILED, shard, message);
+}
+
+int dataset_open_told(const char *path, const mien_hooks *hooks, dataset **out) {
     dataset *d = calloc(1, sizeof *d);
     if (!d) return error_memory(sizeof *d);
     d->fd = -1;
     int rc = dataset_folder(path, d->folder);
-    if (rc == 0) rc = open_prompts(d);
+    if (rc == 0 && !is_there(d->folder, "prompt.jsonl") && shards_are_in(d->folder))
+        rc = shards_open(d->folder, &(shards_hooks){ tell_left_out, (void *)hooks, hooks ? hooks->stop : NULL }, &d->shards);
+    else if (rc == 0) rc = open_prompts(d);
     if (rc < 0) dataset_close(d);
     else *out = d;
     return rc;
 }
 
+int dataset_open(const char *path, dataset **out) { return dataset_open_told(path, NULL, out); }
+
 void dataset_close(dataset *d) {
     if (!d) return;
+    shards_close(d->shards);
     if (d->fd >= 0) close(d->fd);
     free(d->block);
     free(d);
 }
 
 const char *dataset_path(const dataset *d) { return d->folder; }
-bool dataset_is_shards(const dataset *d) { return (void)d, false; }
-uint64_t dataset_count(const dataset *d) { return d->lines; }
-uint64_t dataset_fingerprint(const dataset *d) { return d->fingerprint; }
+bool dataset_is_shards(const dataset *d) { return d->shards; }
+const struct shards *dataset_shards(const dataset *d) { return d->shards; }
+uint64_t dataset_count(const dataset *d) { return d->shards ? shards_count(d->shards) : d->lines; }
+uint64_t dataset_fingerprint(const dataset *d) { return d->shards ? shards_fingerprint(d->shards) : d->fingerprint; }
 
 /* ---- items --------------------------------------------------------------------------------------------------------- */
 
@@ -190,7 +207,22 @@ static int read_from(const dataset *d, uint64_t i, char *data, size_t size, cons
     return rc;
 }
 
+static int read_shard_item(const dataset *d, uint64_t i, dataset_item *out) {
+    shard_item item;
+    int rc = shards_read(d->shards, i, &item);
+    if (rc < 0) return rc;
+    text line = { 0 };
+    dataset_line(item.source, item.target, item.prompt, &line);
+    rc = text_check(&line);
+    if (rc == 0) rc = dataset_item_new(item.source, item.target, item.prompt, line.data, out);
+    if (rc == 0) out->index = i;
+    text_free(&line);
+    shard_item_free(&item);
+    return rc;
+}
+
 int dataset_read(const dataset *d, uint64_t i, dataset_item *out) {
+    if (d->shards) return read_shard_item(d, i, out);
     if (i >= d->lines) return error_set(ERR_USAGE, "%s: there is no item %llu, only %llu", d->folder, (unsigned long long)i, (unsigned long long)d->lines);
     uint64_t end;
     const block *b = block_of(d, i, &end);
@@ -205,6 +237,7 @@ int dataset_read(const dataset *d, uint64_t i, dataset_item *out) {
 
 bool dataset_part_path(const dataset *d, const dataset_item *item, dataset_part part, char out[PATH_MAX]) {
     static const char *const folder[] = { "source", "target", "source" };
+    if (d->shards) return false;
     const char *name = part == DATASET_TARGET ? item->target : item->source, *dot = strrchr(name, '.');
     size_t n = part != DATASET_FACES || !dot || dot == name ? strlen(name) : (size_t)(dot - name);
     int length = snprintf(out, PATH_MAX, "%s/%s/%.*s%s", d->folder, folder[part], (int)n, name, part == DATASET_FACES ? ".json" : "");
@@ -213,6 +246,7 @@ bool dataset_part_path(const dataset *d, const dataset_item *item, dataset_part 
 
 int dataset_load(const dataset *d, const dataset_item *item, dataset_part part, uint8_t **data, size_t *size) {
     char path[PATH_MAX];
+    if (d->shards) return shards_load(d->shards, item->index, (shard_part)part, data, size);
     if (!dataset_part_path(d, item, part, path)) return error_set(ERR_IO, "%s/%s: the path is too long", d->folder, item->target);
     return file_load(path, IMAGE_MAX_BYTES, data, size);
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "mien.h"
 
 typedef struct dataset dataset;
 
@@ -23,9 +24,12 @@ int  dataset_folder(const char *path, char out[PATH_MAX]);
 
 /* `path` as --data names it. ERR_USAGE if there is neither prompt.jsonl nor a shard. */
 int  dataset_open(const char *path, dataset **out);
+/* The same, and the hooks' log is told of each shard, or member of one, that can't be used; hooks may be NULL. */
+int  dataset_open_told(const char *path, const mien_hooks *hooks, dataset **out);
 void dataset_close(dataset *d);                    /* NULL is fine */
 const char *dataset_path(const dataset *d);        /* the folder of prompt.jsonl */
 bool dataset_is_shards(const dataset *d);
+const struct shards *dataset_shards(const dataset *d);   /* data/shards.h, its items are ours; or NULL */
 uint64_t dataset_count(const dataset *d);          /* lines of prompt.jsonl (empty ones too), or items of the shards */
 /* 64 bits of all lines: what was remembered by line number is worth nothing once they are others. */
 uint64_t dataset_fingerprint(const dataset *d);

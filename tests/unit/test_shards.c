@@ -18,6 +18,7 @@
 #include "base/archive.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "data/dataset.h"
 #include "data/shard_name.h"
 #include "data/shards.h"
 
@@ -237,6 +238,51 @@ static void test_left_out(void **state) {
         if (!strstr(said, want[i])) fail_msg("not said: %sin: %s", want[i], said);
 }
 
+/* ---- as a data set ---------------------------------------------------------------------------------------------------- */
+
+static void log_said(void *context, mien_log_kind kind, const char *path, const char *message) {
+    assert_int_equal(kind, MIEN_LOG_ITEM_FAILED);
+    note(context, path, message);
+}
+
+static void test_as_dataset(void **state) {
+    (void)state;
+    TAR("s/0.tar", "a%2Eb.jpg=J", "a%2Eb.map.png=M", "a%2Eb.txt=a \"\xc3\xa9\"", "b.map.jpg=B", "b.json={\"faces\":[]}", "b.jpg.png=no", "lonely=x");
+    said[0] = 0;
+    dataset *d;
+    assert_int_equal(dataset_open_told("s", &(mien_hooks){ .log = log_said }, &d), 0);
+    assert_string_equal(said, "s/0.tar: member lonely: has no ending\n");
+    assert_true(dataset_is_shards(d));
+    assert_int_equal(dataset_count(d), 2);
+    assert_string_equal(dataset_path(d), "s");
+    assert_true(dataset_fingerprint(d) == shards_fingerprint(dataset_shards(d)));
+    dataset_item item;
+    uint8_t *data;
+    size_t size;
+    assert_int_equal(dataset_read(d, 0, &item), 0);
+    assert_int_equal(item.index, 0);
+    assert_string_equal(item.id, "a.b");
+    assert_string_equal(item.line, "{\"source\": \"source/a.b.png\", \"target\": \"target/a.b.jpg\", \"prompt\": \"a \\\"\\u00e9\\\"\"}");
+    assert_false(dataset_part_path(d, &item, DATASET_SOURCE, (char[PATH_MAX]){ 0 }));
+    assert_int_equal(dataset_load(d, &item, DATASET_TARGET, &data, &size), 0);
+    assert_memory_equal(data, "J", size);
+    free(data);
+    assert_int_equal(dataset_load(d, &item, DATASET_FACES, &data, &size), ERR_IO);
+    dataset_item_free(&item);
+    assert_int_equal(dataset_read(d, 1, &item), 0);
+    assert_string_equal(item.line, "{\"source\": \"source/b.jpg\", \"target\": \"target/b.jpg\", \"prompt\": \"\"}");
+    assert_int_equal(dataset_load(d, &item, DATASET_FACES, &data, &size), 0);
+    free(data);
+    assert_int_equal(dataset_load(d, &item, DATASET_TARGET, &data, &size), ERR_IO);
+    dataset_item_free(&item);
+    assert_int_equal(dataset_read(d, 2, &item), ERR_USAGE);
+    dataset_close(d);
+    assert_int_equal(file_save("s/prompt.jsonl", "", 0), 0);   /* which goes before shards */
+    assert_int_equal(dataset_open("s", &d), 0);
+    assert_false(dataset_is_shards(d));
+    dataset_close(d);
+}
+
 /* ---- taking out ------------------------------------------------------------------------------------------------------ */
 
 static int is_in(void *context, const shards *s, uint64_t i, const shard_item *item) {
@@ -304,7 +350,7 @@ int main(void) {
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys), cmocka_unit_test(test_member_names), cmocka_unit_test(test_json),
-        IN_FOLDER(test_reading), IN_FOLDER(test_left_out), IN_FOLDER(test_removing), IN_FOLDER(test_removing_broken),
+        IN_FOLDER(test_reading), IN_FOLDER(test_left_out), IN_FOLDER(test_as_dataset), IN_FOLDER(test_removing), IN_FOLDER(test_removing_broken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
