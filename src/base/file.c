@@ -92,7 +92,7 @@ static int write_all(int fd, const uint8_t *data, size_t size) {
 }
 
 /* The temporary name of a path: ".<name>.mien-tmp-<pid>-<n>" in its folder. Cut, so that the name's own length never matters. */
-static int temporary_open(const char *path, char temporary[PATH_MAX]) {
+int file_temporary(const char *path, char temporary[PATH_MAX]) {
     static atomic_uint serial;   /* only makes names unique; nothing is remembered in it */
     const char *slash = strrchr(path, '/');
     int folder = slash ? (int)(slash - path + 1) : 0, fd = -1;
@@ -101,7 +101,7 @@ static int temporary_open(const char *path, char temporary[PATH_MAX]) {
         int n = snprintf(temporary, PATH_MAX, "%.*s.%.200s.mien-tmp-%ld-%u", folder, path, path + folder, (long)getpid(),
                          atomic_fetch_add(&serial, 1));
         if (n < 0 || n >= PATH_MAX) return error_set(ERR_IO, "%s: the path is too long", path);
-        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd < 0 && errno != EEXIST) break;
     }
     return fd < 0 ? error_errno("%s", path) : fd;
@@ -121,9 +121,11 @@ static int rename_to(const char *from, const char *to, bool replace) {
     return errno == EEXIST && !replace ? error_set(ERR_EXISTS, "%s is there by now: it was not when the work began", to) : error_errno("%s", to);
 }
 
+int file_rename_new(const char *temporary, const char *path) { return rename_to(temporary, path, false); }
+
 static int save(const char *path, const void *data, size_t size, bool replace) {
     char temporary[PATH_MAX];
-    int fd = temporary_open(path, temporary);
+    int fd = file_temporary(path, temporary);
     if (fd < 0) return fd;
     int rc = 0;
     if (write_all(fd, data, size) < 0) rc = error_errno("%s", path);
@@ -154,7 +156,7 @@ int file_create(const char *path, file_writer **out) {
         return error_memory(sizeof *w);
     }
     w->used = 0;
-    w->fd = temporary_open(path, w->temporary);
+    w->fd = file_temporary(path, w->temporary);
     int rc = w->fd < 0 ? w->fd : 0;
     if (rc < 0) free(w->path), free(w);
     else *out = w;
@@ -215,7 +217,7 @@ static bool has_no_links(int why) { return why == EXDEV || why == EPERM || why =
 
 static int link_over(const char *from, const char *path) {
     char temporary[PATH_MAX];
-    int fd = temporary_open(path, temporary);   /* takes a name that nobody has */
+    int fd = file_temporary(path, temporary);   /* takes a name that nobody has */
     if (fd < 0) return fd;
     close(fd);
     unlink(temporary);
@@ -245,7 +247,7 @@ static long temporary_owner(const char *name) {
     const char *mark = NULL;
     for (const char *s = name; (s = strstr(s, ".mien-tmp-")); s++) mark = s;
     if (!mark) return 0;
-    bool cut = mark - name == 201;   /* by temporary_open: its ending is gone */
+    bool cut = mark - name == 201;   /* by file_temporary: its ending is gone */
     static const char *const endings[] = { ".png", ".json", ".jsonl", ".tar", ".zip", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif" };
     size_t k = 0;
     while (!cut && k < sizeof endings / sizeof *endings && !ends_with(name, mark, endings[k])) k++;

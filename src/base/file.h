@@ -4,6 +4,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +33,11 @@ int  file_write(file_writer *w, const void *data, size_t size);
 int  file_change(file_writer *w, uint64_t place, const void *data, size_t size);   /* of what was written */
 int  file_commit(file_writer *w, bool replace);            /* frees it; unless replace, ERR_EXISTS if something is there by now */
 void file_abandon(file_writer *w);                         /* nothing stays; NULL is fine */
+
+/* The steps alone, for bytes that others write: an empty file under a temporary name in the folder of `path` (its descriptor, to read and
+ * write, or ERR_*), and its true name, where ERR_EXISTS says that something is there already. */
+int  file_temporary(const char *path, char temporary[PATH_MAX]);
+int  file_rename_new(const char *temporary, const char *path);
 
 /* A hard link to a file, links followed; replace: whatever file is there gives way at once. ERR_EXISTS, or ERR_UNSUPPORTED where the file
  * systems differ or have no links. */
