@@ -27,6 +27,7 @@ typedef struct {
     const preview_options *options;
     dataset *d;
     preview_plan plan;
+    char headline[PATH_MAX];
     page **page;                       /* those that are begun and not written */
     statistics *counted;
     double begin;
@@ -52,9 +53,11 @@ static void item_failed(job *j, uint64_t index, const char *reason) {
     say(j, MIEN_LOG_ITEM_FAILED, name, reason);
 }
 
-static const char *headline_of(const dataset *d) {
-    const char *slash = strrchr(dataset_path(d), '/');
-    return slash && slash[1] ? slash + 1 : dataset_path(d);
+/* What the pages are called: the folder's own name, "." being no name. */
+static void name_dataset(job *j) {
+    char full[PATH_MAX];
+    const char *path = realpath(dataset_path(j->d), full) ? full : dataset_path(j->d), *slash = strrchr(path, '/');
+    snprintf(j->headline, sizeof j->headline, "%s", slash && slash[1] ? slash + 1 : path);
 }
 
 static int save(const job *j, const char *path, const image *picture) {
@@ -78,7 +81,7 @@ static int begin_page(job *j, int k) {
     if (!p) return error_memory(sizeof *p);
     p->tiles = p->left = rest < PAGE_ITEMS ? (int)rest : PAGE_ITEMS;
     snprintf(number, sizeof number, "page %s of %s", paint_count(some, (uint64_t)k + 1), paint_count(all, (uint64_t)j->plan.pages));
-    int rc = sheet_new(p->tiles, headline_of(j->d), j->plan.about, number, &p->sheet);
+    int rc = sheet_new(p->tiles, j->headline, j->plan.about, number, &p->sheet);
     if (rc < 0) free(p);
     else j->page[k] = p;
     return rc;
@@ -274,7 +277,7 @@ static int draw_statistics(job *j, mien_statistics *statistics) {
     mien_statistics own;
     image chart;
     int rc = count_items(j, statistics ? statistics : &own);
-    if (rc == 0) rc = chart_new(statistics ? statistics : &own, headline_of(j->d), &chart);
+    if (rc == 0) rc = chart_new(statistics ? statistics : &own, j->headline, &chart);
     if (rc < 0) return rc;
     rc = save(j, j->plan.statistics, &chart);
     image_free(&chart);
@@ -287,6 +290,7 @@ static int run(job *j, mien_statistics *statistics) {
     int rc = dataset_open(j->options->data, &j->d);
     if (rc == 0) rc = preview_plan_new(j->options, j->d, &j->plan);
     if (rc < 0) return rc;
+    name_dataset(j);
     j->progress.total = j->plan.shown + (*j->plan.statistics ? dataset_count(j->d) : 0);
     rc = draw_sheets(j);
     if (rc == 0 && *j->plan.statistics) rc = draw_statistics(j, statistics);
