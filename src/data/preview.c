@@ -16,6 +16,7 @@
 #include "data/preview_page.h"
 #include "data/preview_plan.h"
 #include "data/preview_statistics.h"
+#include "data/shards.h"
 #include "face/faces_json.h"
 
 enum { COUNT_PAGES, COUNT_SHOWN, COUNT_MARKED, COUNTS };
@@ -287,11 +288,12 @@ static int draw_statistics(job *j, mien_statistics *statistics) {
 /* ---- the job -------------------------------------------------------------------------------------------------------- */
 
 static int run(job *j, mien_statistics *statistics) {
-    int rc = dataset_open(j->options->data, &j->d);
+    int rc = dataset_open_told(j->options->data, &j->options->hooks, &j->d);
     if (rc == 0) rc = preview_plan_new(j->options, j->d, &j->plan);
     if (rc < 0) return rc;
     name_dataset(j);
-    j->progress.total = j->plan.shown + (*j->plan.statistics ? dataset_count(j->d) : 0);
+    if (dataset_is_shards(j->d)) j->progress.failed = shards_left_out(dataset_shards(j->d));
+    j->progress.total = j->progress.failed + j->plan.shown + (*j->plan.statistics ? dataset_count(j->d) : 0);
     rc = draw_sheets(j);
     if (rc == 0 && *j->plan.statistics) rc = draw_statistics(j, statistics);
     return rc;

@@ -110,6 +110,25 @@ expect "but a page that would not be written is no hindrance" 0 "$mien" preview 
 expect "an empty set" 0 sh -c "mkdir empty; : >empty/prompt.jsonl; '$mien' preview --data empty -o e.png"
 check "has no page" test ! -e e.png -a -s e-statistics.png
 
+# ---- tar shards ----
+if command -v tar >/dev/null; then
+    mkdir flat shards
+    for i in 0 1 2 3 4 5 6 7 8 9; do
+        cp set/target/p$i.jpg flat/; cp set/source/p$i.png flat/p$i.map.png; cp set/source/p$i.json flat/; printf 'picture number %s' $i >flat/p$i.txt
+    done
+    rm flat/p4.jpg flat/p7.json
+    (cd flat && ls | LC_ALL=C sort | tar cf ../shards/00000.tar -T -)
+    expect "a set in shards" 3 "$mien" preview --data shards -o shards.png
+    check "is shown" printed "shards.png: 10 items on 1 page, 1 marked"
+    check "is counted" printed "10 items: 9 with landmarks of 9 faces, 1 without"
+    check "what is missing is told" said "item 5: photo: missing"
+    head -c 9000 shards/00000.tar >shards/00001.tar
+    expect "a shard that was cut" 3 "$mien" preview --data shards -o cut.png
+    check "is named" said "00001.tar: "
+else
+    skip "a set in shards" "no tar"
+fi
+
 # ---- misuse ----
 wrong() { # NAME MESSAGE ARGUMENT...
     what=$1 message=$2; shift 2
@@ -119,7 +138,7 @@ wrong() { # NAME MESSAGE ARGUMENT...
 }
 wrong "no data" "--data DIR is missing" -o x.png
 wrong "no output" "-o sheet.png is missing" --data set
-wrong "no data set" "no prompt.jsonl" --data nowhere -o x.png
+wrong "no data set" "there is no data set" --data nowhere -o x.png
 wrong "not a PNG" "x.jpg: a name that ends in .png was expected" --data set -o x.jpg
 wrong "statistics not a PNG" "s.txt: a name that ends in .png was expected" --data set -o x.png --statistics s.txt
 wrong "statistics in a page's place" "x.png: is a page and the statistics, too" --data set -o x.png --statistics ./x.png
