@@ -222,8 +222,9 @@ static int read_shard_item(const dataset *d, uint64_t i, dataset_item *out) {
 }
 
 int dataset_read(const dataset *d, uint64_t i, dataset_item *out) {
+    uint64_t count = dataset_count(d);
+    if (i >= count) return error_set(ERR_USAGE, "%s: there is no item %llu, only %llu", d->folder, (unsigned long long)i, (unsigned long long)count);
     if (d->shards) return read_shard_item(d, i, out);
-    if (i >= d->lines) return error_set(ERR_USAGE, "%s: there is no item %llu, only %llu", d->folder, (unsigned long long)i, (unsigned long long)d->lines);
     uint64_t end;
     const block *b = block_of(d, i, &end);
     /* A line that is too long is the last of its block, which may be as long as a disk. */

@@ -279,7 +279,7 @@ static int open_slots(mien_iterator *it) {
 
 static int open_data(mien_iterator *it) {
     uint64_t all;
-    int rc = dataset_open(it->o.data, &it->data);
+    int rc = dataset_open_told(it->o.data, &it->o.hooks, &it->data);
     if (rc < 0) return rc;
     it->n = dataset_count(it->data);
     if (!it->n) return error_set(ERR_USAGE, "%s: there is nothing in the data set", dataset_path(it->data));

@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <sys/stat.h>
 
+#include "base/archive.h"
 #include "data/dataset.h"
 #include "fixtures.h"
 
@@ -135,6 +136,57 @@ static void test_items(void **state) {
     dataset_item_free(&item);
     dataset_close(d);
     dataset_close(NULL);
+}
+
+static void add_member(archive_writer *a, const char *name, const char *s) {
+    if (archive_add(a, name, s, strlen(s)) < 0) fail_msg("%s", error_message());
+}
+
+static void test_shards(void **state) {
+    (void)state;
+    archive_writer *a;
+    assert_int_equal(folder_make("root/training/laion-face-processed"), 0);
+    if (archive_create("root/training/laion-face-processed/00000.tar", ARCHIVE_TAR, &a) < 0) fail_msg("%s", error_message());
+    add_member(a, "b%2E1.jpg", "photo");
+    add_member(a, "b%2E1.map.jpg", "map");
+    add_member(a, "b%2E1.json", "{\"format\":1,\"faces\":[]}");
+    add_member(a, "b%2E1.txt", "a \"face\" \xc3\xa9");
+    add_member(a, "a.webp", "picture");
+    if (archive_finish(a, 0) < 0) fail_msg("%s", error_message());
+    dataset *d = open_or_fail("root");
+    assert_true(dataset_is_shards(d));
+    assert_int_equal(dataset_count(d), 2);
+    assert_string_equal(dataset_path(d), "root/training/laion-face-processed");
+    expect_item(d, 0, "b.1", "b.1.jpg", "b.1.jpg", "a \"face\" \xc3\xa9");
+    expect_item(d, 1, "a", "a.png", "a.webp", "");
+    dataset_item item;
+    char path[PATH_MAX];
+    uint8_t *data;
+    size_t size;
+    assert_int_equal(dataset_read(d, 2, &item), ERR_USAGE);
+    assert_int_equal(dataset_read(d, 1, &item), 0);
+    assert_string_equal(item.line, "{\"source\": \"source/a.png\", \"target\": \"target/a.webp\", \"prompt\": \"\"}");
+    assert_int_equal(dataset_load(d, &item, DATASET_SOURCE, &data, &size), ERR_IO);
+    dataset_item_free(&item);
+    assert_int_equal(dataset_read(d, 0, &item), 0);
+    assert_string_equal(item.line, "{\"source\": \"source/b.1.jpg\", \"target\": \"target/b.1.jpg\", \"prompt\": \"a \\\"face\\\" \\u00e9\"}");
+    assert_false(dataset_part_path(d, &item, DATASET_TARGET, path));
+    static const char *const want[] = { "map", "photo", "{\"format\":1,\"faces\":[]}" };
+    for (int part = 0; part < 3; part++) {
+        assert_int_equal(dataset_load(d, &item, (dataset_part)part, &data, &size), 0);
+        assert_int_equal(size, strlen(want[part]));
+        assert_memory_equal(data, want[part], size);
+        free(data);
+    }
+    dataset_item_free(&item);
+    uint64_t print = dataset_fingerprint(d);
+    dataset_close(d);
+    put_text("root/training/laion-face-processed/prompt.jsonl", "");   /* goes before them */
+    d = open_or_fail("root");
+    assert_false(dataset_is_shards(d));
+    assert_int_equal(dataset_count(d), 0);
+    assert_true(dataset_fingerprint(d) != print);
+    dataset_close(d);
 }
 
 static void test_hostile_lines(void **state) {
@@ -280,7 +332,7 @@ static void test_line(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_folder, enter, leave),        cmocka_unit_test_setup_teardown(test_items, enter, leave),
-        cmocka_unit_test(test_hostile_lines),                              cmocka_unit_test_setup_teardown(test_many_lines, enter, leave),
+        cmocka_unit_test_setup_teardown(test_shards, enter, leave), cmocka_unit_test(test_hostile_lines),                              cmocka_unit_test_setup_teardown(test_many_lines, enter, leave),
         cmocka_unit_test_setup_teardown(test_changes_while_open, enter, leave), cmocka_unit_test(test_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <sys/stat.h>
 
+#include "base/archive.h"
 #include "base/hash.h"
 #include "data/dataset.h"
 #include "data/order.h"
@@ -475,6 +476,58 @@ static void test_sample(void **state) {
     mien_iterator_close(it);
 }
 
+/* The same from tar shards: what is of use of set/, one shard after the other. */
+static void test_shards(void **state) {
+    (void)state;
+    enum { LINES = 40 };
+    int good = make_set(LINES), at = 0;
+    uint64_t line[LINES], got[2 * LINES];
+    archive_writer *a = NULL;
+    assert_int_equal(folder_make("shards"), 0);
+    for (int i = 0; i < LINES; i++) {
+        char name[64];
+        size_t size;
+        if (i % 10 == 0) {
+            if (a && archive_finish(a, 0) < 0) fail_msg("%s", mien_error());
+            snprintf(name, sizeof name, "shards/%05d.tar", i / 10);
+            if (archive_create(name, ARCHIVE_TAR, &a) < 0) fail_msg("%s", mien_error());
+        }
+        if (i % 7 == 3) continue;
+        line[at++] = (uint64_t)i;
+        for (int part = 0; part < 2; part++) {
+            snprintf(name, sizeof name, "set/%s/%d.png", part ? "source" : "target", i);
+            uint8_t *data = fixture_bytes(name, &size);
+            snprintf(name, sizeof name, part ? "%d.map.png" : "%d.png", i);
+            assert_int_equal(archive_add(a, name, data, size), 0);
+            free(data);
+        }
+        snprintf(name, sizeof name, "%d.txt", i);
+        if (i % 2 == 0) assert_int_equal(archive_add(a, name, "a face", 6), 0);
+    }
+    if (archive_finish(a, 0) < 0) fail_msg("%s", mien_error());
+    mien_iterator *it = open_or_fail(&(mien_iterate_options){ .data = "shards", .size = SIDE, .epochs = 2, .seed = 4, .threads = 3 });
+    assert_int_equal(mien_iterator_count(it), good);
+    float hint[NUMBERS], target[NUMBERS];
+    mien_item item;
+    mien_position half = { 0 };
+    for (int i = 0; i < 2 * good; i++) {
+        if (i == good) half = mien_iterator_position(it);
+        if (mien_iterator_next(it, 1, hint, target, &item) != 1) fail_msg("%s", mien_error());
+        got[i] = item.line;
+        char id[32];
+        snprintf(id, sizeof id, "%d", (int)line[item.line]);
+        assert_string_equal(item.id, id);
+        assert_string_equal(item.prompt, line[item.line] % 2 ? "an image" : "a face");
+        for (int k = 0; k < NUMBERS; k++) assert_true(hint[k] == (float)line[item.line] / 255.0f && target[k] == (float)line[item.line] / 127.5f - 1.0f);
+        mien_item_free(&item);
+    }
+    assert_int_equal(mien_iterator_restore(it, &half), 0);
+    assert_int_equal(mien_iterator_next(it, 1, hint, target, &item), 1);
+    assert_int_equal(item.line, got[good]);
+    mien_item_free(&item);
+    mien_iterator_close(it);
+}
+
 /* Pictures and lines vanish, change and grow under its hands. */
 static void test_changes_while_open(void **state) {
     (void)state;
@@ -506,6 +559,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_nothing_of_use, enter, leave),
         cmocka_unit_test_setup_teardown(test_stop, enter, leave),
         cmocka_unit_test_setup_teardown(test_sample, enter, leave),
+        cmocka_unit_test_setup_teardown(test_shards, enter, leave),
         cmocka_unit_test_setup_teardown(test_changes_while_open, enter, leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
