@@ -2,7 +2,11 @@
  *
  * Lists of pictures on the web, read as a stream: the original's metadata.json ({id: {"url": ...}}), JSON lines, CSV or TSV
  * with a header line, or one URL a line. What they say is hostile: ids are checked here ([A-Za-z0-9._-]{1,200}, no
- * leading dot), everything else is text that the caller escapes before showing it. */
+ * leading dot), everything else is text that the caller escapes before showing it.
+ *
+ * Fields and columns may be called, in any case: url; id, key, sample_id, name (not in metadata.json); caption, text, prompt,
+ * title; original_width, width; original_height, height; nsfw; punsafe, unsafe; sha256. Of several, the first of these
+ * counts. What else is there, or of another type, is left alone. */
 #ifndef DATA_LIST_H
 #define DATA_LIST_H
 
@@ -10,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/stream.h"
 #include "base/text.h"
 
 typedef struct {
@@ -20,16 +25,19 @@ typedef struct {
     double unsafe;             /* a probability in its place; below 0: none */
     int width, height;         /* of the picture as it was when the list was made; 0: unknown */
     const char *sha256;        /* 64 lower-case hex digits, NULL: unknown */
-    const char *wrong;         /* NULL, or why this entry can't be used (no url, no such id ...); `id` may then be unfit */
-    uint64_t line;             /* of the file, or for a .json the entry's number; from 1 */
+    const char *wrong;         /* NULL, or why this entry can't be used (no url, no such id ...); `id` may then be unfit, all others NULL */
+    uint64_t line;             /* of the file, or for a metadata.json the entry's number; from 1 */
 } list_item;                   /* its strings hold until the next list_next */
 
 typedef struct list list;
 
 /* The kind is told by the content, not by the name. A `path` of "-" is standard input. */
 int  list_open(const char *path, list **out);
+int  list_open_stream(stream *s, list **out);   /* the list closes it, even on failure */
 /* 1; 0 at the end; ERR_FORMAT where the file is broken ("FILE: line L ..."), ERR_IO. Memory does not grow with the file. */
 int  list_next(list *l, list_item *out);
+/* The last item's object as the list has it, with all fields; false unless it could stand in a metadata.json (its "url" is called so). */
+bool list_bytes(const list *l, const char **data, size_t *size);
 uint64_t list_bytes_read(const list *l);   /* for progress */
 void list_close(list *l);
 
@@ -41,7 +49,7 @@ bool list_id_fits(const char *id);
 bool list_safe(const list_item *item, double most);
 
 /* A whole list to look items up in by id, kept in an unlinked file in `folder`; memory is 8 to 16 bytes an item. Of two
- * items with one id the first counts. A file that isn't there is an empty list. */
+ * items with one id the first counts, those that are wrong don't. A file that isn't there is an empty list. */
 typedef struct list_table list_table;
 int  list_table_open(const char *path, const char *folder, list_table **out);
 int  list_table_find(list_table *t, const char *id, list_item *out);   /* 1 found (its strings hold until the next find), 0 not, ERR_* */
@@ -50,5 +58,13 @@ void list_table_close(list_table *t);
 
 /* Appends `"id": {"url": ..., "caption": ..., ...}`, as an entry of metadata.json; unknown fields are left out. */
 void list_item_write(const list_item *item, text *out);
+
+/* Writes `output`, a metadata.json, all at once: the entries of `old` (may be NULL or not there; may be `output` itself) as they are, then
+ * those of the list at `path` whose ids are new, with all their fields if the list has them under their names. Nothing is written if none
+ * is new, unless output is another file than old. `wrong` is told of entries that are left out; it may be NULL. Memory is 8 to 16 bytes an
+ * item. */
+typedef struct { uint64_t old, added, known, wrong; } list_merged;
+int  list_merge(const char *old, const char *path, const char *output, void (*wrong)(void *context, const list_item *item), void *context,
+                list_merged *out);
 
 #endif
