@@ -45,9 +45,12 @@ static int choose(const mien_preview_options *o, uint64_t count, preview_plan *p
     bool drawn = !o->first && most < count;
     if (drawn) preview_draw(count, most, o->seed, p->index);
     else for (uint64_t i = 0; i < most; i++) p->index[i] = begin + i;
-    snprintf(p->about, sizeof p->about, "%s of %s item%s%s%s%s", paint_count(shown, most), paint_count(all, count), count == 1 ? "" : "s",
-             drawn ? ", drawn at random (seed " : o->first ? ", from item " : "", drawn ? (snprintf(number, sizeof number, "%" PRIu64, o->seed), number) : o->first ? paint_count(number, o->first) : "",
-             drawn ? ")" : "");
+    const char *items = count == 1 ? "item" : "items";
+    paint_count(shown, most);
+    paint_count(all, count);
+    if (drawn) snprintf(p->about, sizeof p->about, "%s of %s %s, drawn at random (seed %" PRIu64 ")", shown, all, items, o->seed);
+    else if (most < count) snprintf(p->about, sizeof p->about, "%s of %s %s, from item %s", shown, all, items, paint_count(number, begin + 1));
+    else snprintf(p->about, sizeof p->about, "all %s %s", all, items);
     return 0;
 }
 
