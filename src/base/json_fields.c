@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "base/json_fields.h"
 
 #include <stdbool.h>
@@ -103,11 +104,12 @@ int json_fields_read(json_fields *f, const char *data, size_t size, json_fields_
     if (!f->parser && (f->parser = yajl_alloc(&callbacks, NULL, f))) yajl_config(f->parser, yajl_allow_multiple_values, 1);
     if (!f->parser) return error_memory(1024);
     f->clean.size = 0;
-    json_without_nan(data, size, &f->clean);
+    bool clean = !memmem(data, size, "NaN", 3) && !memmem(data, size, "Infinity", 8);
+    if (!clean) json_without_nan(data, size, &f->clean);
     f->depth = 0;
     f->whole = false;
-    f->data = f->clean.data;
-    f->size = f->clean.size;
+    f->data = clean ? data : f->clean.data;
+    f->size = clean ? size : f->clean.size;
     f->take = take;
     f->context = context;
     f->why = NULL;

@@ -2,27 +2,34 @@
  *
  * Which items of a data set a command works on: --only LIST, --exclude LIST, and what was removed for good (removed.jsonl
  * in the data set's folder). A LIST has one item a line: an id, a URL, a domain ("example.com" means its sub-domains too),
- * or the SHA-256 of a picture in hex; lines that begin with # are remarks. */
+ * or the SHA-256 of a picture in hex; lines that begin with # are remarks. What could be several of these ("example.com" is a
+ * possible id too) is all of them. */
 #ifndef DATA_SELECTION_H
 #define DATA_SELECTION_H
 
 #include <stdbool.h>
 
+#include "base/stream.h"
+
 typedef struct selection selection;
 
-/* Each path may be NULL. `dataset` is the folder that may hold removed.jsonl. Memory: about 40 bytes a line. */
+/* Each path may be NULL. `dataset` is the folder that may hold removed.jsonl. Memory: about 40 bytes a line. A line that is none of
+ * these is ERR_FORMAT: nobody should believe it was obeyed. */
 int  selection_new(const char *only, const char *exclude, const char *dataset, selection **out);
 void selection_free(selection *s);
 
 typedef enum { SELECTED, NOT_ONLY, EXCLUDED, REMOVED } selection_answer;
 /* What is unknown of an item is NULL. An item is left out if anything that is known of it is excluded or removed, and
- * if --only was given and nothing that is known is in it. */
+ * if --only was given and nothing that is known is in it. Any number of threads may ask. */
 selection_answer selection_asks(const selection *s, const char *id, const char *url, const char *sha256);
 bool selection_needs_url(const selection *s);      /* some line is a URL or a domain: worth looking up */
 bool selection_needs_sha256(const selection *s);   /* some line is a hash */
 const char *selection_word(selection_answer a);    /* "selected", "not in --only", "excluded", "removed" */
 
-/* Remembers in removed.jsonl of a folder that an item must not come back. NULL: unknown. */
+/* Remembers in removed.jsonl of a folder that an item must not come back. NULL: unknown. The folder is locked. */
 int  selection_remember(const char *dataset, const char *id, const char *url, const char *sha256);
+
+/* A selection whose --only is the lines of a stream, which is closed. For tests. */
+int  selection_of(stream *only, selection **out);
 
 #endif

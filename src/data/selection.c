@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Each line is kept as the first half of a SHA-256 of what it is and says: no list can be made so that it selects, or leaves
+ * out, something that is not in it. */
+#include "data/selection.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/http.h"
+#include "data/journal.h"
+#include "data/list.h"
+
+enum { LINE_MOST = 1 << 16, HOST_MOST = 253 };
+static const char kind_removed[] = "removed";   /* of the journal */
+
+typedef enum { IS_ID, IS_URL, IS_DOMAIN, IS_SHA256, KINDS } kind;
+
+typedef struct { uint8_t hash[16]; } key;
+
+/* Keys, sorted once all are there. */
+typedef struct { key *keys; size_t count, room, of[KINDS]; } set;
+
+struct selection {
+    bool has_only;
+    set only, exclude, removed;
+};
+
+/* ---- sets ---------------------------------------------------------------------------------------------------------- */
+
+static key key_of(kind k, const char *s) {
+    static const char marks[KINDS] = { 'i', 'u', 'd', 's' };
+    uint8_t digest[32];
+    sha256_state state;
+    key out;
+    sha256_begin(&state);
+    sha256_add(&state, &marks[k], 1);
+    sha256_add(&state, s, strlen(s));
+    sha256_end(&state, digest);
+    memcpy(out.hash, digest, sizeof out.hash);
+    return out;
+}
+
+static int set_add(set *to, kind k, const char *s) {
+    if (to->count == to->room) {
+        size_t room = to->room ? to->room + to->room / 2 : 64;
+        key *keys = realloc(to->keys, room * sizeof *keys);
+        if (!keys) return error_memory(room * sizeof *keys);
+        to->keys = keys;
+        to->room = room;
+    }
+    to->keys[to->count++] = key_of(k, s);
+    to->of[k]++;
+    return 0;
+}
+
+static int compare(const void *a, const void *b) { return memcmp(a, b, sizeof(key)); }
+
+static void set_sort(set *s) {
+    if (s->count) qsort(s->keys, s->count, sizeof *s->keys, compare);
+}
+
+static bool set_has(const set *s, kind k, const char *what) {
+    if (!s->of[k]) return false;
+    key wanted = key_of(k, what);
+    return bsearch(&wanted, s->keys, s->count, sizeof *s->keys, compare);
+}
+
+/* ---- lines --------------------------------------------------------------------------------------------------------- */
+
+static bool is_sha256(const char *s) { return strlen(s) == 64 && strspn(s, "0123456789abcdefABCDEF") == 64; }
+
+/* `s` as a domain, in lower case, without "*." or "." in front or a dot behind; false if it is none. Names of one label are no
+ * domains: "com" should not be. */
+static bool read_domain(const char *s, char out[HOST_MOST + 1]) {
+    if (strncmp(s, "*.", 2) == 0) s += 2;
+    else if (*s == '.') s++;
+    size_t n = strlen(s);
+    if (n && s[n - 1] == '.') n--;
+    if (n == 0 || n > HOST_MOST) return false;
+    bool dot = false;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c == '.' ? i == 0 || s[i - 1] == '.' : !(isalnum(c) || c == '-' || c == '_' || c >= 0x80)) return false;
+        dot |= c == '.';
+        out[i] = (char)tolower(c);
+    }
+    out[n] = 0;
+    return dot && out[n - 1] != '.';
+}
+
+static void lower(const char *s, char out[65]) {
+    size_t i = 0;
+    for (; i < 64 && s[i]; i++) out[i] = (char)tolower((unsigned char)s[i]);
+    out[i] = 0;
+}
+
+static int add_sha256(set *to, const char *s) {
+    char hex[65];
+    lower(s, hex);
+    return set_add(to, IS_SHA256, hex);
+}
+
+/* 1 if the line was any of them, 0 if none. */
+static int add_line(set *to, const char *s) {
+    char domain[HOST_MOST + 1];
+    int rc = 0, is = 0;
+    if (strstr(s, "://")) {
+        rc = set_add(to, IS_URL, s);
+        return rc < 0 ? rc : 1;
+    }
+    if (list_id_fits(s)) rc = set_add(to, IS_ID, s), is = 1;
+    if (rc == 0 && is_sha256(s)) rc = add_sha256(to, s), is = 1;
+    if (rc == 0 && read_domain(s, domain)) rc = set_add(to, IS_DOMAIN, domain), is = 1;
+    return rc < 0 ? rc : is;
+}
+
+static int no_line(stream *s, const char *line) {
+    return error_set(ERR_FORMAT, "%s: line %llu: is no id, URL, domain or SHA-256: %.200s", stream_name(s), (unsigned long long)stream_lines(s), line);
+}
+
+static int read_lines(set *to, stream *s) {
+    static const char mark[] = "\xef\xbb\xbf";
+    stream_text line;
+    int rc;
+    while ((rc = stream_line(s, LINE_MOST, &line)) == 1) {
+        char *from = line.text;
+        if (strlen(from) != line.size) return no_line(s, from);
+        if (stream_lines(s) == 1 && strncmp(from, mark, 3) == 0) from += 3;
+        while (isspace((unsigned char)*from)) from++;
+        size_t n = strlen(from);
+        while (n && isspace((unsigned char)from[n - 1])) from[--n] = 0;
+        if (!n || *from == '#') continue;
+        rc = add_line(to, from);
+        if (rc <= 0) return rc < 0 ? rc : no_line(s, from);
+    }
+    return rc == ERR_LIMIT ? error_set(ERR_FORMAT, "%s", error_message()) : rc;
+}
+
+static int read_list(set *to, const char *path) {
+    stream *s;
+    int rc = stream_open(path, &s);
+    if (rc < 0) return rc;
+    rc = read_lines(to, s);
+    stream_close(s);
+    return rc;
+}
+
+/* ---- removed.jsonl ----------------------------------------------------------------------------------------------------- */
+
+static int read_removed(void *context, const json_at *line) {
+    static const char *const names[] = { "id", "url", "sha256" };
+    static const kind kinds[] = { IS_ID, IS_URL, IS_SHA256 };
+    set *to = context;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < 3; i++) {
+        json_at field;
+        const char *value;
+        if (!json_field(line, names[i], &field) || json_is_nothing(&field)) continue;
+        rc = json_need_string(&field, &value);
+        if (rc == 0) rc = kinds[i] == IS_SHA256 ? add_sha256(to, value) : set_add(to, kinds[i], value);
+    }
+    return rc;
+}
+
+static void put_field(text *line, const char *name, const char *value) {
+    if (!value) return;
+    text_printf(line, "%s\"%s\":", line->size > 1 ? "," : "", name);
+    text_json_exact(line, value);
+}
+
+int selection_remember(const char *dataset, const char *id, const char *url, const char *sha256) {
+    journal *j;
+    int rc = journal_open(dataset, kind_removed, 0, 0, &j);
+    if (rc < 0) return rc;
+    text line = { 0 };
+    text_add(&line, "{");
+    put_field(&line, "id", id);
+    put_field(&line, "url", url);
+    put_field(&line, "sha256", sha256);
+    text_add(&line, "}");
+    rc = journal_append(j, &line);
+    text_free(&line);
+    journal_close(j);
+    return rc;
+}
+
+/* ---- asking -------------------------------------------------------------------------------------------------------- */
+
+static int new_selection(selection **out) {
+    *out = calloc(1, sizeof **out);
+    return *out ? 0 : error_memory(sizeof **out);
+}
+
+static int done(selection *s, int rc, selection **out) {
+    if (rc < 0) {
+        selection_free(s);
+        return rc;
+    }
+    set_sort(&s->only), set_sort(&s->exclude), set_sort(&s->removed);
+    *out = s;
+    return 0;
+}
+
+int selection_new(const char *only, const char *exclude, const char *dataset, selection **out) {
+    selection *s;
+    int rc = new_selection(&s);
+    if (rc < 0) return rc;
+    s->has_only = only;
+    if (only) rc = read_list(&s->only, only);
+    if (rc == 0 && exclude) rc = read_list(&s->exclude, exclude);
+    if (rc == 0 && dataset) rc = journal_read(dataset, kind_removed, read_removed, &s->removed);
+    return done(s, rc, out);
+}
+
+int selection_of(stream *only, selection **out) {
+    selection *s;
+    int rc = new_selection(&s);
+    if (rc == 0) {
+        s->has_only = true;
+        rc = done(s, read_lines(&s->only, only), out);
+    }
+    stream_close(only);
+    return rc;
+}
+
+void selection_free(selection *s) {
+    if (!s) return;
+    free(s->only.keys);
+    free(s->exclude.keys);
+    free(s->removed.keys);
+    free(s);
+}
+
+/* The host of a URL as it is in a list of domains. URLs that nobody should fetch have one too: what is excluded must be found. */
+static bool host_of(const char *url, char out[HOST_MOST + 1]) {
+    http_url parts;
+    const char *from = parts.host;
+    char rest[HOST_MOST + 1];
+    if (!http_url_read(url, &parts)) {
+        from = strstr(url, "://");
+        if (!from) return false;
+        from += 3;
+        size_t n = strcspn(from, "/?#\\");
+        for (size_t i = n; i > 0; i--)
+            if (from[i - 1] == '@') { from += i, n -= i; break; }
+        n = strcspn(from, ":") < n ? strcspn(from, ":") : n;
+        if (n > HOST_MOST) return false;
+        memcpy(rest, from, n);
+        rest[n] = 0;
+        from = rest;
+    }
+    return *from != '.' && *from != '*' && read_domain(from, out);
+}
+
+static bool has_domain(const set *s, const char *host) {
+    for (; host; host = strchr(host, '.') ? strchr(host, '.') + 1 : NULL)
+        if (set_has(s, IS_DOMAIN, host)) return true;
+    return false;
+}
+
+typedef struct { const char *id, *url, *sha256, *host; } item;
+
+static bool in_set(const set *s, const item *i) {
+    return s->count && ((i->id && set_has(s, IS_ID, i->id)) || (i->url && set_has(s, IS_URL, i->url)) || (i->host && has_domain(s, i->host)) ||
+                        (i->sha256 && set_has(s, IS_SHA256, i->sha256)));
+}
+
+selection_answer selection_asks(const selection *s, const char *id, const char *url, const char *sha256) {
+    char host[HOST_MOST + 1], hex[65];
+    item i = { id, url, NULL, NULL };
+    if (sha256) {
+        lower(sha256, hex);
+        i.sha256 = hex;
+    }
+    if (url && s->only.of[IS_DOMAIN] + s->exclude.of[IS_DOMAIN] && host_of(url, host)) i.host = host;
+    if (in_set(&s->removed, &i)) return REMOVED;
+    if (in_set(&s->exclude, &i)) return EXCLUDED;
+    return s->has_only && !in_set(&s->only, &i) ? NOT_ONLY : SELECTED;
+}
+
+static bool any_of(const selection *s, kind k) { return s->only.of[k] + s->exclude.of[k] + s->removed.of[k] > 0; }
+
+bool selection_needs_url(const selection *s) { return any_of(s, IS_URL) || any_of(s, IS_DOMAIN); }
+bool selection_needs_sha256(const selection *s) { return any_of(s, IS_SHA256); }
+
+const char *selection_word(selection_answer a) {
+    static const char *const words[] = { "selected", "not in --only", "excluded", "removed" };
+    return words[a];
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Selections: what a line may be, what it matches, and that what was removed stays removed. */
+#define _GNU_SOURCE
+#include <ftw.h>
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "data/selection.h"
+
+static char root[64];   /* a folder for each test; the tests run in it */
+
+static int make_root(void **state) {
+    (void)state;
+    strcpy(root, "/tmp/mien-selection-XXXXXX");
+    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
+    (void)st, (void)type, (void)where;
+    return remove(path);
+}
+
+static int remove_root(void **state) {
+    (void)state;
+    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void put(const char *path, const char *content) { assert_int_equal(file_save(path, content, strlen(content)), 0); }
+
+static selection *new_selection(const char *only, const char *exclude) {
+    selection *s = NULL;
+    if (only) put("only", only);
+    if (exclude) put("exclude", exclude);
+    int rc = selection_new(only ? "only" : NULL, exclude ? "exclude" : NULL, ".", &s);
+    if (rc < 0) print_error("%s\n", error_message());
+    assert_int_equal(rc, 0);
+    return s;
+}
+
+static const char sha[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+static const char SHA[] = "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef";
+
+static void test_nothing(void **state) {
+    (void)state;
+    selection *s = new_selection(NULL, NULL);
+    assert_int_equal(selection_asks(s, "a", "http://x", sha), SELECTED);
+    assert_int_equal(selection_asks(s, NULL, NULL, NULL), SELECTED);
+    assert_false(selection_needs_url(s) || selection_needs_sha256(s));
+    selection_free(s);
+    selection_free(NULL);
+    assert_int_equal(selection_new(NULL, NULL, NULL, &s), 0);
+    assert_int_equal(selection_asks(s, "a", NULL, NULL), SELECTED);
+    selection_free(s);
+}
+
+static void test_exclude(void **state) {
+    (void)state;
+    selection *s = new_selection(NULL, "\xef\xbb\xbf# remarks\n\n 000123 \r\nhttp://One.example/A.jpg\n*.Example.COM.\nsub.test.org\n10.0.0.1\n0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef");
+    assert_true(selection_needs_url(s) && selection_needs_sha256(s));
+    static const struct { const char *id, *url, *sha256; selection_answer answer; } asks[] = {
+        { "000123", NULL, NULL, EXCLUDED }, { "000124", NULL, NULL, SELECTED }, { "00012", NULL, NULL, SELECTED }, { "example.com", NULL, NULL, SELECTED },
+        { "a", "http://One.example/A.jpg", NULL, EXCLUDED }, { "a", "http://one.example/A.jpg", NULL, SELECTED }, { "a", "http://One.example/A.jpg?x", NULL, SELECTED },
+        { "a", "http://example.com", NULL, EXCLUDED }, { "a", "https://EXAMPLE.com:8443/x", NULL, EXCLUDED }, { "a", "http://a.b.example.com./?q", NULL, EXCLUDED },
+        { "a", "http://notexample.com/", NULL, SELECTED }, { "a", "http://example.com.evil.org/", NULL, SELECTED }, { "a", "http://x/example.com", NULL, SELECTED },
+        { "a", "http://user:pw@example.com/x", NULL, EXCLUDED }, { "a", "http://example.com@x.org/", NULL, SELECTED }, { "a", "ftp://example.com/x", NULL, EXCLUDED },
+        { "a", "http://test.org/", NULL, SELECTED }, { "a", "http://sub.test.org/", NULL, EXCLUDED }, { "a", "http://10.0.0.1/x", NULL, EXCLUDED }, { "a", "http://110.0.0.1/x", NULL, SELECTED },
+        { "a", NULL, sha, EXCLUDED }, { "a", NULL, SHA, EXCLUDED }, { "a", "nonsense", "nonsense", SELECTED },
+        { "a", "://", NULL, SELECTED }, { "a", "http://", NULL, SELECTED }, { "a", "http://../", NULL, SELECTED }, { "a", "http://[::1]/", NULL, SELECTED },
+    };
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+        selection_answer a = selection_asks(s, asks[i].id, asks[i].url, asks[i].sha256);
+        if (a != asks[i].answer) print_error("%s %s: %s\n", asks[i].id, asks[i].url ? asks[i].url : "-", selection_word(a));
+        assert_int_equal(a, asks[i].answer);
+    }
+    selection_free(s);
+}
+
+static void test_only(void **state) {
+    (void)state;
+    selection *s = new_selection("a\nexample.com\n", "b.example.com\nid2\n");
+    assert_int_equal(selection_asks(s, "a", NULL, NULL), SELECTED);
+    assert_int_equal(selection_asks(s, "b", NULL, NULL), NOT_ONLY);
+    assert_int_equal(selection_asks(s, "example.com", NULL, NULL), SELECTED);   /* as an id */
+    assert_int_equal(selection_asks(s, "b", "http://x.example.com/", NULL), SELECTED);
+    assert_int_equal(selection_asks(s, "a", "http://b.example.com/", NULL), EXCLUDED);
+    assert_int_equal(selection_asks(s, "id2", "http://x.example.com/", NULL), EXCLUDED);
+    selection_free(s);
+    s = new_selection("# nothing\n", NULL);
+    assert_int_equal(selection_asks(s, "a", "http://x", sha), NOT_ONLY);
+    selection_free(s);
+    assert_string_equal(selection_word(NOT_ONLY), "not in --only");
+}
+
+/* A line that is nothing must not be taken for obeyed. */
+static void test_refused(void **state) {
+    (void)state;
+    static const char *const lines[] = { "a b", "caf\xc3\xa9", "/etc/passwd", ".", "..", "example.com/path", "{\"id\": 1}", "a,b" };
+    selection *s;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char list[64];
+        snprintf(list, sizeof list, "ok\n%s\n", lines[i]);
+        put("list", list);
+        assert_int_equal(selection_new("list", NULL, NULL, &s), ERR_FORMAT);
+        assert_non_null(strstr(error_message(), "list: line 2: is no id, URL, domain or SHA-256"));
+        assert_int_equal(selection_new(NULL, "list", NULL, &s), ERR_FORMAT);
+    }
+    assert_int_equal(selection_new("nowhere", NULL, NULL, &s), ERR_IO);
+    put("removed.jsonl", "{\"format\":2,\"kind\":\"removed\"}\n");
+    assert_int_equal(selection_new(NULL, NULL, ".", &s), ERR_FORMAT);
+    assert_int_equal(selection_remember(".", "a", NULL, NULL), ERR_FORMAT);
+    put("removed.jsonl", "{\"format\":1,\"kind\":\"removed\"}\n{\"id\":5}\n");
+    assert_int_equal(selection_new(NULL, NULL, ".", &s), ERR_FORMAT);
+}
+
+static void test_removed(void **state) {
+    (void)state;
+    assert_int_equal(selection_remember(".", "id1", "http://x.org/\xc3\xa9\"", NULL), 0);
+    assert_int_equal(selection_remember(".", "id2", NULL, SHA), 0);
+    uint8_t *data;
+    size_t size;
+    assert_int_equal(file_load("removed.jsonl", 4096, &data, &size), 0);
+    static const char want[] = "{\"format\":1,\"kind\":\"removed\"}\n{\"id\":\"id1\",\"url\":\"http://x.org/\\u00e9\\\"\"}\n";
+    assert_int_equal(strncmp((char *)data, want, strlen(want)), 0);
+    free(data);
+    selection *s = new_selection("id1\nother\n", "other2\n");
+    assert_int_equal(selection_asks(s, "id1", NULL, NULL), REMOVED);
+    assert_int_equal(selection_asks(s, "id2", NULL, NULL), REMOVED);
+    assert_int_equal(selection_asks(s, "other", "http://x.org/\xc3\xa9\"", NULL), REMOVED);
+    assert_int_equal(selection_asks(s, "other", NULL, sha), REMOVED);
+    assert_int_equal(selection_asks(s, "other", "http://x.org/", NULL), SELECTED);
+    assert_true(selection_needs_sha256(s) && selection_needs_url(s));
+    selection_free(s);
+}
+
+static void test_memory(void **state) {
+    (void)state;
+    enum { LINES = 200000 };
+    text all = { 0 };
+    for (int i = 0; i < LINES; i++) text_printf(&all, "https://images.example%d.com/some/long/path/%d.jpg\n", i, i);
+    assert_int_equal(file_save("list", all.data, all.size), 0);
+    text_free(&all);
+    selection *s;
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    assert_int_equal(selection_new(NULL, "list", NULL, &s), 0);
+    size_t used = mallinfo2().uordblks + mallinfo2().hblkhd - before;
+    assert_true(used <= 40 * (size_t)LINES);
+    assert_int_equal(selection_asks(s, NULL, "https://images.example7.com/some/long/path/7.jpg", NULL), EXCLUDED);
+    assert_int_equal(selection_asks(s, NULL, "https://images.example7.com/some/long/path/8.jpg", NULL), SELECTED);
+    selection_free(s);
+}
+
+int main(void) {
+#define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+    const struct CMUnitTest tests[] = { T(test_nothing), T(test_exclude), T(test_only), T(test_refused), T(test_removed), T(test_memory) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
