@@ -348,14 +348,14 @@ static void test_positions(void **state) {
 
 /* ---- what is left out ---------------------------------------------------------------------------------------------- */
 
-typedef struct { int n; char message[64][256]; volatile int stop; } notes;
+typedef struct { int n, stop_at; char message[64][256]; volatile int stop; } notes;   /* stops when there are stop_at */
 
 static void note(void *context, mien_log_kind kind, const char *path, const char *message) {
     notes *n = context;
     assert_int_equal(kind, MIEN_LOG_ITEM_FAILED);
     assert_null(path);
     if (n->n < 64) snprintf(n->message[n->n], sizeof *n->message, "%s", message);
-    n->n++;
+    if (++n->n == n->stop_at) n->stop = 1;
 }
 
 static void test_left_out(void **state) {
@@ -448,6 +448,24 @@ static void test_stop(void **state) {
     n.stop = 0;
     assert_int_equal(take(it, 7, 3, got + 5, NULL), 7);
     expect_lines("after a stop", got, want, 12);
+    mien_iterator_close(it);
+
+    /* In the middle of a batch: what it had until then comes again. */
+    notes m = { .stop_at = 2 };
+    it = open_or_fail(&(mien_iterate_options){ .data = "set", .size = SIDE, .in_order = 1, .hooks = { .log = note, .context = &m, .stop = &m.stop } });
+    assert_int_equal(take(it, 2, 2, got, NULL), 2);
+    before = mien_iterator_position(it);
+    assert_int_equal(mien_iterator_next(it, 12, hint, target, item), MIEN_ERR_CANCELLED);
+    assert_int_equal(m.n, 2);
+    after = mien_iterator_position(it);
+    assert_memory_equal(&before, &after, sizeof after);
+    m.stop = 0;
+    mien_progress p;
+    mien_iterator_progress(it, &p);
+    assert_int_equal(p.done, 2);
+    assert_int_equal(p.failed, 0);
+    assert_int_equal(take(it, 10, 10, got + 2, NULL), 10);
+    for (int i = 0; i < 12; i++) assert_int_equal(got[i], i + (i >= 3) + (i >= 9));
     mien_iterator_close(it);
 }
 
