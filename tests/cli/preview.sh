@@ -68,6 +68,10 @@ check "the same page" cmp bad.png bad2.png
 expect "with the statistics alone" 3 "$mien" preview --data bad -o bad3.png --pages 0
 check "what they find is told" test "$(wc -l <.stderr)" = 4
 
+expect "--max-pixels" 3 "$mien" preview --data set -o few.png --max-pixels 4799
+check "marks larger ones" printed "few.png: 10 items on 1 page, 10 marked"
+check "and says the limit" said "item 1: photo: too many pixels: 80x60, the limit is 4799"
+
 # ---- hostile prompts ----
 mkdir hostile; cp -r set/source set/target hostile/
 printf '%s\n' '{"source": "source/p0.png", "target": "target/p0.jpg", "prompt": "\u202egnp.exe\u0000\u001b[2J\n\t\ud83d\ude00\ud800 <script>"}' \
