@@ -47,5 +47,11 @@ int error_prefix(const char *format, ...) {
     return error_set(message_code, "%s: %s", what, message);
 }
 
+const char *error_without_path(const char *said, const char *path) {
+    char shown[sizeof message];
+    size_t n = strlen(text_escape(shown, sizeof shown, path));
+    return strncmp(said, shown, n) == 0 && strncmp(said + n, ": ", 2) == 0 ? said + n + 2 : said;
+}
+
 const char *error_message(void) { return message; }
 int error_code(void) { return message_code; }

@@ -33,6 +33,8 @@ int error_prefix(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The calling thread's last message, "" if there was none. Valid until the thread's next error_set. */
 const char *error_message(void);
+/* A message without the path that it may begin with: for where both are shown. */
+const char *error_without_path(const char *message, const char *path);
 /* The code of that message: for those whom a constructor answered with NULL. */
 int error_code(void);
 

@@ -29,6 +29,9 @@ void text_json_string(text *t, const char *s);
 void text_json_exact(text *t, const char *s);
 void text_json_letters(text *t, const char *s);
 
+/* The code point at s, and how many bytes it takes; U+FFFD of one byte for what is not UTF-8. */
+unsigned text_code_point(const char *s, int *bytes);
+
 /* 0, or ERR_MEMORY with a message if anything was lost. */
 int  text_check(const text *t);
 void text_free(text *t);

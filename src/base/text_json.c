@@ -3,8 +3,8 @@
 
 #include "base/text.h"
 
-/* The code point at s, and how many bytes it takes; U+FFFD of one byte for what is not UTF-8. */
-static unsigned code_point(const unsigned char *s, int *bytes) {
+unsigned text_code_point(const char *string, int *bytes) {
+    const unsigned char *s = (const unsigned char *)string;
     static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
     int n = s[0] < 0x80 ? 1 : s[0] >= 0xc0 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf8 ? 4 : 0;
     unsigned c = n == 1 ? s[0] : n ? s[0] & (0x7fu >> n) : 0;
@@ -40,7 +40,7 @@ void text_json_letters(text *out, const char *string) {
         s += plain;
         if (!*s) break;
         int bytes;
-        put_escaped(out, code_point(s, &bytes));
+        put_escaped(out, text_code_point((const char *)s, &bytes));
         s += bytes;
     }
 }

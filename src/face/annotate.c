@@ -14,7 +14,6 @@
 #include "base/file.h"
 #include "base/inputs.h"
 #include "base/lock.h"
-#include "base/text.h"
 #include "base/workers.h"
 #include "face/annotate_item.h"
 #include "image/image.h"
@@ -47,13 +46,7 @@ static void tell_progress(void *context) {
 
 /* ---- listing ------------------------------------------------------------------------------------------------------- */
 
-/* The reason without the path that it may begin with: both are shown. */
-static void say_failed(job *j, const char *path, const char *message) {
-    char shown[1024];
-    size_t n = strlen(text_escape(shown, sizeof shown, path));
-    if (strncmp(message, shown, n) == 0 && strncmp(message + n, ": ", 2) == 0) message += n + 2;
-    say(j, MIEN_LOG_ITEM_FAILED, path, message);
-}
+static void say_failed(job *j, const char *path, const char *message) { say(j, MIEN_LOG_ITEM_FAILED, path, error_without_path(message, path)); }
 
 static void not_listed(void *context, const char *path, const char *message) {
     job *j = context;
