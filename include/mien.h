@@ -189,8 +189,8 @@ typedef struct {
     mien_map_format maps;
     int overlay;                                /* annotated/<id>.png: the map drawn over the photo */
     int force;                                  /* do all again; replace a prompt.jsonl that mien_build did not write */
-    const char *only, *exclude;                 /* lists (data set selection); NULL: none */
-    size_t max_pixels;                          /* 0: 512 million */
+    const char *only, *exclude;                 /* files that list ids, URLs, domains or SHA-256; NULL: none */
+    size_t max_pixels;                          /* 0: 178956970, as Pillow takes */
     int jobs;                                   /* 0: all cores */
     int part, parts;                            /* this process does part 1..parts; 0: all, and writes prompt.jsonl */
     mien_hooks hooks;
@@ -204,8 +204,8 @@ MIEN_API mien_build_options mien_build_defaults(void);   /* the original's; phot
  * metadata.json if there was none. Captions and NSFW marks come from <photo>.json, captions from <photo>.txt, both from
  * metadata.json. EXIF orientation is never applied: who reads the data set does not apply it to target/ either.
  * What an earlier run did with the same photo, settings and sidecar is left alone.
- * It counts, in this order: kept, nsfw, small, large, no_face, small_faces, excluded, unreadable, broken_sidecar, name
- * (the last three are failures), and these are sums over all photos that are looked at, done before or not.
+ * It counts, over all photos that are looked at, done before or not: kept; nsfw, small, large, no_face, small_faces, excluded
+ * (left out); unreadable, broken_sidecar, duplicate_name, unfit_name, not_written (failed).
  * 0, or as mien_annotate; MIEN_ERR_USAGE also for a prompt.jsonl that is there and is not mien_build's. */
 MIEN_API int mien_build(const mien *m, const mien_build_options *options, mien_progress *result);
 

@@ -11,4 +11,7 @@ struct mien {
     face_mesh *mesh;
 };
 
+/* The settings as they are meant: zeroed ones are the defaults. ERR_USAGE if they make no sense. */
+int api_face_settings(mien_face_settings *s);
+
 #endif

@@ -5,17 +5,41 @@
 
 #include "api/api.h"
 #include "base/error.h"
+#include "data/build.h"
 #include "data/iterate.h"
 #include "data/preview.h"
 #include "data/preview_plan.h"
+#include "face/faces_json.h"
 
-/* ---- iterate ------------------------------------------------------------------------------------------------------- */
-
-enum { SIZE_MOST = 8192, THREADS_MOST = 256, AHEAD_MOST = 4096 };
+/* A picture with more pixels Pillow calls a bomb: it would end a run of the original. */
+static const size_t pillow_most_pixels = 178956970;
 
 static int check_range(const char *name, long long value, long long least, long long most) {
     return value >= least && value <= most ? 0 : error_set(ERR_USAGE, "%s is %lld: %lld to %lld are possible", name, value, least, most);
 }
+
+/* ---- build --------------------------------------------------------------------------------------------------------- */
+
+mien_build_options mien_build_defaults(void) {
+    return (mien_build_options){ .min_size = 384, .max_size = 32766, .min_face = 64, .max_unsafe = 0.1, .faces = mien_face_defaults() };
+}
+
+int mien_build(const mien *m, const mien_build_options *options, mien_progress *result) {
+    mien_build_options o = *options;
+    if (!o.photos || !*o.photos || !o.data || !*o.data) return error_set(ERR_USAGE, "a folder of photos and a data set's folder are needed");
+    if (o.parts < 0 || (o.parts && (o.part < 1 || o.part > o.parts))) return error_set(ERR_USAGE, "part %d of %d: there is none", o.part, o.parts);
+    if (!(o.min_face >= 0 && o.min_face <= FACES_MOST_SIDE)) return error_set(ERR_USAGE, "min_face is %g: 0 to %d is possible", o.min_face, FACES_MOST_SIDE);
+    if (!(o.max_unsafe >= 0 && o.max_unsafe <= 1)) return error_set(ERR_USAGE, "max_unsafe is %g: 0 to 1 is possible", o.max_unsafe);
+    if (!o.max_pixels) o.max_pixels = pillow_most_pixels;
+    int rc = api_face_settings(&o.faces);
+    if (rc == 0) rc = check_range("min_size", o.min_size, 0, FACES_MOST_SIDE);
+    if (rc == 0) rc = check_range("max_size", o.max_size, 1, FACES_MOST_SIDE);
+    return rc < 0 ? rc : build_run(m->mesh, &o, result);
+}
+
+/* ---- iterate ------------------------------------------------------------------------------------------------------- */
+
+enum { SIZE_MOST = 8192, THREADS_MOST = 256, AHEAD_MOST = 4096 };
 
 int mien_iterator_open(const mien_iterate_options *options, mien_iterator **out) {
     mien_iterate_options o = *options;
@@ -25,7 +49,7 @@ int mien_iterator_open(const mien_iterate_options *options, mien_iterator **out)
     if (!o.ranks) o.ranks = 1;
     if (!o.threads) o.threads = 2;
     if (!o.ahead) o.ahead = 16;
-    if (!o.max_pixels) o.max_pixels = 178956970;   /* beyond it Pillow calls a picture a bomb, and ends the original's training */
+    if (!o.max_pixels) o.max_pixels = pillow_most_pixels;
     int rc = check_range("size", o.size, 1, SIZE_MOST);
     if (rc == 0) rc = check_range("ranks", o.ranks, 1, INT_MAX);
     if (rc == 0) rc = check_range("rank", o.rank, 0, o.ranks - 1);

@@ -97,8 +97,7 @@ mien_face_settings mien_face_defaults(void) {
     return (mien_face_settings){ .max_faces = 5, .min_confidence = 0.5f, .search = MIEN_SEARCH_NONE };
 }
 
-/* The settings as they are meant: zeroed ones are the defaults. */
-static int complete_settings(mien_face_settings *s) {
+int api_face_settings(mien_face_settings *s) {
     mien_face_settings defaults = mien_face_defaults();
     if (s->max_faces == 0 && s->min_confidence == 0) s->min_confidence = defaults.min_confidence;
     if (s->max_faces == 0) s->max_faces = defaults.max_faces;
@@ -112,7 +111,7 @@ static int complete_settings(mien_face_settings *s) {
 
 int mien_find_faces(const mien *m, const uint8_t *rgb, int width, int height, const mien_face_settings *settings, mien_faces *out) {
     mien_face_settings s = settings ? *settings : (mien_face_settings){ 0 };
-    int rc = complete_settings(&s);
+    int rc = api_face_settings(&s);
     if (rc < 0) return rc;
     if (width < 1 || height < 1 || width > FACES_MOST_SIDE || height > FACES_MOST_SIDE)
         return error_set(ERR_USAGE, "a picture of %d x %d: sides are 1 to %d", width, height, FACES_MOST_SIDE);
@@ -156,7 +155,7 @@ int mien_draw_file(const mien_draw_options *o, mien_draw_result *result) {
 
 int mien_annotate(const mien *m, const mien_annotate_options *options, mien_progress *result) {
     mien_annotate_options how = *options, *o = &how;
-    int rc = complete_settings(&o->faces);
+    int rc = api_face_settings(&o->faces);
     if (rc < 0) return rc;
     if (o->n_inputs < 1 || !o->output || !*o->output) return error_set(ERR_USAGE, "inputs and an output folder are needed");
     if (o->parts < 0 || (o->parts && (o->part < 1 || o->part > o->parts)))

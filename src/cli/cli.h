@@ -87,6 +87,7 @@ int work_failed(const common_options *common);
 /* ---- commands ------------------------------------------------------------------------------------------------------ */
 
 int command_annotate(int argc, char **argv);
+int command_build(int argc, char **argv);
 int command_draw(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_preview(int argc, char **argv);
