@@ -213,6 +213,28 @@ MIEN_API int mien_build(const mien *m, const mien_build_options *options, mien_p
 
 /* ---- data sets: package ------------------------------------------------------------------------------------------- */
 
+typedef struct {
+    const char *data;                           /* the data set: a folder with prompt.jsonl, or tar shards */
+    const char *output;                         /* the zip file; with shards a folder, made if needed */
+    int shards;
+    uint64_t shard_items;                       /* items a shard; 0: 1000 */
+    uint64_t shard_bytes;                       /* a shard ends before it would be larger; 0: no matter */
+    const char *only, *exclude;                 /* lists of ids, URLs, domains and SHA-256; NULL: none */
+    int force;                                  /* the zip may exist; shards that mien made there are made anew */
+    mien_hooks hooks;
+} mien_package_options;
+
+/* Makes of a data set what can be passed on. The same data set gives the same bytes.
+ * A zip has, below training/laion-face-processed/: the maps (source/) and the landmarks beside them, prompt.jsonl, what
+ * metadata.json says of the items packed, and a README.md; no photo. Files that no line of prompt.jsonl names stay where they are.
+ * Shards are tar files for webdataset, 00000.tar and on, with the photos in them: <key>.jpg (or what it is), .map.png, .json, .txt an item.
+ * shards.jsonl beside them lists what is in each; a later run with the same options goes on from there.
+ * Items that removed.jsonl names are left out. It counts maps, landmarks, selected_out, shards and bytes, in this order; an item whose line
+ * is broken or whose files are missing, or no pictures, is a failure.
+ * 0, or as mien_annotate; MIEN_ERR_EXISTS if the zip exists, or another process writes there; MIEN_ERR_USAGE for shards that were
+ * made of other data or by other options, and for tar files there that are somebody else's. */
+MIEN_API int mien_package(const mien_package_options *options, mien_progress *result);
+
 /* ---- data sets: preview ------------------------------------------------------------------------------------------- */
 
 /* How often values occurred: bin[i] counts those from from + i * step on, below the next. */

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "data/build.h"
 #include "data/iterate.h"
+#include "data/package.h"
 #include "data/preview.h"
 #include "data/preview_plan.h"
 #include "face/faces_json.h"
@@ -35,6 +36,16 @@ int mien_build(const mien *m, const mien_build_options *options, mien_progress *
     if (rc == 0) rc = check_range("min_size", o.min_size, 0, FACES_MOST_SIDE);
     if (rc == 0) rc = check_range("max_size", o.max_size, 1, FACES_MOST_SIDE);
     return rc < 0 ? rc : build_run(m->mesh, &o, result);
+}
+
+/* ---- package ------------------------------------------------------------------------------------------------------- */
+
+int mien_package(const mien_package_options *o, mien_progress *result) {
+    if (result) *result = (mien_progress){ 0 };
+    if (!o->data || !*o->data) return error_set(ERR_USAGE, "a data set is needed");
+    if (!o->output || !*o->output) return error_set(ERR_USAGE, "an output is needed");
+    if (!o->shards && (o->shard_items || o->shard_bytes)) return error_set(ERR_USAGE, "a zip has no shards");
+    return package_run(o, result);
 }
 
 /* ---- iterate ------------------------------------------------------------------------------------------------------- */

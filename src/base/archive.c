@@ -24,7 +24,7 @@
     F(error_string) F(filter_bytes) F(read_new) F(read_free) F(read_support_format_tar) F(read_set_callback_data) \
     F(read_set_read_callback) F(read_set_skip_callback) F(read_open1) F(read_next_header) F(read_header_position) \
     F(write_new) F(write_free) F(write_close) F(write_set_format_pax_restricted) F(write_set_bytes_per_block) \
-    F(write_set_bytes_in_last_block) F(write_open) F(write_header) F(write_data) \
+    F(write_open) F(write_header) F(write_data) F(write_finish_entry) \
     F(entry_new) F(entry_free) F(entry_clear) F(entry_set_pathname) F(entry_set_size) F(entry_set_filetype) F(entry_set_perm) F(entry_set_mtime) \
     F(entry_pathname) F(entry_pathname_utf8) F(entry_filetype) F(entry_hardlink) F(entry_symlink) F(entry_size) F(entry_sparse_count)
 
@@ -97,8 +97,7 @@ static int tar_open(archive_writer *a) {
     t->entry = t->library->entry_new();
     if (!t->archive || !t->entry) return error_memory(1024);
     t->library->write_set_format_pax_restricted(t->archive);
-    t->library->write_set_bytes_per_block(t->archive, 1 << 16);
-    t->library->write_set_bytes_in_last_block(t->archive, 1);
+    t->library->write_set_bytes_per_block(t->archive, 0);   /* we have a buffer, and want to know how much was written */
     return tar_check(a, t->library->write_open(t->archive, a, NULL, tar_put, NULL));
 }
 
@@ -112,7 +111,8 @@ static int tar_add(archive_writer *a, const char *name, const void *data, size_t
     l->entry_set_perm(e, 0644);
     l->entry_set_mtime(e, 0, 0);
     int rc = tar_check(a, l->write_header(a->tar->archive, e));
-    return rc < 0 || !size ? rc : tar_check(a, l->write_data(a->tar->archive, data, size));
+    if (rc == 0 && size) rc = tar_check(a, l->write_data(a->tar->archive, data, size));
+    return rc < 0 ? rc : tar_check(a, l->write_finish_entry(a->tar->archive));
 }
 
 /* ---- archives --------------------------------------------------------------------------------------------------------- */

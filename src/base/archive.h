@@ -21,7 +21,7 @@ int  archive_add(archive_writer *a, const char *name, const void *data, size_t s
 int  archive_begin(archive_writer *a, const char *name);
 int  archive_write(archive_writer *a, const void *data, size_t size);
 int  archive_end(archive_writer *a);
-uint64_t archive_bytes(const archive_writer *a);       /* written so far */
+uint64_t archive_bytes(const archive_writer *a);       /* written so far; a tar's end adds 1024 */
 int  archive_finish(archive_writer *a, int replace);   /* ERR_EXISTS unless replace; frees it in any case */
 void archive_abandon(archive_writer *a);               /* nothing stays; NULL is fine */
 

@@ -90,6 +90,7 @@ int command_annotate(int argc, char **argv);
 int command_build(int argc, char **argv);
 int command_draw(int argc, char **argv);
 int command_info(int argc, char **argv);
+int command_package(int argc, char **argv);
 int command_preview(int argc, char **argv);
 
 #endif

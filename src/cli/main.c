@@ -18,6 +18,7 @@ static const command commands[] = {
     { "annotate", "photos to face maps (and landmarks, and overlays)", command_annotate },
     { "build", "a folder of photos to a data set", command_build },
     { "draw", "landmarks JSON to face map", command_draw },
+    { "package", "a data set to a zip without photos, or to tar shards with them", command_package },
     { "preview", "contact sheets and statistics of a data set", command_preview },
     { "info", "what this machine or a file is", command_info },
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "data/shard_name.h"
 
 #include <ctype.h>
@@ -103,4 +104,20 @@ bool shard_json_faces(const char *name, uint8_t *data, size_t *size) {
     memmove(data + 1, end + 1, rest);
     *size = rest + 1;
     return true;
+}
+
+/* The first line ends with the object, and "," or "}". Other programs may have written the bytes: what stands there must be an object. */
+int shard_json_metadata(const uint8_t *data, size_t size, text *out) {
+    static const char key[] = ",\"metadata\":{";
+    size_t n = strlen(BEGINNING);
+    const char *line = (const char *)data, *end = memchr(data, '\n', size);
+    if (!end || size < n || memcmp(data, BEGINNING, n) != 0) return 0;
+    const char *at = memmem(line, (size_t)(end - line), key, strlen(key));
+    if (!at || end - at < (long)strlen(key) + 2) return 0;
+    at += strlen(key) - 1;
+    json *doc;
+    if (json_parse("metadata", (const uint8_t *)at, (size_t)(end - 1 - at), (size_t)64 << 20, &doc) < 0) return 0;
+    json_free(doc);
+    text_printf(out, "%.*s", (int)(end - 1 - at), at);
+    return 1;
 }

@@ -34,5 +34,7 @@ const char *shard_name_read(const char *member, shard_name *out);
 int  shard_json_write(const char *id, const char *metadata, const uint8_t *faces, size_t size, text *out);
 /* The landmarks in a .json, as they were, moved to its beginning; false if it holds none. `name` is for messages. */
 bool shard_json_faces(const char *name, uint8_t *data, size_t *size);
+/* Appends the metadata of a .json as we write it: 1, or 0 if it is somebody else's. */
+int  shard_json_metadata(const uint8_t *data, size_t size, text *out);
 
 #endif

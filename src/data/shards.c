@@ -307,6 +307,21 @@ int shards_load(const shards *s, uint64_t i, shard_part part, uint8_t **data, si
     return error_set(ERR_IO, "%s: item %s has no landmarks", path, it.name.id);
 }
 
+int shards_metadata(const shards *s, uint64_t i, text *out) {
+    item_members it;
+    char path[PATH_MAX];
+    uint8_t *data;
+    size_t size;
+    int fd = find_members(s, i, &it, path);
+    if (fd < 0) return fd;
+    int rc = it.has[SHARD_FACES] ? load_part(&it, SHARD_FACES, fd, path, FACES_MOST_BYTES, &data, &size) : 1;
+    close(fd);
+    if (rc) return rc < 0 ? rc : 0;
+    rc = shard_json_metadata(data, size, out);
+    free(data);
+    return text_check(out) < 0 ? ERR_MEMORY : rc;
+}
+
 static int load_prompt(const item_members *it, int fd, const char *path, char **out) {
     size_t size = 0;
     uint8_t *data = NULL;

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/text.h"
+
 typedef struct shards shards;
 
 typedef enum { SHARD_MAP, SHARD_PHOTO, SHARD_FACES, SHARD_PROMPT, SHARD_PARTS } shard_part;   /* the first three as dataset_part */
@@ -46,6 +48,8 @@ void shard_item_free(shard_item *item);
 
 /* A part of item i, whole; the caller frees *data. SHARD_FACES is the landmarks JSON as it lay beside the map. ERR_IO if it isn't there. */
 int  shards_load(const shards *s, uint64_t i, shard_part part, uint8_t **data, size_t *size);
+/* Appends what is known of item i, an object as in metadata.json, on one line: 1, or 0 if the shard does not say. */
+int  shards_metadata(const shards *s, uint64_t i, text *out);
 /* The item of an id: 1, 0 or ERR_*. */
 int  shards_find(const shards *s, const char *id, uint64_t *i);
 
