@@ -347,7 +347,7 @@ MIEN_API mien_position mien_iterator_position(const mien_iterator *it);
 /* MIEN_ERR_USAGE if the data are others than when the position was taken, or have no such item; the iterator stays where it was. */
 MIEN_API int  mien_iterator_restore(mien_iterator *it, const mien_position *position);
 
-/* What next has given (done) and left out (failed; counts missing, broken, mismatched, not_selected, in this order) since the
+/* What next has given (done) and left out (failed: counts missing, broken, mismatched; and not_selected, by a hash in a list) since the
  * iterator was opened; seconds: how long next has waited for an item; total: items of all this rank's epochs, 0 without end. */
 MIEN_API void mien_iterator_progress(const mien_iterator *it, mien_progress *out);
 

@@ -4,7 +4,6 @@
  * caller's thread uses them in order. Pictures wait as bytes, a quarter of what they are as floats. */
 #include "data/iterate.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,27 +15,30 @@
 #include "base/error.h"
 #include "base/stop.h"
 #include "base/workers.h"
+#include "data/choice.h"
 #include "data/order.h"
 #include "data/sample.h"
 
 typedef struct {
     bool ready;
     int rc;                        /* 0, or why it is left out: */
-    sample_fault fault;
+    int fault;                     /* a sample_fault or NOT_SELECTED */
     char why[1024];
     uint64_t line;
     dataset_item item;
     uint8_t *hint, *photo;
 } slot;
 
-enum { FAULTS = SAMPLE_MISMATCHED + 1 };
+enum { NOT_SELECTED = SAMPLE_MISMATCHED + 1, FAULTS };
 typedef struct { uint64_t done, fault[FAULTS], fruitless; } counts;   /* fruitless: left out since the last one that was not */
 
 struct mien_iterator {
     mien_iterate_options o;
     dataset *data;
+    choice *choice;
+    uint64_t *chosen;              /* the lines it lets in, if lists are given; or NULL: they are asked about one by one */
     sample_settings settings;
-    uint64_t n;                    /* items of an epoch */
+    uint64_t n, fingerprint;       /* n: items of an epoch */
     uint64_t log_until;            /* items at this place and later have been told of */
     uint64_t base, limit;          /* the place of the first item that threads were sent for; how many there are from it on */
     counts counts;
@@ -57,22 +59,47 @@ static uint64_t place_of(const mien_iterator *it, uint64_t number) { return it->
 
 static uint64_t line_at(const mien_iterator *it, uint64_t place) {
     uint64_t epoch = place / it->n, i = place % it->n;
-    if (it->o.in_order) return i;
-    order o = order_of(it->n, it->o.seed, epoch);
-    return order_at(&o, i);
+    if (!it->o.in_order) {
+        order o = order_of(it->n, it->o.seed, epoch);
+        i = order_at(&o, i);
+    }
+    return it->chosen ? it->chosen[i] : i;
 }
 
 /* ---- the threads --------------------------------------------------------------------------------------------------- */
 
-static int make(const mien_iterator *it, slot *s) {
+static int read_item(const mien_iterator *it, slot *s) {
     s->fault = SAMPLE_BROKEN;
-    int rc = dataset_read(it->data, s->line, &s->item);
-    return rc < 0 ? rc : sample_load(it->data, &s->item, &it->settings, s->hint, s->photo, &s->fault);
+    return dataset_read(it->data, s->line, &s->item);
+}
+
+/* Lists have been asked already, but for what the photo's hash says. */
+static int choose(const mien_iterator *it, slot *s) {
+    if (it->chosen && !choice_needs_photo(it->choice)) return 0;
+    uint8_t *photo = NULL;
+    size_t size = 0;
+    s->fault = SAMPLE_MISSING;
+    int rc = choice_needs_photo(it->choice) ? dataset_load(it->data, &s->item, DATASET_TARGET, &photo, &size) : 0;
+    if (rc < 0) return rc;
+    rc = choice_asks(it->choice, &s->item, photo, size);
+    free(photo);
+    if (rc <= SELECTED) return rc;
+    s->fault = NOT_SELECTED;
+    return error_set(ERR_USAGE, "%s: %s", s->item.id, selection_word((selection_answer)rc));
+}
+
+static int make(const mien_iterator *it, slot *s) {
+    sample_fault fault;
+    int rc = sample_load(it->data, &s->item, &it->settings, s->hint, s->photo, &fault);
+    s->fault = (int)fault;
+    return rc;
 }
 
 static void make_ready(const mien_iterator *it, uint64_t number, slot *s) {
     s->line = line_at(it, place_of(it, number));
-    s->rc = make(it, s);
+    s->rc = read_item(it, s);
+    if (s->rc == 0) s->rc = choose(it, s);
+    if (s->rc == 0) s->rc = make(it, s);
     snprintf(s->why, sizeof s->why, "%s", s->rc < 0 ? error_message() : "");
 }
 
@@ -177,7 +204,7 @@ static int leave_out(mien_iterator *it, const slot *s) {
     if (s->rc == ERR_MEMORY) return error_set(s->rc, "%s", s->why);   /* says nothing about the item */
     it->counts.fault[s->fault]++;
     uint64_t place = place_of(it, it->used);
-    if (place < it->log_until && it->o.hooks.log) it->o.hooks.log(it->o.hooks.context, MIEN_LOG_ITEM_FAILED, NULL, s->why);
+    if (place < it->log_until && s->fault != NOT_SELECTED && it->o.hooks.log) it->o.hooks.log(it->o.hooks.context, MIEN_LOG_ITEM_FAILED, NULL, s->why);
     if (++it->counts.fruitless / 2 < it->n) return 0;   /* in shuffled epochs, this many in a row are at least one whole epoch */
     return error_set(ERR_FORMAT, "%s: there seems to be no item that can be used; the last one: %s", it->o.data, s->why);
 }
@@ -220,7 +247,8 @@ int iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *
     uint8_t *pixels = malloc(2 * square(it));
     if (!pixels) return error_memory(2 * square(it));
     slot s = { .line = line, .hint = pixels, .photo = pixels + square(it) };
-    int rc = make(it, &s);
+    int rc = read_item(it, &s);
+    if (rc == 0) rc = make(it, &s);
     if (rc == 0) rc = give_names(out, line, 0, &s.item);
     if (rc == 0) {
         sample_hint(s.hint, square(it), hint);
@@ -237,21 +265,22 @@ void iterator_progress(const mien_iterator *it, mien_progress *out) {
     const uint64_t *fault = it->counts.fault;
     uint64_t all = it->n * it->o.epochs, rank = (uint64_t)it->o.rank, ranks = (uint64_t)it->o.ranks;
     *out = (mien_progress){ .total = all > rank ? (all - rank - 1) / ranks + 1 : 0, .done = it->counts.done, .seconds = it->waited, .n_counts = FAULTS,
-                            .count = { { "missing", fault[SAMPLE_MISSING] }, { "broken", fault[SAMPLE_BROKEN] }, { "mismatched", fault[SAMPLE_MISMATCHED] } } };
-    for (int i = 0; i < FAULTS; i++) out->failed += fault[i];
+                            .count = { { "missing", fault[SAMPLE_MISSING] }, { "broken", fault[SAMPLE_BROKEN] }, { "mismatched", fault[SAMPLE_MISMATCHED] },
+                                       { "not_selected", fault[NOT_SELECTED] } } };
+    for (int i = 0; i < NOT_SELECTED; i++) out->failed += fault[i];
 }
 
 /* ---- positions ----------------------------------------------------------------------------------------------------- */
 
 mien_position iterator_position(const mien_iterator *it) {
     uint64_t place = place_of(it, it->used);
-    return (mien_position){ .seed = it->o.seed, .epoch = place / it->n, .index = place % it->n, .data = dataset_fingerprint(it->data) };
+    return (mien_position){ .seed = it->o.seed, .epoch = place / it->n, .index = place % it->n, .data = it->fingerprint };
 }
 
 int iterator_restore(mien_iterator *it, const mien_position *p) {
     uint64_t place, ranks = (uint64_t)it->o.ranks, rank = (uint64_t)it->o.rank;
-    if (p->data && p->data != dataset_fingerprint(it->data))
-        return error_set(ERR_USAGE, "%s: the data are not those that the position was taken in", it->o.data);
+    if (p->data && p->data != it->fingerprint)
+        return error_set(ERR_USAGE, "%s: the data or lists are not those that the position was taken in", it->o.data);
     if (p->index >= it->n || __builtin_mul_overflow(p->epoch, it->n, &place) || __builtin_add_overflow(place, p->index, &place) || place > UINT64_MAX - ranks)
         return error_set(ERR_USAGE, "%s: there is no item %llu of epoch %llu", it->o.data, (unsigned long long)p->index, (unsigned long long)p->epoch);
     go_to(it, place + (rank + ranks - place % ranks) % ranks);   /* taken in by another number of ranks: our first one from there on */
@@ -277,14 +306,28 @@ static int open_slots(mien_iterator *it) {
     return 0;
 }
 
+static int open_choice(mien_iterator *it) {
+    int rc = choice_open(it->data, it->o.only, it->o.exclude, &it->choice);
+    if (rc < 0 || !(it->o.only || it->o.exclude)) return rc;
+    rc = choice_items(it->choice, it->data, it->o.hooks.stop, &it->chosen, &it->n);
+    for (uint64_t i = 0; rc == 0 && i < it->n; i++) {
+        it->fingerprint = (it->fingerprint ^ it->chosen[i]) * 0x9e3779b97f4a7c15u;
+        it->fingerprint ^= it->fingerprint >> 29;
+    }
+    return rc;
+}
+
 static int open_data(mien_iterator *it) {
     uint64_t all;
     int rc = dataset_open_told(it->o.data, &it->o.hooks, &it->data);
     if (rc < 0) return rc;
-    it->n = dataset_count(it->data);
-    if (!it->n) return error_set(ERR_USAGE, "%s: there is nothing in the data set", dataset_path(it->data));
-    if (__builtin_mul_overflow(it->n, it->o.epochs, &all)) return error_set(ERR_USAGE, "%llu epochs: too many", (unsigned long long)it->o.epochs);
     it->o.data = dataset_path(it->data);
+    it->n = dataset_count(it->data);
+    it->fingerprint = dataset_fingerprint(it->data);
+    rc = open_choice(it);
+    if (rc < 0) return rc;
+    if (!it->n) return error_set(ERR_USAGE, "%s: there is nothing in the data set%s", it->o.data, dataset_count(it->data) ? " that is selected" : "");
+    if (__builtin_mul_overflow(it->n, it->o.epochs, &all)) return error_set(ERR_USAGE, "%llu epochs: too many", (unsigned long long)it->o.epochs);
     return 0;
 }
 
@@ -319,7 +362,9 @@ void iterator_close(mien_iterator *it) {
     pthread_cond_destroy(&it->ready);
     pthread_cond_destroy(&it->room);
     pthread_mutex_destroy(&it->mutex);
+    choice_close(it->choice);
     dataset_close(it->data);
+    free(it->chosen);
     free(it->slot);
     free(it->pixels);
     free(it->thread);

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "data/dataset.h"
 #include "data/order.h"
+#include "data/selection.h"
 #include "fixtures.h"
 #include "mien.h"
 
@@ -322,7 +323,7 @@ static void test_positions(void **state) {
     mien_position other_data = at[3];
     other_data.data ^= 1;
     assert_int_equal(mien_iterator_restore(it, &other_data), MIEN_ERR_USAGE);
-    assert_non_null(strstr(mien_error(), "set: the data are not those"));
+    assert_non_null(strstr(mien_error(), "set: the data or lists are not those"));
     mien_position after = mien_iterator_position(it);
     assert_memory_equal(&before, &after, sizeof after);
     other_data.data = 0;
@@ -494,6 +495,77 @@ static void test_sample(void **state) {
     mien_iterator_close(it);
 }
 
+static void put_sha(char *out, int line) {
+    char path[64];
+    size_t size;
+    uint8_t digest[32];
+    snprintf(path, sizeof path, "set/target/%d.png", line);
+    uint8_t *data = fixture_bytes(path, &size);
+    sha256(data, size, digest);
+    sha256_hex(digest, out);
+    free(data);
+}
+
+static void expect_epoch(const mien_iterate_options *o, uint64_t count, const char *lines) {
+    uint64_t got[64];
+    text t = { 0 };
+    mien_iterator *it = open_or_fail(o);
+    assert_int_equal(mien_iterator_count(it), count);
+    int n = take(it, 64, 5, got, NULL);
+    text_add(&t, "");
+    for (int i = 0; i < n; i++) text_printf(&t, "%d ", (int)got[i]);
+    assert_string_equal(t.data, lines);
+    text_free(&t);
+    mien_iterator_close(it);
+}
+
+static void test_selection(void **state) {
+    (void)state;
+    enum { LINES = 20 };
+    make_set(LINES);
+    mien_iterator *it = open_or_fail(&(mien_iterate_options){ .data = "set" });
+    mien_position all = mien_iterator_position(it);
+    mien_iterator_close(it);
+    mien_iterate_options o = { .data = "set", .size = SIDE, .in_order = 1, .epochs = 1, .only = "only.txt" };
+    put_text("only.txt", "# some\n1\n5\n11\n10\n19\n");
+    expect_epoch(&o, 5, "1 5 11 19 ");   /* 10 is broken */
+    it = open_or_fail(&o);
+    assert_int_equal(mien_iterator_restore(it, &all), MIEN_ERR_USAGE);
+    mien_iterator_close(it);
+
+    char hash[65], list[200];
+    put_sha(hash, 7);
+    snprintf(list, sizeof list, "1\n%s\n", hash);
+    put_text("only.txt", list);
+    expect_epoch(&o, LINES - 1, "1 7 ");      /* any may be it: the photos say */
+    it = open_or_fail(&o);
+    uint64_t got[LINES];
+    mien_progress p;
+    assert_int_equal(take(it, LINES, 3, got, NULL), 2);
+    mien_iterator_progress(it, &p);
+    assert_string_equal(p.count[3].name, "not_selected");
+    assert_int_equal(p.done + p.failed + p.count[3].n, LINES - 1);
+    mien_iterator_close(it);
+
+    put_text("set/metadata.json", "{\"4\": {\"url\": \"https://a.example.com/x\"}, \"5\": {\"url\": \"http://example.org/y\"}}");
+    put_text("exclude.txt", "example.com\nhttp://example.org/y\n0\n2\n");
+    o.only = NULL, o.exclude = "exclude.txt";
+    expect_epoch(&o, LINES - 4, "1 6 7 8 9 11 12 13 14 15 16 18 19 ");
+    put_text("only.txt", "none-of-them\n");
+    o.only = "only.txt";
+    assert_int_equal(mien_iterator_open(&o, &it), MIEN_ERR_USAGE);
+    assert_non_null(strstr(mien_error(), "nothing in the data set that is selected"));
+    o.only = "not-there.txt";
+    assert_true(mien_iterator_open(&o, &it) < 0);
+
+    /* What was removed for good stays away without any list. */
+    o.only = o.exclude = NULL;
+    put_sha(hash, 8);
+    assert_int_equal(selection_remember("set", "1", NULL, NULL), 0);
+    assert_int_equal(selection_remember("set", "elsewhere", "https://a.example.com/x", hash), 0);
+    expect_epoch(&o, LINES, "0 2 5 6 7 9 11 12 13 14 15 16 18 19 ");
+}
+
 /* The same from tar shards: what is of use of set/, one shard after the other. */
 static void test_shards(void **state) {
     (void)state;
@@ -577,6 +649,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_nothing_of_use, enter, leave),
         cmocka_unit_test_setup_teardown(test_stop, enter, leave),
         cmocka_unit_test_setup_teardown(test_sample, enter, leave),
+        cmocka_unit_test_setup_teardown(test_selection, enter, leave),
         cmocka_unit_test_setup_teardown(test_shards, enter, leave),
         cmocka_unit_test_setup_teardown(test_changes_while_open, enter, leave),
     };
