@@ -211,6 +211,39 @@ MIEN_API int mien_build(const mien *m, const mien_build_options *options, mien_p
 
 /* ---- data sets: check --------------------------------------------------------------------------------------------- */
 
+/* Seconds, summed over all workers. */
+typedef struct { double read, decode, find, compare; } mien_check_times;
+
+typedef struct {
+    const char *data;                           /* the data set's folder */
+    const char *only, *exclude;                 /* lists of ids, URLs, domains and SHA-256; NULL: none. Only what they select is checked */
+    int fix;                                    /* bad lines move to prompt.rejected.jsonl; what `exclude` lists is removed for good */
+    int dry_run;                                /* with fix: nothing is written, result and log say what would be done */
+    int merge;                                  /* nothing is checked: parts' journals become one, then prompt.jsonl and metadata.json */
+    int reject_near_duplicates;                 /* they are bad; otherwise they are noted */
+    size_t max_pixels;                          /* 0: 178,956,970, as Pillow */
+    int jobs;                                   /* 0: all cores */
+    mien_hooks hooks;                           /* log: bad lines (failed), notes (info), what is removed (warning) */
+    mien_check_times *times;                    /* filled at the end; may be NULL */
+} mien_check_options;
+
+typedef struct {
+    mien_progress progress;                     /* lines: done are fine, failed are bad, skipped are left out by a list */
+    int n_bad;                                  /* of progress.count the first so many are reasons to be bad, each bad line has one; the rest notes */
+    uint64_t moved;                             /* bad lines that fix has moved, or with dry_run would */
+    char backup[32];                            /* "prompt.jsonl.bak": what they were moved from; "": nothing was moved */
+    uint64_t removed, removed_files, removed_lines;   /* items for good, with so many files and lines or entries of lists */
+    int merged;                                 /* journals that merge found */
+    uint64_t merged_lines;                      /* of prompt.jsonl after it, if build has written it */
+} mien_check_result;
+
+/* Looks at every line of a data set: are map and photo there and whole, do they fit, are the faces of the map those of the
+ * photo, is a photo there twice. m NULL: faces are not looked for. Nothing is written without fix or merge, which lock
+ * the folder; a fix that is broken off at any moment is finished, or undone, by the next.
+ * 0 if the job came to its end (result tells of bad lines), else the code of what stopped it: MIEN_ERR_USAGE if there is no
+ * data set or the options contradict each other, MIEN_ERR_EXISTS if another process writes there. */
+MIEN_API int mien_check(const mien *m, const mien_check_options *options, mien_check_result *result);
+
 /* ---- data sets: package ------------------------------------------------------------------------------------------- */
 
 typedef struct {

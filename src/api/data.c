@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The public library's data sets: looks whether options make sense, and hands them to the room data. */
+#include <errno.h>
 #include <limits.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "api/api.h"
 #include "base/error.h"
 #include "data/build.h"
+#include "data/check.h"
 #include "data/iterate.h"
 #include "data/package.h"
 #include "data/preview.h"
@@ -46,6 +50,27 @@ int mien_package(const mien_package_options *o, mien_progress *result) {
     if (!o->output || !*o->output) return error_set(ERR_USAGE, "an output is needed");
     if (!o->shards && (o->shard_items || o->shard_bytes)) return error_set(ERR_USAGE, "a zip has no shards");
     return package_run(o, result);
+}
+
+/* ---- check --------------------------------------------------------------------------------------------------------- */
+
+/* A list is read several times, so it must be a file. */
+static int check_list(const char *path) {
+    if (!path || access(path, R_OK) == 0) return 0;
+    return error_set(ERR_USAGE, "%s: %s", path, strerror(errno));
+}
+
+int mien_check(const mien *m, const mien_check_options *o, mien_check_result *result) {
+    if (!o->data || !*o->data) return error_set(ERR_USAGE, "a data set is needed");
+    if (o->dry_run && !o->fix) return error_set(ERR_USAGE, "dry_run says what fix would do: it needs that");
+    if (o->merge && (o->fix || o->only || o->exclude)) return error_set(ERR_USAGE, "merge checks nothing: there is nothing to fix or to select");
+    int rc = check_list(o->only);
+    if (rc == 0) rc = check_list(o->exclude);
+    if (rc < 0) return rc;
+    mien_check_result unused;
+    mien_check_options how = *o;
+    if (!how.max_pixels) how.max_pixels = pillow_most_pixels;
+    return check_run(m ? m->mesh : NULL, &how, result ? result : &unused);
 }
 
 /* ---- iterate ------------------------------------------------------------------------------------------------------- */

@@ -88,6 +88,7 @@ int work_failed(const common_options *common);
 
 int command_annotate(int argc, char **argv);
 int command_build(int argc, char **argv);
+int command_check(int argc, char **argv);
 int command_draw(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_package(int argc, char **argv);

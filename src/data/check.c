@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "data/check.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/lock.h"
+#include "base/sorter.h"
+#include "base/stop.h"
+#include "base/workers.h"
+#include "data/check_fix.h"
+#include "data/check_item.h"
+#include "data/check_merge.h"
+#include "data/dataset.h"
+#include "data/duplicates.h"
+#include "data/remove.h"
+
+_Static_assert((int)CHECK_REASONS <= MIEN_COUNTS, "each is counted");
+enum { MEMORY = 8 << 20 };         /* of a sorter */
+
+typedef struct {
+    const mien_check_options *options;
+    mien_check_result *result;
+    char folder[PATH_MAX], room[PATH_MAX];   /* room: where unlinked files lie */
+    folder_lock lock;
+    double begin;
+    check_common common;
+    dataset *data;
+    selection *chosen;
+    list_table *list;
+    pthread_mutex_t list_lock;
+    struct stat prompts;           /* prompt.jsonl, when its lines were numbered */
+    /* While the workers run, theirs: under their lock. */
+    uint64_t next;
+    duplicates *twins;
+    sorter *bad, *names;           /* lines to move; what lines name, and what is there */
+    removal *removal;              /* what turns out to be excluded, or removed before, by the hash of its photo; NULL: nothing is removed */
+    mien_check_times times;
+} job;
+
+static void say(job *j, mien_log_kind kind, const char *path, const char *message) {
+    if (j->options->hooks.log) j->options->hooks.log(j->options->hooks.context, kind, path, message);
+}
+
+static void tell_progress(void *context) {
+    job *j = context;
+    j->result->progress.seconds = clock_seconds() - j->begin;
+    if (j->options->hooks.progress) j->options->hooks.progress(j->options->hooks.context, &j->result->progress);
+}
+
+/* ---- one line's verdict -------------------------------------------------------------------------------------------- */
+
+static bool is_bad(const job *j, check_reason r) { return (int)r < j->result->n_bad; }
+
+static void count_reason(job *j, check_reason r) { j->result->progress.count[r].n++; }
+
+/* "target/x.jpg: duplicate: of target/y.jpg (line 12)" */
+static void say_line(job *j, mien_log_kind kind, uint64_t line, const char *target, const char *reason, const char *detail) {
+    char path[NAME_MAX + 16], message[1024];
+    snprintf(path, sizeof path, *target ? "target/%s" : "prompt.jsonl", target);
+    snprintf(message, sizeof message, "%s%s%s (line %llu)", reason, *reason ? ": " : "", detail, (unsigned long long)line + 1);
+    say(j, kind, path, message);
+}
+
+static int reject(job *j, uint64_t line, const char *target, check_reason r, const char *detail) {
+    mien_progress *p = &j->result->progress;
+    p->failed++;
+    count_reason(j, r);
+    say_line(j, MIEN_LOG_ITEM_FAILED, line, target, check_reason_name[r], detail);
+    if (r == CHECK_UNREADABLE || r == CHECK_REMOVED) return 0;   /* may heal; is removed */
+    j->result->moved++;
+    return j->bad ? check_fix_add(j->bad, line, check_reason_name[r], detail) : 0;
+}
+
+static int add_name(job *j, char kind, const char *name, const char *what) {
+    char key[NAME_MAX + 16];
+    int n = snprintf(key, sizeof key, "%c%s", kind, name);
+    return j->names && *name ? sorter_add(j->names, key, (size_t)n, what, 1) : 0;
+}
+
+static int add_names(job *j, const check_verdict *v) {
+    int rc = add_name(j, 't', v->target, "n");
+    if (rc == 0) rc = add_name(j, 's', v->source, "n");
+    return rc < 0 ? rc : add_name(j, 's', v->landmarks, "n");
+}
+
+static int next_line(void *context, void *item) {
+    job *j = context;
+    if (j->next >= dataset_count(j->data)) return 0;
+    ((check_verdict *)item)->line = j->next++;
+    return 1;
+}
+
+static void *begin_worker(void *context) {
+    (void)context;
+    mien_check_times *t = calloc(1, sizeof *t);
+    return t ? t : (error_memory(sizeof *t), NULL);
+}
+
+static void end_worker(void *context, void *own) {
+    mien_check_times *to = &((job *)context)->times, *t = own;
+    to->read += t->read;
+    to->decode += t->decode;
+    to->find += t->find;
+    to->compare += t->compare;
+    free(t);
+}
+
+static int work_line(void *context, void *own, void *item) { return check_item(&((job *)context)->common, item, own); }
+
+static int count_line(void *context, void *own, void *item, int rc) {
+    (void)own;
+    job *j = context;
+    const check_verdict *v = item;
+    mien_progress *p = &j->result->progress;
+    if (rc < 0) return rc;
+    if ((rc = add_names(j, v)) < 0) return rc;
+    if (v->reason == CHECK_LEFT_OUT) p->skipped++;
+    else if (v->reason != CHECK_FINE) rc = reject(j, v->line, v->target, v->reason, v->detail);
+    else {
+        p->done++;
+        rc = duplicates_add(j->twins, v->line, v->sha256, v->has_hash ? &v->hash : NULL);
+    }
+    if (rc == 0 && j->removal && v->by_hash) rc = removal_add(j->removal, v->id, v->sha256);
+    for (int r = 0; r < CHECK_REASONS; r++)
+        if (v->reason == CHECK_FINE && v->notes >> r & 1) count_reason(j, (check_reason)r);
+    if (v->reason == CHECK_FINE && v->notes) say_line(j, MIEN_LOG_INFO, v->line, v->target, "", v->noted);
+    return rc;
+}
+
+static int check_lines(job *j) {
+    return workers_run(&(workers_job){
+        .jobs = j->options->jobs, .most = dataset_count(j->data), .item_size = sizeof(check_verdict), .stop = j->options->hooks.stop, .next = next_line,
+        .work = work_line, .count = count_line, .begin = begin_worker, .end = end_worker, .tick = tell_progress, .context = j,
+    });
+}
+
+/* ---- what follows from all lines ----------------------------------------------------------------------------------- */
+
+static int found_twin(void *context, uint64_t line, uint64_t earlier, duplicate_kind kind) {
+    job *j = context;
+    dataset_item a, b;
+    if (stop_asked(j->options->hooks.stop)) return error_set(ERR_CANCELLED, "stopped");
+    int rc = dataset_read(j->data, line, &a);
+    if (rc < 0) return rc;
+    rc = dataset_read(j->data, earlier, &b);
+    if (rc == 0) {
+        char detail[512];
+        check_reason r = kind == DUPLICATE_NEAR ? CHECK_NEAR_DUPLICATE : strcmp(a.target, b.target) == 0 ? CHECK_TARGET_TWICE : CHECK_DUPLICATE;
+        snprintf(detail, sizeof detail, "%s target/%s of line %llu", kind == DUPLICATE_NEAR ? "looks like" : "is", b.target, (unsigned long long)earlier + 1);
+        if (is_bad(j, r)) {
+            j->result->progress.done--;
+            rc = reject(j, line, a.target, r, detail);
+        } else {
+            count_reason(j, r);
+            say_line(j, MIEN_LOG_INFO, line, a.target, check_reason_name[r], detail);
+        }
+    }
+    dataset_item_free(&a);
+    dataset_item_free(&b);
+    return rc;
+}
+
+static int list_files(job *j, char kind, const char *name) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%.*s/%s", PATH_MAX - 16, j->folder, name);
+    DIR *dir = opendir(path);
+    if (!dir) return errno == ENOENT ? 0 : error_errno("%s", path);
+    int rc = 0;
+    for (const struct dirent *e; rc == 0 && (e = readdir(dir));)
+        if (e->d_name[0] != '.') rc = add_name(j, kind, e->d_name, "f");
+    closedir(dir);
+    return rc;
+}
+
+static int found_unnamed(job *j, const char *key) {
+    char path[NAME_MAX + 16];
+    const char *name = key + 1;
+    snprintf(path, sizeof path, "%s/%s", *key == 's' ? "source" : "target", name);
+    count_reason(j, CHECK_UNNAMED_FILE);
+    say(j, MIEN_LOG_INFO, path, "unnamed_file: no line names it");
+    return *key == 't' && j->removal ? removal_look_at(j->removal, path) : 0;
+}
+
+/* Files that no line names. */
+static int find_unnamed(job *j) {
+    char last[NAME_MAX + 16] = "", now[NAME_MAX + 16];
+    bool named = true;
+    const void *key, *value;
+    size_t key_size, value_size;
+    int rc = list_files(j, 's', "source");
+    if (rc == 0) rc = list_files(j, 't', "target");
+    while (rc >= 0 && (rc = sorter_next(j->names, &key, &key_size, &value, &value_size)) > 0) {
+        snprintf(now, sizeof now, "%.*s", (int)key_size, (const char *)key);
+        if (strcmp(now, last) != 0) {
+            if (!named && (rc = found_unnamed(j, last)) < 0) return rc;
+            strcpy(last, now);
+            named = false;
+        }
+        named = named || *(const char *)value == 'n';
+    }
+    return rc == 0 && !named ? found_unnamed(j, last) : rc;
+}
+
+/* ---- the job ------------------------------------------------------------------------------------------------------- */
+
+/* Where unlinked files may lie: beside the data, unless that is read-only. */
+static void choose_room(job *j) {
+    const char *const rooms[] = { j->folder, getenv("TMPDIR"), "/var/tmp", "/tmp" };
+    snprintf(j->room, sizeof j->room, "%s", j->folder);
+    for (int i = 0; i < 4; i++)
+        if (rooms[i] && access(rooms[i], W_OK | X_OK) == 0) {
+            snprintf(j->room, sizeof j->room, "%s", rooms[i]);
+            return;
+        }
+}
+
+static int open_lists(job *j) {
+    char path[PATH_MAX];
+    int rc = selection_new(j->options->only, j->options->exclude, j->folder, &j->chosen);
+    if (rc < 0 || !selection_needs_url(j->chosen)) return rc;
+    snprintf(path, sizeof path, "%.*s/metadata.json", PATH_MAX - 16, j->folder);
+    return list_table_open(path, j->room, &j->list);
+}
+
+static int open_data(job *j) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%.*s/prompt.jsonl", PATH_MAX - 16, j->folder);
+    if (stat(path, &j->prompts) < 0) memset(&j->prompts, 0, sizeof j->prompts);
+    int rc = dataset_open_told(j->folder, &j->options->hooks, &j->data);
+    if (rc < 0) return rc;
+    if (j->options->fix && dataset_is_shards(j->data) && !j->options->dry_run)
+        say(j, MIEN_LOG_WARNING, NULL, "lines of shards are not moved: `mien package --shards` writes them anew without what is bad");
+    j->common = (check_common){ .mesh = j->common.mesh, .data = j->data, .chosen = j->chosen, .list = j->list, .list_lock = &j->list_lock,
+                                .max_pixels = j->options->max_pixels };
+    j->result->progress.total = dataset_count(j->data);
+    rc = duplicates_new(j->room, &j->twins);
+    if (rc == 0 && !dataset_is_shards(j->data)) rc = sorter_new(j->room, MEMORY, &j->names);
+    if (rc == 0 && j->options->fix && !j->options->dry_run && !dataset_is_shards(j->data)) rc = sorter_new(j->room, MEMORY, &j->bad);
+    return rc;
+}
+
+static int check_all(job *j) {
+    int rc = open_lists(j);
+    if (rc == 0) rc = open_data(j);
+    if (rc == 0) rc = check_lines(j);
+    if (rc == 0 && j->names) rc = find_unnamed(j);
+    if (rc == 0) rc = duplicates_find(j->twins, dataset_count(j->data), found_twin, j);
+    if (rc < 0) return rc;
+    if (j->bad) rc = check_fix(j->folder, &j->prompts, j->bad, &j->result->moved, j->result->backup);
+    else if (!j->options->fix) j->result->moved = 0;
+    return rc;
+}
+
+static bool has_removed(const job *j) {
+    char path[PATH_MAX];
+    return snprintf(path, sizeof path, "%s/removed.jsonl", j->folder) < (int)sizeof path && access(path, F_OK) == 0;
+}
+
+/* Removing comes first, by id and URL: what is listed need not be looked at. What only the hash of its photo tells is
+ * found by looking, and removed last. */
+static int check_and_remove(job *j) {
+    const mien_check_options *o = j->options;
+    int rc = 0;
+    if (o->fix && (o->exclude || has_removed(j))) {
+        rc = removal_new(j->folder, j->room, o, j->result, &j->removal);
+        if (rc == 0) rc = removal_run(j->removal);
+    }
+    if (rc == 0) rc = check_all(j);
+    dataset_close(j->data);        /* it holds prompt.jsonl as it was */
+    j->data = NULL;
+    return rc < 0 || !j->removal ? rc : removal_run(j->removal);
+}
+
+static int run(job *j) {
+    const mien_check_options *o = j->options;
+    int rc = dataset_folder(o->data, j->folder);
+    if (rc < 0) return rc;
+    choose_room(j);
+    bool writes = (o->fix && !o->dry_run) || o->merge;
+    struct stat st;
+    if (stat(j->folder, &st) < 0 || !S_ISDIR(st.st_mode)) return error_set(ERR_USAGE, "%s: there is no such folder", j->folder);
+    if (writes) rc = folder_lock_take(j->folder, 0, 0, &j->lock);
+    if (rc < 0) return rc;
+    if (writes && j->lock.missing) say(j, MIEN_LOG_WARNING, j->folder, "cannot be locked here: see that no other process writes there");
+    if (writes) {
+        file_remove_leftovers(j->folder, 1);
+        rc = check_fix_recover(j->folder);
+    } else if (check_fix_pending(j->folder)) {
+        say(j, MIEN_LOG_WARNING, j->folder, "a fix was broken off here: the next --fix finishes or undoes it");
+    }
+    if (rc < 0) return rc;
+    return o->merge ? check_merge(j->folder, &o->hooks, j->result) : check_and_remove(j);
+}
+
+int check_run(const face_mesh *mesh, const mien_check_options *options, mien_check_result *result) {
+    job j = { .options = options, .result = result, .lock = FOLDER_UNLOCKED, .begin = clock_seconds(), .common.mesh = mesh };
+    *result = (mien_check_result){ .n_bad = options->reject_near_duplicates ? CHECK_NEAR_DUPLICATE + 1 : CHECK_NEAR_DUPLICATE };
+    result->progress.n_counts = CHECK_REASONS;
+    for (int i = 0; i < CHECK_REASONS; i++) result->progress.count[i].name = check_reason_name[i];
+    pthread_mutex_init(&j.list_lock, NULL);
+    int rc = run(&j);
+    dataset_close(j.data);
+    selection_free(j.chosen);
+    list_table_close(j.list);
+    duplicates_free(j.twins);
+    sorter_free(j.bad);
+    sorter_free(j.names);
+    removal_free(j.removal);
+    folder_lock_release(&j.lock);
+    pthread_mutex_destroy(&j.list_lock);
+    tell_progress(&j);
+    if (options->times) *options->times = j.times;
+    return rc;
+}

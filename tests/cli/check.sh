@@ -1,0 +1,137 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# mien check: each reason and each note once, what --fix moves, and that a second time nothing is left to do.
+. "$(dirname "$0")/lib"
+need_models
+photos=$(realpath "${BUILD:-build}/tests/make_photos")
+astronaut=$(realpath third_party/demo/astronaut.png)
+[ -r "$astronaut" ] || { skip "all of it" "no third_party/demo/astronaut.png (make setup)"; finish; }
+cd "$T"
+
+# item N [SOURCE]: a line, its number with leading zeros.
+name() { printf '%09d' "$1"; }
+line() { printf '{"source": "source/%s.png", "target": "target/%s.jpg", "prompt": "photo %s"}\n' "${2:-$1}" "$1" "$1"; }
+"$photos" photos 24 --face "$astronaut" --size 400x400
+"$photos" wide 1 --face "$astronaut" --size 500x400
+# make: a data set without fault, as annotate makes its parts.
+make() {
+    rm -rf set; mkdir -p set/target
+    "$mien" annotate photos -o set/source --json --ignore-exif --quiet || exit 1
+    cp photos/* set/target
+    for i in $(seq 0 23); do line "$(name "$i")"; done >set/prompt.jsonl
+}
+make
+expect "a data set without fault" 0 "$mien" check --data set
+check "says so" printed "24 lines: 24 fine, 0 bad"
+find set | sort >before
+rm set/source/*.json
+expect "and without landmarks, by the map's pupils" 0 "$mien" check --data set
+check "has no note but that two look alike" test "$(grep -c "^  " .stdout)" -le 1
+check "leaves nothing behind" test "$(find set ! -name '*.json' | wc -l)" = "$(grep -vc '\.json$' before)"
+
+# ---- every reason ----
+make
+map() { rm -f "set/source/$1.png"; "$mien" draw "set/source/$1.json" -o "set/source/$1.png" ${2:+--size "$2"} --quiet; }
+a=$(name 1); rm "set/source/$a.png"                                        # source_missing
+a=$(name 2); head -c 700 "set/source/$a.png" >x; mv x "set/source/$a.png"  # source_broken
+a=$(name 3); rm "set/target/$a.jpg"                                        # target_missing
+a=$(name 4); head -c 9000 "set/target/$a.jpg" >x; mv x "set/target/$a.jpg" # target_broken
+a=$(name 5); rm "set/target/$a.jpg"; mkdir "set/target/$a.jpg"             # unreadable
+a=$(name 6); cp wide/*.jpg "set/target/$a.jpg"                             # aspect_changed
+a=$(name 7); echo '{"format":1,"width":40' >"set/source/$a.json"           # landmarks_broken
+a=$(name 8); cp "set/source/$(name 9).json" "set/source/$a.json"           # landmarks_differ
+a=$(name 10); b=$(name 11)                                                 # faces_differ, with landmarks
+for e in png json; do cp "set/source/$b.$e" "set/source/$a.$e"; done
+a=$(name 12); b=$(name 13)                                                 # faces_differ, without
+cp "set/source/$b.png" "set/source/$a.png"; rm "set/source/$a.json"
+line "$(name 14)" >>set/prompt.jsonl                                       # target_twice: line 25
+cp "set/target/$(name 15).jpg" set/target/copy.jpg                         # duplicate: line 26
+line copy "$(name 15)" >>set/prompt.jsonl
+cp "set/target/$(name 16).jpg" set/target/near.jpg; echo >>set/target/near.jpg   # near_duplicate, other_photo: line 27
+line near "$(name 16)" >>set/prompt.jsonl
+map "$(name 17)" 200x200                                                   # rescaled
+a=$(name 18); sed -i "/$a/s/photo $a//" set/prompt.jsonl                   # prompt_empty
+a=$(name 19); echo '{"format":1,"width":400,"height":400,"faces":[]}' >"set/source/$a.json"; map "$a"   # more_faces
+a=$(name 20); picture "set/source/$a.png" 400 400 z; rm "set/source/$a.json"   # faces_unknown
+echo '{"source": 5}' >>set/prompt.jsonl                                    # broken_line: lines 28 to 30
+echo >>set/prompt.jsonl
+printf 'no "JSON"' >>set/prompt.jsonl
+: >set/source/stray.png; : >set/target/stray.jpg                           # unnamed_file
+cp -r set faulty
+
+expect "a data set with every fault" 3 "$mien" check --data set --log-json
+cp .stdout summary; cp .stderr log
+has() { grep -q "\"$1\":$2[,}]" summary; }
+for r in source_missing source_broken target_missing target_broken unreadable aspect_changed landmarks_broken landmarks_differ target_twice duplicate; do
+    check "$r" has $r 1
+done
+check "faces_differ, by landmarks and by pupils" has faces_differ 2
+check "broken_line, three kinds" has broken_line 3
+check "all others are fine" grep -q '"lines":30,"fine":15,"bad_lines":15,"left_out":0' summary
+for r in near_duplicate rescaled prompt_empty more_faces faces_unknown other_photo; do check "$r is a note" has $r 1; done
+check "unnamed_file is a note" has unnamed_file 2
+named() { grep '"event":"failed"' log | grep -qF -e "$1"; }
+check "bad lines are named" named "\"path\":\"target/$(name 3).jpg\",\"reason\":\"target_missing: target/$(name 3).jpg is not there (line 4)\""
+check "sizes are told" named "the photo is 500 x 400, its map 400 x 400 (line 7)"
+check "a duplicate tells of what" named "duplicate: is target/$(name 15).jpg of line 16 (line 26)"
+check "notes are named" grep -q '"event":"info","path":"target/near.jpg","message":"near_duplicate: looks like' log
+expect "the table" 3 "$mien" check --data set
+check "has bad reasons" printed "  target_missing             1"
+check "and notes apart" grep -q '^notes:' .stdout
+expect "near-duplicates can be bad" 3 "$mien" check --data set --reject-near-duplicates --log-json
+check "and are" sh -c 'grep -q "\"bad\":{.*\"near_duplicate\":1}" .stdout'
+expect "without looking for faces" 3 env MIEN_MODELS=/nowhere "$mien" check --data set --no-faces --log-json
+check "two are fine that were not" grep -q '"fine":17,"bad_lines":13' .stdout
+expect "one thread finds the same" 3 "$mien" check --data set --log-json -j 1
+sed 's/,"seconds".*//' summary >want
+check "as many do" sh -c 'sed "s/,\"seconds\".*//" .stdout | diff - want'
+check "nothing was written" diff -r set faulty
+
+# ---- fix ----
+expect "--fix --dry-run" 3 "$mien" check --data set --fix --dry-run
+check "says what would be done" printed "14 lines would be moved to prompt.rejected.jsonl"
+check "and does nothing" diff -r set faulty
+expect "--fix" 3 "$mien" check --data set --fix
+check "moves bad lines" printed "14 lines moved to prompt.rejected.jsonl; before: prompt.jsonl.bak"
+sed '2,5d;7,9d;11d;13d;25,26d;28,30d' faulty/prompt.jsonl >want
+check "and keeps the others in their order" cmp want set/prompt.jsonl
+check "keeps the old file" cmp set/prompt.jsonl.bak faulty/prompt.jsonl
+check "with reasons" grep -qxF "{\"format\": 1, \"reason\": \"target_missing\", \"detail\": \"target/$(name 3).jpg is not there\", \"source\": \"source/$(name 3).png\", \"target\": \"target/$(name 3).jpg\", \"prompt\": \"photo $(name 3)\"}" set/prompt.rejected.jsonl
+check "and lines that are none" grep -qF '"text": "no \"JSON\""' set/prompt.rejected.jsonl
+check "all of them" test "$(wc -l <set/prompt.rejected.jsonl)" = 14
+check "what can't be read now stays" grep -q "$(name 5)" set/prompt.jsonl
+rmdir "set/target/$(name 5).jpg"; cp "photos/$(name 5).jpg" set/target
+cp -r set fixed
+expect "--fix again finds nothing" 0 "$mien" check --data set --fix
+check "and writes nothing" diff -r set fixed
+expect "rejecting near-duplicates later" 3 "$mien" check --data set --fix --reject-near-duplicates --quiet
+check "keeps both old files" test -e set/prompt.jsonl.bak -a -e set/prompt.jsonl.bak.2
+check "and appends" test "$(wc -l <set/prompt.rejected.jsonl)" = 15
+
+# ---- selections ----
+printf '%s\n# a remark\n%s\n' "$(name 3)" "$(name 21)" >list
+rm -rf set; cp -r faulty set
+expect "--only" 3 "$mien" check --data set --only list
+check "checks these" printed "30 lines: 1 fine, 4 bad, 25 left out"
+expect "--exclude" 3 "$mien" check --data set --exclude list --log-json
+check "leaves these out" grep -q '"left_out":2' .stdout
+check "and nothing else" has aspect_changed 1
+sha256sum "set/target/$(name 21).jpg" | cut -c1-64 >list
+expect "--only by hash" 3 "$mien" check --data set --only list --no-faces
+check "finds it" printed "30 lines: 1 fine, 3 bad, 26 left out"
+echo '{"'"$(name 21)"'": {"url": "http://www.example.com/x.jpg"}, "other": {"url": "http://example.org/"}}' >set/metadata.json
+echo example.com >list
+expect "--only by domain" 3 "$mien" check --data set --only list --no-faces
+check "looks it up" printed "30 lines: 1 fine, 3 bad, 26 left out"
+
+# ---- misuse ----
+expect "no data set" 2 "$mien" check --data nowhere
+expect "--dry-run alone" 2 "$mien" check --data set --dry-run
+expect "--merge with --fix" 2 "$mien" check --data set --merge --fix
+expect "a list that is not there" 2 "$mien" check --data set --only nolist
+mkdir empty
+expect "a folder without a data set" 2 "$mien" check --data empty --no-faces
+mkdir -p root/training; cp -r faulty root/training/laion-face-processed
+expect "the original's root" 3 "$mien" check --data root --no-faces
+finish
