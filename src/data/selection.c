@@ -74,8 +74,9 @@ static bool set_has(const set *s, kind k, const char *what) {
 static bool is_sha256(const char *s) { return strlen(s) == 64 && strspn(s, "0123456789abcdefABCDEF") == 64; }
 
 /* `s` as a domain, in lower case, without "*." or "." in front or a dot behind; false if it is none. Names of one label are no
- * domains: "com" should not be. */
-static bool read_domain(const char *s, char out[HOST_MOST + 1]) {
+ * domains: "com" should not be. In a list it is written in ASCII (xn--...), for nobody here knows that both are one; a
+ * URL's host may be anything. */
+static bool read_domain(const char *s, bool of_url, char out[HOST_MOST + 1]) {
     if (strncmp(s, "*.", 2) == 0) s += 2;
     else if (*s == '.') s++;
     size_t n = strlen(s);
@@ -84,7 +85,7 @@ static bool read_domain(const char *s, char out[HOST_MOST + 1]) {
     bool dot = false;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
-        if (c == '.' ? i == 0 || s[i - 1] == '.' : !(isalnum(c) || c == '-' || c == '_' || c >= 0x80)) return false;
+        if (c == '.' ? i == 0 || s[i - 1] == '.' : !(isalnum(c) || c == '-' || c == '_' || (of_url && c >= 0x80))) return false;
         dot |= c == '.';
         out[i] = (char)tolower(c);
     }
@@ -114,7 +115,7 @@ static int add_line(set *to, const char *s) {
     }
     if (list_id_fits(s)) rc = set_add(to, IS_ID, s), is = 1;
     if (rc == 0 && is_sha256(s)) rc = add_sha256(to, s), is = 1;
-    if (rc == 0 && read_domain(s, domain)) rc = set_add(to, IS_DOMAIN, domain), is = 1;
+    if (rc == 0 && read_domain(s, false, domain)) rc = set_add(to, IS_DOMAIN, domain), is = 1;
     return rc < 0 ? rc : is;
 }
 
@@ -253,7 +254,7 @@ static bool host_of(const char *url, char out[HOST_MOST + 1]) {
         rest[n] = 0;
         from = rest;
     }
-    return *from != '.' && *from != '*' && read_domain(from, out);
+    return *from != '.' && *from != '*' && read_domain(from, true, out);
 }
 
 static bool has_domain(const set *s, const char *host) {

@@ -20,8 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         char *url = malloc(n + 10);
         if (!url) abort();
         strcpy(stpcpy(url, "http://"), from);
-        bool host = *from != '*' && *from != '.' && n < 200 && !strpbrk(from, "/?#\\@:");   /* else the URL's host is another */
-        if (selection_asks(only, from, from, from) != SELECTED && !(host && selection_asks(only, NULL, url, NULL) == SELECTED) && *from != '*' && *from != '.') abort();
+        bool below = *from == '*' || *from == '.';   /* "*.example.com": the URL's host isn't that */
+        if (!below && selection_asks(only, from, from, from) != SELECTED && selection_asks(only, NULL, url, NULL) != SELECTED) abort();
         free(url);
     }
     stream_close(s);

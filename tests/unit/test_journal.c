@@ -66,9 +66,9 @@ static void append(int part, int parts, const char *content) {
 static int note(void *context, const json_at *line) {
     json_at n;
     long long number;
-    if (json_need_field(line, "n", &n) < 0 || json_need_integer(&n, 0, 1000000, &number) < 0) return ERR_FORMAT;
+    if (json_need_field(line, "n", &n) < 0 || json_need_integer(&n, -1, 1000000000, &number) < 0) return ERR_FORMAT;
     text_printf(context, "%lld ", number);
-    return number == 999 ? error_set(ERR_CANCELLED, "enough") : 0;
+    return number == -1 ? error_set(ERR_CANCELLED, "enough") : 0;
 }
 
 /* The numbers of all lines, in order. */
@@ -102,9 +102,9 @@ static void test_append(void **state) {
     append(0, 0, "{\"n\":2}");
     expect_file("job.jsonl", HEAD "{\"n\":1}\n{\"n\":2}\n");
     expect_lines("1 2 ");
-    append(0, 0, "{\"n\":999}");
+    append(0, 0, "{\"n\":-1}");
     append(0, 0, "{\"n\":3}");
-    expect_lines("1 2 999 ");                /* ended by the entry's answer */
+    expect_lines("1 2 -1 ");                /* ended by the entry's answer */
     text got = { 0 };
     assert_int_equal(journal_read(".", "job", note, &got), ERR_CANCELLED);
     text_free(&got);

@@ -74,7 +74,7 @@ static void test_exclude(void **state) {
         { "000123", NULL, NULL, EXCLUDED }, { "000124", NULL, NULL, SELECTED }, { "00012", NULL, NULL, SELECTED }, { "example.com", NULL, NULL, SELECTED },
         { "a", "http://One.example/A.jpg", NULL, EXCLUDED }, { "a", "http://one.example/A.jpg", NULL, SELECTED }, { "a", "http://One.example/A.jpg?x", NULL, SELECTED },
         { "a", "http://example.com", NULL, EXCLUDED }, { "a", "https://EXAMPLE.com:8443/x", NULL, EXCLUDED }, { "a", "http://a.b.example.com./?q", NULL, EXCLUDED },
-        { "a", "http://notexample.com/", NULL, SELECTED }, { "a", "http://example.com.evil.org/", NULL, SELECTED }, { "a", "http://x/example.com", NULL, SELECTED },
+        { "a", "http://caf\xc3\xa9.example.com/", NULL, EXCLUDED }, { "a", "http://notexample.com/", NULL, SELECTED }, { "a", "http://example.com.evil.org/", NULL, SELECTED }, { "a", "http://x/example.com", NULL, SELECTED },
         { "a", "http://user:pw@example.com/x", NULL, EXCLUDED }, { "a", "http://example.com@x.org/", NULL, SELECTED }, { "a", "ftp://example.com/x", NULL, EXCLUDED },
         { "a", "http://test.org/", NULL, SELECTED }, { "a", "http://sub.test.org/", NULL, EXCLUDED }, { "a", "http://10.0.0.1/x", NULL, EXCLUDED }, { "a", "http://110.0.0.1/x", NULL, SELECTED },
         { "a", NULL, sha, EXCLUDED }, { "a", NULL, SHA, EXCLUDED }, { "a", "nonsense", "nonsense", SELECTED },
@@ -107,7 +107,7 @@ static void test_only(void **state) {
 /* A line that is nothing must not be taken for obeyed. */
 static void test_refused(void **state) {
     (void)state;
-    static const char *const lines[] = { "a b", "caf\xc3\xa9", "/etc/passwd", ".", "..", "example.com/path", "{\"id\": 1}", "a,b" };
+    static const char *const lines[] = { "a b", "caf\xc3\xa9", "caf\xc3\xa9.example", "/etc/passwd", ".", "..", "example.com/path", "{\"id\": 1}", "a,b" };
     selection *s;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         char list[64];
