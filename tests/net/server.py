@@ -32,6 +32,7 @@ the rest is answered, and may stand before another such part. Arguments follow a
     /_headers-endless/any           headers for ever                            /_headers-long:N/PATH a header of N bytes
     /_garbage/any                   random bytes instead of HTTP                /_http09/PATH         the body without any header
     /_refuse/any                    closes without a word                       /_gzip/PATH           Content-Encoding: gzip
+    /_as:N/PATH                     as PATH, but with status N
     /_length:TEXT/PATH              any text as Content-Length                  /_close/PATH          Connection: close
     /_stats                         what was asked so far, as JSON              /_stats-reset         forgets it
 
@@ -208,6 +209,7 @@ class Server:
         if what == "_header": a.headers.append((args[0], ":".join(args[1:])))
         elif what == "_type": a.kind = args[0]
         elif what == "_stall-body": half(a, "stall")
+        elif what == "_as": a.status = int(args[0])
         elif what == "_delay": a.delay = float(args[0])
         elif what == "_cut": half(a, "close")
         elif what == "_reset": half(a, "reset")
