@@ -535,7 +535,8 @@ static void proxies_are_asked(void **state) {
     http_reply r = ask(h, "http://photos.invalid/a.jpg", fd);
     if (r.outcome != HTTP_ANSWERED || r.status != 200) fail_msg("%d: %s", r.outcome, r.why);
     assert_true(is_photo(fd));
-    static const char *const refused[] = { "http://localhost/a.jpg", "http://10.0.0.1/a.jpg", "http://[::1]/a.jpg", "http://0x7f.1/a.jpg", "http://\xef\xbd\x8c" "ocalhost/a.jpg" };
+    static const char *const refused[] = { "http://localhost/a.jpg", "http://10.0.0.1/a.jpg", "http://[::1]/a.jpg", "http://0x7f.1/a.jpg",
+                                           "http://\xef\xbd\x8cocalhost/a.jpg" };
     for (size_t i = 0; i < COUNT(refused); i++) {
         r = ask(h, refused[i], fd);
         assert_int_equal(r.outcome, HTTP_PRIVATE);

@@ -177,7 +177,8 @@ static void retry_after_is_understood(void **state) {
 static void read_head(http_head *head, const char *lines) {
     http_head_begin(head);
     while (*lines) {
-        size_t n = strcspn(lines, "\n") + 1;
+        size_t n = strcspn(lines, "\n");
+        n += lines[n] == '\n';
         http_head_line(head, lines, n, 0);
         lines += n;
     }
