@@ -26,7 +26,7 @@
 #include "data/remove.h"
 
 _Static_assert((int)CHECK_REASONS <= MIEN_COUNTS, "each is counted");
-enum { MEMORY = 8 << 20 };         /* of a sorter */
+enum { MEMORY = 2 << 20 };         /* of a sorter */
 
 typedef struct {
     const mien_check_options *options;

@@ -15,7 +15,7 @@
 #include "data/picture_hash.h"
 
 enum {
-    MEMORY = 8 << 20,              /* of each sorter */
+    MEMORY = 2 << 20,              /* of each sorter */
     BANDS = 4,                     /* one more than the bits that may differ */
     FEW = 64,                      /* are compared in pairs */
     LEAST_BITS = 12,               /* to cut into bands: what agrees in all others is 2048 hashes at most */

@@ -21,7 +21,7 @@
 #include "data/shards.h"
 #include "image/image.h"
 
-enum { ID_MOST = 4 * NAME_MAX };
+enum { ID_MOST = NAME_MAX + 32 };
 
 void removal_say(const removal *r, const char *path, const char *format, ...) {
     char message[512];
@@ -45,7 +45,7 @@ static bool is_id(void *context, uint64_t place) {
     const lookup *l = context;
     uint16_t n;
     char id[ID_MOST];
-    return spool_read(l->r->ids, place, &n, sizeof n) == 0 && n == strlen(l->id) && spool_read(l->r->ids, place + sizeof n, id, n) == 0 && memcmp(id, l->id, n) == 0;
+    return spool_read(l->r->ids, place, &n, sizeof n) == 0 && n == strlen(l->id) && n < sizeof id && spool_read(l->r->ids, place + sizeof n, id, n) == 0 && memcmp(id, l->id, n) == 0;
 }
 
 bool removal_has(const removal *r, const char *id) {
@@ -67,13 +67,25 @@ static bool knows(const removal *r, const char *id, const char *url, const char 
            (!hash || selection_asks(r->known, NULL, NULL, hash) == REMOVED);
 }
 
+/* Notes that something of an item has been remembered; *was: it had been. */
+static int note(removal *r, const char *id, const char *what, bool *was) {
+    char key[ID_MOST];
+    if (!what) return *was = true, 0;
+    snprintf(key, sizeof key, "%.*s\n%016llx", NAME_MAX, id, (unsigned long long)part_hash(what));
+    *was = removal_has(r, key);
+    return *was ? 0 : enter(r, key);
+}
+
 /* Remembered before anything is deleted. */
 static int take_out(removal *r, const char *id, const char *url, const char *hash) {
-    if (strlen(id) >= ID_MOST) return 0;
-    bool there = removal_has(r, id);
-    int rc = 0;
-    if ((!there || hash) && !r->options->dry_run && !knows(r, id, url, hash)) rc = selection_remember(r->folder, id, url, hash);
-    if (rc < 0 || there) return rc;
+    bool had_id, had_url, had_hash;
+    if (strlen(id) > NAME_MAX) return 0;   /* no file has that name */
+    had_id = removal_has(r, id);
+    int rc = note(r, id, url, &had_url);
+    if (rc == 0) rc = note(r, id, hash, &had_hash);
+    if (rc == 0 && !(had_id && had_url && had_hash) && !r->options->dry_run && !knows(r, id, url, hash)) rc = selection_remember(r->folder, id, url, hash);
+    if (rc < 0 || had_id) return rc;
+    r->found++;
     r->result->removed++;
     return enter(r, id);
 }
@@ -120,9 +132,9 @@ static int delete_file(removal *r, const char *name, const char *photo_of) {
     uint8_t digest[32];
     int rc = removal_path(r, name, path, sizeof path);
     if (rc < 0) return rc;
-    if (photo_of && !r->options->dry_run && hash_file(path, digest) == 0) {
+    if (photo_of && hash_file(path, digest) == 0) {
         sha256_hex(digest, hex);
-        if (!knows(r, photo_of, NULL, hex) && (rc = selection_remember(r->folder, photo_of, NULL, hex)) < 0) return rc;
+        if ((rc = take_out(r, photo_of, NULL, hex)) < 0) return rc;
     }
     if (!r->options->dry_run && unlink(path) < 0) return errno == ENOENT ? 0 : error_errno("%s", path);
     r->result->removed_files++;
@@ -158,7 +170,8 @@ static int ask_file(removal *r, const char *folder, const char *name, const char
 static int delete_if_gone(removal *r, const char *folder, const char *name, const char *id) {
     char relative[NAME_MAX + 16];
     snprintf(relative, sizeof relative, "%s/%s", folder, name);
-    return removal_has(r, id) ? delete_file(r, relative, strcmp(folder, "target") == 0 ? id : NULL) : 0;
+    bool photo = strcmp(folder, "target") == 0 && name[0] != '.';   /* of a half of one the hash is worth nothing */
+    return removal_has(r, id) ? delete_file(r, relative, photo ? id : NULL) : 0;
 }
 
 static int delete_map(removal *r, const char *source) {
@@ -210,7 +223,7 @@ static int goes(void *context, const shards *s, uint64_t i, const shard_item *it
         sha256(data, size, digest);
         sha256_hex(digest, hex);
         free(data);
-        int rc = knows(r, item->id, NULL, hex) ? 0 : selection_remember(r->folder, item->id, NULL, hex);
+        int rc = take_out(r, item->id, NULL, hex);
         if (rc < 0) return rc;
     }
     return 1;
@@ -263,8 +276,8 @@ static int merge_journals(removal *r) {
 
 int removal_run(removal *r) {
     int rc = r->found_all ? 0 : find(r);
-    if (rc < 0 || r->removed == r->names.used) return rc;
-    r->removed = r->names.used;
+    if (rc < 0 || !r->found) return rc;
+    r->found = 0;
     rc = go_through(r, delete_if_gone);
     if (rc == 0) rc = removal_other_maps(r, delete_map);   /* while the lines are there */
     if (rc == 0) rc = merge_journals(r);

@@ -16,10 +16,10 @@ struct removal {
     const mien_check_options *options;
     mien_check_result *result;
     selection *chosen, *known;     /* known: what removed.jsonl said in the beginning */
-    spool *ids;                    /* of those that go */
+    spool *ids;                    /* of those that go; and "id\nhash" of what was remembered of them */
     name_set names;
     bool found_all;                /* by id and URL */
-    uint64_t removed;              /* of `ids`, those whose traces are gone */
+    uint64_t found;                /* whose traces are not yet gone */
 };
 
 void removal_say(const removal *r, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));

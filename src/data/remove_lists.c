@@ -26,7 +26,7 @@
 #include "data/list.h"
 #include "data/remove_inside.h"
 
-enum { ENTRY_MOST = 16 << 20, SORTER_MEMORY = 8 << 20 };
+enum { ENTRY_MOST = 16 << 20, SORTER_MEMORY = 2 << 20 };
 
 /* A list that is written anew, until it is put in place. */
 typedef struct {
@@ -129,7 +129,7 @@ static int read_prompts(removal *r, const char *name, int (*each)(removal *r, co
     return rc;
 }
 
-/* Calls each for prompt.rejected.jsonl and all backups; metadata.json's too. */
+/* Calls each for all files of the folder whose names begin so: the backups, prompt.jsonl.bak.2. */
 static int each_copy(removal *r, const char *begin, int (*each)(removal *r, const char *name)) {
     DIR *dir = opendir(r->folder);
     if (!dir) return error_errno("%s", r->folder);
@@ -287,26 +287,28 @@ static int ask_journal_line(void *context, const json_at *line) {
     return json_need_object(line) < 0 ? 0 : removal_ask(context, text_of(line, "id"), text_of(line, "url"), text_of(line, "sha256"));
 }
 
-static int ask_metadata(removal *r) {
+static int ask_metadata(removal *r, const char *name) {
     char path[PATH_MAX];
     list *l;
     list_item item;
-    int rc = removal_path(r, "metadata.json", path, sizeof path);
+    int rc = removal_path(r, name, path, sizeof path);
     if (rc < 0 || access(path, F_OK) < 0) return rc;
     rc = list_open(path, &l);
     if (rc < 0) return rc;
-    while (rc >= 0 && (rc = list_next(l, &item)) > 0)
-        if (!item.wrong || item.url) rc = removal_ask(r, item.id, item.url, item.sha256);
+    while (rc >= 0 && (rc = list_next(l, &item)) > 0) rc = removal_ask(r, item.id, item.url, item.sha256);
     list_close(l);
     return rc;
 }
 
+static int ask_prompts(removal *r, const char *name) { return read_prompts(r, name, ask_item); }
+
+/* Copies too: all else of an item may be gone already, when a run was broken off. */
 int removal_ask_lists(removal *r) {
-    int rc = ask_metadata(r);
+    int rc = each_copy(r, "metadata.json", ask_metadata);
     if (rc == 0) rc = journal_read(r->folder, "download", ask_journal_line, r);
     if (rc == 0) rc = journal_read(r->folder, "build", ask_journal_line, r);
-    if (rc == 0) rc = read_prompts(r, "prompt.jsonl", ask_item);
-    return rc < 0 ? rc : read_prompts(r, "prompt.rejected.jsonl", ask_item);
+    if (rc == 0) rc = each_copy(r, "prompt.jsonl", ask_prompts);
+    return rc < 0 ? rc : ask_prompts(r, "prompt.rejected.jsonl");
 }
 
 /* ---- maps of other names ------------------------------------------------------------------------------------------- */
