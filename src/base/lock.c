@@ -84,6 +84,21 @@ static int refuse(const char *folder, int fd) {
     return error_set(ERR_EXISTS, "%s: is being written by %s", folder, owner);
 }
 
+/* Parts that were killed leave their lock files. Who holds the folder alone knows that none of them lives. */
+static void remove_dead_parts(const char *folder) {
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        struct stat st;
+        int part, parts, n = 0;
+        if (sscanf(e->d_name, LOCK_NAME ".%d-of-%d%n", &part, &parts, &n) != 2 || e->d_name[n]) continue;
+        int fd = openat(dirfd(dir), e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0) continue;
+        if (fstat(fd, &st) == 0 && check_lock(e->d_name, fd, &st) == 0) unlinkat(dirfd(dir), e->d_name, 0);
+        close(fd);
+    }
+    if (dir) closedir(dir);
+}
+
 int folder_lock_take(const char *folder, int part, int parts, folder_lock *out) {
     *out = FOLDER_UNLOCKED;
     if (asprintf(&out->folder_path, "%s/%s", folder, LOCK_NAME) < 0) return out->folder_path = NULL, error_memory(strlen(folder) + 64);
@@ -94,7 +109,7 @@ int folder_lock_take(const char *folder, int part, int parts, folder_lock *out) 
     }
     int rc = take(out->folder_path, parts ? LOCK_SH : LOCK_EX, &out->folder);
     if (rc == ERR_EXISTS) rc = refuse(folder, out->folder);
-    else if (rc == 0 && !parts) owner_write(out->folder);
+    else if (rc == 0 && !parts) owner_write(out->folder), remove_dead_parts(folder);
     else if (rc == 0 && (rc = take(out->part_path, LOCK_EX, &out->part)) == ERR_EXISTS) {
         char owner[128];
         owner_read(out->part, owner, sizeof owner);

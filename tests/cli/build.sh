@@ -214,6 +214,43 @@ expect "an empty folder instead" 2 "$mien" build nothing --data c
 check "is refused" said "2 of the 2 photos that an earlier run took into c are not there: is it the right folder?"
 check "nothing is lost" test -s c/source/1.png
 
+# ---- after a download: the list's captions, marks and addresses ----
+mkdir -p dl/target
+for n in 1 2 3 4 5 6; do photo dl/target/$n.jpg $n; done
+echo '{"caption": "own"}' >dl/target/5.json
+cat >dl/metadata.json <<'LIST'
+{"1": {"url": "http://a.example.com/1.jpg", "caption": "list \u00e9"}, "2": {"url": "http://b.example.org/2.jpg", "NSFW": "LIKELY", "caption": "x"},
+ "3": {"url": "http://b.example.org/3.jpg", "caption": null}, "5": {"url": "http://b.example.org/5.jpg", "caption": "not this"},
+ "6": {"url": "http://a.example.com/6.jpg", "caption": "six", "punsafe": 0.5}}
+LIST
+cp dl/metadata.json list.json
+expect "in place, with a list" 0 "$mien" build dl/target --data dl
+cat >want_list <<'PROMPTS'
+{"source": "source/1.png", "target": "target/1.jpg", "prompt": "list \u00e9"}
+{"source": "source/3.png", "target": "target/3.jpg", "prompt": ""}
+{"source": "source/4.png", "target": "target/4.jpg", "prompt": ""}
+{"source": "source/5.png", "target": "target/5.jpg", "prompt": "own"}
+PROMPTS
+check "its captions and marks count" cmp dl/prompt.jsonl want_list
+check "the list stays as it is" cmp dl/metadata.json list.json
+check "unsafe ones are out" test "$(outcomes dl | grep -c nsfw)" = 2
+echo b.example.org >sites; sha256sum dl/target/1.jpg | cut -c1-64 >hashes; printf '# none\n4\n' >ids
+expect "--exclude a domain" 0 "$mien" build dl/target --data dl --exclude sites
+check "takes its photos out" test "$(outcomes dl | grep -c excluded)" = 3 -a "$(wc -l <dl/prompt.jsonl)" = 2
+check "and their maps" test ! -e dl/source/3.png -a -e dl/source/1.png
+check "not their photos, which are the user's here" test -s dl/target/3.jpg
+expect "--exclude a hash" 0 "$mien" build dl/target --data dl --exclude hashes
+check "takes that one out, and lets the others in" sh -c 'grep -v "source/1" want_list | cmp - dl/prompt.jsonl'
+expect "without" 0 "$mien" build dl/target --data dl
+check "all are back" cmp dl/prompt.jsonl want_list
+printf '{"format":1,"kind":"removed"}\n' >dl/removed.jsonl
+expect "--only" 0 "$mien" build dl/target --data dl --only ids --min-face 60
+check "looks at these alone" printed "1 of 1 photo kept; 1 looked at now"
+check "and leaves the others in" cmp dl/prompt.jsonl want_list
+echo 'not a list, but a sentence' >wrong
+expect "a list that is none" 2 "$mien" build dl/target --data dl --exclude wrong
+check "does nothing" cmp dl/prompt.jsonl want_list
+
 # ---- nothing of the user's is overwritten ----
 mkdir -p u/source u/target
 echo mine >u/source/1.png; echo mine >u/target/2.jpg
