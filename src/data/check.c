@@ -239,8 +239,6 @@ static int open_data(job *j) {
     if (stat(path, &j->prompts) < 0) memset(&j->prompts, 0, sizeof j->prompts);
     int rc = dataset_open_told(j->folder, &j->options->hooks, &j->data);
     if (rc < 0) return rc;
-    if (j->options->fix && dataset_is_shards(j->data) && !j->options->dry_run)
-        say(j, MIEN_LOG_WARNING, NULL, "lines of shards are not moved: `mien package --shards` writes them anew without what is bad");
     j->common = (check_common){ .mesh = j->common.mesh, .data = j->data, .chosen = j->chosen, .list = j->list, .list_lock = &j->list_lock,
                                 .max_pixels = j->options->max_pixels };
     j->result->progress.total = dataset_count(j->data);
@@ -257,9 +255,12 @@ static int check_all(job *j) {
     if (rc == 0 && j->names) rc = find_unnamed(j);
     if (rc == 0) rc = duplicates_find(j->twins, dataset_count(j->data), found_twin, j);
     if (rc < 0) return rc;
-    if (j->bad) rc = check_fix(j->folder, &j->prompts, j->bad, &j->result->moved, j->result->backup);
-    else if (!j->options->fix) j->result->moved = 0;
-    return rc;
+    if (j->bad) return check_fix(j->folder, &j->prompts, j->bad, &j->result->moved, j->result->backup);
+    bool shards = dataset_is_shards(j->data);
+    if (shards && j->options->fix && j->result->moved)
+        say(j, MIEN_LOG_WARNING, NULL, "what is bad stays in the shards: `mien package --shards --exclude LIST` writes them anew without it");
+    if (shards || !j->options->fix) j->result->moved = 0;
+    return 0;
 }
 
 static bool has_removed(const job *j) {

@@ -13,7 +13,9 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "data/face_match.h"
+#include "data/metadata.h"
 #include "data/picture_hash.h"
+#include "data/shards.h"
 #include "face/faces_json.h"
 #include "image/image.h"
 
@@ -76,10 +78,22 @@ static int read_line(work *k) {
     return 0;
 }
 
+/* A shard says itself where its photos are from. */
+static int ask_shard(work *k, const char *sha256, selection_answer *out) {
+    text all = { 0 }, url = { 0 };
+    int rc = shards_metadata(dataset_shards(k->common->data), k->item.index, &all);
+    if (rc > 0) rc = metadata_field(all.data, all.size, "url", &url);
+    if (rc >= 0) *out = selection_asks(k->common->chosen, k->item.id, url.data, sha256);
+    text_free(&all);
+    text_free(&url);
+    return rc < 0 ? rc : 0;
+}
+
 /* What the lists say; sha256 may be NULL. */
 static int ask(work *k, const char *sha256, selection_answer *out) {
     const check_common *c = k->common;
     list_item entry;
+    if (dataset_is_shards(c->data) && selection_needs_url(c->chosen)) return ask_shard(k, sha256, out);
     if (!c->list) return *out = selection_asks(c->chosen, k->item.id, NULL, sha256), 0;
     pthread_mutex_lock(c->list_lock);
     int rc = list_table_find(c->list, k->item.id, &entry);

@@ -17,6 +17,7 @@
 #include "base/part.h"
 #include "base/stop.h"
 #include "data/journal.h"
+#include "data/metadata.h"
 #include "data/remove_inside.h"
 #include "data/shards.h"
 #include "image/image.h"
@@ -206,8 +207,16 @@ static int ask_shards(removal *r) {
     for (uint64_t i = 0; rc == 0 && i < shards_count(s); i++) {
         shard_item item;
         if (shards_read(s, i, &item) < 0) continue;
-        rc = removal_ask(r, item.id, NULL, NULL);
+        text all = { 0 }, url = { 0 }, hash = { 0 };
+        rc = shards_metadata(s, i, &all);
+        if (rc > 0) rc = metadata_field(all.data, all.size, "url", &url);
+        if (rc >= 0 && all.size) rc = metadata_field(all.data, all.size, "sha256", &hash);
+        if (rc >= 0) rc = removal_ask(r, item.id, url.data, hash.data);
+        text_free(&all);
+        text_free(&url);
+        text_free(&hash);
         shard_item_free(&item);
+        if (rc > 0) rc = 0;
     }
     shards_close(s);
     return rc;

@@ -83,6 +83,20 @@ printf '000000008\n000000009\n' >two
 expect "maps under other names" 0 "$mien" check --data few --exclude two --fix --no-faces
 check "go with the last that names them" sh -c '[ "$(ls few/source few/target | tr "\n" " ")" = "few/source: shared.png  few/target: 000000010.jpg " ]'
 
+# ---- shards ----
+"$mien" package --data whole --shards --shard-items 5 -o shards --quiet >/dev/null 2>&1
+cp -r shards shards.before
+expect "shards are checked" 3 "$mien" check --data shards
+check "as the folder is" printed "17 lines: 16 fine, 1 bad"
+expect "--fix" 3 "$mien" check --data shards --fix --no-faces
+check "does not touch them" diff -r shards shards.before
+check "and says so" said "what is bad stays in the shards"
+expect "--exclude --fix" 0 "$mien" check --data shards --exclude list --fix --no-faces
+check "takes members out" sh -c 'cat shards/*.tar | grep -aq -e 000000001 -e 000000003 -e 000000005 -e 000000006 -e again; [ $? = 1 ]'
+check "and leaves the others" printed "12 lines: 12 fine, 0 bad"
+expect "nothing is left to do" 0 "$mien" check --data shards --exclude list --fix --no-faces
+check "and it is not said" not printed "removed"
+
 # ---- killed ----
 pause() { sleep "$(awk -v n="$1" 'BEGIN { print n / 1000 }')"; }
 k=0 wrong=0
