@@ -79,7 +79,7 @@ enum { SIZE_MOST = 8192, THREADS_MOST = 256, AHEAD_MOST = 4096 };
 
 int mien_iterator_open(const mien_iterate_options *options, mien_iterator **out) {
     mien_iterate_options o = *options;
-    if (!o.data) return error_set(ERR_USAGE, "a data set is needed");
+    if (!o.data || !*o.data) return error_set(ERR_USAGE, "a data set is needed");
     if (!o.size) o.size = 512;
     if (!o.ranks) o.ranks = 1;
     if (!o.threads) o.threads = 2;

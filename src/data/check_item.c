@@ -171,16 +171,10 @@ static int decode_source(work *k, bool pixels) {
     return judge(k, rc, CHECK_SOURCE_BROKEN, "source", k->v->source);
 }
 
-/* Within 1%. */
-static bool same_aspect(int w, int h, int width, int height) {
-    double a = (double)w * height, b = (double)width * h;
-    return fabs(a - b) <= 0.01 * fmax(a, b);
-}
-
 static int compare_sizes(work *k) {
     int w = k->map_width, h = k->map_height, width = k->photo.width, height = k->photo.height;
     if (w == width && h == height) return 0;
-    if (!same_aspect(w, h, width, height)) return bad(k, CHECK_ASPECT_CHANGED, "the photo is %d x %d, its map %d x %d", width, height, w, h);
+    if (!dataset_same_shape(w, h, width, height)) return bad(k, CHECK_ASPECT_CHANGED, "the photo is %d x %d, its map %d x %d", width, height, w, h);
     note(k, CHECK_RESCALED, "the photo is %d x %d, its map %d x %d", width, height, w, h);
     return 0;
 }
@@ -211,7 +205,7 @@ static bool is_lossy(const work *k) {
 static int compare_landmarks(work *k) {
     bool same;
     double begin = clock_seconds();
-    if (!same_aspect(k->map_width, k->map_height, k->mapped.width, k->mapped.height))
+    if (!dataset_same_shape(k->map_width, k->map_height, k->mapped.width, k->mapped.height))
         return bad(k, CHECK_LANDMARKS_DIFFER, "source/%s is of %d x %d, the map has %d x %d", k->v->landmarks, k->mapped.width, k->mapped.height, k->map_width, k->map_height);
     int rc = face_match_drawn(&k->map, is_lossy(k), &k->mapped, min_face(k), &same);
     k->times->compare += clock_seconds() - begin;

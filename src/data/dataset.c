@@ -251,3 +251,8 @@ int dataset_load(const dataset *d, const dataset_item *item, dataset_part part, 
     if (!dataset_part_path(d, item, part, path)) return error_set(ERR_IO, "%s/%s: the path is too long", d->folder, item->target);
     return file_load(path, IMAGE_MAX_BYTES, data, size);
 }
+
+bool dataset_same_shape(int width, int height, int width2, int height2) {
+    double a = (double)width * height2, b = (double)width2 * height;
+    return a >= 0.99 * b && b >= 0.99 * a;
+}

@@ -47,6 +47,10 @@ int  dataset_load(const dataset *d, const dataset_item *item, dataset_part part,
 /* The path of a part's file; false in a shard. */
 bool dataset_part_path(const dataset *d, const dataset_item *item, dataset_part part, char out[PATH_MAX]);
 
+/* Whether two pictures have one shape, within 1%: a photo of another one than its map's is not the photo that the map was
+ * drawn for. (The original stretches it without a word.) */
+bool dataset_same_shape(int width, int height, int width2, int height2);
+
 /* ---- one line (data/dataset_line.c) ---- */
 
 enum { DATASET_LINE_MOST = 1 << 20 };              /* bytes; what is longer is no item */

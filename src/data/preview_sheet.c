@@ -204,12 +204,6 @@ static void tell_faces(const tile *t, char *out, size_t room) {
     free(f.face);
 }
 
-/* Sizes differ, and by more than 1% in shape: the training would stretch the photo. */
-static bool is_stretched(const image *photo, const image *map) {
-    double a = (double)photo->width * map->height, b = (double)photo->height * map->width;
-    return a > b * 1.01 || b > a * 1.01;
-}
-
 static void draw_words(const tile *t, const image *photo, const image *map) {
     char sizes[160] = "", number[32], faces_text[64];
     int x = t->place.x + PAD, y = t->place.y + PAD + SIDE + 4, width = TILE_WIDTH - 2 * PAD;
@@ -220,7 +214,7 @@ static void draw_words(const tile *t, const image *photo, const image *map) {
     else if (photo->rgb || map->rgb)
         snprintf(sizes, sizeof sizes, "%d x %d \xc2\xb7 %s", photo->rgb ? photo->width : map->width, photo->rgb ? photo->height : map->height, faces_text);
     else snprintf(sizes, sizeof sizes, "%s", faces_text);
-    int taken = paint_line_right(t->sheet, x + width, y, other && is_stretched(photo, map) ? &paint_warning : &paint_grey, sizes) + 12;
+    int taken = paint_line_right(t->sheet, x + width, y, other && !dataset_same_shape(photo->width, photo->height, map->width, map->height) ? &paint_warning : &paint_grey, sizes) + 12;
     snprintf(number, sizeof number, "%" PRIu64 "  ", t->item->index + 1);
     int used = paint_line(t->sheet, x, y, width - taken, &paint_grey, number);
     paint_line(t->sheet, x + used, y, width - taken - used, &paint_bold, t->item->id);

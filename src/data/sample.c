@@ -7,11 +7,6 @@
 
 #include "base/error.h"
 
-bool sample_same_aspect(int width, int height, int width2, int height2) {
-    double a = (double)width * height2, b = (double)width2 * height;
-    return a <= b * 1.01 && b <= a * 1.01;
-}
-
 /* 1 + int(side * scale) in Python. It is never below `size`: the product falls short of it by far less than 1. */
 static int new_side(int side, double scale) {
     double length = 1 + (double)(int64_t)(side * scale);
@@ -57,7 +52,7 @@ static int load_part(const dataset *d, const dataset_item *item, dataset_part pa
 
 static int match(const dataset *d, const dataset_item *item, const image *source, const image *target, const sample_settings *s, uint8_t *hint,
                  uint8_t *photo, sample_fault *fault) {
-    if (!s->stretch && !sample_same_aspect(source->width, source->height, target->width, target->height)) {
+    if (!s->stretch && !dataset_same_shape(source->width, source->height, target->width, target->height)) {
         *fault = SAMPLE_MISMATCHED;
         error_set(ERR_FORMAT, "%dx%d pixels, while its map has %dx%d", target->width, target->height, source->width, source->height);
         return name_part(d, item, DATASET_TARGET);

@@ -16,15 +16,12 @@
 
 typedef struct {
     int size;              /* side of the square, in pixels */
-    bool stretch;          /* take a target whose aspect is not the source's, too */
+    bool stretch;          /* take a target whose shape is not the source's, too (dataset_same_shape) */
     size_t max_pixels;     /* of a picture; 0: IMAGE_MAX_PIXELS */
     cpu_level cpu;
 } sample_settings;
 
 typedef enum { SAMPLE_MISSING, SAMPLE_BROKEN, SAMPLE_MISMATCHED } sample_fault;
-
-/* Whether two pictures have one aspect, within 1%: one can be the other rescaled. */
-bool sample_same_aspect(int width, int height, int width2, int height2);
 
 /* The two squares, size * size * 3 bytes each. ERR_LIMIT for a picture too long and thin. */
 int sample_cut(const image *source, const image *target, const sample_settings *s, uint8_t *hint, uint8_t *photo);

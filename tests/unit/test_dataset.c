@@ -329,11 +329,24 @@ static void test_line(void **state) {
     text_free(&t);
 }
 
+static void test_shapes(void **state) {
+    (void)state;
+    assert_true(dataset_same_shape(512, 512, 512, 512));
+    assert_true(dataset_same_shape(1000, 300, 100, 30));
+    assert_true(dataset_same_shape(100, 100, 99, 100));
+    assert_true(dataset_same_shape(99, 100, 100, 100));
+    assert_false(dataset_same_shape(100, 100, 98, 100));
+    assert_false(dataset_same_shape(100, 98, 100, 100));
+    assert_false(dataset_same_shape(640, 480, 480, 640));
+    assert_true(dataset_same_shape(INT_MAX, INT_MAX - 1, 7, 7));
+    assert_false(dataset_same_shape(INT_MAX, 1, 1, INT_MAX));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_folder, enter, leave),        cmocka_unit_test_setup_teardown(test_items, enter, leave),
         cmocka_unit_test_setup_teardown(test_shards, enter, leave), cmocka_unit_test(test_hostile_lines),                              cmocka_unit_test_setup_teardown(test_many_lines, enter, leave),
-        cmocka_unit_test_setup_teardown(test_changes_while_open, enter, leave), cmocka_unit_test(test_line),
+        cmocka_unit_test_setup_teardown(test_changes_while_open, enter, leave), cmocka_unit_test(test_line), cmocka_unit_test(test_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
