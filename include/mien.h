@@ -255,6 +255,7 @@ typedef struct {
     uint64_t shard_bytes;                       /* a shard ends before it would be larger; 0: no matter */
     const char *only, *exclude;                 /* lists of ids, URLs, domains and SHA-256; NULL: none */
     int force;                                  /* the zip may exist; shards that mien made there are made anew */
+    int jobs;                                   /* threads that read ahead; 0: all cores */
     mien_hooks hooks;
 } mien_package_options;
 

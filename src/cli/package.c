@@ -51,6 +51,7 @@ static int parse(arguments *a, int argc, char **argv) {
     if (wrong) return misuse_end(&help);
     j->shard_items = a->items;
     j->shard_bytes = a->bytes;
+    j->jobs = a->common.jobs;
     return -1;
 }
 

@@ -42,25 +42,16 @@ static void say(package_job *j, mien_log_kind kind, const char *path, const char
 /* No use to go on, whatever the item. */
 static bool ends_all(int rc) { return rc == ERR_MEMORY || rc == ERR_FULL || rc == ERR_CANCELLED; }
 
-int package_lost(package_job *j, const package_item *item, uint64_t i, int rc) {
+int package_lost(package_job *j, const package_item *item, int rc, const char *why) {
     char name[64];
-    if (ends_all(rc)) return rc;
-    snprintf(name, sizeof name, "item %llu", (unsigned long long)i + 1);
+    if (ends_all(rc)) return error_set(rc, "%s", why);
+    snprintf(name, sizeof name, "item %llu", (unsigned long long)item->index + 1);
     j->progress.failed++;
-    say(j, MIEN_LOG_ITEM_FAILED, item->line.id ? item->line.id : name, error_message());
+    say(j, MIEN_LOG_ITEM_FAILED, item->line.id ? item->line.id : name, why);
     return 0;
 }
 
 /* ---- an item ------------------------------------------------------------------------------------------------------------- */
-
-void package_item_free(package_item *item) {
-    dataset_item_free(&item->line);
-    text_free(&item->metadata);
-    free(item->map);
-    free(item->photo);
-    free(item->faces);
-    *item = (package_item){ .map = NULL };
-}
 
 /* A name that any system unpacks, and any terminal shows: UTF-8, nothing invisible, no backslash. */
 static bool travels(const char *name) {
@@ -68,14 +59,39 @@ static bool travels(const char *name) {
     return name[0] != '.' && !strchr(name, '\\') && strcmp(text_escape(shown, sizeof shown, name), name) == 0;
 }
 
-static int read_line(package_job *j, uint64_t i, package_item *out) {
-    int rc = dataset_read(j->data, i, &out->line);
+static int find_metadata(package_job *j, package_item *item) {
+    if (dataset_is_shards(j->data)) return shards_metadata(dataset_shards(j->data), item->index, &item->metadata);
+    if (!j->known) return 0;
+    pthread_mutex_lock(&j->lock);
+    int rc = metadata_find(j->known, item->line.id, &item->metadata);
+    pthread_mutex_unlock(&j->lock);
+    return rc;
+}
+
+static int read_line(package_job *j, package_item *item) {
+    int rc = dataset_read(j->data, item->index, &item->line);
     if (rc < 0) return rc;
-    if (!travels(out->line.source) || !travels(out->line.target)) return error_set(ERR_FORMAT, "\"%s\" is no name to pass on", travels(out->line.source) ? out->line.target : out->line.source);
-    if (dataset_is_shards(j->data)) rc = shards_metadata(dataset_shards(j->data), i, &out->metadata);
-    else if (j->known) rc = metadata_find(j->known, out->line.id, &out->metadata);
-    if (out->metadata.size == 2) text_free(&out->metadata);   /* {} */
+    const char *source = item->line.source, *target = item->line.target;
+    if (!travels(source) || !travels(target)) return error_set(ERR_FORMAT, "\"%s\" is no name to pass on", travels(source) ? target : source);
+    rc = find_metadata(j, item);
+    if (item->metadata.size == 2) text_free(&item->metadata);   /* {} */
     return rc < 0 ? rc : 0;
+}
+
+static int need_picture(const char *what, const uint8_t *data, size_t size) {
+    return image_format_name(data, size) ? 0 : error_set(ERR_FORMAT, "its %s is no picture", what);
+}
+
+static int load_map(package_job *j, package_item *item) {
+    if (item->map) return 0;
+    int rc = dataset_load(j->data, &item->line, DATASET_SOURCE, &item->map, &item->map_size);
+    return rc < 0 ? rc : need_picture("map", item->map, item->map_size);
+}
+
+static int load_photo(package_job *j, package_item *item) {
+    if (item->photo) return 0;
+    int rc = dataset_load(j->data, &item->line, DATASET_TARGET, &item->photo, &item->photo_size);
+    return rc < 0 ? rc : need_picture("photo", item->photo, item->photo_size);
 }
 
 static bool has_file(package_job *j, const dataset_item *line, dataset_part part) {
@@ -83,69 +99,85 @@ static bool has_file(package_job *j, const dataset_item *line, dataset_part part
     return dataset_part_path(j->data, line, part, path) && access(path, F_OK) == 0;
 }
 
-/* The landmarks, if there are any; and the hash of the photo as they tell it. */
-static int load_faces(package_job *j, package_item *item, char sha256[65]) {
-    bool shards = dataset_is_shards(j->data);
-    sha256[0] = 0;
-    if (item->faces || (!shards && !has_file(j, &item->line, DATASET_FACES))) return 0;
-    int rc = dataset_load(j->data, &item->line, DATASET_FACES, &item->faces, &item->faces_size);
-    if (rc == ERR_IO && shards) return item->faces = NULL, 0;   /* there are none */
-    if (rc < 0) return item->faces = NULL, rc;
-    faces f;
-    faces_origin origin;
-    rc = faces_json_read("its landmarks", item->faces, item->faces_size, &f, &origin);
-    if (rc < 0) return rc;
-    free(f.face);
-    memcpy(sha256, origin.sha256, 65);
-    return 0;
+/* Whether the landmarks are what mien wrote: the map beside them names their hash. Ten times as fast as reading them. */
+static bool are_ours(const package_item *item) {
+    char stamp[1024], named[65], hex[65];
+    uint8_t digest[32];
+    if (!image_png_text(item->map, item->map_size, FACES_STAMP_KEY, stamp, sizeof stamp)) return false;
+    faces_stamp_json(stamp, named);
+    if (!*named) return false;
+    sha256(item->faces, item->faces_size, digest);
+    sha256_hex(digest, hex);
+    return strcmp(named, hex) == 0;
 }
 
-/* Of the photo: by the landmarks, else by the file itself. */
+/* The landmarks, if there are any. The map is there. */
+static int load_faces(package_job *j, package_item *item) {
+    bool shards = dataset_is_shards(j->data);
+    if (item->faces || (!shards && !has_file(j, &item->line, DATASET_FACES))) return 0;
+    int rc = dataset_load(j->data, &item->line, DATASET_FACES, &item->faces, &item->faces_size);
+    if (rc == ERR_IO && shards) return 0;   /* there are none */
+    if (rc < 0 || are_ours(item)) return rc;
+    faces f;
+    rc = faces_json_read("its landmarks", item->faces, item->faces_size, &f, NULL);
+    if (rc == 0) free(f.face);
+    return rc;
+}
+
+/* Of the photo: by the landmarks, else by the file itself. Unknown: "". */
 static int photo_hash(package_job *j, package_item *item, char hex[65]) {
-    int rc = load_faces(j, item, hex);
-    if (rc < 0 || *hex) return rc;
-    if (dataset_load(j->data, &item->line, DATASET_TARGET, &item->photo, &item->photo_size) < 0) return item->photo = NULL, 0;
+    faces f;
+    faces_origin origin;
+    hex[0] = 0;
+    int rc = load_map(j, item);
+    if (rc == 0) rc = load_faces(j, item);
+    if (rc == 0 && item->faces) {
+        rc = faces_json_read("its landmarks", item->faces, item->faces_size, &f, &origin);
+        if (rc == 0) free(f.face), memcpy(hex, origin.sha256, 65);
+    }
+    if (rc < 0 || *hex || load_photo(j, item) < 0) return rc;
     uint8_t digest[32];
     sha256(item->photo, item->photo_size, digest);
     sha256_hex(digest, hex);
     return 0;
 }
 
-static int ask_selection(package_job *j, package_item *item) {
+/* 1 or 0. */
+static int is_chosen(package_job *j, package_item *item) {
     text url = { 0 };
-    char sha256[65] = "";
+    char hex[65] = "";
     int rc = 0;
     if (item->metadata.size && selection_needs_url(j->chosen)) rc = metadata_field(item->metadata.data, item->metadata.size, "url", &url);
-    if (rc == 0 && selection_needs_sha256(j->chosen)) rc = photo_hash(j, item, sha256);
-    if (rc == 0) rc = selection_asks(j->chosen, item->line.id, url.size ? url.data : NULL, *sha256 ? sha256 : NULL) == SELECTED;
+    if (rc == 0 && selection_asks(j->chosen, item->line.id, url.size ? url.data : NULL, NULL) >= EXCLUDED) return text_free(&url), 0;
+    if (rc == 0 && selection_needs_sha256(j->chosen)) rc = photo_hash(j, item, hex);
+    if (rc == 0) rc = selection_asks(j->chosen, item->line.id, url.size ? url.data : NULL, *hex ? hex : NULL) == SELECTED;
     text_free(&url);
     return rc;
 }
 
-int package_choose(package_job *j, uint64_t i, bool quietly, package_item *out) {
-    *out = (package_item){ .map = NULL };
-    int rc = read_line(j, i, out);
-    if (rc == 0) rc = ask_selection(j, out);
-    if (rc == 0 && !quietly) j->progress.count[PACKED_SELECTED_OUT].n++;
-    if (rc < 0) rc = quietly && !ends_all(rc) ? 0 : package_lost(j, out, i, rc);
-    if (rc <= 0) package_item_free(out);
-    return rc;
+void package_read(package_job *j, uint64_t i, package_files files, package_item *out) {
+    *out = (package_item){ .index = i };
+    int rc = read_line(j, out);
+    if (rc == 0) rc = is_chosen(j, out);
+    out->chosen = rc > 0;
+    if (out->chosen && files >= PACKAGE_MAP) {
+        rc = load_map(j, out);
+        if (rc == 0) rc = load_faces(j, out);
+        if (rc == 0 && files == PACKAGE_PHOTO) rc = load_photo(j, out);
+        if (rc == 0) rc = 1;
+    }
+    out->rc = rc;
+    if (rc < 0 && !(out->why = strdup(error_message()))) out->rc = ERR_MEMORY;
 }
 
-static int need_picture(const char *what, const uint8_t *data, size_t size) {
-    return image_format_name(data, size) ? 0 : error_set(ERR_FORMAT, "its %s is no picture", what);
-}
-
-int package_load(package_job *j, package_item *item, bool photo) {
-    char sha256[65];
-    int rc = dataset_load(j->data, &item->line, DATASET_SOURCE, &item->map, &item->map_size);
-    if (rc < 0) return item->map = NULL, rc;
-    rc = need_picture("map", item->map, item->map_size);
-    if (rc == 0) rc = load_faces(j, item, sha256);
-    if (rc < 0 || !photo) return rc;
-    if (!item->photo) rc = dataset_load(j->data, &item->line, DATASET_TARGET, &item->photo, &item->photo_size);
-    if (rc < 0) return item->photo = NULL, rc;
-    return need_picture("photo", item->photo, item->photo_size);
+void package_item_free(package_item *item) {
+    dataset_item_free(&item->line);
+    text_free(&item->metadata);
+    free(item->map);
+    free(item->photo);
+    free(item->faces);
+    free(item->why);
+    *item = (package_item){ .index = 0 };
 }
 
 /* ---- names that are packed -------------------------------------------------------------------------------------------------- */
@@ -258,6 +290,7 @@ static int open_all(package_job *j) {
 
 int package_run(const mien_package_options *options, mien_progress *result) {
     package_job j = { .options = options, .begin = clock_seconds(), .progress.n_counts = PACKED_COUNTS };
+    pthread_mutex_init(&j.lock, NULL);
     for (int i = 0; i < PACKED_COUNTS; i++) j.progress.count[i].name = count_names[i];
     int rc = open_all(&j);
     if (rc == 0 && options->shards) rc = folder_make(options->output);
@@ -267,6 +300,7 @@ int package_run(const mien_package_options *options, mien_progress *result) {
     metadata_close(j.known);
     selection_free(j.chosen);
     dataset_close(j.data);
+    pthread_mutex_destroy(&j.lock);
     if (result) *result = j.progress;
     return rc;
 }

@@ -5,6 +5,8 @@
 #ifndef DATA_PACKAGE_INSIDE_H
 #define DATA_PACKAGE_INSIDE_H
 
+#include <pthread.h>
+
 #include "base/archive.h"
 #include "base/name_set.h"
 #include "base/spool.h"
@@ -20,6 +22,7 @@ typedef struct {
     dataset *data;
     selection *chosen;
     metadata *known;               /* NULL for shards, and where nobody asks */
+    pthread_mutex_t lock;          /* of `known` */
     char scratch[PATH_MAX];        /* the folder for what is set aside */
     mien_progress progress;
     double begin, told;            /* when progress was told */
@@ -27,18 +30,30 @@ typedef struct {
 
 /* An item on its way. What it has not is NULL. */
 typedef struct {
+    uint64_t index;
+    int rc;                        /* 1: it is to be packed; 0: a list leaves it out; ERR_*: it is of no use, or the job must end, since: */
+    char *why;
+    bool chosen;                   /* its line is good, and lists let it in, whatever became of its files */
     dataset_item line;
     text metadata;                 /* {"url": ...}, or no data */
     uint8_t *map, *photo, *faces;
     size_t map_size, photo_size, faces_size;
 } package_item;
 
-/* Line i, without files: 1 if it is to be packed; 0 if it is left out, counted, and told of (`quietly`: neither). */
-int  package_choose(package_job *j, uint64_t i, bool quietly, package_item *out);
-/* Its files: the map and, if there are any, the landmarks; and the photo. ERR_*: the item is of no use, but for ERR_MEMORY. */
-int  package_load(package_job *j, package_item *item, bool photo);
-/* The item is lost, for the reason of the last message. Returns 0, or the code of what ends the job. */
-int  package_lost(package_job *j, const package_item *item, uint64_t i, int rc);
+/* What of an item is read: its line alone; the map and, if there are any, the landmarks; or these and the photo. */
+typedef enum { PACKAGE_LINE, PACKAGE_MAP, PACKAGE_PHOTO } package_files;
+
+/* Items from..to-1 in order, read ahead by threads. */
+typedef struct package_ahead package_ahead;
+int  package_ahead_open(package_job *j, uint64_t from, uint64_t to, package_files files, package_ahead **out);
+/* 1 and the next item, which the caller frees, whatever became of it; 0 at the end; ERR_CANCELLED. Tells of progress. */
+int  package_ahead_next(package_ahead *a, package_item *out);
+void package_ahead_close(package_ahead *a);
+
+/* Reads item i; any thread. */
+void package_read(package_job *j, uint64_t i, package_files files, package_item *out);
+/* The item is lost for this reason: counted and told of. Returns 0, or the code of what ends the job. */
+int  package_lost(package_job *j, const package_item *item, int rc, const char *why);
 void package_item_free(package_item *item);
 /* Progress, ten times a second; ERR_CANCELLED if the job is to stop. */
 int  package_tick(package_job *j);

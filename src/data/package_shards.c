@@ -182,20 +182,28 @@ static int hash_item(uint64_t *hash, const package_item *item) {
 }
 
 /* The shard is there, and its lines are what they were. Their ids are noted. */
+static int check_items(shards_job *s, package_ahead *ahead, uint64_t *hash) {
+    package_item item;
+    int rc;
+    while ((rc = package_ahead_next(ahead, &item)) > 0) {
+        if (item.chosen) rc = hash_item(hash, &item);
+        if (rc >= 0 && item.chosen) rc = packed_add(&s->ids, PACKED_ID, item.line.id, "");
+        package_item_free(&item);
+        if (rc < 0) break;
+    }
+    return rc;
+}
+
 static int check_made(shards_job *s, const made_shard *m) {
     package_job *j = s->job;
+    package_ahead *ahead;
     uint64_t hash = 0;
-    for (uint64_t i = m->first; i < m->next; i++) {
-        package_item item;
-        int rc = package_tick(j);
-        if (rc == 0) rc = package_choose(j, i, true, &item);
-        if (rc < 0) return rc;
-        if (rc == 0) continue;
-        rc = hash_item(&hash, &item);
-        if (rc == 0) rc = packed_add(&s->ids, PACKED_ID, item.line.id, "");
-        package_item_free(&item);
-        if (rc < 0) return rc;
-    }
+    if (m->next > j->progress.total) return others(s, "of other items");
+    int rc = package_ahead_open(j, m->first, m->next, PACKAGE_LINE, &ahead);
+    if (rc < 0) return rc;
+    rc = check_items(s, ahead, &hash);
+    package_ahead_close(ahead);
+    if (rc < 0) return rc;
     if (hash != m->lines) return others(s, "of other items");
     mien_count *count = j->progress.count;
     j->progress.skipped += m->items;
@@ -300,21 +308,23 @@ static int add_members(shards_job *s, const char *id, const member *members) {
 
 /* ---- items ------------------------------------------------------------------------------------------------------------------- */
 
-static int load(shards_job *s, package_item *item, text *json) {
+/* An id is its first item's, whether that is of use or not: so a run that goes on decides alike. */
+static int check_id(shards_job *s, const char *id) {
     char detail[NAME_MAX + 1];
-    const char *id = item->line.id;
     if (!shard_id_fits(id)) return error_set(ERR_FORMAT, "its id can't stand in a shard");
     int rc = packed_find(&s->ids, PACKED_ID, id, detail);
     if (rc > 0) return error_set(ERR_FORMAT, "another item has this id");
-    if (rc == 0) rc = packed_add(&s->ids, PACKED_ID, id, "");   /* of no use or not, it is the one: so a run that goes on decides alike */
-    if (rc == 0) rc = package_load(s->job, item, true);
-    if (rc == 0 && strcmp(ending_of(item->map, item->map_size), ".png") != 0 && strcmp(ending_of(item->map, item->map_size), ".jpg") != 0)
-        rc = error_set(ERR_UNSUPPORTED, "its map is neither a PNG nor a JPEG");
-    if (rc == 0) rc = shard_json_write(id, item->metadata.size ? item->metadata.data : NULL, item->faces, item->faces_size, json);
+    return rc < 0 ? rc : packed_add(&s->ids, PACKED_ID, id, "");
+}
+
+static int make_json(const package_item *item, text *json) {
+    const char *map = ending_of(item->map, item->map_size);
+    if (strcmp(map, ".png") != 0 && strcmp(map, ".jpg") != 0) return error_set(ERR_UNSUPPORTED, "its map is neither a PNG nor a JPEG");
+    int rc = shard_json_write(item->line.id, item->metadata.size ? item->metadata.data : NULL, item->faces, item->faces_size, json);
     return rc < 0 ? rc : text_check(json);
 }
 
-static int add_loaded(shards_job *s, const package_item *item, uint64_t i, const text *json) {
+static int add_good(shards_job *s, const package_item *item, const text *json) {
     char map[16];
     snprintf(map, sizeof map, ".map%s", ending_of(item->map, item->map_size));
     const member members[ITEM_MEMBERS] = {
@@ -322,7 +332,7 @@ static int add_loaded(shards_job *s, const package_item *item, uint64_t i, const
         { ".json", json->data, json->size }, { ".txt", item->line.prompt, strlen(item->line.prompt) },
     };
     int rc = 0;
-    if (s->out && s->most_bytes && s->now.items && archive_bytes(s->out) + bytes_of(item->line.id, members) + TAR_END > s->most_bytes) rc = end_shard(s, i);
+    if (s->out && s->most_bytes && s->now.items && archive_bytes(s->out) + bytes_of(item->line.id, members) + TAR_END > s->most_bytes) rc = end_shard(s, item->index);
     if (rc == 0 && !s->out) rc = begin_shard(s);
     if (rc == 0) rc = add_members(s, item->line.id, members);
     if (rc < 0) return rc;
@@ -335,32 +345,47 @@ static int add_loaded(shards_job *s, const package_item *item, uint64_t i, const
     return 0;
 }
 
-static int add_item(shards_job *s, uint64_t i) {
-    package_item item;
+/* What comes of an item that lists let in, or whose line is broken. */
+static int add_chosen(shards_job *s, const package_item *item) {
     text json = { 0 };
     uint64_t failed = s->job->progress.failed;
-    int rc = package_choose(s->job, i, false, &item);
-    if (rc > 0) {
-        rc = load(s, &item, &json);
-        rc = rc < 0 ? package_lost(s->job, &item, i, rc) : add_loaded(s, &item, i, &json);
-        if (rc == 0) rc = hash_item(&s->now.lines, &item);
-        package_item_free(&item);
-    }
+    int rc = item->chosen ? check_id(s, item->line.id) : 0;
+    if (item->rc < 0) rc = package_lost(s->job, item, item->rc, item->why);
+    else if (rc < 0 || (rc = make_json(item, &json)) < 0) rc = package_lost(s->job, item, rc, error_message());
+    else rc = add_good(s, item, &json);
     text_free(&json);
     s->now.failed += s->job->progress.failed - failed;
-    return rc < 0 || !s->out || s->now.items < s->most_items ? rc : end_shard(s, i + 1);
+    return rc;
+}
+
+static int add_item(shards_job *s, const package_item *item) {
+    int rc = 0;
+    if (item->rc == 0) s->job->progress.count[PACKED_SELECTED_OUT].n++;
+    else rc = add_chosen(s, item);
+    if (rc == 0 && item->chosen) rc = hash_item(&s->now.lines, item);
+    return rc < 0 || !s->out || s->now.items < s->most_items ? rc : end_shard(s, item->index + 1);
+}
+
+static int write_items(shards_job *s, uint64_t from) {
+    package_ahead *ahead;
+    package_item item;
+    int rc = package_ahead_open(s->job, from, s->job->progress.total, PACKAGE_PHOTO, &ahead);
+    if (rc < 0) return rc;
+    while ((rc = package_ahead_next(ahead, &item)) > 0) {
+        rc = add_item(s, &item);
+        package_item_free(&item);
+        if (rc < 0) break;
+    }
+    package_ahead_close(ahead);
+    return rc;
 }
 
 static int write_all(shards_job *s) {
     package_job *j = s->job;
     uint64_t from = s->n_made ? s->made[s->n_made - 1].next : 0;
-    int rc = 0;
     if (s->ended) return 0;
     s->now = (made_shard){ .first = from };
-    for (uint64_t i = from; rc == 0 && i < j->progress.total; i++) {
-        rc = package_tick(j);
-        if (rc == 0) rc = add_item(s, i);
-    }
+    int rc = write_items(s, from);
     if (rc == 0 && s->out) rc = end_shard(s, j->progress.total);
     if (rc == 0 && !j->progress.done && !j->progress.skipped) rc = error_set(ERR_FORMAT, "%s: no item could be packed", dataset_path(j->data));
     return rc < 0 ? rc : append(s, "{\"end\":true}");

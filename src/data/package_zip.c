@@ -56,14 +56,14 @@ static int add_member(zip_job *z, const char *name, const char *ending, const vo
     return archive_add(z->out, inside, data, size);
 }
 
-/* Reads the map and its landmarks, unless another line has named them (*there). Landmarks have the map's name but for the
+/* Whether another line has named the map (*there). Landmarks have the map's name but for the
  * ending, so no two maps may differ in that alone. */
-static int load_files(zip_job *z, package_item *item, const char *stem, bool *there) {
+static int check_map(zip_job *z, const package_item *item, const char *stem, bool *there) {
     char other[NAME_MAX + 1];
     int rc = packed_find(&z->packed, PACKED_MAP, stem, other);
     *there = rc > 0 && strcmp(other, item->line.source) == 0;
     if (rc > 0 && !*there) return error_set(ERR_FORMAT, "its map %s and another item's %s differ in their endings only", item->line.source, other);
-    return rc < 0 || *there ? rc : package_load(z->job, item, false);
+    return rc < 0 ? rc : 0;
 }
 
 static int add_files(zip_job *z, const package_item *item, const char *stem) {
@@ -104,25 +104,34 @@ static int add_to_lists(zip_job *z, const package_item *item, bool known) {
     return rc < 0 ? rc : 0;
 }
 
-static int add_chosen(zip_job *z, package_item *item, uint64_t i) {
+static int add_item(zip_job *z, const package_item *item) {
     char stem[NAME_MAX + 1], detail[NAME_MAX + 1];
     bool there;
+    if (item->rc < 0) return package_lost(z->job, item, item->rc, item->why);
+    if (item->rc == 0) return z->job->progress.count[PACKED_SELECTED_OUT].n++, 0;
     stem_of(item->line.source, stem);
     int known = packed_find(&z->packed, PACKED_ID, item->line.id, detail);
     if (known < 0) return known;
-    int rc = load_files(z, item, stem, &there);
-    if (rc < 0) return package_lost(z->job, item, i, rc);
+    int rc = check_map(z, item, stem, &there);
+    if (rc < 0) return package_lost(z->job, item, rc, error_message());
     if (!there) rc = add_files(z, item, stem);
+    if (rc < 0) return rc;
     z->job->progress.done++;
-    return rc < 0 ? rc : add_to_lists(z, item, known);
+    z->job->progress.count[PACKED_BYTES].n = archive_bytes(z->out);
+    return add_to_lists(z, item, known);
 }
 
-static int add_item(zip_job *z, uint64_t i) {
+static int add_items(zip_job *z) {
+    package_ahead *ahead;
     package_item item;
-    int rc = package_choose(z->job, i, false, &item);
-    if (rc <= 0) return rc;
-    rc = add_chosen(z, &item, i);
-    package_item_free(&item);
+    int rc = package_ahead_open(z->job, 0, z->job->progress.total, PACKAGE_MAP, &ahead);
+    if (rc < 0) return rc;
+    while ((rc = package_ahead_next(ahead, &item)) > 0) {
+        rc = add_item(z, &item);
+        package_item_free(&item);
+        if (rc < 0) break;
+    }
+    package_ahead_close(ahead);
     return rc;
 }
 
@@ -177,11 +186,7 @@ static int write_all(zip_job *z) {
     if (rc == 0 && dataset_is_shards(j->data)) rc = spool_new(j->scratch, &z->entries);
     if (rc == 0) rc = archive_create(j->options->output, ARCHIVE_ZIP, &z->out);
     if (rc == 0) rc = archive_add(z->out, INSIDE "README.md", readme, strlen(readme));
-    for (uint64_t i = 0, n = dataset_count(j->data); rc == 0 && i < n; i++) {
-        rc = package_tick(j);
-        if (rc == 0) rc = add_item(z, i);
-        j->progress.count[PACKED_BYTES].n = z->out ? archive_bytes(z->out) : 0;
-    }
+    if (rc == 0) rc = add_items(z);
     if (rc == 0 && !j->progress.done) rc = error_set(ERR_FORMAT, "%s: no item could be packed", dataset_path(j->data));
     if (rc == 0) rc = add_metadata(z);
     if (rc == 0) rc = add_prompts(z);

@@ -304,6 +304,7 @@ int shards_load(const shards *s, uint64_t i, shard_part part, uint8_t **data, si
     close(fd);
     if (rc < 0 || part != SHARD_FACES || shard_json_faces(path, *data, size)) return rc;
     free(*data);
+    *data = NULL;
     return error_set(ERR_IO, "%s: item %s has no landmarks", path, it.name.id);
 }
 

@@ -87,7 +87,7 @@ check "nothing stays of it" test -z "$(ls -A | grep full)"
 
 # ---- items of no use ----
 cp -r ds bad
-rm bad/source/a1.png; echo hello >bad/source/a2.png; echo '{"format":1}' >bad/source/a3.json
+rm bad/source/a1.png; echo hello >bad/source/a2.png; echo '{"format":1}' >bad/source/a3.json; cp bad/source/c5.png bad/source/c5.jpg
 printf '{"source": "source/a1.png"}\n\n{"source": "source/c5.jpg", "target": "target/d.jpg", "prompt": ""}\n{"source": "source/c5.png", "target": "target/e.jpg", "prompt": "another"}\n' >>bad/prompt.jsonl
 expect "broken items" 3 "$mien" package --data bad -o bad.zip
 check "the others are in" printed "bad.zip: 3 of 9 items (2 maps, 2 with landmarks)"
@@ -176,7 +176,7 @@ expect "by bytes" 0 "$mien" package --data ds -o bytes --shards --shard-bytes 12
 check "no shard is larger" test -z "$(find bytes -name '*.tar' -size +120000c)" -a "$(ls bytes/*.tar | wc -l)" -gt 1
 expect "an item without a photo" 3 sh -c "rm bad/target/b.4.bmp; '$mien' package --data bad -o shbad --shards"
 check "is named" said "b.4: bad/target/b.4.bmp: No such file"
-printf '{"source": "source/c5.png", "target": "target/c5.png", "prompt": "its id again"}\n' >>bad/prompt.jsonl
+cp bad/target/c5.bmp bad/target/c5.png; printf '{"source": "source/c5.png", "target": "target/c5.png", "prompt": "its id again"}\n' >>bad/prompt.jsonl
 expect "an id that comes twice" 3 "$mien" package --data bad -o shbad2 --shards
 check "is taken once" said "c5: another item has this id"
 
