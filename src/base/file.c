@@ -259,16 +259,31 @@ static long temporary_owner(const char *name) {
     return errno == 0 && mark[10] != '+' && pid > 0 && *end == '-' && digits && end[1 + digits] == 0 ? pid : 0;
 }
 
-void file_remove_leftovers(const char *folder, int alone) {
+/* of: what their names begin with; "" for all. */
+static void remove_leftovers(const char *folder, const char *of, bool alone) {
     DIR *dir = opendir(folder);
     for (const struct dirent *e; dir && (e = readdir(dir));) {
         long pid = temporary_owner(e->d_name);
         struct stat st;
-        if (!pid || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid()) continue;
+        if (!pid || strncmp(e->d_name, of, strlen(of)) != 0) continue;
+        if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid()) continue;
         bool dead = pid != getpid() && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
         if ((dead && alone) || time(NULL) - st.st_mtime > 3600) unlinkat(dirfd(dir), e->d_name, 0);
     }
     if (dir) closedir(dir);
+}
+
+void file_remove_leftovers(const char *folder, int alone) { remove_leftovers(folder, "", alone); }
+
+void file_remove_leftovers_of(const char *path) {
+    char folder[PATH_MAX], of[256];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+    if (n >= sizeof folder) return;
+    memcpy(folder, path, n);
+    folder[n] = 0;
+    snprintf(of, sizeof of, ".%.200s.mien-tmp-", path + n);   /* as file_temporary has it */
+    remove_leftovers(n ? folder : ".", of, true);
 }
 
 static bool stat_folder_of(const char *path, const char **name, struct stat *st) {

@@ -195,7 +195,7 @@ static int write_all(zip_job *z) {
 
 int package_zip(package_job *j) {
     zip_job z = { .job = j };
-    file_remove_leftovers(j->scratch, 0);
+    file_remove_leftovers_of(j->options->output);
     int rc = write_all(&z);
     if (rc == 0) {
         rc = archive_finish(z.out, j->options->force);

@@ -205,5 +205,7 @@ while [ $n -lt 8 ] && [ ! -e cut/00059.tar ]; do
 done 2>/dev/null
 expect "killed again and again, then run to its end" 0 "$mien" package --data many -o cut --shards --shard-items 5
 check "the same shards" diff -x shards.jsonl -r whole cut
+"$mien" package --data many -o k.zip --quiet & pid=$!; sleep 0.01; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
+expect "a zip after one that was killed" 0 "$mien" package --data many -o k.zip --force --quiet
 check "nothing else" test -z "$(find . -name '*.mien-tmp-*')"
 finish

@@ -122,6 +122,17 @@ static void test_leftovers(void **state) {
     for (int i = 0; i < 4; i++) assert_int_equal(access(others[i], F_OK), 0);
 }
 
+static void test_leftovers_of_one(void **state) {
+    (void)state;
+    const char *names[] = { ".a.zip.mien-tmp-999999999-0", ".a.zip.mien-tmp-1-7", ".a.b.zip.mien-tmp-999999999-0", ".aa.zip.mien-tmp-999999999-0" };
+    for (int i = 0; i < 4; i++) assert_int_equal(file_save(names[i], "x", 1), 0);
+    file_remove_leftovers_of("./a.zip");   /* process 1 lives */
+    for (int i = 0; i < 4; i++) assert_int_equal(access(names[i], F_OK), i == 0 ? -1 : 0);
+    file_remove_leftovers_of("a.b.zip");
+    assert_int_equal(count_files(), 2);
+    file_remove_leftovers_of("nowhere/a.zip");
+}
+
 static void test_hash_in_pieces(void **state) {
     (void)state;
     uint8_t data[1000], whole[32], pieces[32];
@@ -136,6 +147,6 @@ static void test_hash_in_pieces(void **state) {
 
 int main(void) {
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
-    const struct CMUnitTest tests[] = { IN_FOLDER(test_writer), IN_FOLDER(test_links), IN_FOLDER(test_leftovers), cmocka_unit_test(test_hash_in_pieces) };
+    const struct CMUnitTest tests[] = { IN_FOLDER(test_writer), IN_FOLDER(test_links), IN_FOLDER(test_leftovers), IN_FOLDER(test_leftovers_of_one), cmocka_unit_test(test_hash_in_pieces) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
