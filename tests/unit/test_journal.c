@@ -147,7 +147,7 @@ static void test_refused(void **state) {
     expect_refused("job.jsonl", "{\"n\":1}\n", "no journal");
     expect_refused("job.jsonl", "my diary", "no journal");
     expect_refused("job.jsonl", "my\ndiary\n", "no journal");
-    expect_refused("job.jsonl", HEAD + 1, "no journal");
+    expect_refused("job.jsonl", &HEAD[1], "no journal");
     put("job.jsonl", HEAD "{\"n\":1}\nnonsense\n{\"n\":2}\n");
     expect_lines("1 ");
     text got = { 0 };

@@ -3,6 +3,7 @@
  * Lists of all kinds say the same; what is wrong in them is told, not taken; tables and merging. */
 #define _GNU_SOURCE
 #include <ftw.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -241,6 +244,41 @@ static void test_table(void **state) {
     assert_int_equal(list_table_open("broken.json", ".", &t), ERR_FORMAT);
 }
 
+/* A list of 20 MB takes no more memory than its beginning did. */
+static void test_memory(void **state) {
+    (void)state;
+    enum { ENTRIES = 100000 };
+    static const char *const begins[] = { "{", "", "id,url,caption\n" }, *const ends[] = { "}", "", "" };
+    static const char *const entries[] = { "%s\"%d\": {\"url\": \"http://example.com/%d\", \"caption\": \"%150s\"}", "%.0s{\"id\": %d, \"url\": \"http://example.com/%d\", \"caption\": \"%150s\"}\n", "%.0s%d,http://example.com/%d,\"%150s\"\n" };
+    assert_int_equal(mkfifo("fifo", 0600), 0);
+    for (int kind = 0; kind < 3; kind++) {
+        pid_t child = fork();
+        if (child == 0) {
+            FILE *f = fopen("fifo", "w");
+            fputs(begins[kind], f);
+            for (int i = 0; i < ENTRIES; i++) fprintf(f, entries[kind], i ? ", " : "", i, i, "caf\xc3\xa9");
+            fputs(ends[kind], f);
+            _exit(fclose(f) != 0);
+        }
+        list *l;
+        list_item item;
+        size_t early = 0, used = 0;
+        assert_int_equal(list_open("fifo", &l), 0);
+        for (int i = 0; i < ENTRIES; i++) {
+            assert_int_equal(list_next(l, &item), 1);
+            assert_null(item.wrong);
+            if (i % 1000) continue;
+            used = mallinfo2().uordblks + mallinfo2().hblkhd;
+            if (i == 10000) early = used;
+            if (i > 10000) assert_true(used <= early + 65536);
+        }
+        assert_int_equal(list_next(l, &item), 0);
+        list_close(l);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+    }
+    unlink("fifo");
+}
+
 static void expect_file(const char *path, const char *want) {
     uint8_t *data;
     size_t size;
@@ -301,6 +339,6 @@ static void test_ids(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
-    const struct CMUnitTest tests[] = { T(test_ids), T(test_kinds), T(test_objects), T(test_marks), T(test_hostile), T(test_csv), T(test_long), T(test_table), T(test_merge) };
+    const struct CMUnitTest tests[] = { T(test_ids), T(test_kinds), T(test_objects), T(test_marks), T(test_hostile), T(test_csv), T(test_long), T(test_memory), T(test_table), T(test_merge) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
