@@ -29,7 +29,7 @@ typedef struct {
     char replaces[65];             /* the hash of a foreign prompt.jsonl that may be replaced */
     double begin;
     inputs *list;
-    uint64_t not_listed, gone, gone_kept;
+    uint64_t not_listed, kept, gone, gone_kept;   /* the last three by an earlier run, of this part */
     bool started;                  /* the run has a line in the journal */
     mien_progress progress;
     mien_annotate_times times;
@@ -144,7 +144,7 @@ static int check_outputs(job *j) {
     file_remove_leftovers(j->run.folder, !j->run.options->parts);
     int ours = build_state_owns(j->run.state, j->run.folder, "prompt.jsonl", &there, hash);
     if (ours || !there) return ours < 0 ? ours : 0;
-    if (!j->run.options->force) return error_set(ERR_USAGE, "%s/prompt.jsonl is there and was not written by mien build (--force replaces it)", j->run.folder);
+    if (!j->run.options->force) return error_set(ERR_USAGE, "%s/prompt.jsonl is there and is not as mien build wrote it (--force replaces it)", j->run.folder);
     memcpy(j->replaces, hash, sizeof hash);
     return 0;
 }
@@ -161,11 +161,14 @@ static int open_list(job *j) {
 
 /* ---- photos that are gone ------------------------------------------------------------------------------------------------ */
 
-/* Whether the photo of a line, if it is this part's, is not there any more. */
-static bool is_gone(const job *j, const build_record *r) {
-    char id[PATH_MAX], path[PATH_MAX];
+/* Whether a line is of a photo of this part. */
+static bool is_mine(const job *j, const build_record *r, char id[PATH_MAX]) {
+    return r->outcome != BUILD_GONE && build_path_unescape(r->photo, id, PATH_MAX) && part_has(id, j->run.options->part, j->run.options->parts);
+}
+
+static bool is_gone(const job *j, const char *id) {
+    char path[PATH_MAX];
     struct stat st;
-    if (r->outcome == BUILD_GONE || !build_path_unescape(r->photo, id, sizeof id) || !part_has(id, j->run.options->part, j->run.options->parts)) return false;
     if ((size_t)snprintf(path, sizeof path, "%s/%s", j->run.options->photos, id) >= sizeof path) return false;
     return stat(path, &st) < 0 ? errno == ENOENT || errno == ENOTDIR : S_ISDIR(st.st_mode);
 }
@@ -173,8 +176,11 @@ static bool is_gone(const job *j, const build_record *r) {
 static int count_gone(void *context, const build_record *r, const text *line) {
     (void)line;
     job *j = context;
+    char id[PATH_MAX];
     if (stop_asked(j->run.options->hooks.stop)) return error_set(ERR_CANCELLED, "stopped");
-    if (!is_gone(j, r)) return 0;
+    if (!is_mine(j, r, id)) return 0;
+    j->kept += r->outcome == BUILD_KEPT;
+    if (!is_gone(j, id)) return 0;
     j->gone++;
     j->gone_kept += r->outcome == BUILD_KEPT;
     return 0;
@@ -182,18 +188,18 @@ static int count_gone(void *context, const build_record *r, const text *line) {
 
 /* Another folder, or one whose disk is not there, would take everything out of the set. */
 static int check_gone(job *j) {
-    uint64_t kept = build_state_kept(j->run.state);
     int rc = build_state_each(j->run.state, false, count_gone, j);
-    bool most = j->gone_kept && (j->gone_kept == kept || (j->gone_kept > 10 && j->gone_kept > kept / 2));
+    bool most = j->gone_kept && (j->gone_kept == j->kept || (j->gone_kept > 10 && j->gone_kept > j->kept / 2));
     if (rc < 0 || !most || j->run.options->force) return rc;
     return error_set(ERR_USAGE, "%s: %" PRIu64 " of the %" PRIu64 " photos that an earlier run took into %s are not there: is it the right folder? (--force takes them out)",
-                     j->run.options->photos, j->gone_kept, kept, j->run.folder);
+                     j->run.options->photos, j->gone_kept, j->kept, j->run.folder);
 }
 
 static int note_gone(void *context, const build_record *r, const text *old) {
     (void)old;
     job *j = context;
-    if (!is_gone(j, r)) return 0;
+    char id[PATH_MAX];
+    if (!is_mine(j, r, id) || !is_gone(j, id)) return 0;
     build_record gone = { .photo = r->photo, .run = build_state_run(j->run.state), .outcome = BUILD_GONE, .unsafe = -1 };
     text line = { 0 };
     build_record_write(&gone, &line);
@@ -322,6 +328,16 @@ static int prepare(job *j) {
     return rc;
 }
 
+static void put_away(job *j) {
+    inputs_free(j->list);
+    if (j->journal) journal_close(j->journal);
+    list_table_close(j->run.list);
+    selection_free(j->run.selection);
+    build_state_free(j->run.state);
+    text_free(&j->settings);
+    j->list = NULL, j->journal = NULL, j->run.list = NULL, j->run.selection = NULL, j->run.state = NULL;
+}
+
 static int run(job *j) {
     const build_options *o = j->run.options;
     int rc = check_photos(o);
@@ -334,8 +350,7 @@ static int run(job *j) {
     if (rc == 0 && j->gone) rc = build_state_each(j->run.state, false, note_gone, j);
     if (rc == 0) rc = run_workers(j);
     if (rc < 0 || o->parts) return rc;
-    journal_close(j->journal);
-    j->journal = NULL;
+    put_away(j);   /* memory that the end can use */
     return build_finish(j->run.folder, &o->hooks, NULL);
 }
 
@@ -351,12 +366,7 @@ int build_run(const face_mesh *mesh, const build_options *options, mien_progress
     pthread_mutex_init(&j->run.list_mutex, NULL);
     int rc = run(j);
     pthread_mutex_destroy(&j->run.list_mutex);
-    inputs_free(j->list);
-    if (j->journal) journal_close(j->journal);
-    list_table_close(j->run.list);
-    selection_free(j->run.selection);
-    build_state_free(j->run.state);
-    text_free(&j->settings);
+    put_away(j);
     folder_lock_release(&j->lock);
     tell_progress(j);
     if (result) *result = j->progress;

@@ -24,7 +24,7 @@
 #include "data/list.h"
 #include "face/output.h"
 
-enum { SORT_MEMORY = 8 << 20 };
+enum { PHOTOS_MEMORY = 4 << 20, IDS_MEMORY = 1 << 20 };
 
 /* A file of the set on its way. */
 typedef struct {
@@ -171,8 +171,10 @@ static int keep_bytes(text *t, const char *s, size_t n) {
     return 0;
 }
 
+static bool is_kept(const char *line, size_t size) { return memmem(line, size, "\"outcome\":\"kept\"", 16); }
+
 static int bury(finish *f, const char *line, size_t size) {
-    if (!memmem(line, size, "\"outcome\":\"kept\"", 16)) return 0;
+    if (!is_kept(line, size)) return 0;
     int rc = keep_bytes(&f->dead, line, size);
     f->dead.size++;                /* its terminator */
     return rc;
@@ -183,7 +185,8 @@ static int take_line(finish *f, const char *value, size_t size) {
     uint64_t run;
     memcpy(&run, value, sizeof run);
     value += sizeof run, size -= sizeof run;
-    if (f->latest.size && run < f->latest_run) return bury(f, value, size);
+    bool same = run == f->latest_run && is_kept(f->latest.data, f->latest.size) && !is_kept(value, size);   /* as in build_state.c */
+    if (f->latest.size && (run < f->latest_run || same)) return bury(f, value, size);
     int rc = f->latest.size ? bury(f, f->latest.data, f->latest.size) : 0;
     f->latest.size = 0;
     f->latest_run = run;
@@ -303,13 +306,13 @@ static int add_line(void *context, const build_record *r, const text *line) {
 }
 
 static int refuse_foreign(const finish *f) {
-    return error_set(ERR_USAGE, "%s/prompt.jsonl is there and was not written by mien build", f->folder);
+    return error_set(ERR_USAGE, "%s/prompt.jsonl is there and is not as mien build wrote it", f->folder);
 }
 
 static int run(finish *f) {
     int rc = build_state_load(f->folder, &f->state);
-    if (rc == 0) rc = sorter_new(f->folder, SORT_MEMORY, &f->photos);
-    if (rc == 0) rc = sorter_new(f->folder, SORT_MEMORY, &f->ids);
+    if (rc == 0) rc = sorter_new(f->folder, PHOTOS_MEMORY, &f->photos);
+    if (rc == 0) rc = sorter_new(f->folder, IDS_MEMORY, &f->ids);
     if (rc == 0) rc = build_state_each(f->state, true, add_line, f);
     if (rc < 0 || !f->done.any) return rc;
     rc = product_begin(f, &f->prompts, "prompt.jsonl");
@@ -319,6 +322,8 @@ static int run(finish *f) {
     if (rc == 0) rc = product_end(f, &f->metadata);
     if (rc == 0) rc = product_end(f, &f->prompts);
     f->latest.size = f->dead.size = 0;
+    sorter_free(f->photos);
+    f->photos = NULL;
     return rc < 0 ? rc : go_through_ids(f);
 }
 

@@ -74,6 +74,7 @@ typedef struct {
     sidecar known;
     photo_work *k;
     build_record r;                /* what is noted in the end */
+    bool again;                    /* it is done a second time */
     char source[INPUTS_NAME + 8], target[INPUTS_NAME + 16];
 } item;
 
@@ -275,12 +276,27 @@ static int place_target(const item *i) {
 /* ---- deciding -------------------------------------------------------------------------------------------------------- */
 
 /* All that is decided below gives the outcome, or ERR_* that ends the job. */
+static int look_at_photo(item *i);
+
+/* Something is in the way: maybe the same files, by another process that does the same photo, in another number of parts. */
+static int make_again(item *i) {
+    photo_work *k = photo_begin(&i->w->maker, i->input->path);
+    if (!k) return error_code();
+    k->keep_file = i->k->keep_file;
+    photo_end(i->k);
+    i->k = k;
+    i->again = true;
+    i->r.sha256 = NULL;
+    return need_bytes(i) < 0 ? (int)failed(i, BUILD_UNREADABLE) : look_at_photo(i);
+}
+
 static int make(item *i) {
     int rc = name_outputs(i);
     if (rc == 0) rc = look_at_outputs(i);
     if (rc == 0) rc = photo_make(i->k);
     if (rc == 0) rc = place_target(i);
     if (rc == ERR_FULL) return rc;
+    if (rc == ERR_EXISTS && !i->again) return make_again(i);
     if (rc < 0) return failed(i, BUILD_NOT_WRITTEN);
     i->r.landmarks = i->k->doc_sha256;
     if (i->k->map_sha256[0]) i->r.map = i->k->map_sha256;

@@ -29,7 +29,7 @@ struct build_state {
     pthread_mutex_t mutex;
     spool *spool;
     name_set names;
-    uint64_t run, kept;
+    uint64_t run;
     owned *owned;
     size_t n_owned, room_owned;
     text scratch, line;
@@ -62,7 +62,7 @@ static int append(build_state *s, const build_record *r, uint64_t *place, head *
     return rc < 0 ? rc : spool_append(s->spool, s->line.data, h->line_size, NULL);
 }
 
-/* Of equal runs the line that was read last counts. */
+/* Of equal runs, which are those of processes that ran side by side, what was kept counts, else the line that was read last. */
 static int note_record(build_state *s, const build_record *r) {
     lookup l = { s, r->photo, 0 };
     uint64_t place, first;
@@ -73,8 +73,7 @@ static int note_record(build_state *s, const build_record *r) {
     if (rc == 0 && first != place) {
         rc = spool_read(s->spool, first, &before, sizeof before);
         if (rc == 0) rc = spool_read(s->spool, before.last, &last, sizeof last);
-        if (rc < 0 || last.run > h.run) return rc;
-        s->kept -= last.kept;
+        if (rc < 0 || last.run > h.run || (last.run == h.run && last.kept && !h.kept)) return rc;
         before.last = place;
         rc = spool_change(s->spool, first, &before, sizeof before);
     } else if (rc == 0) {
@@ -82,7 +81,6 @@ static int note_record(build_state *s, const build_record *r) {
         h.first = 1;
         rc = spool_change(s->spool, place, &h, sizeof h);
     }
-    s->kept += h.kept;
     return rc;
 }
 
@@ -233,4 +231,3 @@ void build_state_free(build_state *s) {
 }
 
 uint64_t build_state_run(const build_state *s) { return s->run; }
-uint64_t build_state_kept(const build_state *s) { return s->kept; }

@@ -13,7 +13,6 @@ typedef struct build_state build_state;
 int  build_state_load(const char *folder, build_state **out);
 void build_state_free(build_state *s);
 uint64_t build_state_run(const build_state *s);     /* the number of the run that begins */
-uint64_t build_state_kept(const build_state *s);    /* photos that are kept */
 
 /* Reads a line; the strings live as long as *doc, which the caller frees. ERR_FORMAT if it is no photo's. */
 int  build_line_parse(const char *line, size_t size, json **doc, build_record *r);

@@ -262,7 +262,7 @@ expect "--force" 3 "$mien" build ch --data u --force
 check "does for the map, not for the photo" sh -c '! grep -qx mine u/source/1.png && grep -qx mine u/target/2.jpg'
 mkdir p; echo '{"source": "a", "target": "b", "prompt": "mine"}' >p/prompt.jsonl
 expect "somebody's prompt.jsonl" 2 "$mien" build ch --data p
-check "is named" said "mien: p/prompt.jsonl is there and was not written by mien build (--force replaces it)"
+check "is named" said "mien: p/prompt.jsonl is there and is not as mien build wrote it (--force replaces it)"
 check "nothing is done" test "$(ls -A p)" = prompt.jsonl
 expect "--force" 0 "$mien" build ch --data p --force
 check "replaces it" cmp p/prompt.jsonl c/prompt.jsonl

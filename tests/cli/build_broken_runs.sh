@@ -51,6 +51,10 @@ pause 10; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
 for part in 1 2 3 4; do build --data mixed --overlay --part $part/4; done
 merged mixed
 check "parts that are killed are finished by another number of parts" whole mixed
+for part in 1/1 1/2 2/2 1/3 2/3 3/3; do build --data crowd --overlay --part $part & done
+wait
+merged crowd
+check "nor do parts of different numbers at once do harm" whole crowd
 rm -r in/again
 build --data mixed --overlay --part 1/2; build --data mixed --overlay --part 2/2
 merged mixed

@@ -283,6 +283,34 @@ static void test_finish(void **state) {
     text_free(&b);
 }
 
+/* Two processes did the same photo in runs of one number: that one failed does not matter, whichever is read first. */
+static void test_side_by_side(void **state) {
+    (void)state;
+    build_finished done;
+    text kept = { 0 }, failed = { 0 };
+    assert_int_equal(folder_make("d/source"), 0);
+    assert_int_equal(folder_make("d/target"), 0);
+    text_add(&kept, "{\"format\":1,\"kind\":\"build\"}\n");
+    text_printf(&failed, "%s{\"photo\":\"a.jpg\",\"run\":1,\"outcome\":\"not written\",\"why\":\"x\"}\n", kept.data);
+    add_kept(&kept, "a.jpg", "one", 1, "null", true);
+    for (int turn = 0; turn < 2; turn++) {
+        save(turn ? "d/build.1-of-2.jsonl" : "d/build.1-of-3.jsonl", kept.data);
+        save(turn ? "d/build.1-of-3.jsonl" : "d/build.1-of-2.jsonl", failed.data);
+        assert_int_equal(build_finish("d", NULL, &done), 0);
+        assert_int_equal(done.lines, 1);
+        build_state *s;
+        text line = { 0 };
+        assert_int_equal(build_state_load("d", &s), 0);
+        assert_int_equal(build_state_find(s, "a.jpg", &line), 1);
+        assert_non_null(strstr(line.data, "kept"));
+        assert_int_equal(build_state_find(s, "b.jpg", &line), 0);
+        build_state_free(s);
+        text_free(&line);
+    }
+    text_free(&kept);
+    text_free(&failed);
+}
+
 /* metadata.json is written unless it is somebody else's, and reads back as a list. */
 static void test_metadata(void **state) {
     (void)state;
@@ -311,7 +339,7 @@ int main(void) {
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids), cmocka_unit_test(test_paths), cmocka_unit_test(test_sidecars), cmocka_unit_test(test_texts), cmocka_unit_test(test_records),
-        IN_FOLDER(test_finish), IN_FOLDER(test_metadata),
+        IN_FOLDER(test_finish), IN_FOLDER(test_side_by_side), IN_FOLDER(test_metadata),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
