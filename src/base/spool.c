@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "base/spool.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -21,17 +23,25 @@ struct spool {
     char folder[];
 };
 
-int spool_new(const char *folder, spool **out) {
+/* Without a name where the file system can; else it has one for a moment, and a process that is killed in it leaves it. */
+static int open_unlinked(const char *folder) {
     char name[PATH_MAX];
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) return fd;
     int n = snprintf(name, sizeof name, "%s/.inputs.mien-tmp-%ld-0", folder, (long)getpid());
-    if (n < 0 || (size_t)n >= sizeof name) return error_set(ERR_IO, "%s: the path is too long", folder);
+    if (n < 0 || (size_t)n >= sizeof name) return errno = ENAMETOOLONG, -1;
+    unlink(name);                  /* left behind by an earlier process of our number */
+    fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) unlink(name);
+    return fd;
+}
+
+int spool_new(const char *folder, spool **out) {
     spool *s = calloc(1, sizeof *s + strlen(folder) + 1);
     if (!s) return error_memory(sizeof *s);
     strcpy(s->folder, folder);
-    unlink(name);                  /* left behind by an earlier process of our number */
-    int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc = 0;
+    int fd = open_unlinked(folder), rc = 0;
     if (fd < 0 || !(s->file = fdopen(fd, "w+"))) rc = error_errno("%s", folder);
-    if (fd >= 0) unlink(name);
     if (rc < 0) {
         if (fd >= 0) close(fd);
         free(s);
