@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -283,11 +284,23 @@ static int merge_journals(removal *r) {
     return rc < 0 || r->options->dry_run ? rc : journal_merge(r->folder, "build", &merged);
 }
 
+/* What was remembered outlives a power failure, before anything goes. */
+static int sync_remembered(const removal *r) {
+    char path[PATH_MAX];
+    int rc = r->options->dry_run ? 0 : removal_path(r, "removed.jsonl", path, sizeof path);
+    int fd = rc == 0 && !r->options->dry_run ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) return rc;
+    if (fsync(fd) < 0) rc = error_errno("%s", path);
+    close(fd);
+    return rc;
+}
+
 int removal_run(removal *r) {
     int rc = r->found_all ? 0 : find(r);
     if (rc < 0 || !r->found) return rc;
     r->found = 0;
-    rc = go_through(r, delete_if_gone);
+    rc = sync_remembered(r);
+    if (rc == 0) rc = go_through(r, delete_if_gone);
     if (rc == 0) rc = removal_other_maps(r, delete_map);   /* while the lines are there */
     if (rc == 0) rc = merge_journals(r);
     if (rc == 0) rc = removal_lists(r);
