@@ -24,7 +24,7 @@
 #include "data/list.h"
 #include "face/output.h"
 
-enum { PHOTOS_MEMORY = 4 << 20, IDS_MEMORY = 1 << 20 };
+enum { PHOTOS_MEMORY = 2 << 20, IDS_MEMORY = 1 << 19 };
 
 /* A file of the set on its way. */
 typedef struct {

@@ -335,11 +335,26 @@ static void test_metadata(void **state) {
     text_free(&a);
 }
 
+static void test_refusals(void **state) {
+    (void)state;
+    mien_build_options o = mien_build_defaults();
+    assert_int_equal(mien_build(NULL, &o, NULL), MIEN_ERR_USAGE);
+    o.photos = "in", o.data = "out", o.part = 3, o.parts = 2;
+    assert_int_equal(mien_build(NULL, &o, NULL), MIEN_ERR_USAGE);
+    o.parts = 0, o.max_unsafe = 1.5;
+    assert_int_equal(mien_build(NULL, &o, NULL), MIEN_ERR_USAGE);
+    o.max_unsafe = 0.1, o.faces.max_faces = 101;
+    assert_int_equal(mien_build(NULL, &o, NULL), MIEN_ERR_USAGE);
+    o.faces.max_faces = 5, o.max_size = 0;
+    assert_int_equal(mien_build(NULL, &o, NULL), MIEN_ERR_USAGE);
+    assert_int_equal(access("out", F_OK), -1);
+}
+
 int main(void) {
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids), cmocka_unit_test(test_paths), cmocka_unit_test(test_sidecars), cmocka_unit_test(test_texts), cmocka_unit_test(test_records),
-        IN_FOLDER(test_finish), IN_FOLDER(test_side_by_side), IN_FOLDER(test_metadata),
+        IN_FOLDER(test_finish), IN_FOLDER(test_side_by_side), IN_FOLDER(test_metadata), IN_FOLDER(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
