@@ -391,6 +391,15 @@ static int write_all(shards_job *s) {
     return rc < 0 ? rc : append(s, "{\"end\":true}");
 }
 
+/* What is not whole does not count. */
+static void forget_shard(shards_job *s) {
+    mien_count *count = s->job->progress.count;
+    archive_abandon(s->out);
+    s->job->progress.done -= s->now.items;
+    count[PACKED_MAPS].n -= s->now.items;
+    count[PACKED_LANDMARKS].n -= s->now.landmarks;
+}
+
 int package_shards(package_job *j) {
     const mien_package_options *o = j->options;
     shards_job s = { .job = j, .most_items = o->shard_items ? o->shard_items : DEFAULT_ITEMS, .most_bytes = o->shard_bytes };
@@ -400,7 +409,7 @@ int package_shards(package_job *j) {
     if (rc == 0) rc = packed_open(j->scratch, &s.ids);
     if (rc == 0) rc = open_journal(&s);
     if (rc == 0) rc = write_all(&s);
-    archive_abandon(s.out);
+    if (s.out) forget_shard(&s);
     journal_close(s.journal);
     packed_close(&s.ids);
     free(s.made);
