@@ -22,7 +22,8 @@ cp all.jsonl set/prompt.jsonl
 expect "$lines lines" 3 "$mien" check --data set --no-faces --log-json --timings large.json
 check "of 500 photos" grep -q "\"lines\":$lines,\"fine\":500," .stdout
 echo "# peak of memory: $(peak small.json) bytes with 1000 lines, $(peak large.json) with $lines"
-check "memory stays" test "$(peak large.json)" -lt $(($(peak small.json) + 24000000))
+if grep -aq __asan_init "$mien"; then skip "memory stays" "AddressSanitizer keeps what was freed"
+else check "memory stays" test "$(peak large.json)" -lt $(($(peak small.json) + 24000000)); fi
 
 # ---- killed ----
 sort all.jsonl >want
