@@ -88,12 +88,21 @@ static int add_entry(zip_job *z, const char *id, const char *object, size_t size
     return rc;
 }
 
+/* The line with names for paths; one that mien wrote stays as it is, a prompt of null too. */
+static void put_line(const dataset_item *item, text *out) {
+    dataset_line(item->source, item->target, *item->prompt ? item->prompt : NULL, out);
+    if (!*item->prompt && out->data && strcmp(out->data, item->line) != 0) {
+        out->size = 0;
+        dataset_line(item->source, item->target, "", out);
+    }
+    text_add(out, "\n");
+}
+
 /* What the lists say of an item whose files are in. Paths of the line are not passed on, its names are. `known`: an earlier line has its id. */
 static int add_to_lists(zip_job *z, const package_item *item, bool known) {
     char detail[NAME_MAX + 1];
     text line = { 0 };
-    dataset_line(item->line.source, item->line.target, item->line.prompt, &line);
-    text_add(&line, "\n");
+    put_line(&item->line, &line);
     int rc = text_check(&line);
     if (rc == 0) rc = spool_append(z->lines, line.data, line.size, NULL);
     text_free(&line);

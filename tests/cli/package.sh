@@ -68,6 +68,11 @@ rm -r root
 expect "its own content, packed again" 0 "$mien" package --data root -o again.zip --quiet
 check "is the same" cmp again.zip first.zip
 
+cp -r ds null; head -n 1 ds/prompt.jsonl | sed 's/"prompt 1"/null/; s,/home/somebody/photos,target,' >null/prompt.jsonl
+expect "a prompt of null" 0 "$mien" package --data null -o null.zip
+unzipped null.zip prompt.jsonl >p
+check "stays null" cmp p null/prompt.jsonl
+
 # ---- what is refused ----
 expect "no data set" 2 "$mien" package --data nowhere -o x.zip
 expect "no such folder" 2 "$mien" package --data ds -o nowhere/x.zip
