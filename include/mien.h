@@ -176,6 +176,52 @@ MIEN_API int mien_annotate(const mien *m, const mien_annotate_options *options, 
 
 /* ---- data sets: download ------------------------------------------------------------------------------------------ */
 
+typedef enum { MIEN_CHECK_FULL, MIEN_CHECK_HEADER } mien_download_check;   /* HEADER: a picture's size is enough, broken data passes */
+
+/* What there is to do, told before anything is fetched. */
+typedef struct {
+    uint64_t items, before;                     /* to fetch; done or failed before */
+    double bytes, mean_bytes, free_bytes;       /* of all these items, of one, of the disk */
+    int mean_is_guess;                          /* nothing was fetched before to know it from */
+} mien_download_plan;
+
+/* Seconds: of the processor on the network's thread and on those that check; then, of the latter, what they waited and did. */
+typedef struct { double network_cpu, check_cpu, read, hash, verify, write; } mien_download_times;
+
+typedef struct {
+    const char *data;                           /* the data set's folder, made if needed */
+    const char *list;                           /* photos to add to its metadata.json; NULL: those there alone, "-": stdin */
+    const char *only, *exclude;                 /* lists (data set selection); NULL: none */
+    int retry_failed;                           /* what failed before is tried again: */
+    const char *retry_reason;                   /* if it failed for this reason (mien_download_reasons); NULL: for any */
+    mien_download_check check;
+    int connections, host_connections;          /* at once, in all and to one host; host_connections 0: no limit */
+    double host_rate;                           /* requests a second to one host; 0: no limit */
+    int retries, redirects;
+    double connect_seconds, stall_seconds, total_seconds;
+    size_t max_bytes, max_pixels;               /* of one photo; max_pixels 0: 512 million */
+    int allow_private, insecure;                /* addresses of private networks; certificates that are not verified */
+    int robots, ignore_opt_outs;                /* ask robots.txt; take what asks by its headers not to be used */
+    const char *contact;                        /* in the User-Agent: a URL or an address; NULL: none */
+    int stop_when_full;                         /* MIEN_ERR_FULL on a full disk, else wait for space */
+    int jobs;                                   /* threads that check photos; 0: all cores */
+    int part, parts;                            /* this process does part 1..parts; 0: all */
+    void (*plan)(void *context, const mien_download_plan *plan);   /* hooks.context; may be NULL */
+    mien_hooks hooks;
+    mien_download_times *times;                 /* filled at the end; may be NULL */
+} mien_download_options;
+
+MIEN_API mien_download_options mien_download_defaults(void);   /* polite: 64, 4, 5/s, 3, 5, 10 s, 20 s, 60 s, 64 MB; data is NULL */
+
+/* What mien_download counts, by the names of its counts; NULL ends them. The first two are successes ("ok", "rescaled"). */
+MIEN_API const char *const *mien_download_reasons(void);
+
+/* Fetches the photos of <data>/metadata.json to target/<id>.jpg. A photo that is there is left alone; what became of each
+ * stands in download.jsonl, from where the next run goes on. Counts are sums over the whole set, done before or
+ * not; `failed` is of this run. `excluded`, `removed` and `duplicate` are no failures, and not in `total`.
+ * 0 if the job came to its end, else what stopped it: MIEN_ERR_USAGE if there is nothing to begin with. */
+MIEN_API int mien_download(const mien_download_options *options, mien_progress *result);
+
 /* ---- data sets: build --------------------------------------------------------------------------------------------- */
 
 typedef enum { MIEN_MAP_PNG, MIEN_MAP_JPG } mien_map_format;   /* JPG: Pillow's defaults, as the original writes */

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "data/build.h"
 #include "data/check.h"
+#include "data/download.h"
 #include "data/iterate.h"
 #include "data/package.h"
 #include "data/preview.h"
@@ -18,6 +19,39 @@
 
 /* A picture with more pixels Pillow calls a bomb: it would end a run of the original. */
 static const size_t pillow_most_pixels = 178956970;
+/* ---- download ------------------------------------------------------------------------------------------------------ */
+
+mien_download_options mien_download_defaults(void) {
+    return (mien_download_options){
+        .connections = 64, .host_connections = 4, .host_rate = 5, .retries = 3, .redirects = 5, .connect_seconds = 10, .stall_seconds = 20,
+        .total_seconds = 60, .max_bytes = 64 * 1000 * 1000,
+    };
+}
+
+const char *const *mien_download_reasons(void) { return download_reasons(); }
+
+static int wrong_number(const char *name, double value) { return error_set(ERR_USAGE, "%s is %g: that cannot be", name, value); }
+
+int mien_download(const mien_download_options *o, mien_progress *result) {
+    if (!o->data || !*o->data) return error_set(ERR_USAGE, "a data set's folder is needed");
+    if (o->connections < 1 || o->connections > 4096) return wrong_number("connections", o->connections);
+    if (o->host_connections < 0) return wrong_number("host_connections", o->host_connections);
+    if (!(o->host_rate >= 0 && o->host_rate <= 1e6)) return wrong_number("host_rate", o->host_rate);
+    if (o->retries < 0 || o->retries > 20) return wrong_number("retries", o->retries);
+    if (o->redirects < 0 || o->redirects > 50) return wrong_number("redirects", o->redirects);
+    if (!(o->connect_seconds > 0)) return wrong_number("connect_seconds", o->connect_seconds);
+    if (!(o->stall_seconds > 0)) return wrong_number("stall_seconds", o->stall_seconds);
+    if (!(o->total_seconds > 0)) return wrong_number("total_seconds", o->total_seconds);
+    if (o->max_bytes < 1 || o->max_bytes > 1000 * 1000 * 1000) return wrong_number("max_bytes", (double)o->max_bytes);
+    if (o->parts < 0 || (o->parts && (o->part < 1 || o->part > o->parts))) return error_set(ERR_USAGE, "part %d of %d: there is none", o->part, o->parts);
+    if (!download_contact_fits(o->contact)) return error_set(ERR_USAGE, "a contact has at most 200 letters, digits and signs of ASCII");
+    if (o->retry_reason && !download_reason_known(o->retry_reason)) return error_set(ERR_USAGE, "%s: no reason to fail for", o->retry_reason);
+    return download_run(o, result);
+}
+
+/* ---- iterate ------------------------------------------------------------------------------------------------------- */
+
+enum { SIZE_MOST = 8192, THREADS_MOST = 256, AHEAD_MOST = 4096 };
 
 static int check_range(const char *name, long long value, long long least, long long most) {
     return value >= least && value <= most ? 0 : error_set(ERR_USAGE, "%s is %lld: %lld to %lld are possible", name, value, least, most);
@@ -75,7 +109,6 @@ int mien_check(const mien *m, const mien_check_options *o, mien_check_result *re
 
 /* ---- iterate ------------------------------------------------------------------------------------------------------- */
 
-enum { SIZE_MOST = 8192, THREADS_MOST = 256, AHEAD_MOST = 4096 };
 
 int mien_iterator_open(const mien_iterate_options *options, mien_iterator **out) {
     mien_iterate_options o = *options;

@@ -20,6 +20,7 @@ typedef enum {
     OPTION_CHOICE,    /* int: which of choices */
     OPTION_WXH,       /* int[2]: "640x480" */
     OPTION_I_OF_N,    /* int[2]: "2/8" */
+    OPTION_MAYBE,     /* const char *: "" without a value, which is one of choices: --x, --x=VALUE, or --x VALUE */
 } option_kind;
 
 typedef struct {
@@ -89,6 +90,7 @@ int work_failed(const common_options *common);
 int command_annotate(int argc, char **argv);
 int command_build(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_download(int argc, char **argv);
 int command_draw(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_package(int argc, char **argv);

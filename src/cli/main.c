@@ -18,6 +18,7 @@ static const command commands[] = {
     { "annotate", "photos to face maps (and landmarks, and overlays)", command_annotate },
     { "build", "a folder of photos to a data set", command_build },
     { "check", "what is missing, broken or there twice in a data set", command_check },
+    { "download", "the photos of a data set's list", command_download },
     { "draw", "landmarks JSON to face map", command_draw },
     { "package", "a data set to a zip without photos, or to tar shards with them", command_package },
     { "preview", "contact sheets and statistics of a data set", command_preview },

@@ -61,10 +61,11 @@ const char *nearest(const char *word, const char *const *names) {
 static void print_option(const option *o) {
     char left[256], letter[8] = "    ", choices[128] = "";
     if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
-    for (const char *const *s = o->choices; s && *s; s++)
+    for (const char *const *s = o->choices; s && *s && !o->argument; s++)
         snprintf(choices + strlen(choices), sizeof choices - strlen(choices), "%s%s", s == o->choices ? "" : "|", *s);
     const char *argument = o->argument ? o->argument : choices;
-    snprintf(left, sizeof left, "  %s--%s%s%s", letter, o->name, *argument ? " " : "", argument);
+    const char *open = o->kind == OPTION_MAYBE ? "[=" : *argument ? " " : "", *close = o->kind == OPTION_MAYBE ? "]" : "";
+    snprintf(left, sizeof left, "  %s--%s%s%s%s", letter, o->name, open, argument, close);
     if (strlen(left) > 29) printf("%s\n%31s%s\n", left, "", o->help);
     else printf("%-31s%s\n", left, o->help);
 }
@@ -113,11 +114,17 @@ static int wrong_value(const command_help *c, const option *o, const char *text)
     case OPTION_I_OF_N: return misuse(c, "--%s %s: I/N was expected, such as 1/4, with I from 1 to N and N up to %.0f", o->name, text, o->most);
     default: break;
     }
-    char all[256] = "";
+    char all[512] = "";
     for (const char *const *s = o->choices; *s; s++)
         snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", s == o->choices ? "" : s[1] ? ", " : " or ", *s);
     const char *near = nearest(text, o->choices);
     return misuse(c, "--%s %s: %s was expected%s%s%s", o->name, text, all, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+static bool is_choice(const option *o, const char *text) {
+    for (const char *const *s = o->choices; *s; s++)
+        if (strcmp(*s, text) == 0) return true;
+    return false;
 }
 
 static int set_value(const command_help *c, const option *o, const char *text) {
@@ -147,6 +154,10 @@ static int set_value(const command_help *c, const option *o, const char *text) {
         right = o->choices[whole];
         if (right) *(int *)o->value = (int)whole;
         break;
+    case OPTION_MAYBE:
+        right = !*text || is_choice(o, text);
+        if (right) *(const char **)o->value = text;
+        break;
     }
     return right ? 0 : wrong_value(c, o, text);
 }
@@ -162,6 +173,8 @@ static int unknown_option(const command_help *c, const option *const *all, size_
     const char *near = given[0] == '-' && given[1] == '-' ? nearest(word, names) : NULL;
     return misuse(c, "%s: no such option%s%s%s", given, near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
 }
+
+static int argument_of(const option *o) { return o->kind == OPTION_FLAG ? no_argument : o->kind == OPTION_MAYBE ? optional_argument : required_argument; }
 
 int options_parse(const command_help *c, common_options *common, int argc, char **argv, int *rest) {
     *common = (common_options){ 0 };
@@ -182,7 +195,7 @@ int options_parse(const command_help *c, common_options *common, int argc, char 
     struct option longs[MAX_OPTIONS + 2] = { 0 };
     char letters[2 * MAX_OPTIONS + 4] = ":h";
     for (size_t i = 0; i < n; i++) {
-        longs[i] = (struct option){ all[i]->name, all[i]->kind == OPTION_FLAG ? no_argument : required_argument, NULL, FIRST_LONG + (int)i };
+        longs[i] = (struct option){ all[i]->name, argument_of(all[i]), NULL, FIRST_LONG + (int)i };
         if (all[i]->letter) sprintf(letters + strlen(letters), "%c%s", all[i]->letter, all[i]->kind == OPTION_FLAG ? "" : ":");
     }
     longs[n] = (struct option){ "help", no_argument, NULL, 'h' };
@@ -202,7 +215,10 @@ int options_parse(const command_help *c, common_options *common, int argc, char 
         else if (got == '?') {
             char letter[3] = { '-', (char)optopt, 0 };
             unknown_option(c, all, n, optopt ? letter : argv[optind - 1]), wrong = 1;
-        } else if (set_value(c, o, optarg)) wrong = 1;
+        } else {
+            if (o->kind == OPTION_MAYBE && !optarg) optarg = optind < argc && is_choice(o, argv[optind]) ? argv[optind++] : "";
+            if (set_value(c, o, optarg)) wrong = 1;
+        }
     }
     *rest = optind;
     common->wrong = wrong;
