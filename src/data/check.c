@@ -24,6 +24,7 @@
 #include "data/dataset.h"
 #include "data/duplicates.h"
 #include "data/remove.h"
+#include "data/shards.h"
 
 _Static_assert((int)CHECK_REASONS <= MIEN_COUNTS, "each is counted");
 enum { MEMORY = 2 << 20 };         /* of a sorter */
@@ -44,6 +45,7 @@ typedef struct {
     uint64_t next;
     duplicates *twins;
     sorter *bad, *names;           /* lines to move; what lines name, and what is there */
+    bool unbuilt;                  /* there are no lines yet: only what is to be removed is of interest */
     removal *removal;              /* what turns out to be excluded, or removed before, by the hash of its photo; NULL: nothing is removed */
     mien_check_times times;
 } job;
@@ -187,8 +189,10 @@ static int found_unnamed(job *j, const char *key) {
     char path[NAME_MAX + 16];
     const char *name = key + 1;
     snprintf(path, sizeof path, "%s/%s", *key == 's' ? "source" : "target", name);
-    count_reason(j, CHECK_UNNAMED_FILE);
-    say(j, MIEN_LOG_INFO, path, "unnamed_file: no line names it");
+    if (!j->unbuilt) {
+        count_reason(j, CHECK_UNNAMED_FILE);
+        say(j, MIEN_LOG_INFO, path, "unnamed_file: no line names it");
+    }
     return *key == 't' && j->removal ? removal_look_at(j->removal, path) : 0;
 }
 
@@ -248,7 +252,20 @@ static int open_data(job *j) {
     return rc;
 }
 
+static bool is_there(const job *j, const char *name) {
+    char path[PATH_MAX];
+    return snprintf(path, sizeof path, "%s/%s", j->folder, name) < (int)sizeof path && access(path, F_OK) == 0;
+}
+
+/* What was downloaded, and not built yet: photos that are listed by their hash. */
+static int look_at_photos(job *j) {
+    j->unbuilt = true;
+    int rc = sorter_new(j->room, MEMORY, &j->names);
+    return rc < 0 ? rc : find_unnamed(j);
+}
+
 static int check_all(job *j) {
+    if (j->removal && !is_there(j, "prompt.jsonl") && !shards_are_in(j->folder)) return look_at_photos(j);
     int rc = open_lists(j);
     if (rc == 0) rc = open_data(j);
     if (rc == 0) rc = check_lines(j);
@@ -263,17 +280,12 @@ static int check_all(job *j) {
     return 0;
 }
 
-static bool has_removed(const job *j) {
-    char path[PATH_MAX];
-    return snprintf(path, sizeof path, "%s/removed.jsonl", j->folder) < (int)sizeof path && access(path, F_OK) == 0;
-}
-
 /* Removing comes first, by id and URL: what is listed need not be looked at. What only the hash of its photo tells is
  * found by looking, and removed last. */
 static int check_and_remove(job *j) {
     const mien_check_options *o = j->options;
     int rc = 0;
-    if (o->fix && (o->exclude || has_removed(j))) {
+    if (o->fix && (o->exclude || is_there(j, "removed.jsonl"))) {
         rc = removal_new(j->folder, j->room, o, j->result, &j->removal);
         if (rc == 0) rc = removal_run(j->removal);
     }

@@ -83,6 +83,17 @@ printf '000000008\n000000009\n' >two
 expect "maps under other names" 0 "$mien" check --data few --exclude two --fix --no-faces
 check "go with the last that names them" sh -c '[ "$(ls few/source few/target | tr "\n" " ")" = "few/source: shared.png  few/target: 000000010.jpg " ]'
 
+# ---- never built ----
+mkdir -p new/target; cp whole/target/00000000[1-7].jpg new/target; cp whole/metadata.json new
+cp -r new new.before
+expect "what was never built" 0 "$mien" check --data new --exclude list --fix --dry-run
+check "is found" printed "4 items would be removed for good: 4 files"
+check "and stays with --dry-run" diff -r new new.before
+expect "and goes" 0 "$mien" check --data new --exclude list --fix
+check "by id, URL, domain and hash" test "$(ls new/target | tr '\n' ' ')" = "000000002.jpg 000000004.jpg 000000007.jpg "
+check "from metadata.json, too" sh -c '! grep -q -e 000000001 -e 000000003 -e 000000005 -e 000000006 new/metadata.json'
+expect "a check of it" 2 "$mien" check --data new
+
 # ---- shards ----
 "$mien" package --data whole --shards --shard-items 5 -o shards --quiet >/dev/null 2>&1
 cp -r shards shards.before
