@@ -272,6 +272,9 @@ static int check_input(const package_job *j) {
         if (i == 0 && !j->options->shards && n > 4 && strcmp(output + n - 4, ".zip") == 0) continue;
         return error_set(ERR_USAGE, "%s: lies among the data set's own files", output);
     }
+    char prompts[PATH_MAX];
+    if (j->options->shards && snprintf(prompts, sizeof prompts, "%s/prompt.jsonl", output) < PATH_MAX && access(prompts, F_OK) == 0)
+        return error_set(ERR_USAGE, "%s: holds another data set, which shards would not be seen beside", output);
     return 0;
 }
 

@@ -83,6 +83,7 @@ expect "shards of a zip" 2 "$mien" package --data ds -o x.zip --shard-items 3
 expect "the data set's own file" 2 "$mien" package --data ds -o ds/prompt.jsonl --force
 expect "among its files" 2 "$mien" package --data ds -o ds/source/x.zip
 expect "shards in its folder" 2 "$mien" package --data ds -o ds --shards
+expect "shards in another's folder" 2 "$mien" package --data ds -o root/training/laion-face-processed --shards
 expect "the output is a folder" 2 "$mien" package --data ds -o root --force
 check "nothing was made" test ! -e x.zip -a ! -e ds/source/x.zip
 check "nor overwritten" test "$(wc -l <ds/prompt.jsonl)" = 5
