@@ -66,11 +66,12 @@ struct tar_state {
     int rc;                        /* of what it wrote through us; the message is the thread's last one */
 };
 
+/* libarchive isn't told of a failure: it would not close what it has opened then. */
 static la_ssize_t tar_put(struct archive *archive, void *context, const void *data, size_t size) {
     (void)archive;
     archive_writer *a = context;
     if (a->tar->rc == 0) a->tar->rc = archive_put(a, data, size);
-    return a->tar->rc < 0 ? -1 : (la_ssize_t)size;
+    return (la_ssize_t)size;
 }
 
 static int tar_check(const archive_writer *a, la_ssize_t rc) {

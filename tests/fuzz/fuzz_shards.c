@@ -37,6 +37,9 @@ static void read_item(const shards *s, uint64_t i) {
     uint64_t found;
     if (strchr(item.id, '/') || !*item.id || *item.id == '.' || shards_find(s, item.id, &found) != 1 || found != i) abort();
     shard_item_free(&item);
+    text known = { 0 };
+    if (shards_metadata(s, i, &known) > 0 && (known.data[0] != '{' || known.data[known.size - 1] != '}' || strchr(known.data, '\n'))) abort();
+    text_free(&known);
     for (int part = 0; part < SHARD_PARTS; part++) {
         uint8_t *data;
         size_t size;
