@@ -90,8 +90,9 @@ int http_open(const http_options *options, http **out) {
     if (!authority || !*authority) authority = getenv("SSL_CERT_FILE");
     h->user_agent = copy_of(options->user_agent, &rc);
     h->authority = copy_of(authority, &rc);
-    /* libcurl (7.87 and later) keeps what it has read of a file of certificates, but not where there is a folder of them too, as
-     * on Debian; and reading the system's costs 30 ms, for each connection. */
+    /* libcurl keeps what it has read of a file of certificates, but not where there is a folder of them too, as on Debian; and
+     * reading the system's costs 30 ms, for each connection. (Before 7.87 it never keeps any; from 8.17 on it puts the folder
+     * back.) */
     const char *of_system = curl->version_info(CURLVERSION_NOW)->cainfo;
     h->one_authority = h->authority || (of_system && access(of_system, R_OK) == 0);
     if (rc == 0) rc = http_proxies_read(&h->proxies);
@@ -294,7 +295,7 @@ static void end_transfer(transfer *t, CURLcode code) {
     remove_active(t);
     if (status >= 300 && status < 400 && t->head.location.size) resolve_location(t);
     /* Whatever comes after the headers of an answer that is not kept changes nothing. */
-    bool answered = status >= 200 && !transfer_wanted(t) && (t->head.complete || code == CURLE_FILESIZE_EXCEEDED) && !(t->ended && t->outcome == HTTP_PROTOCOL);
+    bool answered = status >= 200 && !transfer_wanted(t) && (t->head.complete || code == CURLE_FILESIZE_EXCEEDED);
     if (!answered && !t->ended) {
         t->outcome = outcome_of(t, code);
         const char *why = *t->error ? t->error : t->h->curl->easy_strerror(code);

@@ -120,11 +120,16 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
         return CURL_SOCKET_BAD;
     }
     int fd = socket(to->family, to->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
-    if (fd >= 0 && http_watch_opened(&t->h->watch, fd) < 0) {
-        close(fd);
-        fd = -1;
+    if (fd < 0) {
+        /* Any other reason is one of this address (a machine without IPv6); these would fail all that follow. */
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) t->h->failure = error_errno("HTTP: a connection");
+        return CURL_SOCKET_BAD;
     }
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
+    int rc = http_watch_opened(&t->h->watch, fd);
+    if (rc == 0) return fd;
+    t->h->failure = rc;
+    close(fd);
+    return CURL_SOCKET_BAD;
 }
 
 static int on_close(void *context, curl_socket_t fd) {

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -499,6 +500,61 @@ static void what_cannot_be_written_is_told(void **state) {
     http_close(h);
 }
 
+/* Everything at once, over and over: each transfer is told of once, and whoever is left at the end is broken off. */
+static void a_storm_leaves_nothing_behind(void **state) {
+    (void)state;
+    enum { AT_ONCE = 40, ALL = 600, LEFT = 20 };
+    static const char *const paths[] = {
+        "a.jpg", "_chunked/a.jpg", "_cut/a.jpg", "_reset/a.jpg", "_refuse/x", "_garbage/x", "_status:404/x", "_redirect/a.jpg", "_headers-endless/x", "_endless/x",
+        "_stall-body/a.jpg", "_longer/a.jpg", "_as:404/_huge:9000000/x", "_close/a.jpg", "_headers-long:200000/x", "_empty/x", "_stall-headers/x",
+    };
+    http_options o = PATIENT;
+    o.stall_seconds = 1;
+    http *h = open_with(o);
+    uint8_t told[ALL] = { 0 };
+    int started = 0, ended = 0, fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    while (ended < ALL - LEFT) {
+        while (started < ALL && http_running(h) < AT_ONCE) {
+            /* Stalls are rare, since each takes its second. */
+            const char *path = paths[started * 7 % (int)(COUNT(paths) - (started % 20 != 0))];
+            char url[128];
+            if (started % 50 == 49) snprintf(url, sizeof url, "file:///%s", path);
+            else snprintf(url, sizeof url, "http://127.0.0.%d:%d/%s", started % 5 + 1, first.port, path);
+            if (started % 10 == 3) assert_int_equal(http_start_text(h, url, 1000, &told[started]), 0);
+            else assert_int_equal(http_start(h, url, fd, &told[started]), 0);
+            started++;
+        }
+        http_reply r = wait_for(h);
+        ++*(uint8_t *)r.context;
+        ended++;
+    }
+    for (int i = 0; i < ALL; i++) assert_true(told[i] <= 1);
+    assert_int_equal(http_running(h), started - ended);
+    close(fd);
+    http_close(h);
+}
+
+/* That is no host's fault: it ends the job, instead of failing every URL that follows. */
+static void no_more_descriptors_is_an_error(void **state) {
+    (void)state;
+    http *h = open_with(PATIENT);
+    int fd = new_fd();
+    struct rlimit before, none;
+    http_reply r;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(http_start(h, url_of("a.jpg"), fd, NULL), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int rc;
+    while ((rc = http_next(h, 1000, &r)) == 0) continue;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(rc, ERR_IO);
+    assert_non_null(strstr(error_message(), "a connection"));
+    close(fd);
+    http_close(h);
+}
+
 static void *wake(void *h) { return http_wake(h), NULL; }
 
 static void another_thread_can_wake_it(void **state) {
@@ -562,6 +618,8 @@ int main(void) {
         cmocka_unit_test(certificates_are_verified),
         cmocka_unit_test(connections_are_used_again),
         cmocka_unit_test(what_cannot_be_written_is_told),
+        cmocka_unit_test(a_storm_leaves_nothing_behind),
+        cmocka_unit_test(no_more_descriptors_is_an_error),
         cmocka_unit_test(another_thread_can_wake_it),
         cmocka_unit_test(proxies_are_asked),
     };
