@@ -198,6 +198,7 @@ typedef struct {
     int connections, host_connections;          /* at once, in all and to one host; host_connections 0: no limit */
     double host_rate;                           /* requests a second to one host; 0: no limit */
     int retries, redirects;
+    double retry_seconds;                       /* before the first retry, about; before each further one four times as long as before the last */
     double connect_seconds, stall_seconds, total_seconds;
     size_t max_bytes, max_pixels;               /* of one photo; max_pixels 0: 512 million */
     int allow_private, insecure;                /* addresses of private networks; certificates that are not verified */
@@ -211,7 +212,7 @@ typedef struct {
     mien_download_times *times;                 /* filled at the end; may be NULL */
 } mien_download_options;
 
-MIEN_API mien_download_options mien_download_defaults(void);   /* polite: 64, 4, 5/s, 3, 5, 10 s, 20 s, 60 s, 64 MB; data is NULL */
+MIEN_API mien_download_options mien_download_defaults(void);   /* polite: 64, 4, 5/s, 3, 5, 1 s, 10 s, 20 s, 60 s, 64 MB; data is NULL */
 
 /* What mien_download counts, by the names of its counts; NULL ends them. The first two are successes ("ok", "rescaled"). */
 MIEN_API const char *const *mien_download_reasons(void);

@@ -23,7 +23,7 @@ static const size_t pillow_most_pixels = 178956970;
 
 mien_download_options mien_download_defaults(void) {
     return (mien_download_options){
-        .connections = 64, .host_connections = 4, .host_rate = 5, .retries = 3, .redirects = 5, .connect_seconds = 10, .stall_seconds = 20,
+        .connections = 64, .host_connections = 4, .host_rate = 5, .retries = 3, .redirects = 5, .retry_seconds = 1, .connect_seconds = 10, .stall_seconds = 20,
         .total_seconds = 60, .max_bytes = 64 * 1000 * 1000,
     };
 }
@@ -39,6 +39,7 @@ int mien_download(const mien_download_options *o, mien_progress *result) {
     if (!(o->host_rate >= 0 && o->host_rate <= 1e6)) return wrong_number("host_rate", o->host_rate);
     if (o->retries < 0 || o->retries > 20) return wrong_number("retries", o->retries);
     if (o->redirects < 0 || o->redirects > 50) return wrong_number("redirects", o->redirects);
+    if (!(o->retry_seconds >= 0 && o->retry_seconds <= 3600)) return wrong_number("retry_seconds", o->retry_seconds);
     if (!(o->connect_seconds > 0)) return wrong_number("connect_seconds", o->connect_seconds);
     if (!(o->stall_seconds > 0)) return wrong_number("stall_seconds", o->stall_seconds);
     if (!(o->total_seconds > 0)) return wrong_number("total_seconds", o->total_seconds);

@@ -133,9 +133,9 @@ static double jitter(download *d) {
     return (double)(d->dice >> 40) / (double)(1 << 24);
 }
 
-/* After 1, 4, 16 ... s, half of it more or less; and not before the server says. */
+/* After 1, 4, 16 ... s, a quarter of it more or less; and not before the server says. */
 static double patience(download *d, int attempt, double retry_after) {
-    double s = 1;
+    double s = d->options->retry_seconds;
     for (int k = 0; k < attempt && s < wait_most; k++) s *= 4;
     if (s > wait_most) s = wait_most;
     s *= 0.75 + 0.5 * jitter(d);

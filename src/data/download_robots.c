@@ -56,9 +56,9 @@ static bool is_redirect(int status) { return status == 301 || status == 302 || s
 
 /* What all items of the host get; or it is asked for again, when the host's next turn comes. */
 static void settle(download *d, host *h, download_reason reason, double retry_after, double now) {
-    static const double wait[] = { 1, 4, 16, 60 };
     if (download_can_heal(reason) && h->robots_attempt < d->options->retries && retry_after <= 300) {
-        double s = wait[h->robots_attempt < 3 ? h->robots_attempt : 3];
+        double s = d->options->retry_seconds;
+        for (int k = 0; k < h->robots_attempt && k < 3; k++) s *= 4;
         h->robots_attempt++;
         h->robots = ROBOTS_UNKNOWN;
         download_queue_pause(h, now + (s > retry_after ? s : retry_after));
