@@ -95,8 +95,20 @@ static int begin_new(merge *m) {
     return rc;
 }
 
-static int take_item(merge *m, const list_item *item) {
+/* With all its fields, whatever they are. */
+static void add_object(text *entry, const char *id, const char *object, size_t size) {
+    text_json_exact(entry, id);
+    text_add(entry, ": ");
+    char *to = text_room(entry, size);
+    if (!to) return;
+    memcpy(to, object, size);
+    text_grown(entry, size);
+}
+
+static int take_item(merge *m, const list *l, const list_item *item) {
     uint8_t *mark;
+    const char *object;
+    size_t size;
     int rc = download_before_find(&m->ids, item->id, &mark);
     if (rc < 0 || *mark & BEFORE_SEEN) return rc;
     *mark = BEFORE_SEEN;
@@ -104,7 +116,8 @@ static int take_item(merge *m, const list_item *item) {
     if (first && (rc = begin_new(m)) < 0) return rc;
     text entry = { 0 };
     if (!first) text_add(&entry, ",\n");
-    list_item_write(item, &entry);
+    if (list_bytes(l, &object, &size)) add_object(&entry, item->id, object, size);
+    else list_item_write(item, &entry);
     rc = text_check(&entry);
     if (rc == 0) rc = file_write(m->out, entry.data, entry.size);
     text_free(&entry);
@@ -129,7 +142,7 @@ static int take_new(merge *m, const char *path) {
     if (rc < 0) return rc;
     while ((rc = list_next(l, &item)) > 0) {
         if (item.wrong) download_refuse(m->d, &item);
-        else if ((rc = take_item(m, &item)) < 0) break;
+        else if ((rc = take_item(m, l, &item)) < 0) break;
         if (stop_asked(m->d->options->hooks.stop) && (rc = error_set(ERR_CANCELLED, "stopped"))) break;
         download_tell(m->d);
     }
