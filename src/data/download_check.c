@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/parallel.h"
+#include "data/dataset.h"
 #include "data/download_inside.h"
 #include "image/image.h"
 
@@ -125,11 +126,6 @@ static bool map_size(const checker *c, const char *id, expected *out) {
     return false;
 }
 
-static bool same_aspect(int w, int h, const expected *e) {
-    double a = (double)w * e->height, b = (double)h * e->width;
-    return a >= 0.99 * b && b >= 0.99 * a;
-}
-
 /* Whether it is the picture that was meant: GOT_OK, GOT_RESCALED or GOT_REPLACED, and why. */
 static download_reason compare(const checker *c, download_item *i, const uint8_t digest[32]) {
     if (i->has_sha256 && memcmp(digest, i->want_sha256, 32) == 0) return GOT_OK;
@@ -140,10 +136,10 @@ static download_reason compare(const checker *c, download_item *i, const uint8_t
     download_reason r = GOT_OK;
     for (int k = 0; k < n; k++) {
         if (i->got_width == e[k].width && i->got_height == e[k].height) continue;
-        bool same = same_aspect(i->got_width, i->got_height, &e[k]);
+        bool same = dataset_same_shape(i->got_width, i->got_height, e[k].width, e[k].height);
         snprintf(same ? i->note : i->why, sizeof i->note, "%s%dx%d, by %s it was %dx%d", same ? "rescaled: " : "", i->got_width, i->got_height, e[k].said,
                  e[k].width, e[k].height);
-        if (!same) return GOT_REPLACED;
+        if (!same) return i->note[0] = 0, GOT_REPLACED;
         r = GOT_RESCALED;
     }
     if (r == GOT_OK && i->has_sha256) {        /* other bytes */
