@@ -11,6 +11,7 @@ goes, and whether the lines of prompt.jsonl agree. Of mien also a second run, ov
 import json
 import os
 import pathlib
+import resource
 import shutil
 import statistics
 import subprocess
@@ -74,6 +75,11 @@ def run_mien(mien, photos, folder, count, timings):
     return count / (time.perf_counter() - start)
 
 
+def cpu_seconds(whose):
+    used = resource.getrusage(whose)
+    return used.ru_utime + used.ru_stime
+
+
 def lines(folder, n=None):
     text = pathlib.Path(folder, "prompt.jsonl").read_text().replace(".png", ".jpg").splitlines()
     return [line for line in text if n is None or int(line.split("source/")[1][:6]) < n]
@@ -92,9 +98,14 @@ def main():
         os.mkdir(f"{work}/in")
         paths = fill(f"{work}/in", photos, count)
         run_python(paths[1:2], f"{work}/warm")   # imports and the first graph are not counted
+        cpu = {"python": 0, "mien": 0}
         for r in range(rounds):
+            before = cpu_seconds(resource.RUSAGE_SELF)
             rates["python"].append(run_python(paths[:peer_count], f"{work}/python{r}"))
+            cpu["python"] += cpu_seconds(resource.RUSAGE_SELF) - before
+            before = cpu_seconds(resource.RUSAGE_CHILDREN)
             rates["mien"].append(run_mien(mien, f"{work}/in", f"{work}/mien{r}", count, f"{work}/timings{r}.json"))
+            cpu["mien"] += cpu_seconds(resource.RUSAGE_CHILDREN) - before
             rates["mien, all done"].append(run_mien(mien, f"{work}/in", f"{work}/mien{r}", count, f"{work}/again.json"))
             print(f"round {r + 1}: python {rates['python'][-1]:.1f} images/s, mien {rates['mien'][-1]:.1f} images/s, "
                   f"ratio {rates['mien'][-1] / rates['python'][-1]:.2f}")
@@ -102,6 +113,7 @@ def main():
             print(f"{name}: best {max(r):.1f}, median {statistics.median(r):.1f} images/s")
         print(f"ratio: best to best {max(rates['mien']) / max(rates['python']):.2f}, "
               f"median of rounds {statistics.median(m / p for m, p in zip(rates['mien'], rates['python'])):.2f}")
+        print(f"processor time an image: python {cpu['python'] / rounds / peer_count * 1e3:.1f} ms, mien {cpu['mien'] / rounds / count * 1e3:.2f} ms")
         print("mien, seconds by stage over all workers:", json.loads(pathlib.Path(f"{work}/timings{rounds - 1}.json").read_text()))
         same = lines(f"{work}/python0") == lines(f"{work}/mien0", peer_count)
         print(f"prompt.jsonl: {len(lines(f'{work}/mien0'))} lines of {count} photos, "
