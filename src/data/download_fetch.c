@@ -381,7 +381,7 @@ int download_fetch_all(download *d) {
     snprintf(why, sizeof why, "%s", error_message());
     /* What was finished is kept, however it ends. */
     if (d->checker) checker_stop(d->checker);
-    if (rc < 0 && rc != ERR_FULL)
+    if (rc < 0)
         for (download_item *i; d->checker && (i = checker_take(d->checker, 0));)
             if (i->rc == 0 && download_record(d, i) < 0) break;
     http_close(d->http);
