@@ -121,8 +121,9 @@ int stream_line(stream *r, size_t most, stream_text *out) {
     if (too_long) return error_set(ERR_LIMIT, "%s: line %llu is longer than %zu bytes", r->name, (unsigned long long)r->lines, most);
     int rc = text_check(&r->line);
     if (rc < 0) return rc;
-    if (ended && r->line.size && r->line.data[r->line.size - 1] == '\r') r->line.data[--r->line.size] = 0;
-    *out = (stream_text){ r->line.data, r->line.size, ended };
+    bool cr = ended && r->line.size && r->line.data[r->line.size - 1] == '\r';
+    if (cr) r->line.data[--r->line.size] = 0;
+    *out = (stream_text){ r->line.data, r->line.size, ended, cr };
     return 1;
 }
 

@@ -22,7 +22,11 @@ long stream_read(stream *r, void *buffer, size_t size);
 int  stream_peek(stream *r, const uint8_t **data, size_t *size);
 
 /* A line without its end, be that LF or CR LF; it is terminated and holds until the next call, and may have NULs inside. */
-typedef struct { char *text; size_t size; bool ended; } stream_text;   /* ended: false for a last line that has no end */
+typedef struct {
+    char *text;
+    size_t size;
+    bool ended, cr;            /* not ended: a last line that has no end; cr: it ended with CR LF */
+} stream_text;
 /* 1; 0 at the end; ERR_LIMIT for one longer than `most`, of which nothing is kept: the next call gives the one after it. */
 int  stream_line(stream *r, size_t most, stream_text *out);
 

@@ -95,20 +95,8 @@ static int begin_new(merge *m) {
     return rc;
 }
 
-/* With all its fields, whatever they are. */
-static void add_object(text *entry, const char *id, const char *object, size_t size) {
-    text_json_exact(entry, id);
-    text_add(entry, ": ");
-    char *to = text_room(entry, size);
-    if (!to) return;
-    memcpy(to, object, size);
-    text_grown(entry, size);
-}
-
 static int take_item(merge *m, const list *l, const list_item *item) {
     uint8_t *mark;
-    const char *object;
-    size_t size;
     int rc = download_before_find(&m->ids, item->id, &mark);
     if (rc < 0 || *mark & BEFORE_SEEN) return rc;
     *mark = BEFORE_SEEN;
@@ -116,8 +104,7 @@ static int take_item(merge *m, const list *l, const list_item *item) {
     if (first && (rc = begin_new(m)) < 0) return rc;
     text entry = { 0 };
     if (!first) text_add(&entry, ",\n");
-    if (list_bytes(l, &object, &size)) add_object(&entry, item->id, object, size);
-    else list_item_write(item, &entry);
+    list_entry_write(l, item, &entry);
     rc = text_check(&entry);
     if (rc == 0) rc = file_write(m->out, entry.data, entry.size);
     text_free(&entry);

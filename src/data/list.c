@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What all kinds of lists have in common: which kind it is, and what the values of an entry's fields mean. */
+#define _GNU_SOURCE
 #include "data/list.h"
 
 #include <ctype.h>
 #include <limits.h>
+#include <locale.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,31 +55,28 @@ void list_take(list *l, list_field field, int rank, json_field_kind kind, const 
 
 static char *value_of(const list *l, list_field field) { return l->value[field].there ? l->values.data + l->value[field].at : NULL; }
 
-/* A number as JSON and CSV write it, whatever the locale; false for anything else. */
-static bool read_number(const char *s, double *out) {
-    uint64_t m = 0;
-    int digits = 0, exponent = 0, sign = *s == '-' ? -1 : 1;
+/* A number as JSON and CSV write it: digits with a point somewhere, perhaps an exponent. */
+static bool is_number(const char *s) {
     s += *s == '-' || *s == '+';
-    for (bool point = false; isdigit((unsigned char)*s) || (*s == '.' && !point); s++) {
-        if (*s == '.') { point = true; continue; }
-        if (m < UINT64_MAX / 10 - 1) m = 10 * m + (uint64_t)(*s - '0'), exponent -= point;
-        else exponent += !point;
-        digits++;
-        if (digits > 400) return false;
-    }
-    if (!digits) return false;
+    size_t whole = strspn(s, "0123456789"), after = s[whole] == '.' ? strspn(s + whole + 1, "0123456789") : 0;
+    s += whole + (s[whole] == '.' ? 1 + after : 0);
+    if (whole + after == 0) return false;
     if (*s == 'e' || *s == 'E') {
-        char *end;
-        long e = strtol(s + 1, &end, 10);
-        if (end == s + 1 || isspace((unsigned char)s[1])) return false;
-        s = end;
-        exponent += e > 1000 ? 1000 : e < -1000 ? -1000 : (int)e;
+        s += 1 + (s[1] == '-' || s[1] == '+');
+        if (!isdigit((unsigned char)*s)) return false;
+        s += strspn(s, "0123456789");
     }
-    if (*s) return false;
-    double x = (double)m, ten = 1;
-    for (int e = abs(exponent) > 400 ? 400 : abs(exponent); e > 0; e--) ten *= 10;
-    *out = sign * (m == 0 ? 0 : exponent < 0 ? x / ten : x * ten);
-    return true;
+    return *s == 0;
+}
+
+/* The same in every locale. False if it is none, or too large. */
+static bool read_number(const char *s, double *out) {
+    if (!is_number(s)) return false;
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (!c) return false;
+    *out = strtod_l(s, NULL, c);
+    freelocale(c);
+    return isfinite(*out);
 }
 
 /* A side of a picture; 0 for what is none. */
@@ -221,13 +221,6 @@ void list_close(list *l) {
 
 uint64_t list_bytes_read(const list *l) { return stream_bytes(l->in); }
 
-bool list_bytes(const list *l, const char **data, size_t *size) {
-    if (!l->bytes || !l->own_url) return false;
-    *data = l->bytes;
-    *size = l->bytes_size;
-    return true;
-}
-
 int list_line(list *l, stream_text *line, list_item *out) {
     int rc = stream_line(l->in, LIST_ENTRY, line);
     out->line = stream_lines(l->in);
@@ -301,4 +294,15 @@ void list_item_write(const list_item *item, text *out) {
     if (item->height > 0) text_printf(out, ", \"height\": %d", item->height);
     put_field(out, "sha256", item->sha256);
     text_add(out, "}");
+}
+
+void list_entry_write(const list *l, const list_item *item, text *out) {
+    if (!l->bytes || !l->own_url) {
+        list_item_write(item, out);
+        return;
+    }
+    text_json_exact(out, item->id);
+    text_add(out, ": ");
+    char *to = text_room(out, l->bytes_size);
+    if (to) memcpy(to, l->bytes, l->bytes_size), text_grown(out, l->bytes_size);
 }

@@ -36,8 +36,6 @@ int  list_open(const char *path, list **out);
 int  list_open_stream(stream *s, list **out);   /* the list closes it, even on failure */
 /* 1; 0 at the end; ERR_FORMAT where the file is broken ("FILE: line L ..."), ERR_IO. Memory does not grow with the file. */
 int  list_next(list *l, list_item *out);
-/* The last item's object as the list has it, with all fields; false unless it could stand in a metadata.json (its "url" is called so). */
-bool list_bytes(const list *l, const char **data, size_t *size);
 uint64_t list_bytes_read(const list *l);   /* for progress */
 void list_close(list *l);
 
@@ -58,13 +56,7 @@ void list_table_close(list_table *t);
 
 /* Appends `"id": {"url": ..., "caption": ..., ...}`, as an entry of metadata.json; unknown fields are left out. */
 void list_item_write(const list_item *item, text *out);
-
-/* Writes `output`, a metadata.json, all at once: the entries of `old` (may be NULL or not there; may be `output` itself) as they are, then
- * those of the list at `path` whose ids are new, with all their fields if the list has them under their names. Nothing is written if none
- * is new, unless output is another file than old. `wrong` is told of entries that are left out; it may be NULL. Memory is 8 to 16 bytes an
- * item. */
-typedef struct { uint64_t old, added, known, wrong; } list_merged;
-int  list_merge(const char *old, const char *path, const char *output, void (*wrong)(void *context, const list_item *item), void *context,
-                list_merged *out);
+/* The same for the last item of a list, with all its fields as they are if the list is JSON and calls the URL "url". */
+void list_entry_write(const list *l, const list_item *item, text *out);
 
 #endif

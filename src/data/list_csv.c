@@ -75,7 +75,7 @@ static int read_record(list *l, list_item *out) {
             rc = rc < 0 ? rc : 1;
             break;
         }
-        put(l, "\n", 1);
+        put(l, line.cr ? "\r\n" : "\n", line.cr ? 2 : 1);
         rc = l->cells.size > LIST_ENTRY ? 0 : list_line(l, &line, out);
         if (rc == 0) return error_set(ERR_FORMAT, "%s: line %llu: a quote that is never closed", stream_name(l->in), (unsigned long long)first);
         if (rc == 1 && out->wrong) return error_set(ERR_FORMAT, "%s: line %llu: %s", stream_name(l->in), (unsigned long long)out->line, out->wrong);

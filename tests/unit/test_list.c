@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Lists of all kinds say the same; what is wrong in them is told, not taken; tables and merging. */
+ * Lists of all kinds say the same; what is wrong in them is told, not taken; tables; entries that are carried on. */
 #define _GNU_SOURCE
 #include <ftw.h>
 #include <malloc.h>
@@ -138,6 +138,10 @@ static void test_marks(void **state) {
         assert_int_equal(list_safe(&item, 0.1), marks[i].safe);
         list_close(l);
     }
+    expect("url,id,punsafe\nhttp://x,a,4.811111111111111111111e77\nhttp://x,b,0.10000000149011612\nhttp://x,c,.5\nhttp://x,d,1e-400\nhttp://x,e,1e400\nhttp://x,f,12345678901234567890e-20\n",
+           "2 \"a\": {\"url\": \"http://x\", \"punsafe\": 4.811111111111111e+77}\n3 \"b\": {\"url\": \"http://x\", \"punsafe\": 0.10000000149011612}\n"
+           "4 \"c\": {\"url\": \"http://x\", \"punsafe\": 0.5}\n5 \"d\": {\"url\": \"http://x\", \"punsafe\": 0}\n6 \"e\": {\"url\": \"http://x\", \"NSFW\": \"1e400\"}\n"
+           "7 \"f\": {\"url\": \"http://x\", \"punsafe\": 0.12345678901234568}\n");
     expect("url,id,nsfw,punsafe\nhttp://x,a,0.25,\nhttp://x,b,UNLIKELY,0.125\nhttp://x,c,,\n",
            "2 \"a\": {\"url\": \"http://x\", \"punsafe\": 0.25}\n3 \"b\": {\"url\": \"http://x\", \"NSFW\": \"UNLIKELY\", \"punsafe\": 0.125}\n4 \"c\": {\"url\": \"http://x\"}\n");
 }
@@ -170,7 +174,7 @@ static void test_hostile(void **state) {
 static void test_csv(void **state) {
     (void)state;
     expect("url,caption,id\nhttp://x,\"two\r\nlines, \"\"q\"\"\",a\nhttp://y,\"\",b\n\n\"http://z\",x\"y\",c\nhttp://w,\"q\"rest,d\nhttp://v,a,b,c,d\nhttp://u",
-           "2 \"a\": {\"url\": \"http://x\", \"caption\": \"two\\nlines, \\\"q\\\"\"}\n4 \"b\": {\"url\": \"http://y\"}\n6 \"c\": {\"url\": \"http://z\", \"caption\": \"x\\\"y\\\"\"}\n"
+           "2 \"a\": {\"url\": \"http://x\", \"caption\": \"two\\r\\nlines, \\\"q\\\"\"}\n4 \"b\": {\"url\": \"http://y\"}\n6 \"c\": {\"url\": \"http://z\", \"caption\": \"x\\\"y\\\"\"}\n"
            "7 \"d\": {\"url\": \"http://w\", \"caption\": \"qrest\"}\n8 !5 columns, the header has 3: a quote may be missing\n9 \"190ae9431c918201\": {\"url\": \"http://u\"}\n");
     expect("URL\nhttp://x/a,b;c.jpg\n\"http://y/a,b\"\n", "2 \"6dedb0ac4337e2e6\": {\"url\": \"http://x/a,b;c.jpg\"}\n3 \"985817e153b489ac\": {\"url\": \"http://y/a,b\"}\n");
     expect("id;url\na;http://x,y\n", "2 \"a\": {\"url\": \"http://x,y\"}\n");
@@ -206,7 +210,7 @@ static void test_long(void **state) {
     free(data);
 }
 
-/* ---- tables and merging -------------------------------------------------------------------------------------------- */
+/* ---- tables and entries -------------------------------------------------------------------------------------------- */
 
 static void test_table(void **state) {
     (void)state;
@@ -279,55 +283,28 @@ static void test_memory(void **state) {
     unlink("fifo");
 }
 
-static void expect_file(const char *path, const char *want) {
-    uint8_t *data;
-    size_t size;
-    assert_int_equal(file_load(path, 1 << 20, &data, &size), 0);
-    data = realloc(data, size + 1);
-    data[size] = 0;
-    assert_string_equal((char *)data, want);
-    free(data);
-}
-
-static void note_wrong(void *context, const list_item *item) { describe(item, context); }
-
-static void test_merge(void **state) {
+/* Fields that mien doesn't know go on, where they can stand in a metadata.json as they are. */
+static void test_entries(void **state) {
     (void)state;
-    list_merged counts;
-    text wrong = { 0 };
-    put("new.csv", "key,url,text\na,http://new,x\nc,http://c,\"caf\xc3\xa9\"\n../d,http://d,\nc,http://again,\n");
-    put("new.json", "{\"a\": {\"url\": \"http://new\"}, \"e\": {\"url\": \"http://e\",  \"similarity\": 0.25, \"deep\": [{}]}, \"f\": {\"URL\": \"http://f\", \"similarity\": 0.25}}");
-    static const char old[] = "{\"a\": {\"url\": \"http://a\", \"similarity\": NaN},\n \"caf\\u00e9 /\" : 5, \"b\": { }}";
-    put("metadata.json", old);
-    assert_int_equal(list_merge("metadata.json", "new.csv", "metadata.json", note_wrong, &wrong, &counts), 0);
-    expect_file("metadata.json", "{\"a\": {\"url\": \"http://a\", \"similarity\": null}, \"caf\\u00e9 /\": 5, \"b\": { }, \"c\": {\"url\": \"http://c\", \"caption\": \"caf\\u00e9\"}}");
-    assert_string_equal(wrong.data, "4 ../d!" NO_ID "\n");
-    assert_int_equal(counts.old, 3), assert_int_equal(counts.added, 1), assert_int_equal(counts.known, 2), assert_int_equal(counts.wrong, 1);
-    text_free(&wrong);
-    assert_int_equal(list_merge("metadata.json", "new.json", "metadata.json", NULL, NULL, &counts), 0);
-    expect_file("metadata.json", "{\"a\": {\"url\": \"http://a\", \"similarity\": null}, \"caf\\u00e9 /\": 5, \"b\": { }, \"c\": {\"url\": \"http://c\", \"caption\": \"caf\\u00e9\"}, "
-                                 "\"e\": {\"url\": \"http://e\",  \"similarity\": 0.25, \"deep\": [{}]}, \"f\": {\"url\": \"http://f\"}}");
-    assert_int_equal(counts.old, 4), assert_int_equal(counts.added, 2);
-    /* Nothing is new: the file stays as it is. */
-    put("metadata.json", old);
-    put("known.txt", "{\"id\":\"a\",\"url\":\"http://x\"}\n");
-    assert_int_equal(list_merge("metadata.json", "known.txt", "metadata.json", NULL, NULL, &counts), 0);
-    expect_file("metadata.json", old);
-    assert_int_equal(list_merge(NULL, "known.txt", "fresh.json", NULL, NULL, &counts), 0);
-    expect_file("fresh.json", "{\"a\": {\"id\":\"a\",\"url\":\"http://x\"}}");
-    assert_int_equal(list_merge("nothing.json", "known.txt", "fresh2.json", NULL, NULL, NULL), 0);
-    put("empty.txt", "\n");
-    assert_int_equal(list_merge(NULL, "empty.txt", "fresh3.json", NULL, NULL, NULL), 0);
-    expect_file("fresh3.json", "{}");
-    /* What is broken is not made worse. */
-    put("metadata.json", "{\"a\": {}, ");
-    assert_int_equal(list_merge("metadata.json", "new.csv", "metadata.json", NULL, NULL, NULL), ERR_FORMAT);
-    expect_file("metadata.json", "{\"a\": {}, ");
-    put("metadata.json", old);
-    put("broken.json", "{\"z\": {\"url\": \"http://z\"}, \"b\": {\"url\": ");
-    assert_int_equal(list_merge("metadata.json", "broken.json", "metadata.json", NULL, NULL, NULL), ERR_FORMAT);
-    expect_file("metadata.json", old);
-    assert_int_equal(system("test -z \"$(ls -A | grep mien-tmp)\""), 0);
+    static const char *const lists[][2] = {
+        { "{\"e\": {\"url\": \"http://e\",  \"similarity\": 0.25, \"deep\": [{}], \"nan\": NaN}, \"f\": {\"URL\": \"http://f\", \"similarity\": 0.25}}",
+          "\"e\": {\"url\": \"http://e\",  \"similarity\": 0.25, \"deep\": [{}], \"nan\": null}\n\"f\": {\"url\": \"http://f\"}\n" },
+        { "{\"id\":\"a\",\"url\":\"http://x\",\"x\":NaN} \n{\"TEXT\":\"t\",\"URL\":\"http://y\",\"key\":\"b\",\"x\":1}\n",
+          "\"a\": {\"id\":\"a\",\"url\":\"http://x\",\"x\":null} \n\"b\": {\"url\": \"http://y\", \"caption\": \"t\"}\n" },
+        { "id,url,x\na,http://x,1\n", "\"a\": {\"url\": \"http://x\"}\n" },
+    };
+    for (int i = 0; i < 3; i++) {
+        stream *s;
+        list *l;
+        list_item item;
+        text got = { 0 };
+        assert_int_equal(stream_open_memory("x", lists[i][0], strlen(lists[i][0]), &s), 0);
+        assert_int_equal(list_open_stream(s, &l), 0);
+        while (list_next(l, &item) == 1) list_entry_write(l, &item, &got), text_add(&got, "\n");
+        assert_string_equal(got.data, lists[i][1]);
+        list_close(l);
+        text_free(&got);
+    }
 }
 
 static void test_ids(void **state) {
@@ -339,6 +316,6 @@ static void test_ids(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
-    const struct CMUnitTest tests[] = { T(test_ids), T(test_kinds), T(test_objects), T(test_marks), T(test_hostile), T(test_csv), T(test_long), T(test_memory), T(test_table), T(test_merge) };
+    const struct CMUnitTest tests[] = { T(test_ids), T(test_kinds), T(test_objects), T(test_marks), T(test_hostile), T(test_csv), T(test_long), T(test_memory), T(test_table), T(test_entries) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
