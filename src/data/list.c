@@ -141,10 +141,16 @@ static const char *read_sha256(list *l) {
     return s;
 }
 
+static bool has_id(const list *l, const list_item *item) {
+    const char *given = item->id ? item->id : value_of(l, LIST_ID);
+    return given && *given;
+}
+
 static void read_values(list *l, list_item *out) {
     out->wrong = read_url(l, &out->url);
+    out->no_url = out->wrong && has_id(l, out) && !read_id(l, "", &out->id);
     if (!out->wrong) out->wrong = read_id(l, out->url, &out->id);
-    if (out->wrong) return;
+    if (out->wrong && !out->no_url) return;
     out->caption = l->value[LIST_CAPTION].kind == FIELD_BOOL ? NULL : value_of(l, LIST_CAPTION);
     out->width = side_of(l, LIST_WIDTH);
     out->height = side_of(l, LIST_HEIGHT);
@@ -257,7 +263,7 @@ int list_next(list *l, list_item *out) {
     int rc = next[l->kind](l, out);
     if (rc == 1) rc = text_check(&l->values) < 0 ? ERR_MEMORY : 1;
     if (rc == 1 && !out->wrong) read_values(l, out);
-    if (rc == 1 && out->wrong) *out = (list_item){ .id = out->id ? out->id : "", .wrong = out->wrong, .line = out->line, .unsafe = -1 };
+    if (rc == 1 && out->wrong && !out->no_url) *out = (list_item){ .id = out->id ? out->id : "", .wrong = out->wrong, .line = out->line, .unsafe = -1 };
     return rc;
 }
 

@@ -25,7 +25,8 @@ typedef struct {
     double unsafe;             /* a probability in its place; below 0: none */
     int width, height;         /* of the picture as it was when the list was made; 0: unknown */
     const char *sha256;        /* 64 lower-case hex digits, NULL: unknown */
-    const char *wrong;         /* NULL, or why this entry can't be used (no url, no such id ...); `id` may then be unfit, all others NULL */
+    const char *wrong;         /* NULL, or why this entry can't be used (no url, no such id ...); `id` may then be unfit, all others NULL, unless */
+    bool no_url;               /* it is wrong for want of a usable address alone: all others hold */
     uint64_t line;             /* of the file, or for a metadata.json the entry's number; from 1 */
 } list_item;                   /* its strings hold until the next list_next */
 
@@ -47,7 +48,8 @@ bool list_id_fits(const char *id);
 bool list_safe(const list_item *item, double most);
 
 /* A whole list to look items up in by id, kept in an unlinked file in `folder`; memory is 8 to 16 bytes an item. Of two
- * items with one id the first counts, those that are wrong don't. A file that isn't there is an empty list. */
+ * items with one id the first counts; those that are wrong don't, but for those without an address: they tell of photos that
+ * are here. A file that isn't there is an empty list. */
 typedef struct list_table list_table;
 int  list_table_open(const char *path, const char *folder, list_table **out);
 int  list_table_find(list_table *t, const char *id, list_item *out);   /* 1 found (its strings hold until the next find), 0 not, ERR_* */

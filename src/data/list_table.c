@@ -68,7 +68,7 @@ static int fill(list_table *t, const char *path) {
     int rc = list_open(path, &l);
     if (rc < 0) return rc;
     while ((rc = list_next(l, &item)) == 1) {
-        rc = item.wrong ? 0 : add_item(t, &item);
+        rc = item.wrong && !item.no_url ? 0 : add_item(t, &item);
         if (rc < 0) break;
     }
     list_close(l);

@@ -74,6 +74,7 @@ static void expect(const char *data, const char *want) {
 }
 
 #define NO_ID "the id can't be a file's name: 1 to 200 of A-Z a-z 0-9 . _ - are allowed, without a dot in front"
+#define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static void test_kinds(void **state) {
     (void)state;
@@ -243,6 +244,24 @@ static void test_table(void **state) {
     assert_int_equal(list_table_open("nothing.csv", ".", &t), 0);
     assert_int_equal(list_table_find(t, "1", &item), 0);
     assert_int_equal(list_table_count(t), 0);
+    list_table_close(t);
+    /* What build writes of a folder's photos has no addresses. */
+    put("folder.json", "{\"a\": {\"url\": null, \"caption\": \"of a\", \"NSFW\": \"LIKELY\"}, \"b\": {\"punsafe\": 0.75, \"width\": 5}, \"../c\": {\"caption\": \"x\"},"
+                       " \"d\": 5, \"a\": {\"url\": \"http://x\"}, \"e\": {\"url\": \"x\\u0001y\", \"sha256\": \"" SHA "\"}}");
+    assert_int_equal(list_table_open("folder.json", ".", &t), 0);
+    assert_int_equal(list_table_count(t), 3);
+    assert_int_equal(list_table_find(t, "a", &item), 1);
+    assert_null(item.url), assert_string_equal(item.caption, "of a"), assert_string_equal(item.nsfw, "LIKELY");
+    assert_int_equal(list_table_find(t, "b", &item), 1);
+    assert_null(item.caption), assert_true(item.unsafe == 0.75), assert_int_equal(item.width, 5);
+    assert_int_equal(list_table_find(t, "e", &item), 1);
+    assert_null(item.url), assert_string_equal(item.sha256, SHA);
+    list_table_close(t);
+    put("folder.csv", "url,id,caption\n,a,of a\n,,nobody's\nhttp://x,,x\n");
+    assert_int_equal(list_table_open("folder.csv", ".", &t), 0);
+    assert_int_equal(list_table_count(t), 2);
+    assert_int_equal(list_table_find(t, "a", &item), 1);
+    assert_null(item.url), assert_string_equal(item.caption, "of a");
     list_table_close(t);
     put("broken.json", "{\"a\": {\"url\": ");
     assert_int_equal(list_table_open("broken.json", ".", &t), ERR_FORMAT);
