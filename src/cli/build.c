@@ -61,8 +61,9 @@ static int parse(arguments *a, int argc, char **argv) {
     if (status >= 0) return status;
     int wrong = a->common.wrong;
     if (rest == argc) wrong |= misuse(&help, "PHOTOS_DIR is missing: the folder of the photos");
-    if (rest + 1 < argc) wrong |= misuse(&help, "%s: one folder was expected", argv[rest + 1]);
-    if (!j->data || !*j->data) wrong |= misuse(&help, "--data DIR is missing: where to write");
+    if (rest + 1 < argc && j->data) wrong |= misuse(&help, "%s: one folder was expected", argv[rest + 1]);
+    else if (rest + 1 < argc) wrong |= misuse(&help, "%s: one folder was expected; did you mean --data %s?", argv[rest + 1], argv[rest + 1]);
+    else if (!j->data || !*j->data) wrong |= misuse(&help, "--data DIR is missing: where to write");
     wrong |= timings_check(&help, &a->common, NULL, j->data);
     if (!a->part[1] && part_from_environment(&a->part[0], &a->part[1]) < 0) wrong |= misuse(&help, "%s", mien_error());
     if (wrong) return misuse_end(&help);

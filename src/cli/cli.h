@@ -34,7 +34,7 @@ typedef struct {
 } option;
 
 typedef struct {
-    const char *name, *usage, *about;  /* usage: what follows "mien NAME " */
+    const char *name, *usage, *about;  /* usage: what follows "mien NAME "; if that begins with an option, it takes nothing but options */
     const option *options;
     size_t n_options;
     const char *notes;                 /* shown below the options; may be NULL */

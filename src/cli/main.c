@@ -51,10 +51,10 @@ static int unknown_command(const char *name) {
     char all[256] = "";
     for (size_t i = 0; i < COMMANDS; i++) names[i] = commands[i].name;
     names[COMMANDS] = "help";
-    for (size_t i = 0; names[i]; i++) snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", names[i]);
+    for (size_t i = 0; names[i]; i++) snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i == 0 ? "" : names[i + 1] ? ", " : " or ", names[i]);
     const char *near = nearest(name, names);
-    return misuse(NULL, "%s: no such %s%s%s%s; the commands are %s", name, *name == '-' ? "option" : "command", near ? "; did you mean " : "", near ? near : "",
-                  near ? "?" : "", all);
+    return misuse(NULL, "%s: no such %s: %s was expected%s%s%s", name, *name == '-' ? "option" : "command", all, near ? "; did you mean " : "", near ? near : "",
+                  near ? "?" : "");
 }
 
 static int run(int argc, char **argv) {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/cli.h"
@@ -164,14 +165,48 @@ static int set_value(const command_help *c, const option *o, const char *text) {
 
 /* ---- the parser ---------------------------------------------------------------------------------------------------- */
 
-static int unknown_option(const command_help *c, const option *const *all, size_t n, const char *given) {
-    const char *names[MAX_OPTIONS + 2] = { "help" };
-    for (size_t i = 0; i < n; i++) names[i + 1] = all[i]->name;
+/* The option that `given` ("--max-face5=3", "-o") was probably meant to be, or NULL. */
+static const option *meant(const option *const *all, size_t n, const char *given) {
+    const char *names[MAX_OPTIONS + 1] = { 0 };
     char word[64];
     const char *bare = given + strspn(given, "-");
     snprintf(word, sizeof word, "%.*s", (int)strcspn(bare, "="), bare);
-    const char *near = given[0] == '-' && given[1] == '-' ? nearest(word, names) : NULL;
-    return misuse(c, "%s: no such option%s%s%s", given, near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
+    bool output = strcmp(word, "o") == 0 || strcmp(word, "output") == 0;   /* where there is no such option, --data says it */
+    for (size_t i = 0; i < n; i++) names[i] = all[i]->name;
+    const char *near = output ? "data" : given[1] == '-' ? nearest(word, names) : NULL;
+    for (size_t i = 0; i < n; i++)
+        if (near && strcmp(all[i]->name, near) == 0) return all[i];
+    return NULL;
+}
+
+static bool is_unset(const option *o) { return o->kind == OPTION_TEXT && !*(const char *const *)o->value; }
+
+/* `next`: the argument after it, or NULL. True if that is its value: of no use either, and no mistake of its own. What it was
+ * probably meant to say counts as said. */
+static bool unknown_option(const command_help *c, const option *const *all, size_t n, const char *given, const char *next) {
+    const option *near = meant(all, n, given);
+    const char *equals = given[1] == '-' ? strchr(given, '=') : NULL, *value = equals ? equals + 1 : NULL;
+    bool taken = !equals && next && *next != '-' && (near ? near->kind != OPTION_FLAG && near->kind != OPTION_MAYBE : access(next, F_OK) != 0);
+    if (taken) value = next;
+    if (near) misuse(c, "%s: no such option; did you mean --%s?", given, near->name);
+    else misuse(c, "%s: no such option", given);
+    if (near && value && is_unset(near)) *(const char **)near->value = value;
+    return taken;
+}
+
+/* Arguments of a command that has none: what options they were probably meant for, and count as. */
+static void stray_arguments(const command_help *c, int n, char **argv) {
+    const option *data = NULL, *output = NULL;
+    for (size_t i = 0; i < c->n_options; i++) {
+        if (strcmp(c->options[i].name, "data") == 0) data = &c->options[i];
+        if (strcmp(c->options[i].name, "output") == 0) output = &c->options[i];
+    }
+    for (int i = 0; i < n; i++) {
+        const option *o = data && is_unset(data) ? data : output && is_unset(output) ? output : NULL;
+        if (!o) misuse(c, "%s: nothing but options was expected", argv[i]);
+        else misuse(c, "%s: did you mean %s %s?", argv[i], o == data ? "--data" : "-o", argv[i]);
+        if (o) *(const char **)o->value = argv[i];
+    }
 }
 
 static int argument_of(const option *o) { return o->kind == OPTION_FLAG ? no_argument : o->kind == OPTION_MAYBE ? optional_argument : required_argument; }
@@ -214,13 +249,19 @@ int options_parse(const command_help *c, common_options *common, int argc, char 
         else if (got == '?' && o) misuse(c, "--%s takes no value", o->name), wrong = 1;
         else if (got == '?') {
             char letter[3] = { '-', (char)optopt, 0 };
-            unknown_option(c, all, n, optopt ? letter : argv[optind - 1]), wrong = 1;
+            optind += unknown_option(c, all, n, optopt ? letter : argv[optind - 1], optind < argc ? argv[optind] : NULL);
+            wrong = 1;
         } else {
             if (o->kind == OPTION_MAYBE && !optarg) optarg = optind < argc && is_choice(o, argv[optind]) ? argv[optind++] : "";
             if (set_value(c, o, optarg)) wrong = 1;
         }
     }
     *rest = optind;
+    if (*c->usage == '-' && optind < argc) {
+        stray_arguments(c, argc - optind, argv + optind);
+        *rest = argc;
+        wrong = 1;
+    }
     common->wrong = wrong;
     return -1;
 }

@@ -43,7 +43,6 @@ static int parse(arguments *a, int argc, char **argv) {
     int status = options_parse(&help, &a->common, argc, argv, &rest);
     if (status >= 0) return status;
     int wrong = a->common.wrong;
-    if (rest < argc) wrong |= misuse(&help, "%s: no such argument; the data set is named by --data", argv[rest]);
     if (!j->data || !*j->data) wrong |= misuse(&help, "--data DIR is missing: the data set");
     if (!j->output || !*j->output) wrong |= misuse(&help, "-o is missing: where to write");
     if (!j->shards && (a->items || a->bytes)) wrong |= misuse(&help, "--shard-items and --shard-bytes are for --shards");

@@ -47,7 +47,6 @@ static int parse(arguments *a, int argc, char **argv) {
     int status = options_parse(&help, &a->common, argc, argv, &rest);
     if (status >= 0) return status;
     int wrong = a->common.wrong;
-    if (rest != argc) wrong |= misuse(&help, "%s: nothing more was expected", argv[rest]);
     if (!j->data || !*j->data) wrong |= misuse(&help, "--data DIR is missing: the data set");
     if (!j->output || !*j->output) wrong |= misuse(&help, "-o sheet.png is missing: the file to write");
     if (a->sample && a->first) wrong |= misuse(&help, "--sample draws items, --first shows them in their order: one of both");

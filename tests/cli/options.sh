@@ -21,7 +21,7 @@ expect "help of an unknown command" 2 "$mien" help anotate
 
 expect "no command" 2 "$mien"
 expect "an unknown command" 2 "$mien" anotate
-check "the near one is named" said "did you mean annotate?"
+check "the near one is named" said "anotate: no such command: annotate, build, check, download, draw, package, preview, info or help was expected; did you mean annotate?"
 expect "a control character in a command" 2 "$mien" "$(printf 'x\033[2J')"
 check "is escaped" said 'x\x1b[2J'
 
@@ -52,6 +52,32 @@ wrong "a missing input" "nowhere.jpg: No such file or directory" annotate nowher
 wrong "a size" "--size 0x5: WIDTHxHEIGHT was expected" draw a.json -o b.png --size 0x5
 wrong "two inputs to draw" "one landmarks JSON was expected" draw a.json b.json -o b.png
 wrong "what is not there yet" "--edit: no such option" draw a.json -o b.png --edit smile=1
+# One mistake, one line; what it was meant to say is not missed as well.
+once() { # NAME MESSAGE ARGUMENT...
+    wrong "$@"
+    check "$1: nothing else is" test "$(wc -l <.stderr)" = 2
+}
+mkdir set photos
+once "an unknown option with a value" "--minsize: no such option; did you mean --min-size?" build photos --data set --minsize 3
+once "a required one" "--daat: no such option; did you mean --data?" build photos --daat set
+once "with an equals sign" "--daat=set: no such option; did you mean --data?" build photos --daat=set
+once "an unknown flag before an argument" "--jsn: no such option; did you mean --json?" annotate --jsn a.bmp -o out
+once "like no option, before a value" "--frobnicate: no such option" annotate --frobnicate 7 a.bmp -o out
+once "like no option, before an argument" "--frobnicate: no such option" annotate --frobnicate a.bmp -o out
+once "-o for build" "-o: no such option; did you mean --data?" build photos -o set
+once "--output for build" "--output: no such option; did you mean --data?" build photos --output set
+once "-o for check" "-o: no such option; did you mean --data?" check -o set
+for command in check download; do once "$command of a folder" "mien $command: set: did you mean --data set?" $command set; done
+once "package of a folder" "set: did you mean --data set?" package set -o x.zip
+once "preview of a folder" "set: did you mean --data set?" preview set -o x.png
+once "package to a folder" "sh: did you mean -o sh?" package --data set --shards sh
+once "an argument too many" "more: nothing but options was expected" check --data set more
+once "build into a folder" "set: one folder was expected; did you mean --data set?" build photos set
+expect "package of one into another" 2 "$mien" package set x.zip
+check "both are said" said "did you mean --data set?"
+check "and the other" said "x.zip: did you mean -o x.zip?"
+check "a data set is still empty" test -z "$(ls -A set)"
+rm -r set photos
 expect "an odd Slurm array" 2 env SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_ID=5 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=7 "$mien" annotate a.bmp -o out
 check "an odd Slurm array: says so" said "not evenly spaced: give --part I/N"
 expect "several mistakes" 2 "$mien" annotate --jobs 0 --search x --nonsense
