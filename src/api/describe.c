@@ -108,6 +108,16 @@ static int tell_faces(const listener *l, const char *path, const uint8_t *data, 
     return 0;
 }
 
+/* Of a photo that is not stored as it is meant to be seen. */
+static void tell_orientation(const listener *l, const uint8_t *data, size_t size, const image *upright) {
+    static const char *const turns[9] = { [2] = "mirrored", [3] = "turned by 180 degrees", [4] = "upside down and mirrored",
+        [5] = "mirrored and turned by 90 degrees", [6] = "turned by 90 degrees", [7] = "mirrored and turned by 90 degrees", [8] = "turned by 90 degrees" };
+    int o = image_orientation(data, size);
+    if (o == 1) return;
+    tell(l, "  EXIF orientation %d: stored %s, as %d x %d; annotate turns it upright, data sets leave it so", o, turns[o], o < 5 ? upright->width : upright->height,
+         o < 5 ? upright->height : upright->width);
+}
+
 static int tell_picture(const listener *l, const char *path, const uint8_t *data, size_t size) {
     char stamp[1024], hex[65];
     uint8_t digest[32];
@@ -117,6 +127,7 @@ static int tell_picture(const listener *l, const char *path, const uint8_t *data
     sha256(data, size, digest);
     sha256_hex(digest, hex);
     tell(l, "%s: %s picture, %d x %d", path, image_format_name(data, size), img.width, img.height);
+    tell_orientation(l, data, size, &img);
     tell(l, "  sha256 %s", hex);
     if (image_png_text(data, size, FACES_STAMP_KEY, stamp, sizeof stamp)) tell(l, "  made by mien: %s", stamp);
     image_free(&img);

@@ -65,6 +65,12 @@ int image_verify(const uint8_t *data, size_t size, bool headers_only, const imag
     return 0;
 }
 
+int image_orientation(const uint8_t *data, size_t size) {
+    const format *f = format_find(data, size);
+    int orientation = f && f->orientation ? f->orientation(data, size) : 1;
+    return orientation >= 1 && orientation <= 8 ? orientation : 1;
+}
+
 int image_decode(const uint8_t *data, size_t size, const image_options *options, image *out) {
     static const image_options defaults;
     if (!options) options = &defaults;

@@ -29,6 +29,8 @@ int  image_decode(const uint8_t *data, size_t size, const image_options *options
 /* Whether image_decode would succeed, and the picture's size as it is stored: the same verdict and error, cheaper (no colours, no
  * picture in memory). `headers_only`: looks at the size alone, so that broken data passes. */
 int  image_verify(const uint8_t *data, size_t size, bool headers_only, const image_options *options, int *width, int *height);
+/* The EXIF orientation, 1..8: what apply_exif goes by. 1, as it should be, also if there is none. */
+int  image_orientation(const uint8_t *data, size_t size);
 int  image_new(int width, int height, image *out);      /* black; sizes >= 1 */
 void image_free(image *img);                            /* also fine on a zeroed image */
 const char *image_format_name(const uint8_t *data, size_t size);   /* "JPEG", "PNG", ... or NULL, by content */
