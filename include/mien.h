@@ -296,7 +296,7 @@ MIEN_API int mien_check(const mien *m, const mien_check_options *options, mien_c
 
 typedef struct {
     const char *data;                           /* the data set: a folder with prompt.jsonl, or tar shards */
-    const char *output;                         /* the zip file; with shards a folder, made if needed */
+    const char *output;                         /* the zip file, its name ends in .zip; with shards a folder, made if needed */
     int shards;
     uint64_t shard_items;                       /* items a shard; 0: 1000 */
     uint64_t shard_bytes;                       /* a shard ends before it would be larger; 0: no matter */

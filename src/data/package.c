@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -249,6 +250,9 @@ static int open_metadata(package_job *j) {
 static int check_zip(const package_job *j) {
     const mien_package_options *o = j->options;
     struct stat st;
+    size_t n = strlen(o->output);
+    if (n <= 4 || strcasecmp(o->output + n - 4, ".zip") != 0)
+        return error_set(ERR_USAGE, "%s: a name that ends in .zip was expected; tar files are what --shards writes, into a folder", o->output);
     if (stat(j->scratch, &st) < 0) return error_errno("%s", j->scratch), ERR_USAGE;
     if (lstat(o->output, &st) < 0) return errno == ENOENT ? 0 : (error_errno("%s", o->output), ERR_USAGE);
     if (S_ISDIR(st.st_mode)) return error_set(ERR_USAGE, "%s: is a folder", o->output);
@@ -264,12 +268,11 @@ static bool same_folder(const char *a, const char *b) {
 /* No command writes over its input: among the data set's own files nothing is put, but for a zip beside prompt.jsonl. */
 static int check_input(const package_job *j) {
     const char *output = j->options->output;
-    size_t n = strlen(output);
     for (int i = 0; i < 3; i++) {
         static const char *const below[] = { "", "/source", "/target" };
         char folder[PATH_MAX];
         if (snprintf(folder, sizeof folder, "%s%s", dataset_path(j->data), below[i]) >= PATH_MAX || !same_folder(folder, j->scratch)) continue;
-        if (i == 0 && !j->options->shards && n > 4 && strcmp(output + n - 4, ".zip") == 0) continue;
+        if (i == 0 && !j->options->shards) continue;
         return error_set(ERR_USAGE, "%s: lies among the data set's own files", output);
     }
     char prompts[PATH_MAX];

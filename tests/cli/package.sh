@@ -76,6 +76,10 @@ check "stays null" cmp p null/prompt.jsonl
 # ---- what is refused ----
 expect "no data set" 2 "$mien" package --data nowhere -o x.zip
 expect "no such folder" 2 "$mien" package --data ds -o nowhere/x.zip
+expect "a tar without --shards" 2 "$mien" package --data ds -o x.tar
+check "says what writes tar files" said "x.tar: a name that ends in .zip was expected; tar files are what --shards writes"
+expect "no ending" 2 "$mien" package --data ds -o zip
+check "nothing was made of that" test ! -e x.tar -a ! -e zip
 expect "no output" 2 "$mien" package --data ds
 expect "no data" 2 "$mien" package -o x.zip
 expect "an argument" 2 "$mien" package ds -o x.zip
@@ -84,7 +88,8 @@ expect "the data set's own file" 2 "$mien" package --data ds -o ds/prompt.jsonl 
 expect "among its files" 2 "$mien" package --data ds -o ds/source/x.zip
 expect "shards in its folder" 2 "$mien" package --data ds -o ds --shards
 expect "shards in another's folder" 2 "$mien" package --data ds -o root/training/laion-face-processed --shards
-expect "the output is a folder" 2 "$mien" package --data ds -o root --force
+mkdir folder.zip; expect "the output is a folder" 2 "$mien" package --data ds -o folder.zip --force
+check "is said" said "folder.zip: is a folder"
 check "nothing was made" test ! -e x.zip -a ! -e ds/source/x.zip
 check "nor overwritten" test "$(wc -l <ds/prompt.jsonl)" = 5
 expect "a full disk" 1 sh -c "ulimit -f 20; exec '$mien' package --data ds -o full.zip"
