@@ -40,6 +40,8 @@ static void say(package_job *j, mien_log_kind kind, const char *path, const char
     if (j->options->hooks.log) j->options->hooks.log(j->options->hooks.context, kind, path, message);
 }
 
+void package_warn(package_job *j, const char *message) { say(j, MIEN_LOG_WARNING, NULL, message); }
+
 /* No use to go on, whatever the item. */
 static bool ends_all(int rc) { return rc == ERR_MEMORY || rc == ERR_FULL || rc == ERR_CANCELLED; }
 

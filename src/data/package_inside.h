@@ -54,6 +54,7 @@ void package_ahead_close(package_ahead *a);
 void package_read(package_job *j, uint64_t i, package_files files, package_item *out);
 /* The item is lost for this reason: counted and told of. Returns 0, or the code of what ends the job. */
 int  package_lost(package_job *j, const package_item *item, int rc, const char *why);
+void package_warn(package_job *j, const char *message);
 void package_item_free(package_item *item);
 /* Progress, ten times a second; ERR_CANCELLED if the job is to stop. */
 int  package_tick(package_job *j);

@@ -38,7 +38,7 @@ typedef struct {
     archive_writer *out;
     packed_names packed;
     spool *lines, *entries;        /* prompt.jsonl; metadata.json of shards */
-    uint64_t n_entries;
+    uint64_t n_entries, n_ids, n_addresses;   /* entries and ids that are in; entries that say where the photo is */
 } zip_job;
 
 /* ---- items ----------------------------------------------------------------------------------------------------------------- */
@@ -76,12 +76,22 @@ static int add_files(zip_job *z, const package_item *item, const char *stem) {
     return rc;
 }
 
+/* An entry that says nothing of it, or null, is as none. */
+static int count_address(zip_job *z, const char *object, size_t size) {
+    text url = { 0 };
+    int rc = metadata_field(object, size, "url", &url);
+    z->n_addresses += url.size > 0;
+    text_free(&url);
+    return rc;
+}
+
 static int add_entry(zip_job *z, const char *id, const char *object, size_t size, archive_writer *to) {
     text key = { 0 };
     text_add(&key, z->n_entries++ ? ",\n" : "{");
     text_json_exact(&key, id);
     text_add(&key, ": ");
     int rc = text_check(&key);
+    if (rc == 0) rc = count_address(z, object, size);
     if (rc == 0) rc = to ? archive_write(to, key.data, key.size) : spool_append(z->entries, key.data, key.size, NULL);
     if (rc == 0) rc = to ? archive_write(to, object, size) : spool_append(z->entries, object, size, NULL);
     text_free(&key);
@@ -107,6 +117,7 @@ static int add_to_lists(zip_job *z, const package_item *item, bool known) {
     if (rc == 0) rc = spool_append(z->lines, line.data, line.size, NULL);
     text_free(&line);
     if (rc < 0 || known) return rc;
+    z->n_ids++;
     rc = packed_find(&z->packed, PACKED_ID, item->line.id, detail);
     if (rc == 0) rc = packed_add(&z->packed, PACKED_ID, item->line.id, "");
     if (rc >= 0 && z->entries && item->metadata.size) rc = add_entry(z, item->line.id, item->metadata.data, item->metadata.size, NULL);
@@ -186,6 +197,16 @@ static int add_prompts(zip_job *z) {
     return rc < 0 ? rc : archive_end(z->out);
 }
 
+/* Photos of one's own have no address: whoever gets the zip gets no photo. */
+static void warn_of_lost_photos(const zip_job *z) {
+    if (z->n_addresses >= z->n_ids) return;
+    char message[256];
+    snprintf(message, sizeof message,
+             "%llu of %llu photos have no URL in metadata.json: whoever gets the zip can't fetch them (--shards packs the photos too)",
+             (unsigned long long)(z->n_ids - z->n_addresses), (unsigned long long)z->n_ids);
+    package_warn(z->job, message);
+}
+
 /* ---- the zip --------------------------------------------------------------------------------------------------------------- */
 
 static int write_all(zip_job *z) {
@@ -199,6 +220,7 @@ static int write_all(zip_job *z) {
     if (rc == 0 && !j->progress.done) rc = error_set(ERR_FORMAT, "%s: no item could be packed", dataset_path(j->data));
     if (rc == 0) rc = add_metadata(z);
     if (rc == 0) rc = add_prompts(z);
+    if (rc == 0) warn_of_lost_photos(z);
     return rc;
 }
 

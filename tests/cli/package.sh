@@ -29,6 +29,16 @@ member() { tar -xOf "$1" "$2"; }
 # ---- zip ----
 expect "a zip" 0 "$mien" package --data ds -o a.zip
 check "says what is in it" printed "a.zip: 5 of 5 items (5 maps, 5 with landmarks)"
+check "warns of photos that nobody can fetch" said "3 of 5 photos have no URL in metadata.json"
+cp -r ds own; printf '{"a1": {"url": null}, "a2": {"url": ""}, "a3": {}, "b.4": {"caption": "x"}}' >own/metadata.json
+expect "photos of one's own" 0 "$mien" package --data own -o own.zip
+check "all are without a URL" said "5 of 5 photos have no URL"
+rm own/metadata.json
+expect "no metadata.json" 0 "$mien" package --data own -o own.zip --force --log-json
+check "the same" said '"5 of 5 photos have no URL'
+for i in a1 a2 a3 b.4 c5; do printf '%s"%s": {"url": "http://x.example/%s"}' "$([ $i = a1 ] && echo '{' || echo ', ')" $i $i; done >own/metadata.json; echo '}' >>own/metadata.json
+expect "all with a URL" 0 "$mien" package --data own -o own.zip --force
+check "no warning" not said "no URL"
 names a.zip >names
 check "what it holds" cmp names - <<END
 training/laion-face-processed/README.md
@@ -196,6 +206,8 @@ expect "shards of shards" 0 "$mien" package --data first -o second --shards --sh
 check "are the same" diff -r first second
 expect "a zip of shards" 0 "$mien" package --data first -o z.zip --quiet
 check "is that of the folder" cmp z.zip first.zip
+expect "its photos" 0 "$mien" package --data first -o z.zip --force
+check "have no URL, some of them" said "3 of 5 photos have no URL"
 cp -r first torn; head -c 20000 first/00001.tar >torn/00001.tar; rm torn/shards.jsonl
 expect "a torn shard" 3 "$mien" package --data torn -o torn.zip
 check "is named" said "torn/00001.tar: member "
