@@ -21,6 +21,7 @@ enum { CHECKING_MOST = 256, LOOK_AHEAD = 4096 };
 
 static const double turn_seconds = 0.1, full_seconds = 5, full_say_seconds = 60;
 static const double wait_most = 300;           /* a server that asks for more patience than this gets it: until another run */
+enum { REFUSALS_MOST = 3 };                    /* and then it is asked for nothing more in this one */
 
 /* ---- items --------------------------------------------------------------------------------------------------------------- */
 
@@ -172,6 +173,13 @@ static int redirected(download *d, download_item *i, const http_reply *r) {
     return rc;
 }
 
+/* The host waits as long as it asks to. If that is for another run, one answer may be about one photo, several are not. */
+static void put_off(host *h, download_reason reason, double retry_after) {
+    if (!h || retry_after <= 0) return;
+    if (retry_after <= wait_most) download_queue_pause(h, clock_seconds() + retry_after);
+    else if (++h->refusals >= REFUSALS_MOST) h->refuses = reason;
+}
+
 static int answered(download *d, download_item *i, const http_reply *r) {
     i->status = r->status;
     i->bytes = r->bytes;
@@ -179,13 +187,13 @@ static int answered(download *d, download_item *i, const http_reply *r) {
         return fail(d, i, GOT_OPTED_OUT, "its headers ask not to be used");
     if (is_redirect(r->status)) return redirected(d, i, r);
     if (r->status == 200) {
+        if (i->host) i->host->refusals = 0;
         d->checking_bytes += i->fetched_bytes = i->bytes;
         checker_add(d->checker, i);
         return 0;
     }
     i->bytes = 0;
-    if ((r->status == 429 || r->status == 503) && r->retry_after > 0 && i->host)
-        download_queue_pause(i->host, clock_seconds() + (r->retry_after < wait_most ? r->retry_after : wait_most));
+    if (r->status == 429 || r->status == 503) put_off(i->host, download_reason_of_status(r->status), r->retry_after);
     return try_again_or_fail(d, i, download_reason_of_status(r->status), r->retry_after, NULL);
 }
 
@@ -246,6 +254,16 @@ static int give_file(download *d, download_item *i) {
     return i->fd < 0 ? i->fd : 0;
 }
 
+/* What a URL gets without being asked for, or GOT_OK. */
+static download_reason refusal(const host *h, const char *url, const char **why) {
+    *why = "its server asks to be left alone for longer than a run waits";
+    if (h->refuses != GOT_OK) return h->refuses;
+    *why = h->robots_reason == GOT_ROBOTS ? "robots.txt was refused" : "robots.txt could not be asked for";
+    if (h->robots == ROBOTS_FAILED) return h->robots_reason;
+    *why = "robots.txt forbids it";
+    return h->robots == ROBOTS_KNOWN && !download_robots_allow(h, url) ? GOT_ROBOTS : GOT_OK;
+}
+
 /* A request to a host that one may go to now. */
 static int begin(download *d, host *h, double now) {
     download_item *i;
@@ -261,9 +279,10 @@ static int begin(download *d, host *h, double now) {
     rc = download_queue_load(&d->queue, download_queue_take(&d->queue, h), i);
     if (rc < 0) return rc;
     i->host = h;
-    download_reason refused = h->robots == ROBOTS_FAILED ? h->robots_reason : h->robots == ROBOTS_KNOWN && !download_robots_allow(h, i->now) ? GOT_ROBOTS : GOT_OK;
+    const char *why;
+    download_reason refused = refusal(h, i->now, &why);
     if (refused != GOT_OK) {
-        rc = fail(d, i, refused, refused == GOT_ROBOTS ? "robots.txt forbids it" : "robots.txt could not be asked for");
+        rc = fail(d, i, refused, why);
         return rc < 0 ? rc : download_queue_look(&d->queue, h, now);
     }
     rc = download_open_http(d);

@@ -115,6 +115,8 @@ struct host {
     robots_state robots;
     download_reason robots_reason; /* ROBOTS_FAILED: what all its items get */
     uint8_t robots_attempt;
+    uint8_t refusals;              /* answers in a row that ask for more patience than a run has */
+    download_reason refuses;       /* after some of them: what all its items get; or GOT_OK */
     char *robots_text;
     size_t robots_size;
     bool tls;
