@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -146,7 +147,7 @@ typedef struct { const char *key; text *out; size_t begin; } wanted_field;
 static void take_field(void *context, const char *key, json_field_kind kind, const char *value, size_t size) {
     (void)size;
     wanted_field *w = context;
-    if (strcmp(key, w->key) != 0) return;
+    if (strcasecmp(key, w->key) != 0) return;   /* as a list's are read */
     if (w->out->data) w->out->data[w->out->size = w->begin] = 0;
     if (kind == FIELD_TEXT) text_add(w->out, value);
 }

@@ -21,7 +21,7 @@ int  metadata_open(const char *path, const char *folder, const volatile int *sto
 int  metadata_find(metadata *m, const char *id, text *out);   /* appends the object: 1, or 0, or ERR_* */
 void metadata_close(metadata *m);                             /* NULL is fine */
 
-/* A string field of such an object, appended; nothing if there is none. */
+/* A string field of such an object, its name in any case, appended; nothing if there is none. */
 int metadata_field(const char *object, size_t size, const char *key, text *out);
 
 #endif

@@ -30,7 +30,11 @@ member() { tar -xOf "$1" "$2"; }
 expect "a zip" 0 "$mien" package --data ds -o a.zip
 check "says what is in it" printed "a.zip: 5 of 5 items (5 maps, 5 with landmarks)"
 check "warns of photos that nobody can fetch" said "3 of 5 photos have no URL in metadata.json"
-cp -r ds own; printf '{"a1": {"url": null}, "a2": {"url": ""}, "a3": {}, "b.4": {"caption": "x"}}' >own/metadata.json
+cp -r ds own; sed 's/"url"/"URL"/' ds/metadata.json >own/metadata.json; echo b.example >list
+expect "a field's name in capitals" 0 "$mien" package --data own -o own.zip --exclude list
+check "is the same field" printed "4 of 5 items"
+rm own.zip
+printf '{"a1": {"url": null}, "a2": {"url": ""}, "a3": {}, "b.4": {"caption": "x"}}' >own/metadata.json
 expect "photos of one's own" 0 "$mien" package --data own -o own.zip
 check "all are without a URL" said "5 of 5 photos have no URL"
 rm own/metadata.json
