@@ -232,6 +232,7 @@ static void choose_room(job *j) {
 static int open_lists(job *j) {
     char path[PATH_MAX];
     int rc = selection_new(j->options->only, j->options->exclude, j->folder, &j->chosen);
+    if (rc == 0 && j->removal) rc = selection_share(removal_selection(j->removal), j->chosen);
     if (rc < 0 || !selection_needs_url(j->chosen)) return rc;
     snprintf(path, sizeof path, "%.*s/metadata.json", PATH_MAX - 16, j->folder);
     return list_table_open(path, j->room, &j->list);

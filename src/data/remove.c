@@ -86,6 +86,7 @@ static int take_out(removal *r, const char *id, const char *url, const char *has
     int rc = note(r, id, url, &had_url);
     if (rc == 0) rc = note(r, id, hash, &had_hash);
     if (rc == 0 && !(had_id && had_url && had_hash) && !r->options->dry_run && !knows(r, id, url, hash)) rc = selection_remember(r->folder, id, url, hash);
+    if (rc == 0 && hash && !had_hash) rc = selection_removed_later(r->chosen, hash);
     if (rc < 0 || had_id) return rc;
     r->found++;
     r->result->removed++;
@@ -176,6 +177,18 @@ static int delete_if_gone(removal *r, const char *folder, const char *name, cons
     return removal_has(r, id) ? delete_file(r, relative, photo ? id : NULL) : 0;
 }
 
+/* The hash of a photo that would be deleted. */
+static int hash_if_gone(removal *r, const char *folder, const char *name, const char *id) {
+    char relative[NAME_MAX + 16], path[PATH_MAX], hex[65];
+    uint8_t digest[32];
+    snprintf(relative, sizeof relative, "%s/%s", folder, name);
+    if (strcmp(folder, "target") != 0 || name[0] == '.' || !removal_has(r, id)) return 0;
+    int rc = removal_path(r, relative, path, sizeof path);
+    if (rc < 0 || hash_file(path, digest) < 0) return rc;
+    sha256_hex(digest, hex);
+    return take_out(r, id, NULL, hex);
+}
+
 static int delete_map(removal *r, const char *source) {
     char name[NAME_MAX + 16], id[NAME_MAX + 1], path[PATH_MAX];
     id_of(source, id);
@@ -197,6 +210,8 @@ int removal_look_at(removal *r, const char *name) {
     id_of(strrchr(name, '/') + 1, id);
     return removal_ask(r, id, NULL, hex);
 }
+
+const selection *removal_selection(const removal *r) { return r->chosen; }
 
 /* ---- shards -------------------------------------------------------------------------------------------------------- */
 
@@ -296,13 +311,19 @@ static int sync_remembered(const removal *r) {
 }
 
 int removal_run(removal *r) {
-    int rc = r->found_all ? 0 : find(r);
+    bool first = !r->found_all;
+    int rc = first ? find(r) : 0;
     if (rc < 0 || !r->found) return rc;
+    if (first && r->options->dry_run) {   /* nothing goes, so that all can be told at once, at the end */
+        rc = go_through(r, hash_if_gone);
+        return rc < 0 ? rc : selection_count_in(r->chosen);
+    }
     r->found = 0;
     rc = sync_remembered(r);
     if (rc == 0) rc = go_through(r, delete_if_gone);
     if (rc == 0) rc = removal_other_maps(r, delete_map);   /* while the lines are there */
     if (rc == 0) rc = merge_journals(r);
     if (rc == 0) rc = removal_lists(r);
-    return rc < 0 ? rc : clean_shards(r);
+    if (rc == 0) rc = clean_shards(r);
+    return rc < 0 ? rc : selection_count_in(r->chosen);   /* twins of what is gone go, too */
 }

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "data/selection.h"
 #include "mien.h"
 
 typedef struct removal removal;
@@ -23,7 +24,11 @@ int  removal_add(removal *r, const char *id, const uint8_t sha256[32]);
 /* A file of target/ that no line names: hashed if any hash is listed. */
 int  removal_look_at(removal *r, const char *name);
 
-/* Finds the listed items by id and URL, wherever they are known; removes them and those added. A second time: those added since. */
+/* Finds the listed items by id and URL, wherever they are known; removes them and those added. A second time: those added since.
+ * After each, the hashes of all photos that went are hashes to look for. */
 int  removal_run(removal *r);
+
+/* What is listed, and what was removed so far. */
+const selection *removal_selection(const removal *r);
 
 #endif

@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -19,7 +20,8 @@ static const char kind_removed[] = "removed";   /* of the journal */
 
 typedef enum { IS_ID, IS_URL, IS_DOMAIN, IS_SHA256, KINDS } kind;
 
-typedef struct { uint8_t hash[16]; } key;
+/* used: something was asked for that it is. Set by any thread. */
+typedef struct { uint8_t hash[16], used; } key;
 
 /* Keys, sorted once all are there. */
 typedef struct { key *keys; size_t count, room, of[KINDS]; } set;
@@ -27,6 +29,8 @@ typedef struct { key *keys; size_t count, room, of[KINDS]; } set;
 struct selection {
     bool has_only;
     set only, exclude, removed;
+    set later;                     /* removed too, once they are counted in */
+    char *only_path, *exclude_path;
 };
 
 /* ---- sets ---------------------------------------------------------------------------------------------------------- */
@@ -35,7 +39,7 @@ static key key_of(kind k, const char *s) {
     static const char marks[KINDS] = { 'i', 'u', 'd', 's' };
     uint8_t digest[32];
     sha256_state state;
-    key out;
+    key out = { .used = 0 };
     sha256_begin(&state);
     sha256_add(&state, &marks[k], 1);
     sha256_add(&state, s, strlen(s));
@@ -57,16 +61,34 @@ static int set_add(set *to, kind k, const char *s) {
     return 0;
 }
 
-static int compare(const void *a, const void *b) { return memcmp(a, b, sizeof(key)); }
+static int compare(const void *a, const void *b) { return memcmp(((const key *)a)->hash, ((const key *)b)->hash, sizeof((const key *)a)->hash); }
 
 static void set_sort(set *s) {
     if (s->count) qsort(s->keys, s->count, sizeof *s->keys, compare);
 }
 
-static bool set_has(const set *s, kind k, const char *what) {
-    if (!s->of[k]) return false;
+static key *set_find(const set *s, kind k, const char *what) {
+    if (!s->of[k]) return NULL;
     key wanted = key_of(k, what);
     return bsearch(&wanted, s->keys, s->count, sizeof *s->keys, compare);
+}
+
+static bool set_has(const set *s, kind k, const char *what) {
+    key *found = set_find(s, k, what);
+    if (found && !__atomic_load_n(&found->used, __ATOMIC_RELAXED)) __atomic_store_n(&found->used, 1, __ATOMIC_RELAXED);
+    return found;
+}
+
+static int set_join(set *to, const set *from) {
+    if (!from->count) return 0;
+    key *keys = realloc(to->keys, (to->count + from->count) * sizeof *keys);
+    if (!keys) return error_memory((to->count + from->count) * sizeof *keys);
+    memcpy(keys + to->count, from->keys, from->count * sizeof *keys);
+    to->keys = keys;
+    to->room = to->count += from->count;
+    for (int k = 0; k < KINDS; k++) to->of[k] += from->of[k];
+    set_sort(to);
+    return 0;
 }
 
 /* ---- lines --------------------------------------------------------------------------------------------------------- */
@@ -105,25 +127,30 @@ static int add_sha256(set *to, const char *s) {
     return set_add(to, IS_SHA256, hex);
 }
 
-/* 1 if the line was any of them, 0 if none. */
-static int add_line(set *to, const char *s) {
-    char domain[HOST_MOST + 1];
-    int rc = 0, is = 0;
-    if (strstr(s, "://")) {
-        rc = set_add(to, IS_URL, s);
-        return rc < 0 ? rc : 1;
-    }
-    if (list_id_fits(s)) rc = set_add(to, IS_ID, s), is = 1;
-    if (rc == 0 && is_sha256(s)) rc = add_sha256(to, s), is = 1;
-    if (rc == 0 && read_domain(s, false, domain)) rc = set_add(to, IS_DOMAIN, domain), is = 1;
-    return rc < 0 ? rc : is;
+typedef int each_key(void *context, kind k, const char *what);   /* ends it with what it returns but 0 */
+
+/* Calls each for all that a line may be; 0 if none of that ended it. *any: it is something at all. */
+static int each_of_line(const char *s, each_key *each, void *context, bool *any) {
+    char domain[HOST_MOST + 1], hex[65];
+    int rc = 0;
+    *any = true;
+    if (strstr(s, "://")) return each(context, IS_URL, s);
+    *any = false;
+    if (list_id_fits(s)) rc = each(context, IS_ID, s), *any = true;
+    if (rc == 0 && is_sha256(s)) lower(s, hex), rc = each(context, IS_SHA256, hex), *any = true;
+    if (rc == 0 && read_domain(s, false, domain)) rc = each(context, IS_DOMAIN, domain), *any = true;
+    return rc;
 }
+
+static int add_key(void *context, kind k, const char *what) { return set_add(context, k, what); }
 
 static int no_line(stream *s, const char *line) {
     return error_set(ERR_FORMAT, "%s: line %llu: is no id, URL, domain or SHA-256: %.200s", stream_name(s), (unsigned long long)stream_lines(s), line);
 }
 
-static int read_lines(set *to, stream *s) {
+/* The next line that says something: 1, 0 at the end, or ERR_*. Its first word counts, so that what sha256sum prints is fine
+ * (a backslash before the hash says that the file's name has escapes); a URL is all of the line: it may have blanks. */
+static int next_line(stream *s, char **out) {
     static const char mark[] = "\xef\xbb\xbf";
     stream_text line;
     int rc;
@@ -135,10 +162,22 @@ static int read_lines(set *to, stream *s) {
         size_t n = strlen(from);
         while (n && isspace((unsigned char)from[n - 1])) from[--n] = 0;
         if (!n || *from == '#') continue;
-        rc = add_line(to, from);
-        if (rc <= 0) return rc < 0 ? rc : no_line(s, from);
+        if (!strstr(from, "://")) from[strcspn(from, " \t\v\f\r")] = 0;
+        *out = *from == '\\' && is_sha256(from + 1) ? from + 1 : from;
+        return 1;
     }
     return rc == ERR_LIMIT ? error_set(ERR_FORMAT, "%s", error_message()) : rc;
+}
+
+static int read_lines(set *to, stream *s) {
+    char *line;
+    int rc;
+    while ((rc = next_line(s, &line)) == 1) {
+        bool any;
+        rc = each_of_line(line, add_key, to, &any);
+        if (rc < 0 || !any) return rc < 0 ? rc : no_line(s, line);
+    }
+    return rc;
 }
 
 static int read_list(set *to, const char *path) {
@@ -211,7 +250,8 @@ int selection_new(const char *only, const char *exclude, const char *dataset, se
     int rc = new_selection(&s);
     if (rc < 0) return rc;
     s->has_only = only;
-    if (only) rc = read_list(&s->only, only);
+    if ((only && !(s->only_path = strdup(only))) || (exclude && !(s->exclude_path = strdup(exclude)))) rc = error_memory(strlen(only ? only : exclude));
+    if (rc == 0 && only) rc = read_list(&s->only, only);
     if (rc == 0 && exclude) rc = read_list(&s->exclude, exclude);
     if (rc == 0 && dataset) rc = journal_read(dataset, kind_removed, read_removed, &s->removed);
     return done(s, rc, out);
@@ -233,6 +273,9 @@ void selection_free(selection *s) {
     free(s->only.keys);
     free(s->exclude.keys);
     free(s->removed.keys);
+    free(s->later.keys);
+    free(s->only_path);
+    free(s->exclude_path);
     free(s);
 }
 
@@ -258,16 +301,20 @@ static bool host_of(const char *url, char out[HOST_MOST + 1]) {
 }
 
 static bool has_domain(const set *s, const char *host) {
-    for (; host; host = strchr(host, '.') ? strchr(host, '.') + 1 : NULL)
-        if (set_has(s, IS_DOMAIN, host)) return true;
-    return false;
+    bool is = false;
+    for (; host; host = strchr(host, '.') ? strchr(host, '.') + 1 : NULL) is |= set_has(s, IS_DOMAIN, host);
+    return is;
 }
 
 typedef struct { const char *id, *url, *sha256, *host; } item;
 
+/* All of it is looked for, whatever is found: each line that selects something is to be known. */
 static bool in_set(const set *s, const item *i) {
-    return s->count && ((i->id && set_has(s, IS_ID, i->id)) || (i->url && set_has(s, IS_URL, i->url)) || (i->host && has_domain(s, i->host)) ||
-                        (i->sha256 && set_has(s, IS_SHA256, i->sha256)));
+    if (!s->count) return false;
+    bool is = i->id && set_has(s, IS_ID, i->id);
+    is |= i->url && set_has(s, IS_URL, i->url);
+    is |= i->host && has_domain(s, i->host);
+    return (i->sha256 && set_has(s, IS_SHA256, i->sha256)) || is;
 }
 
 selection_answer selection_asks(const selection *s, const char *id, const char *url, const char *sha256) {
@@ -277,10 +324,9 @@ selection_answer selection_asks(const selection *s, const char *id, const char *
         lower(sha256, hex);
         i.sha256 = hex;
     }
-    if (url && s->only.of[IS_DOMAIN] + s->exclude.of[IS_DOMAIN] && host_of(url, host)) i.host = host;
-    if (in_set(&s->removed, &i)) return REMOVED;
-    if (in_set(&s->exclude, &i)) return EXCLUDED;
-    return s->has_only && !in_set(&s->only, &i) ? NOT_ONLY : SELECTED;
+    if (url && s->only.of[IS_DOMAIN] + s->exclude.of[IS_DOMAIN] > 0 && host_of(url, host)) i.host = host;
+    bool removed = in_set(&s->removed, &i), excluded = in_set(&s->exclude, &i), only = !s->has_only || in_set(&s->only, &i);
+    return excluded ? EXCLUDED : removed ? REMOVED : only ? SELECTED : NOT_ONLY;
 }
 
 static bool any_of(const selection *s, kind k) { return s->only.of[k] + s->exclude.of[k] + s->removed.of[k] > 0; }
@@ -291,4 +337,49 @@ bool selection_needs_sha256(const selection *s) { return any_of(s, IS_SHA256); }
 const char *selection_word(selection_answer a) {
     static const char *const words[] = { "selected", "not in --only", "excluded", "removed" };
     return words[a];
+}
+
+/* ---- what is removed while a job runs ------------------------------------------------------------------------------ */
+
+int selection_removed_later(selection *s, const char *sha256) { return add_sha256(&s->later, sha256); }
+
+int selection_count_in(selection *s) {
+    int rc = set_join(&s->removed, &s->later);
+    if (rc == 0) s->later.count = 0, memset(s->later.of, 0, sizeof s->later.of);
+    return rc;
+}
+
+int selection_share(const selection *from, selection *to) { return set_join(&to->removed, &from->removed); }
+
+/* ---- lines that selected nothing ----------------------------------------------------------------------------------- */
+
+typedef struct { const set *of[3]; } looking;
+
+/* What was removed before is as good as found: a list is to be used again. */
+static int is_used(void *context, kind k, const char *what) {
+    const looking *l = context;
+    for (int i = 0; i < 2; i++) {
+        const key *found = l->of[i] ? set_find(l->of[i], k, what) : NULL;
+        if (found && found->used) return 1;
+    }
+    return set_find(l->of[2], k, what) != NULL;
+}
+
+static int tell_unused(const char *path, const looking *l, selection_unused *found, void *context) {
+    struct stat st;
+    stream *s;
+    char *line;
+    bool any;
+    if (!path || stat(path, &st) < 0 || !S_ISREG(st.st_mode)) return 0;   /* can't be read a second time */
+    int rc = stream_open(path, &s);
+    if (rc < 0) return rc;
+    while ((rc = next_line(s, &line)) == 1)
+        if (each_of_line(line, is_used, (void *)l, &any) == 0) found(context, path, line);
+    stream_close(s);
+    return rc;
+}
+
+int selection_each_unused(const selection *s, const selection *other, selection_unused *found, void *context) {
+    int rc = tell_unused(s->only_path, &(looking){ { &s->only, NULL, &s->removed } }, found, context);
+    return rc < 0 ? rc : tell_unused(s->exclude_path, &(looking){ { &s->exclude, other ? &other->exclude : NULL, &s->removed } }, found, context);
 }

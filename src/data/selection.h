@@ -3,7 +3,7 @@
  * Which items of a data set a command works on: --only LIST, --exclude LIST, and what was removed for good (removed.jsonl
  * in the data set's folder). A LIST has one item a line: an id, a URL, a domain ("example.com" means its sub-domains too),
  * or the SHA-256 of a picture in hex; lines that begin with # are remarks. What could be several of these ("example.com" is a
- * possible id too) is all of them. */
+ * possible id too) is all of them. The first word of a line counts, but all of a line that has "://" in it. */
 #ifndef DATA_SELECTION_H
 #define DATA_SELECTION_H
 
@@ -28,6 +28,17 @@ const char *selection_word(selection_answer a);    /* "selected", "not in --only
 
 /* Remembers in removed.jsonl of a folder that an item must not come back. NULL: unknown. The folder is locked. */
 int  selection_remember(const char *dataset, const char *id, const char *url, const char *sha256);
+
+/* A photo's hash that was removed by now: asked for once selection_count_in was called, which no thread may do while others ask. */
+int  selection_removed_later(selection *s, const char *sha256);
+int  selection_count_in(selection *s);
+/* What `from` knows to be removed, `to` knows too. */
+int  selection_share(const selection *from, selection *to);
+
+/* Calls found for each line of the lists that none of the questions so far was about, nor any to another selection by the same
+ * --exclude (may be NULL), and that was not removed before. Lists that are no files can't be read again: nothing is said of them. */
+typedef void selection_unused(void *context, const char *list, const char *line);
+int  selection_each_unused(const selection *s, const selection *other, selection_unused *found, void *context);
 
 /* A selection whose --only is the lines of a stream, which is closed. For tests. */
 int  selection_of(stream *only, selection **out);

@@ -73,6 +73,26 @@ expect "and removed once more" 3 check_set --fix
 traces 000000003 >left; traces renamed >>left
 check "without a trace" test ! -s left
 
+# ---- a twin that was rejected, and one that no line names ----
+rm -rf set; cp -r whole set; rm set/prompt.jsonl.bak
+expect "a twin is rejected" 0 sh -c '"$0" check --data set --no-faces --fix >/dev/null; grep -q again set/prompt.rejected.jsonl && ! grep -q again set/prompt.jsonl' "$mien"
+cp set/target/000000006.jpg set/target/unnamed.jpg
+echo 000000006 >one; cp -r set before
+expect "removing by id, --dry-run" 0 check_set --exclude one --fix --dry-run
+check "tells of both twins" sh -c 'grep -q "target/again.jpg: would be removed" .stderr && grep -q "target/unnamed.jpg: would be removed" .stderr'
+check "and does nothing" diff -r set before
+expect "removing by id" 0 check_set --exclude one --fix
+for n in 000000006 again unnamed; do traces $n; done >left
+check "takes both twins in the same run" test ! -s left
+cp -r set before.2
+expect "the next run" 0 check_set --exclude one --fix
+check "has nothing to do" diff -r set before.2
+mkdir -p twice/target; cp whole/target/000000001.jpg whole/target/000000002.jpg twice/target; cp twice/target/000000001.jpg twice/target/twin.jpg
+echo '{}' >twice/metadata.json; echo 000000001 >one
+expect "of what was never built, too" 0 "$mien" check --data twice --exclude one --fix
+check "only the other is left" test "$(ls twice/target)" = 000000002.jpg
+
+
 # ---- a map that another line needs ----
 mkdir -p few/source few/target
 cp whole/source/000000008.png few/source/shared.png; cp whole/source/000000009.png few/source/odd.png; : >few/source/odd.json
@@ -87,7 +107,7 @@ check "go with the last that names them" sh -c '[ "$(ls few/source few/target | 
 mkdir -p new/target; cp whole/target/00000000[1-7].jpg new/target; cp whole/metadata.json new
 cp -r new new.before
 expect "what was never built" 0 "$mien" check --data new --exclude list --fix --dry-run
-check "is found" printed "4 items would be removed for good: 4 files"
+check "is found, and what has the same hash in metadata.json" printed "5 items would be removed for good: 4 files"
 check "and stays with --dry-run" diff -r new new.before
 expect "and goes" 0 "$mien" check --data new --exclude list --fix
 check "by id, URL, domain and hash" test "$(ls new/target | tr '\n' ' ')" = "000000002.jpg 000000004.jpg 000000007.jpg "

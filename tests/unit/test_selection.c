@@ -104,10 +104,74 @@ static void test_only(void **state) {
     assert_string_equal(selection_word(NOT_ONLY), "not in --only");
 }
 
+/* What sha256sum prints, and ids with what somebody wrote behind them. A URL may have blanks. */
+static void test_first_word(void **state) {
+    (void)state;
+    char list[256];
+    snprintf(list, sizeof list, "%s  my photo.jpg\nanna-1\tasked on Monday\nhttp://x/a b.jpg\n\\%064d *line\\nend.jpg\n", sha, 7);
+    selection *s = new_selection(NULL, list);
+    assert_int_equal(selection_asks(s, "a", NULL, sha), EXCLUDED);
+    assert_int_equal(selection_asks(s, "anna-1", NULL, NULL), EXCLUDED);
+    assert_int_equal(selection_asks(s, "asked", NULL, NULL), SELECTED);
+    assert_int_equal(selection_asks(s, "a", "http://x/a b.jpg", NULL), EXCLUDED);
+    assert_int_equal(selection_asks(s, "a", "http://x/a", NULL), SELECTED);
+    snprintf(list, sizeof list, "%064d", 7);
+    assert_int_equal(selection_asks(s, "a", NULL, list), EXCLUDED);
+    selection_free(s);
+}
+
+static void note_unused(void *context, const char *list, const char *line) {
+    text_printf(context, "%s:%s ", list, line);
+}
+
+static void expect_unused(const selection *s, const selection *other, const char *want) {
+    text all = { 0 };
+    text_add(&all, "");
+    assert_int_equal(selection_each_unused(s, other, note_unused, &all), 0);
+    assert_string_equal(all.size ? all.data : "", want);
+    text_free(&all);
+}
+
+static void test_unused(void **state) {
+    (void)state;
+    char list[256];
+    snprintf(list, sizeof list, "a # twice\nexample.com\nhttp://x/b\n%s\ntypo-id\na\n", sha);
+    selection *s = new_selection("b\nc\n", list), *other;
+    assert_int_equal(selection_new(NULL, "exclude", NULL, &other), 0);
+    expect_unused(s, NULL, "only:b only:c exclude:a exclude:example.com exclude:http://x/b exclude:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef exclude:typo-id exclude:a ");
+    selection_asks(s, "a", "http://www.example.com/", sha);   /* three lines at once */
+    selection_asks(s, "c", NULL, NULL);
+    expect_unused(s, NULL, "only:b exclude:http://x/b exclude:typo-id ");
+    selection_asks(other, NULL, "http://x/b", NULL);
+    expect_unused(s, other, "only:b exclude:typo-id ");
+    selection_free(s);
+    /* What was removed before is no typing error. */
+    assert_int_equal(selection_remember(".", "typo-id", NULL, NULL), 0);
+    assert_int_equal(selection_new(NULL, "exclude", ".", &s), 0);
+    expect_unused(s, other, "exclude:a exclude:example.com exclude:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef exclude:a ");
+    selection_free(s);
+    selection_free(other);
+}
+
+static void test_removed_later(void **state) {
+    (void)state;
+    selection *s = new_selection(NULL, "a\n"), *other = new_selection(NULL, NULL);
+    assert_int_equal(selection_removed_later(s, SHA), 0);
+    assert_int_equal(selection_asks(s, "b", NULL, sha), SELECTED);
+    assert_int_equal(selection_count_in(s), 0);
+    assert_int_equal(selection_asks(s, "b", NULL, sha), REMOVED);
+    assert_int_equal(selection_asks(other, "b", NULL, sha), SELECTED);
+    assert_int_equal(selection_share(s, other), 0);
+    assert_int_equal(selection_asks(other, "b", NULL, sha), REMOVED);
+    assert_int_equal(selection_asks(other, "a", NULL, NULL), SELECTED);
+    selection_free(s);
+    selection_free(other);
+}
+
 /* A line that is nothing must not be taken for obeyed. */
 static void test_refused(void **state) {
     (void)state;
-    static const char *const lines[] = { "a b", "caf\xc3\xa9", "caf\xc3\xa9.example", "/etc/passwd", ".", "..", "example.com/path", "{\"id\": 1}", "a,b" };
+    static const char *const lines[] = { "\xc3\xa9 b", "caf\xc3\xa9", "caf\xc3\xa9.example", "/etc/passwd", ".", "..", "example.com/path", "{\"id\": 1}", "a,b" };
     selection *s;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         char list[64];
@@ -164,6 +228,6 @@ static void test_memory(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
-    const struct CMUnitTest tests[] = { T(test_nothing), T(test_exclude), T(test_only), T(test_refused), T(test_removed), T(test_memory) };
+    const struct CMUnitTest tests[] = { T(test_nothing), T(test_exclude), T(test_only), T(test_refused), T(test_first_word), T(test_unused), T(test_removed_later), T(test_removed), T(test_memory) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
