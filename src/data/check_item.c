@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "data/face_match.h"
-#include "data/metadata.h"
 #include "data/picture_hash.h"
 #include "data/shards.h"
 #include "face/faces_json.h"
@@ -80,11 +79,9 @@ static int read_line(work *k) {
 
 /* A shard says itself where its photos are from. */
 static int ask_shard(work *k, const char *sha256, selection_answer *out) {
-    text all = { 0 }, url = { 0 };
-    int rc = shards_metadata(dataset_shards(k->common->data), k->item.index, &all);
-    if (rc > 0) rc = metadata_field(all.data, all.size, "url", &url);
+    text url = { 0 };
+    int rc = shards_url(dataset_shards(k->common->data), k->item.index, &url);
     if (rc >= 0) *out = selection_asks(k->common->chosen, k->item.id, url.data, sha256);
-    text_free(&all);
     text_free(&url);
     return rc < 0 ? rc : 0;
 }

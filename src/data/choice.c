@@ -9,11 +9,13 @@
 #include "base/hash.h"
 #include "base/stop.h"
 #include "data/list.h"
+#include "data/shards.h"
 
 struct choice {
     selection *selection;
     bool only;                     /* such a list was given */
-    list_table *urls;              /* or NULL; the mutex is its own */
+    const shards *shards;          /* which say themselves where their photos are from, or NULL; */
+    list_table *urls;              /* else this knows, or NULL; the mutex is its own */
     pthread_mutex_t mutex;
 };
 
@@ -33,7 +35,10 @@ int choice_open(const dataset *d, const char *only, const char *exclude, choice 
     pthread_mutex_init(&c->mutex, NULL);
     c->only = only;
     int rc = selection_new(only, exclude, dataset_path(d), &c->selection);
-    if (rc == 0 && selection_needs_url(c->selection)) rc = open_urls(c, d);
+    if (rc == 0 && selection_needs_url(c->selection)) {
+        c->shards = dataset_shards(d);
+        rc = c->shards ? 0 : open_urls(c, d);
+    }
     if (rc < 0) choice_close(c);
     else *out = c;
     return rc;
@@ -49,13 +54,22 @@ void choice_close(choice *c) {
 
 bool choice_needs_photo(const choice *c) { return selection_needs_sha256(c->selection); }
 
+static int asks_shard(const choice *c, const dataset_item *item, const char *hash) {
+    text url = { 0 };
+    int rc = shards_url(c->shards, item->index, &url);
+    if (rc == 0) rc = (int)selection_asks(c->selection, item->id, url.data, hash);
+    text_free(&url);
+    return rc;
+}
+
 /* The table's strings hold until it is asked again: so under the lock. */
-static int asks(choice *c, const char *id, const char *hash) {
-    if (!c->urls) return (int)selection_asks(c->selection, id, NULL, hash);
+static int asks(choice *c, const dataset_item *item, const char *hash) {
+    if (c->shards) return asks_shard(c, item, hash);
+    if (!c->urls) return (int)selection_asks(c->selection, item->id, NULL, hash);
     list_item known;
     pthread_mutex_lock(&c->mutex);
-    int rc = list_table_find(c->urls, id, &known);
-    if (rc >= 0) rc = (int)selection_asks(c->selection, id, rc ? known.url : NULL, hash);
+    int rc = list_table_find(c->urls, item->id, &known);
+    if (rc >= 0) rc = (int)selection_asks(c->selection, item->id, rc ? known.url : NULL, hash);
     pthread_mutex_unlock(&c->mutex);
     return rc;
 }
@@ -67,7 +81,7 @@ int choice_asks(choice *c, const dataset_item *item, const uint8_t *photo, size_
         sha256(photo, size, digest);
         sha256_hex(digest, hex);
     }
-    int rc = asks(c, item->id, photo ? hex : NULL);
+    int rc = asks(c, item, photo ? hex : NULL);
     return rc == NOT_ONLY && !photo && choice_needs_photo(c) ? SELECTED : rc;
 }
 

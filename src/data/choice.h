@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Which items of a data set --only and --exclude let in, and what was removed for good: data/selection.h, asked with all that is known of
- * an item (its URL is in metadata.json, if a list has URLs or domains). */
+ * an item (its URL is in metadata.json, or in its shard). */
 #ifndef DATA_CHOICE_H
 #define DATA_CHOICE_H
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/part.h"
 #include "base/stop.h"
+#include "data/metadata.h"
 #include "data/shards_inside.h"
 #include "face/faces_json.h"
 #include "image/image.h"
@@ -321,6 +322,14 @@ int shards_metadata(const shards *s, uint64_t i, text *out) {
     rc = shard_json_metadata(data, size, out);
     free(data);
     return text_check(out) < 0 ? ERR_MEMORY : rc;
+}
+
+int shards_url(const shards *s, uint64_t i, text *out) {
+    text all = { 0 };
+    int rc = shards_metadata(s, i, &all);
+    if (rc > 0) rc = metadata_field(all.data, all.size, "url", out);
+    text_free(&all);
+    return rc;
 }
 
 static int load_prompt(const item_members *it, int fd, const char *path, char **out) {

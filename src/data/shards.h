@@ -50,6 +50,8 @@ void shard_item_free(shard_item *item);
 int  shards_load(const shards *s, uint64_t i, shard_part part, uint8_t **data, size_t *size);
 /* Appends what is known of item i, an object as in metadata.json, on one line: 1, or 0 if the shard does not say. */
 int  shards_metadata(const shards *s, uint64_t i, text *out);
+/* Of that the url, appended; nothing if the shard does not say. */
+int  shards_url(const shards *s, uint64_t i, text *out);
 /* The item of an id: 1, 0 or ERR_*. */
 int  shards_find(const shards *s, const char *id, uint64_t *i);
 

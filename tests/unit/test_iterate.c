@@ -11,6 +11,7 @@
 #include "data/dataset.h"
 #include "data/order.h"
 #include "data/selection.h"
+#include "data/shard_name.h"
 #include "fixtures.h"
 #include "mien.h"
 
@@ -566,6 +567,17 @@ static void test_selection(void **state) {
     expect_epoch(&o, LINES, "0 2 5 6 7 9 11 12 13 14 15 16 18 19 ");
 }
 
+static void add_url(archive_writer *a, int i) {
+    char id[32], name[64], metadata[64];
+    text json = { 0 };
+    snprintf(id, sizeof id, "%d", i);
+    snprintf(name, sizeof name, "%d.json", i);
+    snprintf(metadata, sizeof metadata, "{\"url\":\"https://a.example.com/%d\"}", i);
+    assert_int_equal(shard_json_write(id, metadata, NULL, 0, &json), 0);
+    assert_int_equal(archive_add(a, name, json.data, json.size), 0);
+    text_free(&json);
+}
+
 /* The same from tar shards: what is of use of set/, one shard after the other. */
 static void test_shards(void **state) {
     (void)state;
@@ -593,6 +605,7 @@ static void test_shards(void **state) {
         }
         snprintf(name, sizeof name, "%d.txt", i);
         if (i % 2 == 0) assert_int_equal(archive_add(a, name, "a face", 6), 0);
+        if (i % 4 == 0) add_url(a, i);
     }
     if (archive_finish(a, 0) < 0) fail_msg("%s", mien_error());
     mien_iterator *it = open_or_fail(&(mien_iterate_options){ .data = "shards", .size = SIDE, .epochs = 2, .seed = 4, .threads = 3 });
@@ -615,6 +628,18 @@ static void test_shards(void **state) {
     assert_int_equal(mien_iterator_next(it, 1, hint, target, &item), 1);
     assert_int_equal(item.line, got[good]);
     mien_item_free(&item);
+    mien_iterator_close(it);
+
+    /* A shard says itself where its photos are from. */
+    put_text("hosts", "example.com\n");
+    it = open_or_fail(&(mien_iterate_options){ .data = "shards", .size = SIDE, .in_order = 1, .epochs = 1, .exclude = "hosts" });
+    for (int i = 0; i < good; i++) {
+        if (line[i] % 4 == 0) continue;
+        assert_int_equal(mien_iterator_next(it, 1, hint, target, &item), 1);
+        assert_int_equal(item.line, i);
+        mien_item_free(&item);
+    }
+    assert_int_equal(mien_iterator_next(it, 1, hint, target, &item), 0);
     mien_iterator_close(it);
 }
 
