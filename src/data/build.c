@@ -320,7 +320,7 @@ static int prepare(job *j) {
     if (rc == 0) rc = build_state_load(j->run.folder, &j->run.state);
     if (rc == 0) rc = check_outputs(j);
     if (rc == 0) rc = check_gone(j);
-    if (rc == 0 && selection_new(o->only, o->exclude, j->run.folder, &j->run.selection) < 0) rc = error_set(ERR_USAGE, "%s", error_message());
+    if (rc == 0) rc = selection_new(o->only, o->exclude, j->run.folder, &j->run.selection);
     if (rc == 0) rc = open_list(j);
     if (rc == 0) rc = list_photos(j);
     if (rc == 0 && !j->run.in_place) rc = make_target(j);

@@ -183,10 +183,11 @@ static int read_lines(set *to, stream *s) {
 static int read_list(set *to, const char *path) {
     stream *s;
     int rc = stream_open(path, &s);
-    if (rc < 0) return rc;
-    rc = read_lines(to, s);
-    stream_close(s);
-    return rc;
+    if (rc == 0) {
+        rc = read_lines(to, s);
+        stream_close(s);
+    }
+    return rc == ERR_IO || rc == ERR_FORMAT ? error_set(ERR_USAGE, "%s", error_message()) : rc;
 }
 
 /* ---- removed.jsonl ----------------------------------------------------------------------------------------------------- */

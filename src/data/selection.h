@@ -13,8 +13,8 @@
 
 typedef struct selection selection;
 
-/* Each path may be NULL. `dataset` is the folder that may hold removed.jsonl. Memory: about 40 bytes a line. A line that is none of
- * these is ERR_FORMAT: nobody should believe it was obeyed. */
+/* Each path may be NULL. `dataset` is the folder that may hold removed.jsonl. Memory: about 40 bytes a line. A list that
+ * can't be read, or has a line that is none of these, is ERR_USAGE: nobody should believe it was obeyed. */
 int  selection_new(const char *only, const char *exclude, const char *dataset, selection **out);
 void selection_free(selection *s);
 

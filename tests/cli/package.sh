@@ -140,6 +140,8 @@ check "only those" printed "only.zip: 2 of 5 items"
 check "the rest is counted" printed "3 left out by lists"
 expect "--exclude" 0 "$mien" package --data ds -o but.zip --exclude list
 names but.zip >names
+expect "a list that is not there" 2 "$mien" package --data ds -o nothing.zip --only nolist
+expect "a list that is none" 2 "$mien" package --data ds -o nothing.zip --exclude ds/prompt.jsonl
 check "all but those" test "$(grep -c 'png$' names)" = 3 -a -z "$(grep -e a1 -e b.4 names)"
 unzipped but.zip metadata.json >m
 check "nor what was known of them" test "$(cat m)" = "{}"

@@ -177,11 +177,11 @@ static void test_refused(void **state) {
         char list[64];
         snprintf(list, sizeof list, "ok\n%s\n", lines[i]);
         put("list", list);
-        assert_int_equal(selection_new("list", NULL, NULL, &s), ERR_FORMAT);
+        assert_int_equal(selection_new("list", NULL, NULL, &s), ERR_USAGE);
         assert_non_null(strstr(error_message(), "list: line 2: is no id, URL, domain or SHA-256"));
-        assert_int_equal(selection_new(NULL, "list", NULL, &s), ERR_FORMAT);
+        assert_int_equal(selection_new(NULL, "list", NULL, &s), ERR_USAGE);
     }
-    assert_int_equal(selection_new("nowhere", NULL, NULL, &s), ERR_IO);
+    assert_int_equal(selection_new("nowhere", NULL, NULL, &s), ERR_USAGE);
     put("removed.jsonl", "{\"format\":2,\"kind\":\"removed\"}\n");
     assert_int_equal(selection_new(NULL, NULL, ".", &s), ERR_FORMAT);
     assert_int_equal(selection_remember(".", "a", NULL, NULL), ERR_FORMAT);
