@@ -248,7 +248,7 @@ static long temporary_owner(const char *name) {
     for (const char *s = name; (s = strstr(s, ".mien-tmp-")); s++) mark = s;
     if (!mark) return 0;
     bool cut = mark - name == 201;   /* by file_temporary: its ending is gone */
-    static const char *const endings[] = { "inputs", ".png", ".json", ".jsonl", ".tar", ".zip", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif" };
+    static const char *const endings[] = { "spool", ".png", ".json", ".jsonl", ".tar", ".zip", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif" };
     size_t k = 0;
     while (!cut && k < sizeof endings / sizeof *endings && !ends_with(name, mark, endings[k])) k++;
     if (k == sizeof endings / sizeof *endings) return 0;

@@ -28,7 +28,7 @@ static int open_unlinked(const char *folder) {
     char name[PATH_MAX];
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) return fd;
-    int n = snprintf(name, sizeof name, "%s/.inputs.mien-tmp-%ld-0", folder, (long)getpid());
+    int n = snprintf(name, sizeof name, "%s/.spool.mien-tmp-%ld-0", folder, (long)getpid());
     if (n < 0 || (size_t)n >= sizeof name) return errno = ENAMETOOLONG, -1;
     unlink(name);                  /* left behind by an earlier process of our number */
     fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -62,7 +62,7 @@ uint64_t spool_size(const spool *s) { return s->size; }
 
 static int failed(spool *s) {
     s->at = UINT64_MAX;            /* nobody knows */
-    return error_errno("%s: the list of inputs", s->folder);
+    return error_errno("%s: what is set aside there", s->folder);
 }
 
 /* Between reading and writing stdio wants to be told where, even if it is there. */
@@ -100,7 +100,7 @@ int spool_read(spool *s, uint64_t place, void *data, size_t size) {
     int rc = go_to(s, place, false);
     if (rc < 0) return rc;
     if (fread(data, 1, size, s->file) != size)
-        return ferror(s->file) ? failed(s) : error_set(ERR_IO, "%s: the list of inputs has shrunk", s->folder);
+        return ferror(s->file) ? failed(s) : error_set(ERR_IO, "%s: what was set aside there has shrunk", s->folder);
     s->at += size;
     return 0;
 }

@@ -112,7 +112,7 @@ static void test_links(void **state) {
 
 static void test_leftovers(void **state) {
     (void)state;
-    const char *ours[] = { ".inputs.mien-tmp-999999999-0", ".a.JPG.mien-tmp-999999999-12", ".prompt.jsonl.mien-tmp-999999999-3", ".x.webp.mien-tmp-999999999-0" };
+    const char *ours[] = { ".spool.mien-tmp-999999999-0", ".a.JPG.mien-tmp-999999999-12", ".prompt.jsonl.mien-tmp-999999999-3", ".x.webp.mien-tmp-999999999-0" };
     const char *others[] = { ".a.txt.mien-tmp-999999999-0", ".a.png.mien-tmp-x-0", "a.png.mien-tmp-999999999-0", ".png.mien-tmp-999999999-0" };
     for (int i = 0; i < 4; i++) assert_int_equal(file_save(ours[i], "x", 1), 0), assert_int_equal(file_save(others[i], "x", 1), 0);
     file_remove_leftovers(".", 0);
