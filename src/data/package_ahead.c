@@ -8,9 +8,10 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/workers.h"
 #include "data/package_inside.h"
 
-enum { MOST_THREADS = 64, SLOTS_A_THREAD = 4, STACK = 1 << 20 };
+enum { MOST_THREADS = 64, SLOTS_A_THREAD = 4 };
 
 typedef struct { bool ready; package_item item; } slot;
 
@@ -49,12 +50,12 @@ static void *read_ahead(void *context) {
 }
 
 static int start_threads(package_ahead *a, int threads) {
-    pthread_attr_t attr;           /* a stack of a size that does not depend on `ulimit -s` */
-    if (pthread_attr_init(&attr) != 0 || pthread_attr_setstacksize(&attr, STACK) != 0) return error_set(ERR_IO, "no thread can be started");
-    for (; a->threads < threads; a->threads++)
-        if (pthread_create(&a->thread[a->threads], &attr, read_ahead, a) != 0) break;
-    pthread_attr_destroy(&attr);
-    return a->threads ? 0 : error_set(ERR_IO, "no thread can be started");
+    int refused = 0;
+    while (a->threads < threads && !refused) {
+        refused = workers_start_thread(&a->thread[a->threads], read_ahead, a);
+        if (!refused) a->threads++;
+    }
+    return a->threads ? 0 : error_set(ERR_MEMORY, "no thread could be started: %s", strerror(refused));
 }
 
 int package_ahead_open(package_job *j, uint64_t from, uint64_t to, package_files files, package_ahead **out) {
@@ -75,7 +76,11 @@ int package_ahead_open(package_job *j, uint64_t from, uint64_t to, package_files
     a->count = to > from ? to - from : 0;
     pthread_mutex_init(&a->mutex, NULL);
     pthread_cond_init(&a->room, NULL);
-    pthread_cond_init(&a->ready, NULL);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&a->ready, &clock);
+    pthread_condattr_destroy(&clock);
     int rc = start_threads(a, threads);
     if (rc < 0) package_ahead_close(a);
     else *out = a;
@@ -85,7 +90,7 @@ int package_ahead_open(package_job *j, uint64_t from, uint64_t to, package_files
 /* Waits no longer than until progress should be told of again. */
 static void wait_a_little(package_ahead *a) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += 100 * 1000 * 1000;
     if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
     pthread_cond_timedwait(&a->ready, &a->mutex, &until);
