@@ -13,5 +13,7 @@ struct mien {
 
 /* The settings as they are meant: zeroed ones are the defaults. ERR_USAGE if they make no sense. */
 int api_face_settings(mien_face_settings *s);
+/* ERR_USAGE unless this is one part of so many, or parts is 0. */
+int api_part(int part, int parts);
 
 #endif

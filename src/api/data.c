@@ -19,6 +19,15 @@
 
 /* A picture with more pixels Pillow calls a bomb: it would end a run of the original. */
 static const size_t pillow_most_pixels = 178956970;
+
+/* ---- what several ask for ------------------------------------------------------------------------------------------ */
+
+static int wrong_number(const char *name, double value) { return error_set(ERR_USAGE, "%s is %g: that cannot be", name, value); }
+
+static int check_range(const char *name, long long value, long long least, long long most) {
+    return value >= least && value <= most ? 0 : error_set(ERR_USAGE, "%s is %lld: %lld to %lld are possible", name, value, least, most);
+}
+
 /* ---- download ------------------------------------------------------------------------------------------------------ */
 
 mien_download_options mien_download_defaults(void) {
@@ -29,8 +38,6 @@ mien_download_options mien_download_defaults(void) {
 }
 
 const char *const *mien_download_reasons(void) { return download_reasons(); }
-
-static int wrong_number(const char *name, double value) { return error_set(ERR_USAGE, "%s is %g: that cannot be", name, value); }
 
 int mien_download(const mien_download_options *o, mien_progress *result) {
     if (!o->data || !*o->data) return error_set(ERR_USAGE, "a data set's folder is needed");
@@ -44,18 +51,10 @@ int mien_download(const mien_download_options *o, mien_progress *result) {
     if (!(o->stall_seconds > 0)) return wrong_number("stall_seconds", o->stall_seconds);
     if (!(o->total_seconds > 0)) return wrong_number("total_seconds", o->total_seconds);
     if (o->max_bytes < 1 || o->max_bytes > 1000 * 1000 * 1000) return wrong_number("max_bytes", (double)o->max_bytes);
-    if (o->parts < 0 || (o->parts && (o->part < 1 || o->part > o->parts))) return error_set(ERR_USAGE, "part %d of %d: there is none", o->part, o->parts);
     if (!download_contact_fits(o->contact)) return error_set(ERR_USAGE, "a contact has at most 200 letters, digits and signs of ASCII");
     if (o->retry_reason && !download_reason_known(o->retry_reason)) return error_set(ERR_USAGE, "%s: no reason to fail for", o->retry_reason);
-    return download_run(o, result);
-}
-
-/* ---- iterate ------------------------------------------------------------------------------------------------------- */
-
-enum { SIZE_MOST = 8192, THREADS_MOST = 256, AHEAD_MOST = 4096 };
-
-static int check_range(const char *name, long long value, long long least, long long most) {
-    return value >= least && value <= most ? 0 : error_set(ERR_USAGE, "%s is %lld: %lld to %lld are possible", name, value, least, most);
+    int rc = api_part(o->part, o->parts);
+    return rc < 0 ? rc : download_run(o, result);
 }
 
 /* ---- build --------------------------------------------------------------------------------------------------------- */
@@ -67,11 +66,11 @@ mien_build_options mien_build_defaults(void) {
 int mien_build(const mien *m, const mien_build_options *options, mien_progress *result) {
     mien_build_options o = *options;
     if (!o.photos || !*o.photos || !o.data || !*o.data) return error_set(ERR_USAGE, "a folder of photos and a data set's folder are needed");
-    if (o.parts < 0 || (o.parts && (o.part < 1 || o.part > o.parts))) return error_set(ERR_USAGE, "part %d of %d: there is none", o.part, o.parts);
     if (!(o.min_face >= 0 && o.min_face <= FACES_MOST_SIDE)) return error_set(ERR_USAGE, "min_face is %g: 0 to %d is possible", o.min_face, FACES_MOST_SIDE);
     if (!(o.max_unsafe >= 0 && o.max_unsafe <= 1)) return error_set(ERR_USAGE, "max_unsafe is %g: 0 to 1 is possible", o.max_unsafe);
     if (!o.max_pixels) o.max_pixels = pillow_most_pixels;
-    int rc = api_face_settings(&o.faces);
+    int rc = api_part(o.part, o.parts);
+    if (rc == 0) rc = api_face_settings(&o.faces);
     if (rc == 0) rc = check_range("min_size", o.min_size, 0, FACES_MOST_SIDE);
     if (rc == 0) rc = check_range("max_size", o.max_size, 1, FACES_MOST_SIDE);
     return rc < 0 ? rc : build_run(m->mesh, &o, result);
@@ -110,6 +109,7 @@ int mien_check(const mien *m, const mien_check_options *o, mien_check_result *re
 
 /* ---- iterate ------------------------------------------------------------------------------------------------------- */
 
+enum { SIZE_MOST = 8192, THREADS_MOST = 256, AHEAD_MOST = 4096 };
 
 int mien_iterator_open(const mien_iterate_options *options, mien_iterator **out) {
     mien_iterate_options o = *options;

@@ -153,13 +153,17 @@ int mien_draw_file(const mien_draw_options *o, mien_draw_result *result) {
 
 /* ---- jobs ---------------------------------------------------------------------------------------------------------- */
 
+int api_part(int part, int parts) {
+    bool fits = parts == 0 || (part >= 1 && part <= parts);
+    return fits ? 0 : error_set(ERR_USAGE, "part %d of %d: there is none", part, parts);
+}
+
 int mien_annotate(const mien *m, const mien_annotate_options *options, mien_progress *result) {
     mien_annotate_options how = *options, *o = &how;
     int rc = api_face_settings(&o->faces);
     if (rc < 0) return rc;
     if (o->n_inputs < 1 || !o->output || !*o->output) return error_set(ERR_USAGE, "inputs and an output folder are needed");
-    if (o->parts < 0 || (o->parts && (o->part < 1 || o->part > o->parts)))
-        return error_set(ERR_USAGE, "part %d of %d: there is none", o->part, o->parts);
+    if ((rc = api_part(o->part, o->parts)) < 0) return rc;
     if (!(o->min_face >= 0 && o->min_face <= FACES_MOST_SIDE))
         return error_set(ERR_USAGE, "min_face is %g: 0 to %d is possible", o->min_face, FACES_MOST_SIDE);
     return annotate_run(m->mesh, o, result);
