@@ -125,6 +125,13 @@ echo example.com >list
 expect "--only by domain" 3 "$mien" check --data set --only list --no-faces
 check "looks it up" printed "30 lines: 1 fine, 3 bad, 26 left out"
 
+# ---- names and files that are no names and files ----
+rm -rf odd; mkdir -p odd/source odd/target
+printf '%s\n' '{"source": "source/\u001b[31m.png", "target": "target/\u001b]0;x\u0007.jpg", "prompt": ""}' >odd/prompt.jsonl
+expect "a name with control characters" 3 "$mien" check --data odd --no-faces
+check "is named" said 'target_missing: target/\x1b]0;x\x07.jpg is not there'
+check "and they are shown as text" sh -c '! grep -q "$(printf "[\033\007]")" .stderr'
+
 # ---- misuse ----
 expect "no data set" 2 "$mien" check --data nowhere
 expect "--dry-run alone" 2 "$mien" check --data set --dry-run
