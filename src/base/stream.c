@@ -40,20 +40,23 @@ int stream_open_memory(const char *name, const void *data, size_t size, stream *
     return 0;
 }
 
-int stream_open(const char *path, stream **out) {
-    bool standard = strcmp(path, "-") == 0;
+static int open_stream(const char *path, bool standard, bool file, stream **out) {
     stream *r = new_stream(standard ? "standard input" : path);
     if (!r) return ERR_MEMORY;
-    r->fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    r->fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | (file ? O_NONBLOCK : 0));
     r->own_fd = !standard && r->fd >= 0;
     struct stat st;
     int rc = r->fd < 0 || fstat(r->fd, &st) < 0 ? error_errno("%s", r->name) : 0;
     if (rc == 0 && S_ISDIR(st.st_mode)) rc = error_set(ERR_IO, "%s: is a folder", r->name);
+    else if (rc == 0 && file && !S_ISREG(st.st_mode)) rc = error_set(ERR_IO, "%s: is not a regular file", r->name);
     if (rc == 0 && !(r->block = r->own = malloc(BLOCK))) rc = error_memory(BLOCK);
     if (rc < 0) stream_close(r);
     else *out = r;
     return rc;
 }
+
+int stream_open(const char *path, stream **out) { return open_stream(path, strcmp(path, "-") == 0, false, out); }
+int stream_open_file(const char *path, stream **out) { return open_stream(path, false, true, out); }
 
 void stream_close(stream *r) {
     if (!r) return;

@@ -12,6 +12,8 @@ typedef struct stream stream;
 
 /* A file, a FIFO, or "-" for standard input. ERR_IO, also for a folder. */
 int  stream_open(const char *path, stream **out);
+/* A regular file only: what else may lie in a folder would hold us up, or never end. */
+int  stream_open_file(const char *path, stream **out);
 /* Bytes in memory, which must live as long; `name` is what errors call them. */
 int  stream_open_memory(const char *name, const void *data, size_t size, stream **out);
 void stream_close(stream *r);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -163,6 +164,11 @@ static int note_wrote(build_state *s, const build_wrote *w) {
 static int hash_file(const char *path, char hash[65]) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return errno == ENOENT ? 0 : error_errno("%s", path);
+    struct stat st;
+    if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
+        close(fd);
+        return error_set(ERR_IO, "%s: is not a regular file", path);
+    }
     uint8_t digest[32], buffer[1 << 16];
     sha256_state s;
     sha256_begin(&s);

@@ -137,7 +137,7 @@ static int check_rejected(const char *path) {
     stream_text line;
     json *doc;
     if (!is_there(path)) return 0;
-    int rc = stream_open(path, &r);
+    int rc = stream_open_file(path, &r);
     if (rc < 0) return rc;
     rc = stream_line(r, 2 * DATASET_LINE_MOST, &line);
     if (rc > 0) {

@@ -214,6 +214,12 @@ int list_open(const char *path, list **out) {
     return rc < 0 ? rc : list_open_stream(s, out);
 }
 
+int list_open_file(const char *path, list **out) {
+    stream *s;
+    int rc = stream_open_file(path, &s);
+    return rc < 0 ? rc : list_open_stream(s, out);
+}
+
 void list_close(list *l) {
     if (!l) return;
     stream_close(l->in);

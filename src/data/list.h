@@ -34,6 +34,7 @@ typedef struct list list;
 
 /* The kind is told by the content, not by the name. A `path` of "-" is standard input. */
 int  list_open(const char *path, list **out);
+int  list_open_file(const char *path, list **out);   /* a regular file only: a metadata.json */
 int  list_open_stream(stream *s, list **out);   /* the list closes it, even on failure */
 /* 1; 0 at the end; ERR_FORMAT where the file is broken ("FILE: line L ..."), ERR_IO. Memory does not grow with the file. */
 int  list_next(list *l, list_item *out);

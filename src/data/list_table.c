@@ -65,7 +65,7 @@ static int add_item(list_table *t, const list_item *item) {
 static int fill(list_table *t, const char *path) {
     list *l;
     list_item item;
-    int rc = list_open(path, &l);
+    int rc = list_open_file(path, &l);
     if (rc < 0) return rc;
     while ((rc = list_next(l, &item)) == 1) {
         rc = item.wrong && !item.no_url ? 0 : add_item(t, &item);

@@ -52,7 +52,7 @@ int metadata_read(const char *path, metadata_entry *entry, void *context) {
     if (access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR)) return 0;
     stream *r;
     json_stream *s = NULL;
-    int rc = stream_open(path, &r);
+    int rc = stream_open_file(path, &r);
     if (rc < 0) return rc;
     rc = json_stream_new(path, MOST_ENTRY, next_bytes, r, &s);
     if (rc == 0) rc = read_entries(s, entry, context);

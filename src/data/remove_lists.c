@@ -195,7 +195,7 @@ static int rewrite_metadata(removal *r, const char *name, rewrite *w) {
     char mark[3];
     int rc = rewrite_begin(r, name, w);
     if (rc < 0 || w->fd < 0) return rc;
-    rc = stream_open(w->path, &from.from);
+    rc = stream_open_file(w->path, &from.from);
     if (rc < 0) return rc;
     rc = stream_peek(from.from, &head, &size);
     if (rc >= 0 && size >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0) rc = read_source(&from, mark, 3) < 0 ? error_code() : 0;
@@ -293,7 +293,7 @@ static int ask_metadata(removal *r, const char *name) {
     list_item item;
     int rc = removal_path(r, name, path, sizeof path);
     if (rc < 0 || access(path, F_OK) < 0) return rc;
-    rc = list_open(path, &l);
+    rc = list_open_file(path, &l);
     if (rc < 0) return rc;
     while (rc >= 0 && (rc = list_next(l, &item)) > 0) rc = removal_ask(r, item.id, item.url, item.sha256);
     list_close(l);

@@ -153,6 +153,12 @@ cp more/2.jpg broken/cut.jpg
 expect "one that is put right" 3 "$mien" build broken --data br
 check "is kept" printed "2 of 6 photos kept"
 
+for f in metadata.json prompt.jsonl; do
+    mkdir "of-$f"; mkfifo "of-$f/$f"
+    expect "a FIFO as $f" 1 timeout 20 "$mien" build broken --data "of-$f" --force
+    check "holds nobody up" said "is not a regular file"
+done
+
 # ---- names ----
 mkdir -p names/a names/b names/c
 photo names/a/x.jpg 1; photo names/b/x.jpg 2; cp names/a/x.jpg names/c/x.jpeg; photo names/y.jpg 4

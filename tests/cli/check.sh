@@ -131,6 +131,9 @@ printf '%s\n' '{"source": "source/\u001b[31m.png", "target": "target/\u001b]0;x\
 expect "a name with control characters" 3 "$mien" check --data odd --no-faces
 check "is named" said 'target_missing: target/\x1b]0;x\x07.jpg is not there'
 check "and they are shown as text" sh -c '! grep -q "$(printf "[\033\007]")" .stderr'
+mkfifo odd/prompt.rejected.jsonl
+expect "a FIFO in the place of a file" 1 timeout 20 "$mien" check --data odd --no-faces --fix
+check "holds nobody up" said "is not a regular file"
 
 # ---- misuse ----
 expect "no data set" 2 "$mien" check --data nowhere

@@ -130,6 +130,9 @@ static void test_sources(void **state) {
         _exit(fclose(f) != 0);
     }
     text got = { 0 };
+    stream *none;
+    assert_int_equal(stream_open_file("fifo", &none), ERR_IO);
+    assert_int_equal(stream_open_file("-", &none), ERR_IO);
     assert_int_equal(stream_open("fifo", &s), 0);
     lines_of(s, 100, &got);
     assert_int_equal(strncmp(got.data, "[0123456][7890123]", 18), 0);
