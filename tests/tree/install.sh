@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# make install into a prefix that is then moved: the program runs from anywhere, docs/example.c builds against the library
-# through pkg-config and runs, only mien_ is exported, and uninstall leaves nothing.
+# make install into a prefix that is then moved: the program runs from anywhere, docs/example.c and
+# docs/example_iterate.c build against the library through pkg-config and run, only mien_ is exported, and uninstall leaves nothing.
 set -u
 n=0
 ok() { # ok STATUS NAME [LOG]
@@ -11,7 +11,7 @@ ok() { # ok STATUS NAME [LOG]
     else [ -z "${3:-}" ] || sed 's/^/# /' "$3"; echo "not ok $n - $2"; fi
 }
 BUILD=${BUILD:-build}
-echo 1..10
+echo 1..12
 CC=${CC:-gcc} MAKE=${MAKE:-make}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -71,6 +71,18 @@ ok $? "docs/example.c builds through pkg-config" "$tmp/log"
 (cd / && LD_LIBRARY_PATH="$prefix/lib" "$tmp/example" "$photo" "$tmp/overlay.png") >"$tmp/log" 2>&1 && [ -s "$tmp/overlay.png" ] &&
     { [ "${photo##*/}" != astronaut.png ] || grep -q '^face 0: score 0\.[5-9]\|^face 0: score 1' "$tmp/log"; }
 ok $? "the example finds the models beside the library and runs" "$tmp/log"
+
+# A data set of that photo and its map, with and without a prompt, and a line of nothing.
+eval "$CC -Wall -Wextra -Werror docs/example_iterate.c -o '$tmp/example_iterate' $flags" >"$tmp/log" 2>&1
+ok $? "docs/example_iterate.c builds through pkg-config" "$tmp/log"
+mkdir "$tmp/set" "$tmp/set/source" "$tmp/set/target" && cp "$photo" "$tmp/set/target" && cp "$tmp/out/$(basename "${photo%.*}").png" "$tmp/set/source"
+for prompt in '"a face"' null; do
+    printf '{"source": "source/%s", "target": "target/%s", "prompt": %s}\n' "$(basename "${photo%.*}").png" "$(basename "$photo")" "$prompt"
+done >"$tmp/set/prompt.jsonl"
+echo '{"source": "source/no.png", "target": "target/no.jpg", "prompt": ""}' >>"$tmp/set/prompt.jsonl"
+(cd / && LD_LIBRARY_PATH="$prefix/lib" "$tmp/example_iterate" "$tmp/set") >"$tmp/log" 2>&1 && grep -q ': "a face", its first pixel -*[01]\.[0-9]' "$tmp/log" &&
+    grep -q ': "an image", its' "$tmp/log" && grep -qx '2 items, 1 left out' "$tmp/log"
+ok $? "it goes through a data set" "$tmp/log"
 
 mkdir -p "$tmp/stage/opt" && mv "$prefix" "$tmp/stage/opt/mien" && make_ uninstall >"$tmp/log" 2>&1
 find "$tmp/stage" ! -type d >"$tmp/log"
