@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 
 /* Opens a regular file for reading. O_NONBLOCK so that a FIFO without a writer cannot hang us before fstat refuses it. */
 static int open_regular(const char *path, size_t *size) {
@@ -78,6 +79,25 @@ int file_load(const char *path, size_t limit, uint8_t **data, size_t *size) {
     *data = buffer;
     *size = used;
     return 0;
+}
+
+int file_hash(const char *path, char hex[65]) {
+    uint8_t digest[32], buffer[1 << 14];
+    sha256_state s;
+    size_t size;
+    ssize_t n;
+    *hex = 0;
+    if (access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR)) return 0;
+    int fd = open_regular(path, &size);
+    if (fd < 0) return fd;
+    sha256_begin(&s);
+    while ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0) sha256_add(&s, buffer, (size_t)n);
+    int rc = n < 0 ? error_errno("%s", path) : 1;
+    close(fd);
+    sha256_end(&s, digest);
+    sha256_hex(digest, hex);
+    return rc;
 }
 
 static int write_all(int fd, const uint8_t *data, size_t size) {

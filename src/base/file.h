@@ -20,6 +20,9 @@ void file_map_close(file_map *map);
  * FIFOs are refused (ERR_IO), a larger file gives ERR_LIMIT. */
 int file_load(const char *path, size_t limit, uint8_t **data, size_t *size);
 
+/* The SHA-256 of a regular file, of any size. 1; 0 if it is not there; or ERR_*. */
+int file_hash(const char *path, char hex[65]);
+
 /* Writes a file so that a reader, or the next run after kill -9, sees either nothing (or what was there) or all of it:
  * temporary name in the same folder (".<name>.mien-tmp-<pid>-<n>"), rename. Nothing is synced: a power failure may leave
  * a file without bytes. */

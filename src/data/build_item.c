@@ -187,26 +187,29 @@ static bool picture_is_there(const item *i, output_kind kind) {
     return output_look(i->k->path[kind], kind, &origin, "", &seen) == 0 && seen.state == OUTPUT_SAME;
 }
 
+/* It has no stamp, nor always an end that shows whether it is whole; it is small. */
+static bool jpeg_is_there(const item *i) {
+    char hash[65];
+    return has_size(i->k->path[OUTPUT_MAP], 0) && i->old.map && file_hash(i->k->path[OUTPUT_MAP], hash) > 0 && strcmp(hash, i->old.map) == 0;
+}
+
 /* All that the old line says was made is there, as far as can be told without reading it all. */
 static bool outputs_are_there(item *i) {
     const build_record *o = &i->old;
     char target[PATH_MAX];
     if (name_outputs(i) < 0 || strcmp(o->source, i->source) != 0 || strcmp(o->target, i->target) != 0 || strcmp(o->id, i->r.id) != 0) return false;
     if (!has_size(i->k->path[OUTPUT_JSON], 0)) return false;
-    if (i->run->options->maps == MIEN_MAP_JPG ? !has_size(i->k->path[OUTPUT_MAP], 0) : !picture_is_there(i, OUTPUT_MAP)) return false;
+    if (i->run->options->maps == MIEN_MAP_JPG ? !jpeg_is_there(i) : !picture_is_there(i, OUTPUT_MAP)) return false;
     if (i->run->options->overlay && !picture_is_there(i, OUTPUT_OVERLAY)) return false;
     return i->run->in_place || (path_of_target(i, target) && has_size(target, (off_t)i->r.size));
 }
 
-static int hash_file(const char *path, char hash[65]) {
-    uint8_t *data, digest[32];
-    size_t size;
-    int rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
-    if (rc < 0) return rc;
-    sha256(data, size, digest);
-    sha256_hex(digest, hash);
-    free(data);
-    return 0;
+/* Whether bytes are what a power failure leaves of a JPEG: nobody's edit. */
+static bool is_wreck(const uint8_t *data, size_t size) {
+    size_t zeros = 0;
+    int width, height;
+    while (zeros < size && data[zeros] == 0) zeros++;
+    return zeros == size || (size > 2 && data[0] == 0xff && data[1] == 0xd8 && image_verify(data, size, false, NULL, &width, &height) == ERR_FORMAT);
 }
 
 /* A JPEG says nothing of itself; the journal knows it. */
@@ -217,9 +220,16 @@ static int look_at_jpeg(item *i, output_seen *seen) {
     if (lstat(path, &st) < 0) return errno == ENOENT ? 0 : error_errno("%s", path);
     seen->state = !S_ISREG(st.st_mode) ? OUTPUT_FOREIGN : st.st_size == 0 ? OUTPUT_STALE : OUTPUT_UNSURE;
     if (seen->state != OUTPUT_UNSURE) return 0;
-    int rc = hash_file(path, seen->json);
-    if (rc == 0 && i->old.map && strcmp(i->old.map, seen->json) == 0) seen->state = OUTPUT_STALE;
-    return rc;
+    uint8_t *data, digest[32];
+    size_t size;
+    int rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
+    if (rc < 0) return rc;
+    sha256(data, size, digest);
+    sha256_hex(digest, seen->json);
+    bool ours = i->old.map && i->old.source && strcmp(i->old.source, i->source) == 0;
+    if (ours && (strcmp(i->old.map, seen->json) == 0 || is_wreck(data, size))) seen->state = OUTPUT_STALE;
+    free(data);
+    return 0;
 }
 
 /* ERR_EXISTS for what is not ours to replace. */
@@ -255,7 +265,7 @@ static int target_holds(const item *i, const char *path, const struct stat *st) 
     const struct stat *photo = &i->k->photo_stat;
     if (st->st_dev == photo->st_dev && st->st_ino == photo->st_ino) return 1;
     if (st->st_size == 0) return 2;   /* lost in a power failure */
-    int rc = hash_file(path, hash);
+    int rc = file_hash(path, hash);
     if (rc < 0) return rc;
     if (strcmp(hash, i->r.sha256) == 0) return 1;
     bool ours = i->old.photo && i->old.target && i->old.sha256 && !i->old.in_place && strcmp(i->old.target, i->target) == 0;
