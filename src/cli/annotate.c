@@ -74,14 +74,6 @@ static void print_summary(const arguments *a, const mien_progress *p, bool whole
                p->skipped, p->failed, p->seconds);
 }
 
-static int status_of(const arguments *a, int rc, const mien_progress *p) {
-    if (rc == MIEN_ERR_CANCELLED && stop_signal) return EXIT_STOPPED + stop_signal;
-    if (rc < 0) return work_failed(&a->common), rc == MIEN_ERR_USAGE ? EXIT_MISUSE : EXIT_WORK_FAILED;
-    return p->failed ? EXIT_SOME_FAILED : EXIT_DONE;
-}
-
-static void print_profile_line(void *context, const char *line) { fprintf(context, "%s\n", line); }
-
 static int run(arguments *a, double begin) {
     mien *m;
     if (mien_open(&(mien_options){ .cpu = cpu_choices[a->common.cpu], .profile = a->common.profile }, &m) < 0) return work_failed(&a->common);
@@ -95,17 +87,15 @@ static int run(arguments *a, double begin) {
     catch_signals();
     int rc = mien_annotate(m, &a->job, &result);
     progress_end(&shown);
-    int status = status_of(a, rc, &result);
+    int status = job_status(&a->common, rc, result.failed);
     if (rc != MIEN_ERR_USAGE && rc != MIEN_ERR_EXISTS) print_summary(a, &result, rc == 0);
     if (rc == 0 && !result.total && !a->job.parts) progress_log(&shown, MIEN_LOG_WARNING, NULL, "there was no photo of a kind that mien reads: JPEG, PNG, WebP, BMP, GIF");
-    timings where = {
-        .load = loaded - begin, .total = clock_seconds() - begin, .images = result.done,
-        .part = { { "read", t.read }, { "decode", t.decode }, { "find", t.find }, { "detect", t.detect }, { "landmarks", t.landmarks },
-                  { "draw", t.draw }, { "encode", t.encode }, { "write", t.write } },
-        .n_parts = 8,
-    };
+    timings where = timings_of_photos(&t);
+    where.load = loaded - begin;
+    where.total = clock_seconds() - begin;
+    where.images = result.done;
     int failed = rc == MIEN_ERR_USAGE ? 0 : timings_report(&a->common, &where);
-    if (a->common.profile) mien_profile(m, print_profile_line, stderr);
+    profile_networks(&a->common, m);
     mien_close(m);
     return status ? status : failed;
 }

@@ -57,7 +57,7 @@ static int parse(arguments *a, int argc, char **argv) {
     int status = options_parse(&help, &a->common, argc, argv, &rest);
     if (status >= 0) return status;
     int wrong = a->common.wrong;
-    if (rest != argc) wrong |= misuse(&help, "%s: nothing more was expected", argv[rest]);
+    if (rest != argc) wrong |= misuse(&help, "%s: nothing but options was expected", argv[rest]);
     if (!j->data || !*j->data) wrong |= misuse(&help, "--data DIR is missing: the data set");
     if (j->dry_run && !j->fix) wrong |= misuse(&help, "--dry-run: says what --fix would do, so it needs that");
     if (j->merge && (j->fix || j->only || j->exclude || j->reject_near_duplicates || a->no_faces)) wrong |= misuse(&help, "--merge checks nothing: it goes with --data only");
@@ -130,14 +130,6 @@ static void print_summary(const arguments *a, const mien_check_result *r, bool w
 
 /* ---- the job -------------------------------------------------------------------------------------------------------- */
 
-static int status_of(const arguments *a, int rc, const mien_check_result *r) {
-    if (rc == MIEN_ERR_CANCELLED && stop_signal) return EXIT_STOPPED + stop_signal;
-    if (rc < 0) return work_failed(&a->common), rc == MIEN_ERR_USAGE ? EXIT_MISUSE : EXIT_WORK_FAILED;
-    return r->progress.failed ? EXIT_SOME_FAILED : EXIT_DONE;
-}
-
-static void print_profile_line(void *context, const char *line) { fprintf(context, "%s\n", line); }
-
 static int run(arguments *a, double begin) {
     mien *m = NULL;
     const mien_options how = { .cpu = cpu_choices[a->common.cpu], .profile = a->common.profile };
@@ -152,7 +144,7 @@ static int run(arguments *a, double begin) {
     catch_signals();
     int rc = mien_check(m, &a->job, &result);
     progress_end(&shown);
-    int status = status_of(a, rc, &result);
+    int status = job_status(&a->common, rc, result.progress.failed);
     if (rc == 0 || (rc == MIEN_ERR_CANCELLED && result.progress.total)) print_summary(a, &result, rc == 0);
     timings where = {
         .load = loaded - begin, .total = clock_seconds() - begin, .images = result.progress.done + result.progress.failed,
@@ -160,7 +152,7 @@ static int run(arguments *a, double begin) {
         .n_parts = 4,
     };
     int failed = rc == MIEN_ERR_USAGE ? 0 : timings_report(&a->common, &where);
-    if (a->common.profile && m) mien_profile(m, print_profile_line, stderr);
+    profile_networks(&a->common, m);
     mien_close(m);
     return status ? status : failed;
 }

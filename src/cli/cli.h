@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "mien.h"
+
 enum { EXIT_DONE = 0, EXIT_WORK_FAILED = 1, EXIT_MISUSE = 2, EXIT_SOME_FAILED = 3, EXIT_STOPPED = 128 /* + the signal */ };
 
 /* ---- options ------------------------------------------------------------------------------------------------------- */
@@ -82,8 +84,15 @@ int timings_check(const command_help *c, const common_options *common, const cha
 /* Does what --profile and --timings ask for. 0, or EXIT_WORK_FAILED. */
 int timings_report(const common_options *common, const timings *t);
 
+/* What the networks' kernels took, for --profile. m may be NULL. */
+void profile_networks(const common_options *common, const mien *m);
+/* The times of a job that makes maps of photos; `load`, `total` and `images` are left to the caller. */
+timings timings_of_photos(const mien_annotate_times *t);
+
 /* Says mien_error(), if there is one; returns EXIT_WORK_FAILED. */
 int work_failed(const common_options *common);
+/* The exit status of a job that returned rc, with so many items failed. Says mien_error() if the job failed. */
+int job_status(const common_options *common, int rc, unsigned long long failed);
 
 /* ---- commands ------------------------------------------------------------------------------------------------------ */
 

@@ -72,9 +72,8 @@ static void print_summary(const arguments *a, const mien_progress *p, bool whole
 }
 
 static int status_of(const arguments *a, int rc, const mien_progress *p) {
-    if (rc == MIEN_ERR_CANCELLED && stop_signal) return EXIT_STOPPED + stop_signal;
-    if (rc < 0) return work_failed(&a->common), rc == MIEN_ERR_USAGE || (rc == MIEN_ERR_EXISTS && !a->job.shards) ? EXIT_MISUSE : EXIT_WORK_FAILED;
-    return p->failed ? EXIT_SOME_FAILED : EXIT_DONE;
+    int status = job_status(&a->common, rc, p->failed);
+    return rc == MIEN_ERR_EXISTS && !a->job.shards ? EXIT_MISUSE : status;
 }
 
 int command_package(int argc, char **argv) {

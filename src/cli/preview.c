@@ -118,10 +118,9 @@ static void print_summary(const arguments *a, const mien_progress *p, const mien
 }
 
 static int status_of(const arguments *a, int rc, const mien_progress *p) {
-    if (rc == MIEN_ERR_CANCELLED && stop_signal) return EXIT_STOPPED + stop_signal;
-    if (rc == MIEN_ERR_USAGE || rc == MIEN_ERR_EXISTS) return work_failed(&a->common), p->count[1].n ? EXIT_WORK_FAILED : EXIT_MISUSE;
-    if (rc < 0) return work_failed(&a->common);
-    return p->failed ? EXIT_SOME_FAILED : EXIT_DONE;
+    int status = job_status(&a->common, rc, p->failed);
+    if (rc != MIEN_ERR_USAGE && rc != MIEN_ERR_EXISTS) return status;
+    return p->count[1].n ? EXIT_WORK_FAILED : EXIT_MISUSE;
 }
 
 int command_preview(int argc, char **argv) {

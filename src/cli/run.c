@@ -41,6 +41,12 @@ int work_failed(const common_options *common) {
     return EXIT_WORK_FAILED;
 }
 
+int job_status(const common_options *common, int rc, unsigned long long failed) {
+    if (rc == MIEN_ERR_CANCELLED && stop_signal) return EXIT_STOPPED + stop_signal;
+    if (rc < 0) return work_failed(common), rc == MIEN_ERR_USAGE ? EXIT_MISUSE : EXIT_WORK_FAILED;
+    return failed ? EXIT_SOME_FAILED : EXIT_DONE;
+}
+
 /* ---- timings ------------------------------------------------------------------------------------------------------- */
 
 static const char timings_begin[] = "{\"load\":";
@@ -123,4 +129,18 @@ int timings_report(const common_options *common, const timings *t) {
         }
     }
     return common->timings && timings_save(common->timings, t) < 0 ? work_failed(common) : 0;
+}
+
+timings timings_of_photos(const mien_annotate_times *t) {
+    return (timings){
+        .part = { { "read", t->read }, { "decode", t->decode }, { "find", t->find }, { "detect", t->detect }, { "landmarks", t->landmarks },
+                  { "draw", t->draw }, { "encode", t->encode }, { "write", t->write } },
+        .n_parts = 8,
+    };
+}
+
+static void print_line(void *context, const char *line) { fprintf(context, "%s\n", line); }
+
+void profile_networks(const common_options *common, const mien *m) {
+    if (common->profile && m) mien_profile(m, print_line, stderr);
 }
