@@ -253,7 +253,7 @@ printf '{"format":1,"kind":"removed"}\n' >dl/removed.jsonl
 expect "--only" 0 "$mien" build dl/target --data dl --only ids --min-face 60
 check "looks at these alone" printed "1 of 1 photo kept; 1 looked at now"
 check "and leaves the others in" cmp dl/prompt.jsonl want_list
-echo 'not a list, but a sentence' >wrong
+echo '/not/a/list' >wrong
 expect "a list that is none" 2 "$mien" build dl/target --data dl --exclude wrong
 check "does nothing" cmp dl/prompt.jsonl want_list
 
