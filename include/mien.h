@@ -283,6 +283,7 @@ typedef struct {
     uint64_t removed, removed_files, removed_lines;   /* items for good, with so many files and lines or entries of lists */
     int merged;                                 /* journals that merge found */
     uint64_t merged_lines;                      /* of prompt.jsonl after it, if build has written it */
+    uint64_t merged_rejected;                   /* lines that are not in it since an earlier fix has rejected them */
 } mien_check_result;
 
 /* Looks at every line of a data set: are map and photo there and whole, do they fit, are the faces of the map those of the

@@ -23,8 +23,9 @@ static const char notes[] =
     "that would share one all get -XXXXXXXX, from a hash of their path. DIR/target itself may be PHOTOS_DIR (after mien\n"
     "download): then nothing is linked, and its sub-folders are not searched.\n"
     "A run that is broken off goes on where it was; what changed is done again, and what is gone leaves prompt.jsonl, in\n"
-    "the order of the photos' paths. Parts of one job (--part, or the rank under mpirun, or the task of a Slurm array) may\n"
-    "run on many machines; mien check --data DIR --merge then writes prompt.jsonl.";
+    "the order of the photos' paths. What mien check --fix rejected stays out of it while its files are the same. Parts of one\n"
+    "job (--part, or the rank under mpirun, or the task of a Slurm array) may run on many machines; mien check --data DIR\n"
+    "--merge then writes prompt.jsonl.";
 
 typedef struct {
     common_options common;

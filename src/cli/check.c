@@ -116,9 +116,15 @@ static void print_text(const arguments *a, const mien_check_result *r, bool whol
 }
 
 static void print_merged(const arguments *a, const mien_check_result *r) {
-    if (a->common.log_json) printf("{\"event\":\"summary\",\"merged\":%d,\"lines\":%" PRIu64 ",\"seconds\":%.3f}\n", r->merged, r->merged_lines, r->progress.seconds);
-    else if (!r->merged_lines) printf("%d journal%s merged\n", r->merged, plural((uint64_t)r->merged));
-    else printf("%d journal%s merged; prompt.jsonl has %" PRIu64 " line%s\n", r->merged, plural((uint64_t)r->merged), r->merged_lines, plural(r->merged_lines));
+    if (a->common.log_json) {
+        printf("{\"event\":\"summary\",\"merged\":%d,\"lines\":%" PRIu64 ",\"rejected_by_check_before\":%" PRIu64 ",\"seconds\":%.3f}\n", r->merged, r->merged_lines,
+               r->merged_rejected, r->progress.seconds);
+        return;
+    }
+    printf("%d journal%s merged", r->merged, plural((uint64_t)r->merged));
+    if (r->merged_lines || r->merged_rejected) printf("; prompt.jsonl has %" PRIu64 " line%s", r->merged_lines, plural(r->merged_lines));
+    if (r->merged_rejected) printf(", rejected by check before: %" PRIu64, r->merged_rejected);
+    printf("\n");
 }
 
 static void print_summary(const arguments *a, const mien_check_result *r, bool whole) {

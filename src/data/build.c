@@ -21,6 +21,9 @@
 #include "data/dataset.h"
 #include "data/journal.h"
 
+enum { REJECTED_BEFORE = BUILD_GONE };   /* a count: lines of all the set, not of this run's photos alone */
+_Static_assert((int)REJECTED_BEFORE < MIEN_COUNTS, "each is counted");
+
 typedef struct {
     build_run_of run;
     folder_lock lock;
@@ -321,6 +324,7 @@ static int prepare(job *j) {
     if (rc == 0) rc = check_outputs(j);
     if (rc == 0) rc = check_gone(j);
     if (rc == 0) rc = selection_new(o->only, o->exclude, j->run.folder, &j->run.selection);
+    if (rc == 0) rc = rejected_open(j->run.folder, &j->run.rejected);
     if (rc == 0) rc = open_list(j);
     if (rc == 0) rc = list_photos(j);
     if (rc == 0 && !j->run.in_place) rc = make_target(j);
@@ -333,9 +337,10 @@ static void put_away(job *j) {
     if (j->journal) journal_close(j->journal);
     list_table_close(j->run.list);
     selection_free(j->run.selection);
+    rejected_close(j->run.rejected);
     build_state_free(j->run.state);
     text_free(&j->settings);
-    j->list = NULL, j->journal = NULL, j->run.list = NULL, j->run.selection = NULL, j->run.state = NULL;
+    j->list = NULL, j->journal = NULL, j->run.list = NULL, j->run.selection = NULL, j->run.rejected = NULL, j->run.state = NULL;
 }
 
 static int run(job *j) {
@@ -347,11 +352,15 @@ static int run(job *j) {
     if (rc == 0) rc = folder_lock_take(j->run.folder, o->part, o->parts, &j->lock);
     if (rc == 0 && j->lock.missing) say(j, MIEN_LOG_WARNING, j->run.folder, "cannot be locked here: see that no other process writes there");
     if (rc == 0) rc = prepare(j);
+    if (rc == 0 && j->replaces[0]) rc = start_journal(j);   /* the end asks the journal, even if there is nothing else to do */
     if (rc == 0 && j->gone) rc = build_state_each(j->run.state, false, note_gone, j);
     if (rc == 0) rc = run_workers(j);
     if (rc < 0 || o->parts) return rc;
     put_away(j);   /* memory that the end can use */
-    return build_finish(j->run.folder, &o->hooks, NULL);
+    build_finished finished = { 0 };
+    rc = build_finish(j->run.folder, &o->hooks, &finished);
+    j->progress.count[REJECTED_BEFORE].n = finished.rejected;
+    return rc;
 }
 
 int build_run(const face_mesh *mesh, const build_options *options, mien_progress *result) {
@@ -361,8 +370,9 @@ int build_run(const face_mesh *mesh, const build_options *options, mien_progress
     j->run.options = options;
     j->lock = FOLDER_UNLOCKED;
     j->begin = clock_seconds();
-    j->progress.n_counts = BUILD_GONE;
+    j->progress.n_counts = REJECTED_BEFORE + 1;
     for (int i = 0; i < BUILD_GONE; i++) j->progress.count[i].name = build_outcome_count[i];
+    j->progress.count[REJECTED_BEFORE].name = "rejected_by_check_before";
     pthread_mutex_init(&j->run.list_mutex, NULL);
     int rc = run(j);
     pthread_mutex_destroy(&j->run.list_mutex);

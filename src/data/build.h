@@ -19,6 +19,7 @@ int build_run(const face_mesh *mesh, const build_options *options, mien_progress
 typedef struct {
     bool any;                     /* there are journals of `build` here; else nothing was done */
     uint64_t lines;               /* of prompt.jsonl */
+    uint64_t rejected;            /* lines that stay out, as `mien check --fix` took them out (data/rejected.h) */
     uint64_t removed;             /* maps, landmarks and overlays that no line names any more */
 } build_finished;
 

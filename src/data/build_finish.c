@@ -5,7 +5,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +18,10 @@
 #include "base/stop.h"
 #include "data/build.h"
 #include "data/build_state.h"
+#include "data/check_fix.h"
 #include "data/dataset.h"
-#include "data/journal.h"
 #include "data/list.h"
+#include "data/rejected.h"
 #include "face/output.h"
 
 enum { PHOTOS_MEMORY = 2 << 20, IDS_MEMORY = 1 << 19 };
@@ -38,11 +38,13 @@ typedef struct {
     const char *folder;
     const mien_hooks *hooks;
     build_state *state;
+    rejected *rejected;
     sorter *photos, *ids;          /* of ids: 'L' and the live line, 'D' or 'G' (its photo is gone) and a dead one */
     product prompts, metadata;
     text latest, dead;             /* of the photo that is being read: its last line, and others that were kept, each with a NUL */
     uint64_t latest_run;
     bool any_in_place;
+    uint64_t kept;                 /* photos so far: entries of metadata.json */
     build_finished done;
     text scratch;
 } finish;
@@ -74,29 +76,13 @@ static int product_add(product *p, const text *bytes) {
     return file_write(p->writer, bytes->data, bytes->size);
 }
 
-/* The journal knows the hash before the file has it, so that whatever a kill leaves is known to be ours. */
-static int note_product(const finish *f, const product *p, const char *hash) {
-    if (build_state_wrote(f->state, p->name, hash)) return 0;
-    journal *j;
-    text line = { 0 };
-    text_printf(&line, "{\"run\":%" PRIu64 ",\"wrote\":\"%s\",\"sha256\":\"%s\"}", build_state_run(f->state), p->name, hash);
-    int rc = text_check(&line);
-    if (rc == 0) rc = journal_open(f->folder, BUILD_JOURNAL, 0, 0, &j);
-    if (rc == 0) {
-        rc = journal_append(j, &line);
-        journal_close(j);
-    }
-    text_free(&line);
-    return rc;
-}
-
 static int product_end(finish *f, product *p) {
     uint8_t digest[32];
     char hash[65];
     if (!p->writer) return 0;
     sha256_end(&p->hash, digest);
     sha256_hex(digest, hash);
-    int rc = note_product(f, p, hash);
+    int rc = build_state_wrote(f->state, p->name, hash) ? 0 : build_state_note(f->folder, build_state_run(f->state), p->name, hash);
     if (rc < 0) return rc;
     if (strcmp(hash, p->was) == 0) file_abandon(p->writer);
     else rc = file_commit(p->writer, true);
@@ -106,15 +92,22 @@ static int product_end(finish *f, product *p) {
 
 /* ---- a photo --------------------------------------------------------------------------------------------------------------- */
 
-static int write_live(finish *f, const build_record *r) {
+static int write_prompt(finish *f, const build_record *r) {
+    int rc = rejected_asks(f->rejected, r->source, r->target, r->sha256);
+    if (rc < 0) return rc;
+    if (rc != REJECTED_NOT) return f->done.rejected++, 0;
+    f->done.lines++;
     f->scratch.size = 0;
     dataset_line(r->source, r->target, r->prompt, &f->scratch);
     text_add(&f->scratch, "\n");
-    int rc = product_add(&f->prompts, &f->scratch);
-    if (rc < 0 || !f->metadata.writer) return rc;
+    return product_add(&f->prompts, &f->scratch);
+}
+
+static int write_metadata(finish *f, const build_record *r) {
+    if (!f->metadata.writer) return 0;
     list_item item = { .id = r->id, .url = r->url, .caption = r->prompt, .nsfw = r->nsfw, .unsafe = r->unsafe, .width = r->width, .height = r->height, .sha256 = r->sha256 };
     f->scratch.size = 0;
-    text_add(&f->scratch, f->done.lines ? ", " : "{");
+    text_add(&f->scratch, f->kept++ ? ", " : "{");
     list_item_write(&item, &f->scratch);
     return product_add(&f->metadata, &f->scratch);
 }
@@ -151,10 +144,10 @@ static int end_photo(finish *f) {
     int rc = build_line_parse(f->latest.data, f->latest.size, &doc, &r);
     if (rc < 0) return rc;
     if (r.outcome == BUILD_KEPT) {
-        rc = write_live(f, &r);
+        rc = write_prompt(f, &r);
+        if (rc == 0) rc = write_metadata(f, &r);
         if (rc == 0) rc = add_id(f, 'L', &r, f->latest.data, f->latest.size);
         f->any_in_place |= r.in_place;
-        f->done.lines++;
     }
     if (rc == 0) rc = add_dead(f, r.outcome == BUILD_GONE);
     json_free(doc);
@@ -211,7 +204,7 @@ static int go_through_photos(finish *f) {
     text_free(&last);
     if (rc == 0) rc = end_photo(f);
     f->scratch.size = 0;
-    text_add(&f->scratch, f->done.lines ? "}\n" : "{}\n");
+    text_add(&f->scratch, f->kept ? "}\n" : "{}\n");
     if (rc == 0 && f->metadata.writer) rc = product_add(&f->metadata, &f->scratch);
     return rc;
 }
@@ -310,7 +303,9 @@ static int refuse_foreign(const finish *f) {
 }
 
 static int run(finish *f) {
-    int rc = build_state_load(f->folder, &f->state);
+    int rc = check_fix_recover(f->folder);
+    if (rc == 0) rc = build_state_load(f->folder, &f->state);
+    if (rc == 0) rc = rejected_open(f->folder, &f->rejected);
     if (rc == 0) rc = sorter_new(f->folder, PHOTOS_MEMORY, &f->photos);
     if (rc == 0) rc = sorter_new(f->folder, IDS_MEMORY, &f->ids);
     if (rc == 0) rc = build_state_each(f->state, true, add_line, f);
@@ -336,6 +331,7 @@ int build_finish(const char *folder, const mien_hooks *hooks, build_finished *ou
     sorter_free(f.photos);
     sorter_free(f.ids);
     build_state_free(f.state);
+    rejected_close(f.rejected);
     text_free(&f.latest);
     text_free(&f.dead);
     text_free(&f.scratch);

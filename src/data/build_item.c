@@ -75,6 +75,7 @@ typedef struct {
     photo_work *k;
     build_record r;                /* what is noted in the end */
     bool again;                    /* it is done a second time */
+    bool suspect;                  /* check found its files broken, and they are as they were: all are made anew */
     char source[INPUTS_NAME + 8], target[INPUTS_NAME + 16];
 } item;
 
@@ -247,6 +248,7 @@ static int look_at_outputs(item *i) {
             continue;
         }
         if (i->run->options->force && seen->state != OUTPUT_ABSENT && seen->state != OUTPUT_SAME) seen->state = OUTPUT_STALE;
+        if (i->suspect && seen->state == OUTPUT_SAME && kind != OUTPUT_JSON) seen->state = OUTPUT_STALE;   /* by its stamp: ours */
         if (seen->state == OUTPUT_FOREIGN) return photo_refuse_foreign(k, kind);
         if (seen->state == OUTPUT_CHANGED) return photo_refuse_changed(k, kind);
     }
@@ -359,7 +361,13 @@ static int decide_photo(item *i) {
     } else {
         i->r.sha256 = i->old.sha256;
     }
-    if (known && (i->old.outcome != BUILD_KEPT || outputs_are_there(i))) return take_old(i), (int)i->old.outcome;
+    if (known && i->old.outcome == BUILD_KEPT) {
+        known = outputs_are_there(i);
+        int rc = known ? rejected_asks(i->run->rejected, i->source, i->target, i->r.sha256) : 0;
+        if (rc < 0) return rc;
+        i->suspect = rc == REJECTED_FILES;
+    }
+    if (known && !i->suspect) return take_old(i), (int)i->old.outcome;
     return need_bytes(i) < 0 ? (int)failed(i, BUILD_UNREADABLE) : look_at_photo(i);
 }
 

@@ -10,6 +10,7 @@
 #include "data/build.h"
 #include "data/build_state.h"
 #include "data/list.h"
+#include "data/rejected.h"
 #include "data/selection.h"
 #include "face/photo.h"
 
@@ -22,6 +23,7 @@ typedef struct {
     char settings[17];             /* what becomes of a photo depends on: a hash of them */
     build_state *state;
     selection *selection;
+    rejected *rejected;
     list_table *list;              /* metadata.json, unless build wrote it; NULL: none */
     pthread_mutex_t list_mutex;
 } build_run_of;

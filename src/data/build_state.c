@@ -2,7 +2,7 @@
 #include "data/build_state.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 #include "base/name_set.h"
 #include "base/part.h"
 #include "base/spool.h"
@@ -160,28 +160,6 @@ static int note_wrote(build_state *s, const build_wrote *w) {
     return 0;
 }
 
-/* 1 and the hash of a file, 0 if there is none. */
-static int hash_file(const char *path, char hash[65]) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return errno == ENOENT ? 0 : error_errno("%s", path);
-    struct stat st;
-    if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
-        close(fd);
-        return error_set(ERR_IO, "%s: is not a regular file", path);
-    }
-    uint8_t digest[32], buffer[1 << 16];
-    sha256_state s;
-    sha256_begin(&s);
-    ssize_t n;
-    while ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0) sha256_add(&s, buffer, (size_t)n);
-    int rc = n < 0 ? error_errno("%s", path) : 1;
-    close(fd);
-    sha256_end(&s, digest);
-    sha256_hex(digest, hash);
-    return rc;
-}
-
 bool build_state_wrote(const build_state *s, const char *name, const char *hash) {
     for (size_t i = 0; i < s->n_owned; i++)
         if (strcmp(s->owned[i].name, name) == 0 && strcmp(s->owned[i].hash, hash) == 0) return true;
@@ -194,10 +172,33 @@ int build_state_owns(const build_state *s, const char *folder, const char *name,
     hash[0] = 0;
     *there = false;
     if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path) return error_set(ERR_IO, "%s: the path is too long", folder);
-    int rc = hash_file(path, hash);
+    int rc = file_hash(path, hash);
     if (rc <= 0) return rc;
     *there = true;
     return build_state_wrote(s, name, hash);
+}
+
+int build_state_note(const char *folder, uint64_t run, const char *name, const char *hash) {
+    journal *j;
+    text line = { 0 };
+    text_printf(&line, "{\"run\":%" PRIu64 ",\"wrote\":\"%s\",\"sha256\":\"%s\"}", run, name, hash);
+    int rc = text_check(&line);
+    if (rc == 0) rc = journal_open(folder, BUILD_JOURNAL, 0, 0, &j);
+    if (rc == 0) {
+        rc = journal_append(j, &line);
+        journal_close(j);
+    }
+    text_free(&line);
+    return rc;
+}
+
+int build_state_hand_on(const char *folder, const char *name, const char *was, const char *is) {
+    build_state *s;
+    int rc = build_state_load(folder, &s);
+    if (rc < 0) return rc;
+    if (build_state_wrote(s, name, was) && !build_state_wrote(s, name, is)) rc = build_state_note(folder, s->run, name, is);
+    build_state_free(s);
+    return rc;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------------------- */

@@ -27,6 +27,10 @@ int  build_state_each(build_state *s, bool all, build_visit *visit, void *contex
 /* Whether a file of the set ("prompt.jsonl") holds what build once wrote there. 1, 0 or ERR_*; *there: it is there; hash (may
  * be NULL): its own. */
 bool build_state_wrote(const build_state *s, const char *name, const char *hash);
+/* Notes that it does, before the file is put in place: then whatever a kill leaves is known to be ours. */
+int  build_state_note(const char *folder, uint64_t run, const char *name, const char *hash);
+/* The same for a job that writes anew what build wrote, if build wrote what was there. The folder is locked. */
+int  build_state_hand_on(const char *folder, const char *name, const char *was, const char *is);
 int  build_state_owns(const build_state *s, const char *folder, const char *name, bool *there, char hash[65]);
 
 #endif

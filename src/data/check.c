@@ -23,6 +23,7 @@
 #include "data/check_merge.h"
 #include "data/dataset.h"
 #include "data/duplicates.h"
+#include "data/rejected.h"
 #include "data/remove.h"
 #include "data/shards.h"
 
@@ -74,14 +75,27 @@ static void say_line(job *j, mien_log_kind kind, uint64_t line, const char *targ
     say(j, kind, path, message);
 }
 
-static int reject(job *j, uint64_t line, const char *target, check_reason r, const char *detail) {
+/* Its files are named with it, so that build knows whether they still are those. */
+static int add_bad(job *j, uint64_t line, const char *source, const char *target, check_reason r, const char *detail) {
+    rejected_files files;
+    text json = { 0 };
+    bool twin = r == CHECK_TARGET_TWICE || r == CHECK_DUPLICATE || r == CHECK_NEAR_DUPLICATE;
+    rejected_look(j->folder, source, target, !twin, &files);
+    if (*target) rejected_write(&files, &json);
+    int rc = text_check(&json);
+    if (rc == 0) rc = check_fix_add(j->bad, line, check_reason_name[r], detail, json.data);
+    text_free(&json);
+    return rc;
+}
+
+static int reject(job *j, uint64_t line, const char *source, const char *target, check_reason r, const char *detail) {
     mien_progress *p = &j->result->progress;
     p->failed++;
     count_reason(j, r);
     say_line(j, MIEN_LOG_ITEM_FAILED, line, target, check_reason_name[r], detail);
     if (r == CHECK_UNREADABLE || r == CHECK_REMOVED) return 0;   /* may heal; is removed */
     j->result->moved++;
-    return j->bad ? check_fix_add(j->bad, line, check_reason_name[r], detail) : 0;
+    return j->bad ? add_bad(j, line, source, target, r, detail) : 0;
 }
 
 static int add_name(job *j, char kind, const char *name, const char *what) {
@@ -128,7 +142,7 @@ static int count_line(void *context, void *own, void *item, int rc) {
     if (rc < 0) return rc;
     if ((rc = add_names(j, v)) < 0) return rc;
     if (v->reason == CHECK_LEFT_OUT) p->skipped++;
-    else if (v->reason != CHECK_FINE) rc = reject(j, v->line, v->target, v->reason, v->detail);
+    else if (v->reason != CHECK_FINE) rc = reject(j, v->line, v->source, v->target, v->reason, v->detail);
     else {
         p->done++;
         rc = duplicates_add(j->twins, v->line, v->sha256, v->has_hash ? &v->hash : NULL);
@@ -162,7 +176,7 @@ static int found_twin(void *context, uint64_t line, uint64_t earlier, duplicate_
         snprintf(detail, sizeof detail, "%s target/%s of line %llu", kind == DUPLICATE_NEAR ? "looks like" : "is", b.target, (unsigned long long)earlier + 1);
         if (is_bad(j, r)) {
             j->result->progress.done--;
-            rc = reject(j, line, a.target, r, detail);
+            rc = reject(j, line, a.source, a.target, r, detail);
         } else {
             count_reason(j, r);
             say_line(j, MIEN_LOG_INFO, line, a.target, check_reason_name[r], detail);

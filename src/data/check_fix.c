@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/stream.h"
 #include "base/text.h"
+#include "data/build_state.h"
 #include "data/dataset.h"
 #include "data/lines.h"
 
@@ -43,6 +44,13 @@ static bool is_there(const char *path) {
 bool check_fix_pending(const char *folder) {
     paths p;
     return name_all(folder, &p) == 0 && (is_there(p.new_prompts) || is_there(p.new_rejected));
+}
+
+int check_fix_rejected(const char *folder, char path[PATH_MAX]) {
+    paths p;
+    int rc = name_all(folder, &p);
+    if (rc == 0) strcpy(path, is_there(p.new_rejected) && !is_there(p.new_prompts) ? p.new_rejected : p.rejected);
+    return rc;
 }
 
 static int backup_name(char out[PATH_MAX], const char *folder, int i, char short_name[CHECK_BACKUP]) {
@@ -78,17 +86,20 @@ int check_fix_recover(const char *folder) {
 
 /* ---- a rejected line ----------------------------------------------------------------------------------------------- */
 
-int check_fix_add(sorter *lines, uint64_t line, const char *reason, const char *detail) {
+/* The next line to move. */
+typedef struct { sorter *lines; uint64_t line; const char *reason, *detail, *files; bool any; } moving;
+
+int check_fix_add(sorter *lines, uint64_t line, const char *reason, const char *detail, const char *files) {
     uint8_t key[8];
     char value[1024];
     for (int i = 7; i >= 0; i--, line >>= 8) key[i] = (uint8_t)line;
-    int n = snprintf(value, sizeof value, "%s%c%s", reason, 0, detail);
+    int n = snprintf(value, sizeof value, "%s%c%.300s%c%s", reason, 0, files ? files : "", 0, detail);
     return sorter_add(lines, key, sizeof key, value, n < (int)sizeof value ? (size_t)n + 1 : sizeof value);
 }
 
 /* Whether it can be taken in as it stands: an item, without keys of ours. */
 static bool is_plain_item(const char *line, size_t size) {
-    static const char *const ours[] = { "format", "reason", "detail" };
+    static const char *const ours[] = { "format", "reason", "detail", "files" };
     dataset_item item;
     json *doc;
     if (dataset_parse("", line, size, &item) < 0) return false;
@@ -96,16 +107,17 @@ static bool is_plain_item(const char *line, size_t size) {
     if (json_parse("", (const uint8_t *)line, size, (size_t)64 << 20, &doc) < 0) return false;
     json_at root = json_root(doc), at;
     bool plain = true;
-    for (int i = 0; i < 3; i++) plain = plain && !json_field(&root, ours[i], &at);
+    for (int i = 0; i < 4; i++) plain = plain && !json_field(&root, ours[i], &at);
     json_free(doc);
     return plain;
 }
 
-static void reject(const char *line, size_t size, const char *reason, const char *detail, text *out) {
+static void reject(const char *line, size_t size, const moving *why, text *out) {
     text_printf(out, "{\"format\": %d, \"reason\": ", FORMAT);
-    text_json_exact(out, reason);
+    text_json_exact(out, why->reason);
     text_add(out, ", \"detail\": ");
-    text_json_exact(out, detail);
+    text_json_exact(out, why->detail);
+    if (*why->files) text_printf(out, ", \"files\": %s", why->files);
     text_add(out, ", ");
     if (is_plain_item(line, size)) {
         const char *begin = memchr(line, '{', size) + 1, *end = line + size;
@@ -169,9 +181,6 @@ static int copy_rejected(const char *path, lines_copy *to) {
     return rc;
 }
 
-/* The next line to move. */
-typedef struct { sorter *lines; uint64_t line; const char *reason, *detail; bool any; } moving;
-
 static int next_moving(moving *m) {
     const void *key, *value;
     size_t key_size, value_size;
@@ -181,7 +190,8 @@ static int next_moving(moving *m) {
     m->line = 0;
     for (int i = 0; i < 8; i++) m->line = m->line << 8 | ((const uint8_t *)key)[i];
     m->reason = value;
-    m->detail = m->reason + strlen(m->reason) + 1;
+    m->files = m->reason + strlen(m->reason) + 1;
+    m->detail = m->files + strlen(m->files) + 1;
     return 0;
 }
 
@@ -191,7 +201,7 @@ static int split_line(void *context, uint64_t number, const char *line, size_t s
     split *s = context;
     text out = { 0 };
     if (!s->next.any || s->next.line != number) return 1;
-    reject(line, size, s->next.reason, s->next.detail, &out);
+    reject(line, size, &s->next, &out);
     int rc = text_check(&out);
     if (rc == 0) rc = lines_write(&s->rejected, out.data, out.size);
     text_free(&out);
@@ -222,7 +232,18 @@ static int commit(file_writer **w, const char *path, mode_t mode) {
     return rc;
 }
 
-static int write_both(const paths *p, const struct stat *was, sorter *lines, uint64_t *moved) {
+/* Both copies' sums end with it. */
+static int tell_build(const char *folder, split *s) {
+    uint8_t digest[32];
+    char was[65], is[65];
+    sha256_end(&s->kept.was, digest);
+    sha256_hex(digest, was);
+    sha256_end(&s->kept.is, digest);
+    sha256_hex(digest, is);
+    return build_state_hand_on(folder, "prompt.jsonl", was, is);
+}
+
+static int write_both(const char *folder, const paths *p, const struct stat *was, sorter *lines, uint64_t *moved) {
     split s = { .next.lines = lines };
     file_writer *kept = NULL, *rejected = NULL;
     struct stat now;
@@ -238,6 +259,7 @@ static int write_both(const paths *p, const struct stat *was, sorter *lines, uin
     *moved = s.kept.dropped;
     if (rc == 0 && *moved) rc = commit(&kept, p->new_prompts, was->st_mode);
     if (rc == 0 && *moved) rc = commit(&rejected, p->new_rejected, was->st_mode);
+    if (rc == 0 && *moved) rc = tell_build(folder, &s);
     file_abandon(kept);
     file_abandon(rejected);
     if (fd >= 0) close(fd);
@@ -288,7 +310,7 @@ int check_fix(const char *folder, const struct stat *was, sorter *lines, uint64_
     *backup = 0;
     int rc = name_all(folder, &p);
     if (rc == 0) rc = check_fix_recover(folder);
-    if (rc == 0) rc = write_both(&p, was, lines, moved);
+    if (rc == 0) rc = write_both(folder, &p, was, lines, moved);
     if (rc == 0 && !*moved) return 0;
     if (rc == 0) rc = back_up(folder, p.prompts, backup);
     if (rc == 0) sync_folder(folder);

@@ -16,5 +16,6 @@ int check_merge(const char *folder, const mien_hooks *hooks, mien_check_result *
     }
     if (rc == 0) rc = build_finish(folder, hooks, &finished);
     result->merged_lines = finished.lines;
+    result->merged_rejected = finished.rejected;
     return rc;
 }

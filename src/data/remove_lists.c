@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * build knows prompt.jsonl and metadata.json for its own by their hashes in its journal. There the new hashes take the
- * old ones' place before the files do: then a run that is broken off in between comes to the same by the next. */
+ * build knows prompt.jsonl and metadata.json for its own by their hashes in its journal. There the new hashes are put before
+ * the old ones, and before the files change: then they are build's wherever a run is broken off. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -240,7 +240,8 @@ static int take_journal(void *context, uint64_t number, const char *line, size_t
         int rc = lines_write(&c->w->copy, line, (size_t)(at - line));
         if (rc == 0) rc = lines_write(&c->w->copy, w->is, 64);
         if (rc == 0) rc = lines_write(&c->w->copy, at + 64, size - (size_t)(at - line) - 64);
-        return rc < 0 ? rc : lines_write(&c->w->copy, "\n", 1);
+        if (rc == 0) rc = lines_write(&c->w->copy, "\n", 1);
+        return rc < 0 ? rc : 1;
     }
     return 1;
 }

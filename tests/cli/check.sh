@@ -97,7 +97,7 @@ check "moves bad lines" printed "14 lines moved to prompt.rejected.jsonl; before
 sed '2,5d;7,9d;11d;13d;25,26d;28,30d' faulty/prompt.jsonl >want
 check "and keeps the others in their order" cmp want set/prompt.jsonl
 check "keeps the old file" cmp set/prompt.jsonl.bak faulty/prompt.jsonl
-check "with reasons" grep -qxF "{\"format\": 1, \"reason\": \"target_missing\", \"detail\": \"target/$(name 3).jpg is not there\", \"source\": \"source/$(name 3).png\", \"target\": \"target/$(name 3).jpg\", \"prompt\": \"photo $(name 3)\"}" set/prompt.rejected.jsonl
+check "with reasons" grep -qxF "{\"format\": 1, \"reason\": \"target_missing\", \"detail\": \"target/$(name 3).jpg is not there\", \"files\": {\"photo\": null, \"map\": \"$(sha256sum "set/source/$(name 3).png" | cut -c1-64)\", \"landmarks\": \"$(sha256sum "set/source/$(name 3).json" | cut -c1-64)\"}, \"source\": \"source/$(name 3).png\", \"target\": \"target/$(name 3).jpg\", \"prompt\": \"photo $(name 3)\"}" set/prompt.rejected.jsonl
 check "and lines that are none" grep -qF '"text": "no \"JSON\""' set/prompt.rejected.jsonl
 check "all of them" test "$(wc -l <set/prompt.rejected.jsonl)" = 14
 check "what can't be read now stays" grep -q "$(name 5)" set/prompt.jsonl

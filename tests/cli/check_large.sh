@@ -29,7 +29,7 @@ else check "memory stays" test "$(peak large.json)" -lt $(($(peak small.json) + 
 sort all.jsonl >want
 pause() { sleep "$(awk -v n="$1" 'BEGIN { print n / 1000 }')"; }
 # The lines that are in prompt.jsonl and those that were rejected, as they were.
-both() { { cat set/prompt.jsonl; [ ! -e set/prompt.rejected.jsonl ] || sed 's/^{"format": 1, "reason": "[^"]*", "detail": "[^"]*", /{/' set/prompt.rejected.jsonl; } | sort; }
+both() { { cat set/prompt.jsonl; [ ! -e set/prompt.rejected.jsonl ] || sed 's/^{"format": 1, "reason": "[^"]*", "detail": "[^"]*", "files": {[^}]*}, /{/' set/prompt.rejected.jsonl; } | sort; }
 k=0 wrong=0 early=0
 while [ $k -lt "$kills" ]; do
     rm -f set/prompt.*; cp all.jsonl set/prompt.jsonl

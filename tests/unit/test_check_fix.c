@@ -23,8 +23,11 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash.h"
+#include "data/build_state.h"
 #include "data/check_fix.h"
 #include "data/lines.h"
+#include "data/rejected.h"
 
 static char root[64];
 
@@ -101,7 +104,7 @@ static int fix(const int *which, uint64_t *moved, char backup[CHECK_BACKUP]) {
     struct stat st;
     assert_int_equal(stat("prompt.jsonl", &st), 0);
     assert_int_equal(sorter_new(".", 1 << 16, &lines), 0);
-    for (int i = 0; which[i] >= 0; i++) assert_int_equal(check_fix_add(lines, (uint64_t)which[i], "duplicate", "is \"x\""), 0);
+    for (int i = 0; which[i] >= 0; i++) assert_int_equal(check_fix_add(lines, (uint64_t)which[i], "duplicate", "is \"x\"", NULL), 0);
     int rc = check_fix(".", &st, lines, moved, backup);
     sorter_free(lines);
     return rc;
@@ -171,7 +174,7 @@ static void test_refusals(void **unused) {
     sorter *lines;
     put("prompt.jsonl", A "\n");
     assert_int_equal(sorter_new(".", 1 << 16, &lines), 0);
-    assert_int_equal(check_fix_add(lines, 0, "duplicate", ""), 0);
+    assert_int_equal(check_fix_add(lines, 0, "duplicate", "", NULL), 0);
     assert_int_equal(check_fix(".", &st, lines, &moved, backup), ERR_IO);
     assert_non_null(strstr(error_message(), "has changed"));
     sorter_free(lines);
@@ -185,6 +188,32 @@ static void test_refusals(void **unused) {
     assert_int_equal(count_files(), 2);
 }
 
+/* build's, which wrote these bytes into prompt.jsonl. */
+static void put_journal(const char *wrote) {
+    uint8_t digest[32];
+    char hash[65], line[256];
+    sha256(wrote, strlen(wrote), digest);
+    sha256_hex(digest, hash);
+    snprintf(line, sizeof line, "{\"format\":1,\"kind\":\"build\"}\n{\"run\":1,\"wrote\":\"prompt.jsonl\",\"sha256\":\"%s\"}\n", hash);
+    put("build.jsonl", line);
+}
+
+static bool is_builds(void) {
+    build_state *s;
+    bool there;
+    assert_int_equal(build_state_load(".", &s), 0);
+    int rc = build_state_owns(s, ".", "prompt.jsonl", &there, NULL);
+    build_state_free(s);
+    return rc == 1;
+}
+
+static void expect_rejected(const char *target, int want) {
+    rejected *r;
+    assert_int_equal(rejected_open(".", &r), 0);
+    assert_int_equal(rejected_asks(r, "x.png", target, "0"), want);
+    rejected_close(r);
+}
+
 /* A child that ends before its n-th change; then a run that does not. */
 static void test_killed(void **unused) {
     (void)unused;
@@ -195,6 +224,7 @@ static void test_killed(void **unused) {
         int status;
         put("prompt.jsonl", A "\n" B "\n" C "\n");
         put("prompt.rejected.jsonl", C_REST);
+        put_journal(A "\n" B "\n" C "\n");
         pid_t child = fork();
         if (child == 0) {
             steps_left = n;
@@ -214,6 +244,9 @@ static void test_killed(void **unused) {
         if (!done) assert_string_equal((char *)now, A "\n" B "\n" C "\n");
         free(now);
         if (!died) assert_true(done);
+        assert_true(is_builds());                         /* whichever it is */
+        expect_rejected("b.jpg", done ? REJECTED_LINE : REJECTED_NOT);
+        expect_rejected("c.jpg", REJECTED_LINE);
         bool pending = check_fix_pending(".");
         assert_int_equal(check_fix_recover("."), 0);
         assert_false(check_fix_pending("."));
@@ -231,6 +264,52 @@ static void test_killed(void **unused) {
     }
     print_message("ended before each of %d changes\n", ends);
     assert_true(ends >= 6);                               /* two files written, two put aside, a link, two renames */
+}
+
+/* ---- what stays out -------------------------------------------------------------------------------------------------- */
+
+#define LINE(reason, files, name) "{\"format\": 1, \"reason\": \"" reason "\", \"detail\": \"\", " files "\"source\": \"source/" name ".png\", \"target\": \"target/" name ".jpg\", \"prompt\": \"\"}\n"
+#define SAME "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"   /* of "abc" */
+#define OTHER "0000000000000000000000000000000000000000000000000000000000000000"
+
+static void test_rejected(void **unused) {
+    (void)unused;
+    rejected *r;
+    assert_int_equal(mkdir("source", 0700), 0);
+    assert_int_equal(mkdir("target", 0700), 0);
+    const char *const abc[] = { "source/a.png", "source/a.json", "target/a.jpg", "source/m.png" };
+    for (int i = 0; i < 4; i++) put(abc[i], "abc");
+    put("prompt.rejected.jsonl",
+        LINE("duplicate", "\"files\": {\"photo\": \"" OTHER "\"}, ", "d") LINE("duplicate", "\"files\": {\"photo\": \"" SAME "\"}, ", "d")
+        LINE("duplicate", "", "old") LINE("source_missing", "", "old2") LINE("of my own", "", "own")
+        LINE("faces_differ", "\"files\": {\"photo\": \"" SAME "\", \"map\": \"" SAME "\", \"landmarks\": \"" SAME "\"}, ", "a")
+        LINE("source_missing", "\"files\": {\"photo\": \"" SAME "\", \"map\": null, \"landmarks\": null}, ", "m")
+        LINE("target_missing", "\"files\": {\"photo\": null, \"map\": \"" SAME "\", \"landmarks\": null}, ", "m")
+        "{\"format\": 1, \"reason\": \"broken_line\", \"detail\": \"\", \"text\": \"x\"}\n[]\nnot even JSON\n\n{\"format\": 1, \"reason\": 5, \"files\": [],"
+        " \"source\": \"s\", \"target\": \"odd.jpg\"}\n{\"files\": {\"photo\": \"short\", \"map\": 7}, \"source\": \"s\", \"target\": \"cut.jpg\"}");
+    assert_int_equal(rejected_open(".", &r), 0);
+    assert_int_equal(rejected_asks(r, "d.png", "d.jpg", SAME), REJECTED_LINE);
+    assert_int_equal(rejected_asks(r, "d.png", "d.jpg", OTHER), REJECTED_LINE);
+    assert_int_equal(rejected_asks(r, "d.png", "d.jpg", "1"), REJECTED_NOT);
+    assert_int_equal(rejected_asks(r, "d.png", "d.jpeg", SAME), REJECTED_NOT);
+    assert_int_equal(rejected_asks(r, "old.png", "old.jpg", SAME), REJECTED_LINE);
+    assert_int_equal(rejected_asks(r, "old2.png", "old2.jpg", SAME), REJECTED_NOT);
+    assert_int_equal(rejected_asks(r, "own.png", "own.jpg", SAME), REJECTED_LINE);
+    assert_int_equal(rejected_asks(r, "odd.png", "odd.jpg", SAME), REJECTED_LINE);
+    assert_int_equal(rejected_asks(r, "cut.png", "cut.jpg", SAME), REJECTED_LINE);
+    assert_int_equal(rejected_asks(r, "a.png", "a.jpg", SAME), REJECTED_LINE);
+    assert_int_equal(rejected_asks(r, "m.png", "m.jpg", SAME), REJECTED_FILES);
+    put("source/a.json", "x");
+    assert_int_equal(rejected_asks(r, "a.png", "a.jpg", SAME), REJECTED_NOT);
+    put("target/m.jpg", "abc");
+    assert_int_equal(rejected_asks(r, "m.png", "m.jpg", SAME), REJECTED_NOT);
+    remove("source/m.png");
+    assert_int_equal(rejected_asks(r, "m.png", "m.jpg", SAME), REJECTED_FILES);
+    rejected_close(r);
+    remove("prompt.rejected.jsonl");
+    assert_int_equal(rejected_open(".", &r), 0);
+    assert_int_equal(rejected_asks(r, "d.png", "d.jpg", SAME), REJECTED_NOT);
+    rejected_close(r);
 }
 
 /* ---- lines ---------------------------------------------------------------------------------------------------------- */
@@ -277,6 +356,6 @@ static void test_filter(void **unused) {
 
 int main(void) {
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
-    const struct CMUnitTest tests[] = { IN_FOLDER(test_moves), IN_FOLDER(test_odd_lines), IN_FOLDER(test_refusals), IN_FOLDER(test_killed), IN_FOLDER(test_filter) };
+    const struct CMUnitTest tests[] = { IN_FOLDER(test_moves), IN_FOLDER(test_odd_lines), IN_FOLDER(test_refusals), IN_FOLDER(test_killed), IN_FOLDER(test_rejected), IN_FOLDER(test_filter) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
