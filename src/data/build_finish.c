@@ -24,7 +24,7 @@
 #include "data/rejected.h"
 #include "face/output.h"
 
-enum { PHOTOS_MEMORY = 2 << 20, IDS_MEMORY = 1 << 19 };
+enum { PHOTOS_MEMORY = 1 << 19, IDS_MEMORY = 1 << 18 };   /* less than the work before took */
 
 /* A file of the set on its way. */
 typedef struct {
