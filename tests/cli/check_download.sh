@@ -5,7 +5,6 @@
 . "$(dirname "$0")/lib"
 photos=$(realpath "${BUILD:-build}/tests/make_photos")
 server=$(realpath tests/net/server.py)
-"$mien" help download >/dev/null 2>&1 || { skip "all of it" "there is no mien download yet"; finish; }
 command -v python3 >/dev/null || { skip "all of it" "no python3 for a server on loopback"; finish; }
 cd "$T"
 
