@@ -34,6 +34,14 @@ static size_t memory_needed(const uint8_t *data, size_t size) {
     return bytes;
 }
 
+/* jansson mostly gives no reason when it gets no memory, and now and then calls the text wrong. */
+static bool lacked_memory(const json_error_t *why, size_t size) {
+    if (json_error_code(why) == json_error_out_of_memory || why->line < 0 || !why->text[0]) return true;
+    void *probe = malloc(size + (1 << 16));
+    free(probe);
+    return !probe;
+}
+
 int json_parse(const char *name, const uint8_t *data, size_t size, size_t memory, json **out) {
     size_t need = memory_needed(data, size);
     if (need > memory)
@@ -44,7 +52,7 @@ int json_parse(const char *name, const uint8_t *data, size_t size, size_t memory
     json_error_t why;
     doc->root = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, &why);
     if (!doc->root) {
-        int rc = json_error_code(&why) == json_error_out_of_memory
+        int rc = lacked_memory(&why, size)
                      ? error_memory(need)
                      : error_set(ERR_FORMAT, "%s: line %d, column %d: %s", name, why.line, why.column > 0 ? why.column : 1, why.text);
         free(doc);

@@ -186,7 +186,8 @@ static int load_landmarks(work *k) {
         return is_missing(k, DATASET_FACES) ? 0 : bad(k, CHECK_UNREADABLE, "%s", error_message());
     int rc = size > FACES_MOST_BYTES ? error_set(ERR_LIMIT, "%zu bytes are too many", size) : faces_json_read(k->v->landmarks, data, size, &k->mapped, &k->origin);
     free(data);
-    if (rc < 0) return bad(k, rc == ERR_MEMORY ? CHECK_UNREADABLE : CHECK_LANDMARKS_BROKEN, "source/%s", error_message());
+    if (rc == ERR_MEMORY) return bad(k, CHECK_UNREADABLE, "%s", error_message());
+    if (rc < 0) return bad(k, CHECK_LANDMARKS_BROKEN, "source/%s", error_message());
     k->has_faces = true;
     sha256_hex(k->v->sha256, hex);
     if (*k->origin.sha256 && strcmp(k->origin.sha256, hex) != 0) note(k, CHECK_OTHER_PHOTO, "the landmarks were found in another file than target/%s", k->v->target);

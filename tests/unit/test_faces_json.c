@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "face/faces_json.h"
 
 static const faces_origin origin = { "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", true, { 5, 0.5f, 0, false, false } };
@@ -168,10 +171,37 @@ static void test_fixtures(void **state) {
     free(f.face);
 }
 
+/* A sound text for which there is no memory is not called broken. */
+static void test_little_memory(void **state) {
+    (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    skip();
+#endif
+    pid_t child = fork();
+    if (child == 0) {
+        enum { ITEMS = 200000 };
+        char *s = malloc(4 * ITEMS + 2);
+        json *doc;
+        for (size_t i = 0; i < ITEMS; i++) memcpy(s + 1 + 4 * i, "[0],", 4);
+        s[0] = '[', s[4 * ITEMS] = ']';
+        FILE *f = fopen("/proc/self/statm", "r");
+        unsigned long pages;
+        if (!f || fscanf(f, "%lu", &pages) != 1) _exit(2);
+        fclose(f);
+        rlim_t most = pages * (rlim_t)sysconf(_SC_PAGESIZE) + (4 << 20);
+        setrlimit(RLIMIT_AS, &(struct rlimit){ most, most });
+        _exit(json_parse("it", (const uint8_t *)s, 4 * ITEMS + 1, (size_t)1 << 30, &doc) != ERR_MEMORY);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_text_is_stable), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_hostile_size), cmocka_unit_test(test_bare_list),     cmocka_unit_test(test_fixtures),
+        cmocka_unit_test(test_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
