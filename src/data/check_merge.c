@@ -1,14 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/check_merge.h"
 
+#include <limits.h>
+#include <stdio.h>
+
 #include "base/error.h"
+#include "base/file.h"
 #include "data/build.h"
 #include "data/journal.h"
+
+/* What killed parts left: none of them runs now. */
+static void remove_leftovers(const char *folder) {
+    static const char *const below[] = { "source", "target", "annotated" };
+    char path[PATH_MAX];
+    for (int i = 0; i < 3; i++)
+        if ((size_t)snprintf(path, sizeof path, "%s/%s/", folder, below[i]) < sizeof path && folder_check_links(folder, path) == 0) file_remove_leftovers(path, 1);
+}
 
 int check_merge(const char *folder, const mien_hooks *hooks, mien_check_result *result) {
     static const char *const kinds[] = { "download", "build" };
     build_finished finished = { 0 };
     int rc = 0;
+    remove_leftovers(folder);
     for (int i = 0; rc == 0 && i < 2; i++) {
         int merged = 0;
         rc = journal_merge(folder, kinds[i], &merged);

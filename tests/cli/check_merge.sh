@@ -15,7 +15,10 @@ build --data whole
 for i in 1 2 3; do build --data set --part $i/3; done
 check "parts write journals" test -e set/build.1-of-3.jsonl -a -e set/build.3-of-3.jsonl -a ! -e set/prompt.jsonl
 expect "a check of what is not merged" 2 "$mien" check --data set --no-faces
+sh -c 'exit 0' & gone=$!; wait $gone
+: >set/source/.x.png.mien-tmp-$gone-3; : >set/target/.x.jpg.mien-tmp-$gone-4; : >set/target/.mine
 expect "--merge" 0 "$mien" check --data set --merge
+check "removes what killed parts left" test -z "$(find set -name '*.mien-tmp-*')" -a -e set/target/.mine
 check "says what it did" printed "3 journals merged; prompt.jsonl has 10 lines"
 check "there is one journal" test -e set/build.jsonl -a ! -e set/build.1-of-3.jsonl
 check "prompt.jsonl is as of one process" cmp set/prompt.jsonl whole/prompt.jsonl
