@@ -140,7 +140,7 @@ static int load_beside(const char *photo, const char *ending, char path[PATH_MAX
     size_t stem = dot && dot != name ? (size_t)(dot - photo) : strlen(photo);
     struct stat st;
     if ((size_t)snprintf(path, PATH_MAX, "%.*s%s", (int)stem, photo, ending) >= PATH_MAX) return 0;
-    if (stat(path, &st) < 0 && (errno == ENOENT || errno == ENAMETOOLONG)) return 0;
+    if (lstat(path, &st) < 0 && (errno == ENOENT || errno == ENAMETOOLONG)) return 0;
     int rc = file_load(path, SIDECAR_MOST, data, size);
     return rc < 0 ? rc : 1;
 }

@@ -153,6 +153,9 @@ cp more/2.jpg broken/cut.jpg
 expect "one that is put right" 3 "$mien" build broken --data br
 check "is kept" printed "2 of 6 photos kept"
 
+mkdir hanging; cp more/1.jpg hanging; ln -s nowhere hanging/1.json
+expect "a sidecar that leads nowhere" 3 "$mien" build hanging --data ha
+check "leaves its photo out" printed "         1  broken sidecar"
 for f in metadata.json prompt.jsonl; do
     mkdir "of-$f"; mkfifo "of-$f/$f"
     expect "a FIFO as $f" 1 timeout 20 "$mien" build broken --data "of-$f" --force
