@@ -180,7 +180,7 @@ typedef enum { MIEN_CHECK_FULL, MIEN_CHECK_HEADER } mien_download_check;   /* HE
 
 /* What there is to do, told before anything is fetched. */
 typedef struct {
-    uint64_t items, before;                     /* to fetch; done or failed before */
+    uint64_t items, there, before;              /* to fetch; whose file is there, to be looked at; done or failed before */
     double bytes, mean_bytes, free_bytes;       /* of all these items, of one, of the disk */
     int mean_is_guess;                          /* nothing was fetched before to know it from */
 } mien_download_plan;

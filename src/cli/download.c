@@ -99,10 +99,11 @@ static void show_plan(void *context, const mien_download_plan *p) {
     char bytes[32], mean[32], space[32];
     if (shown->common->quiet) return;
     if (shown->common->log_json) {
-        fprintf(stderr, "{\"event\":\"plan\",\"items\":%" PRIu64 ",\"before\":%" PRIu64 ",\"bytes\":%.0f,\"mean_bytes\":%.0f,\"mean_is_guess\":%s,\"free_bytes\":%.0f}\n",
-                p->items, p->before, p->bytes, p->mean_bytes, p->mean_is_guess ? "true" : "false", p->free_bytes);
+        fprintf(stderr, "{\"event\":\"plan\",\"items\":%" PRIu64 ",\"there\":%" PRIu64 ",\"before\":%" PRIu64 ",\"bytes\":%.0f,\"mean_bytes\":%.0f,\"mean_is_guess\":%s,\"free_bytes\":%.0f}\n",
+                p->items, p->there, p->before, p->bytes, p->mean_bytes, p->mean_is_guess ? "true" : "false", p->free_bytes);
         return;
     }
+    if (p->there) fprintf(stderr, "mien: %" PRIu64 " photo%s there that no run has recorded: looked at, not fetched\n", p->there, p->there == 1 ? " is" : "s are");
     size_text(bytes, p->bytes);
     size_text(mean, p->mean_bytes);
     size_text(space, p->free_bytes);
@@ -131,18 +132,28 @@ static void print_json(const mien_progress *p, bool whole, uint64_t alive, uint6
     printf("}}\n");
 }
 
-static void print_table(const mien_progress *p, uint64_t alive, uint64_t known) {
-    for (int i = 0; i < p->n_counts; i++) {
-        char name[32];
-        size_t n = 0;
-        if (!p->count[i].n && i) continue;
-        for (const char *c = p->count[i].name; *c && n < sizeof name - 1; c++) name[n++] = *c == '_' ? ' ' : *c;
-        name[n] = 0;
-        printf("  %-18s %10" PRIu64 "  %5.1f%%\n", name, p->count[i].n, known ? 100 * (double)p->count[i].n / (double)known : 0.0);
-    }
-    if (alive < known)
+static uint64_t count_of(const mien_progress *p, const char *reason) {
+    for (int i = 0; i < p->n_counts; i++)
+        if (strcmp(p->count[i].name, reason) == 0) return p->count[i].n;
+    return 0;
+}
+
+static void print_hints(const arguments *a, const mien_progress *p, uint64_t alive, uint64_t known) {
+    uint64_t ours = count_of(p, "private_address") + count_of(p, "bad_url") + count_of(p, "bad_id");
+    uint64_t unreached = count_of(p, "dns") + count_of(p, "connect") + count_of(p, "timeout");
+    if (alive + ours < known)
         printf("%.1f%% are alive. Links rot by about %.0f%% a month: %.0f to %.0f%% alive is normal for LAION's.\n", 100 * (double)alive / (double)known,
                100 * rot_a_month, 100 * alive_least, 100 * alive_most);
+    if (count_of(p, "private_address") && !a->job.allow_private)
+        printf("Addresses within private networks were refused: with --allow-private they are not.\n");
+    if (unreached > known / 2) printf("Most could not be reached at all: if it was the network that was down, try again.\n");
+    if (alive < known && !a->job.retry_failed) printf("--retry-failed (or --retry-failed=REASON, a name above) tries again what failed.\n");
+}
+
+static void print_table(const mien_progress *p, uint64_t known) {
+    for (int i = 0; i < p->n_counts; i++)
+        if (p->count[i].n || i == 0)
+            printf("  %-18s %10" PRIu64 "  %5.1f%%\n", p->count[i].name, p->count[i].n, known ? 100 * (double)p->count[i].n / (double)known : 0.0);
 }
 
 static void print_summary(const arguments *a, const mien_progress *p, bool whole) {
@@ -155,7 +166,9 @@ static void print_summary(const arguments *a, const mien_progress *p, bool whole
     }
     printf("%s%" PRIu64 " of %" PRIu64 " photo%s fetched, %" PRIu64 " failed; %" PRIu64 " done or failed before; %.1f s\n", whole ? "" : "stopped: ", p->done,
            p->total, p->total == 1 ? "" : "s", p->failed, p->skipped, p->seconds);
-    print_table(p, alive, known);
+    print_table(p, known);
+    if (whole) print_hints(a, p, alive, known);
+    else printf("The same line again goes on from here.\n");
 }
 
 static int status_of(const arguments *a, int rc, const mien_progress *p) {

@@ -86,6 +86,7 @@ static int enter(download *d, const list_item *item, uint8_t before, bool there)
     if (!i.url) return error_memory(strlen(item->url));
     int rc;
     if (sound || there) {
+        d->to_look_at += there;
         rc = download_queue_enter(&d->queue, &i);
     } else {
         char shown[600];
@@ -109,11 +110,11 @@ static int plan_item(download *d, int target, const list_item *item) {
     bool again = *mark & BEFORE_SEEN;
     uint8_t before = *mark & (uint8_t)~BEFORE_SEEN;
     *mark |= BEFORE_SEEN;
-    if (again || a != SELECTED) return download_count(d, again ? GOT_DUPLICATE : a == REMOVED ? GOT_REMOVED : GOT_EXCLUDED, true), 0;
+    if (again || a != SELECTED) return download_count(d, again ? GOT_DUPLICATE : a == REMOVED ? GOT_REMOVED : GOT_EXCLUDED, true, false), 0;
     bool there = is_there(target, item->id);
     deed do_it = what_to_do(d, there, before);
     if (do_it != LEAVE) return enter(d, item, before, do_it == CHECK);
-    download_count(d, (download_reason)(before - 1), true);
+    download_count(d, (download_reason)(before - 1), true, false);
     return 0;
 }
 
@@ -122,7 +123,8 @@ static int plan_list(download *d) {
     list *l;
     list_item item;
     snprintf(path, sizeof path, "%s/metadata.json", d->folder);
-    if (access(path, F_OK) < 0 && errno == ENOENT) return error_set(ERR_USAGE, "%s is not there: give a list of photos (--list)", path);
+    if (access(path, F_OK) < 0 && errno == ENOENT) return d->options->list ? error_set(ERR_USAGE, "%s: there is no photo in it", d->options->list)
+                                                                                        : error_set(ERR_USAGE, "%s is not there: give a list of photos (--list)", path);
     int rc = list_open(path, &l);
     if (rc < 0) return rc;
     int target = open(d->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -139,7 +141,7 @@ static int plan_list(download *d) {
 static void tell_plan(download *d) {
     const download_before *b = &d->before;
     struct statvfs disk;
-    mien_download_plan p = { .items = d->queue.items, .before = d->progress.skipped, .mean_is_guess = !b->ok_count };
+    mien_download_plan p = { .items = d->queue.items - d->to_look_at, .there = d->to_look_at, .before = d->progress.skipped, .mean_is_guess = !b->ok_count };
     p.mean_bytes = b->ok_count ? (double)b->ok_bytes / (double)b->ok_count : mean_guess;
     p.bytes = p.mean_bytes * (double)p.items;
     p.free_bytes = statvfs(d->target, &disk) == 0 ? (double)disk.f_bavail * (double)disk.f_frsize : -1;
@@ -163,12 +165,22 @@ static void limit_connections(download *d) {
     d->connections = (int)most;
 }
 
+/* Whether a list can be read is known before anything is made. */
+static int check_list(const char *path) {
+    list *l;
+    if (!path || strcmp(path, "-") == 0) return 0;
+    int rc = list_open(path, &l);
+    if (rc == 0) list_close(l);
+    return rc == ERR_IO || rc == ERR_FORMAT ? error_set(ERR_USAGE, "%s", error_message()) : rc;
+}
+
 static int prepare(download *d) {
     const download_options *o = d->options;
     int rc = dataset_folder(o->data, d->folder);
     if (rc == 0 && snprintf(d->target, sizeof d->target, "%s/target", d->folder) >= (int)sizeof d->target) rc = error_set(ERR_IO, "%s: the path is too long", d->folder);
-    if (rc == 0) rc = folder_make(d->target);
+    if (rc == 0) rc = check_list(o->list);
     if (rc == 0) rc = selection_new(o->only, o->exclude, d->folder, &d->selection);
+    if (rc == 0) rc = folder_make(d->target);
     limit_connections(d);
     snprintf(d->user_agent, sizeof d->user_agent, "mien/" MIEN_VERSION "%s%s%s", o->contact ? " (+" : "", o->contact ? o->contact : "", o->contact ? ")" : "");
     return rc;

@@ -199,6 +199,7 @@ typedef struct {
     mien_progress progress;
     mien_download_times times;
     double told;                   /* when progress was told last */
+    uint64_t to_look_at;           /* of the queue's items, those whose file is there */
 
     http *http;                    /* opened with the first request */
     char user_agent[300];
@@ -221,7 +222,8 @@ void download_refuse(download *d, const list_item *item);
 
 /* Counts what became of an item, tells of it and writes its line. ERR_FULL: nothing is counted, try again. */
 int  download_record(download *d, const download_item *item);
-void download_count(download *d, download_reason reason, bool earlier);
+/* earlier: an earlier run recorded it. there: its file was there and is as it should be. */
+void download_count(download *d, download_reason reason, bool earlier, bool there);
 
 /* Fetches and checks all that is in the queue. */
 int  download_fetch_all(download *d);

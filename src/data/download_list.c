@@ -118,7 +118,7 @@ void download_refuse(download *d, const list_item *item) {
     if (!part_has(id, d->options->part, d->options->parts)) return;
     snprintf(message, sizeof message, "line %llu: %s", (unsigned long long)item->line, text_escape(shown, sizeof shown, item->wrong));
     d->progress.total++;
-    download_count(d, list_id_fits(id) ? GOT_BAD_URL : GOT_BAD_ID, false);
+    download_count(d, list_id_fits(id) ? GOT_BAD_URL : GOT_BAD_ID, false, false);
     download_say(d, MIEN_LOG_ITEM_FAILED, *id ? id : NULL, message);
 }
 

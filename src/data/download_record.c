@@ -57,11 +57,11 @@ bool download_can_heal(download_reason r) {
     return r == GOT_429 || r == GOT_5XX || r == GOT_DNS || r == GOT_CONNECT || r == GOT_TIMEOUT || r == GOT_CUT;
 }
 
-void download_count(download *d, download_reason r, bool earlier) {
+void download_count(download *d, download_reason r, bool earlier, bool there) {
     d->progress.count[r].n++;
     if (download_left_out(r)) return;
     d->progress.total += earlier;              /* the others were counted when they were planned */
-    if (earlier) d->progress.skipped++;
+    if (earlier || there) d->progress.skipped++;
     else if (download_is_success(r)) d->progress.done++;
     else d->progress.failed++;
 }
@@ -97,11 +97,12 @@ static void write_line(const download_item *i, text *line) {
 }
 
 static void tell(download *d, const download_item *i) {
-    char message[1400], url[1024];
+    char message[2400], url[1024];
     const char *reason = download_reason_names[i->reason];
     if (i->reason == GOT_RESCALED) download_say(d, MIEN_LOG_INFO, i->id, i->note);
     if (download_is_success(i->reason)) return;
-    snprintf(message, sizeof message, "%s: %s", reason, i->why[0] ? i->why : text_escape(url, sizeof url, i->now));
+    text_escape(url, sizeof url, i->now ? i->now : "");
+    snprintf(message, sizeof message, "%s: %s%s%s", reason, url, i->why[0] ? ": " : "", i->why);
     download_say(d, download_left_out(i->reason) ? MIEN_LOG_INFO : MIEN_LOG_ITEM_FAILED, i->id, message);
 }
 
@@ -118,7 +119,7 @@ int download_record(download *d, const download_item *i) {
     }
     text_free(&line);
     if (rc < 0) return rc;
-    download_count(d, i->reason, false);
+    download_count(d, i->reason, false, i->there && download_is_success(i->reason));
     if (download_left_out(i->reason)) d->progress.total--;   /* found out when it had come */
     tell(d, i);
     return 0;

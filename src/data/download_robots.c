@@ -78,7 +78,8 @@ int download_robots_answer(download *d, void *context, const http_reply *r, doub
     }
     free(f);
     h->robots = ROBOTS_KNOWN;
-    if (r->outcome != HTTP_ANSWERED) settle(d, h, download_reason_of_outcome(r->outcome), -1, now);
+    if (r->outcome == HTTP_TOO_LARGE && r->status == 200) rc = keep(d, h);   /* what came of it counts */
+    else if (r->outcome != HTTP_ANSWERED) settle(d, h, download_reason_of_outcome(r->outcome), -1, now);
     else if (r->status >= 200 && r->status < 300) rc = keep(d, h);
     else if (r->status == 429 || r->status >= 500) settle(d, h, download_reason_of_status(r->status), r->retry_after, now);
     /* else, 4xx or too many redirects: as if there were none */

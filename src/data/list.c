@@ -109,6 +109,12 @@ static void read_marks(list *l, list_item *out) {
     }
 }
 
+static bool begins_with_scheme(const char *s) {
+    size_t n = 0;
+    while (isalnum((unsigned char)s[n]) || (n && strchr("+.-", s[n]) && s[n])) n++;
+    return n && isalpha((unsigned char)*s) && strncmp(s + n, "://", 3) == 0;
+}
+
 static const char *read_url(list *l, const char **url) {
     char *s = value_of(l, LIST_URL);
     if (!s || l->value[LIST_URL].kind != FIELD_TEXT) return "there is no url";
@@ -118,7 +124,7 @@ static const char *read_url(list *l, const char **url) {
     if (size > URL_MOST) return "the url is too long";
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)s[i] < ' ' || s[i] == 127) return "the url has control characters";
-    if (l->kind == LIST_KIND_TEXT && !strstr(s, "://")) return "this is no url";
+    if (l->kind == LIST_KIND_TEXT && !begins_with_scheme(s)) return "this is no url";
     *url = s;
     return NULL;
 }
@@ -160,6 +166,14 @@ static void read_values(list *l, list_item *out) {
 
 /* ---- the list ------------------------------------------------------------------------------------------------------ */
 
+/* Columns under other names than ours would pass for a list of what are no URLs. */
+static int check_first_line(const char *name, const char *line, size_t size) {
+    const char *end = memchr(line, '\n', size);
+    size_t n = end ? (size_t)(end - line) : size;
+    if (n > 200 || !n || *line == '#' || memmem(line, n, "://", 3) || (!memchr(line, ',', n) && !memchr(line, '\t', n))) return 0;
+    return error_set(ERR_FORMAT, "%s: its first line names no column \"url\": %.*s", name, (int)n, line);
+}
+
 static int find_kind(list *l, const uint8_t *data, size_t size) {
     const char *name = stream_name(l->in);
     bool all = size < 1 << 16, document;
@@ -177,6 +191,7 @@ static int find_kind(list *l, const uint8_t *data, size_t size) {
     } else {
         rc = list_csv_is_header(l, data, size);
         l->kind = rc == 1 ? LIST_KIND_CSV : LIST_KIND_TEXT;
+        if (rc == 0) rc = check_first_line(name, (const char *)data + space, size - space);
     }
     return rc < 0 ? rc : 0;
 }

@@ -29,8 +29,9 @@ expect "without a folder: misuse" 2 "$mien" download
 check "says so" said "--data DIR is missing"
 expect "a folder without a list: misuse" 2 "$mien" download --data nothing
 check "says what is missing" said "metadata.json is not there: give a list of photos (--list)"
-expect "a list that is not there" 1 get x1 --list missing.csv
+expect "a list that is not there" 2 get x1 --list missing.csv
 check "is named" said "missing.csv"
+check "and nothing is made" test ! -e x1
 expect "something that is no option" 2 "$mien" download --data x2 photo.jpg
 expect "a contact that would break a header" 2 get x2 --list www --contact "$(printf 'a\nb')"
 expect "a part that there is none of" 2 get x2 --part 3/2
@@ -63,8 +64,12 @@ check "what else a list says of a photo stays: .jsonl" test "$(meta set-jsonl/me
 check "a caption of several lines too" test "$(meta set-csv/metadata.json 'm["a"]["caption"]')" = 'one, "two"
 three'
 printf 'PAR1....' >kinds/a.parquet
-expect "a Parquet file is refused by name" 1 get x4 --list kinds/a.parquet
+expect "a Parquet file is refused by name" 2 get x4 --list kinds/a.parquet
 check "saying what to do" said "is a Parquet file: export it as JSON lines or CSV"
+printf 'id,link,cap\n1,%s/a.jpg,one\n' "$at" >columns.csv
+expect "a table without a column of URLs is refused" 2 get x5 --list columns.csv
+check "naming what it has" said 'names no column "url": id,link,cap'
+check "and nothing is made" test ! -e x4 -a ! -e x5
 
 # ---- added to a metadata.json ----
 mkdir old
