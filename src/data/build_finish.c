@@ -299,7 +299,7 @@ static int add_line(void *context, const build_record *r, const text *line) {
 }
 
 static int refuse_foreign(const finish *f) {
-    return error_set(ERR_USAGE, "%s/prompt.jsonl is there and is not as mien build wrote it", f->folder);
+    return error_set(ERR_USAGE, "%s/prompt.jsonl is there and is not as mien build wrote it: move it away, or let mien build --force replace it", f->folder);
 }
 
 static int run(finish *f) {
