@@ -267,6 +267,7 @@ typedef struct {
     const char *only, *exclude;                 /* lists of ids, URLs, domains and SHA-256; NULL: none. Only what they select is checked */
     int fix;                                    /* bad lines move to prompt.rejected.jsonl; what `exclude` lists is removed for good */
     int dry_run;                                /* with fix: nothing is written, result and log say what would be done */
+    int remove_unnamed;                         /* with fix: files of source/, target/ and annotated/ that no line names, rejected ones neither, are deleted */
     int merge;                                  /* nothing is checked: parts' journals become one, then prompt.jsonl and metadata.json */
     int reject_near_duplicates;                 /* they are bad; otherwise they are noted */
     size_t max_pixels;                          /* 0: 178,956,970, as Pillow */
@@ -278,6 +279,8 @@ typedef struct {
 typedef struct {
     mien_progress progress;                     /* lines: done are fine, failed are bad, skipped are left out by a list */
     int n_bad;                                  /* of progress.count the first so many are reasons to be bad, each bad line has one; the rest notes */
+    uint64_t left;                              /* bad lines that are still in the data set */
+    uint64_t unnamed_removed;                   /* files */
     uint64_t moved;                             /* bad lines that fix has moved, or with dry_run would */
     char backup[32];                            /* "prompt.jsonl.bak": what they were moved from; "": nothing was moved */
     uint64_t removed, removed_files, removed_lines;   /* items for good, with so many files and lines or entries of lists */

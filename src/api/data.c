@@ -97,6 +97,7 @@ static int check_list(const char *path) {
 int mien_check(const mien *m, const mien_check_options *o, mien_check_result *result) {
     if (!o->data || !*o->data) return error_set(ERR_USAGE, "a data set is needed");
     if (o->dry_run && !o->fix) return error_set(ERR_USAGE, "dry_run says what fix would do: it needs that");
+    if (o->remove_unnamed && (!o->fix || o->only)) return error_set(ERR_USAGE, "remove_unnamed is a part of fix, of the whole data set");
     if (o->merge && (o->fix || o->only || o->exclude)) return error_set(ERR_USAGE, "merge checks nothing: there is nothing to fix or to select");
     int rc = check_list(o->only);
     if (rc == 0) rc = check_list(o->exclude);

@@ -23,7 +23,7 @@ static const char notes[] =
     "  target_twice, duplicate\n"
     "                    the same photo as that of an earlier line, by name or by its bytes\n"
     "  near_duplicate    it looks like that of an earlier line: bad with --reject-near-duplicates, else a note\n"
-    "Notes are counted and named with --log-json: rescaled (same shape, other size), prompt_empty (training takes \"an image\"),\n"
+    "Notes are counted, and named with --notes or --log-json: rescaled (same shape, other size), prompt_empty (training takes \"an image\"),\n"
     "more_faces (than the map shows), faces_unknown (a map without pupils to compare), other_photo (the JSON names another file's\n"
     "hash), unnamed_file (in source/ or target/, and in no line).\n"
     "--fix keeps prompt.jsonl.bak (.bak.2, ... if there is one). With --exclude it deletes what is listed: photos, maps, landmarks,\n"
@@ -33,7 +33,7 @@ static const char notes[] =
 typedef struct {
     common_options common;
     mien_check_options job;
-    int no_faces;
+    int no_faces, notes;
 } arguments;
 
 static int parse(arguments *a, int argc, char **argv) {
@@ -42,6 +42,8 @@ static int parse(arguments *a, int argc, char **argv) {
         { "data", 0, OPTION_TEXT, &j->data, 0, 0, "DIR", "the data set's folder", NULL },
         { "fix", 0, OPTION_FLAG, &j->fix, 0, 0, NULL, "move bad lines to prompt.rejected.jsonl; delete what --exclude lists", NULL },
         { "dry-run", 0, OPTION_FLAG, &j->dry_run, 0, 0, NULL, "with --fix: say what would be done, and do nothing", NULL },
+        { "remove-unnamed", 0, OPTION_FLAG, &j->remove_unnamed, 0, 0, NULL, "with --fix: delete files of the set that no line names", NULL },
+        { "notes", 0, OPTION_FLAG, &a->notes, 0, 0, NULL, "name what is noted, too, not only what is bad", NULL },
         { "only", 0, OPTION_TEXT, &j->only, 0, 0, "LIST", "check only these ids, URLs, domains or SHA-256, one a line", NULL },
         { "exclude", 0, OPTION_TEXT, &j->exclude, 0, 0, "LIST", "leave these out; with --fix, remove them for good", NULL },
         { "no-faces", 0, OPTION_FLAG, &a->no_faces, 0, 0, NULL, "do not look for faces in the photos: about twice as fast, without models", NULL },
@@ -60,6 +62,8 @@ static int parse(arguments *a, int argc, char **argv) {
     if (rest != argc) wrong |= misuse(&help, "%s: nothing but options was expected", argv[rest]);
     if (!j->data || !*j->data) wrong |= misuse(&help, "--data DIR is missing: the data set");
     if (j->dry_run && !j->fix) wrong |= misuse(&help, "--dry-run: says what --fix would do, so it needs that");
+    if (j->remove_unnamed && !j->fix) wrong |= misuse(&help, "--remove-unnamed: is a part of --fix (try --dry-run with both first)");
+    if (j->remove_unnamed && j->only) wrong |= misuse(&help, "--remove-unnamed: needs all lines, so it does not go with --only");
     if (j->merge && (j->fix || j->only || j->exclude || j->reject_near_duplicates || a->no_faces)) wrong |= misuse(&help, "--merge checks nothing: it goes with --data only");
     wrong |= timings_check(&help, &a->common, NULL, j->data);
     if (wrong) return misuse_end(&help);
@@ -85,17 +89,19 @@ static void print_json(const arguments *a, const mien_check_result *r, bool whol
            p->failed, p->skipped);
     print_counts_json("bad", p->count, r->n_bad);
     print_counts_json("notes", p->count + r->n_bad, p->n_counts - r->n_bad);
-    printf(",\"moved\":%" PRIu64 ",\"backup\":\"%s\",\"removed\":{\"items\":%" PRIu64 ",\"files\":%" PRIu64 ",\"lines\":%" PRIu64 "},\"dry_run\":%s,\"seconds\":%.3f}\n", r->moved,
+    printf(",\"left\":%" PRIu64 ",\"unnamed_removed\":%" PRIu64 ",\"moved\":%" PRIu64 ",\"backup\":\"%s\",\"removed\":{\"items\":%" PRIu64 ",\"files\":%" PRIu64 ",\"lines\":%" PRIu64 "},\"dry_run\":%s,\"seconds\":%.3f}\n", r->left, r->unnamed_removed, r->moved,
            r->backup, r->removed, r->removed_files, r->removed_lines, a->job.dry_run ? "true" : "false", p->seconds);
 }
 
-static void print_table(const char *title, const mien_count *count, int n) {
+/* Whether there was anything to print. */
+static bool print_table(const char *title, const mien_count *count, int n) {
     for (int i = 0; i < n; i++)
         if (count[i].n) {
             if (title) printf("%s\n", title);
             title = NULL;
             printf("  %-17s %10" PRIu64 "\n", count[i].name, count[i].n);
         }
+    return !title;
 }
 
 static const char *plural(uint64_t n) { return n == 1 ? "" : "s"; }
@@ -107,9 +113,10 @@ static void print_text(const arguments *a, const mien_check_result *r, bool whol
     if (p->skipped) printf(", %" PRIu64 " left out", p->skipped);
     printf("; %.1f s\n", p->seconds);
     print_table("bad:", p->count, r->n_bad);
-    print_table("notes:", p->count + r->n_bad, p->n_counts - r->n_bad);
+    if (print_table("notes:", p->count + r->n_bad, p->n_counts - r->n_bad) && !a->notes) printf("--notes names what was noted\n");
     if (r->moved && a->job.fix)
         printf("%" PRIu64 " line%s %smoved to prompt.rejected.jsonl%s%s\n", r->moved, plural(r->moved), would, *r->backup ? "; before: " : "", r->backup);
+    if (r->unnamed_removed) printf("%" PRIu64 " file%s %sremoved that no line names\n", r->unnamed_removed, plural(r->unnamed_removed), would);
     if (r->removed || r->removed_files || r->removed_lines)
         printf("%" PRIu64 " item%s %sremoved for good: %" PRIu64 " file%s, %" PRIu64 " line%s and entries of lists\n", r->removed, plural(r->removed), would, r->removed_files,
                plural(r->removed_files), r->removed_lines, plural(r->removed_lines));
@@ -145,12 +152,13 @@ static int run(arguments *a, double begin) {
     mien_check_result result = { 0 };
     progress shown;
     progress_begin(&shown, &a->common, "lines");
+    shown.notes = a->notes && !a->common.quiet;
     a->job.hooks = progress_hooks(&shown);
     a->job.times = &t;
     catch_signals();
     int rc = mien_check(m, &a->job, &result);
     progress_end(&shown);
-    int status = job_status(&a->common, rc, result.progress.failed);
+    int status = job_status(&a->common, rc, result.left);
     if (rc == 0 || (rc == MIEN_ERR_CANCELLED && result.progress.total)) print_summary(a, &result, rc == 0);
     timings where = {
         .load = loaded - begin, .total = clock_seconds() - begin, .images = result.progress.done + result.progress.failed,

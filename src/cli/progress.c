@@ -136,7 +136,7 @@ void progress_log(void *context, mien_log_kind kind, const char *path, const cha
         text_add(&line, "}");
     } else {
         char safe[4 * 4096], what[4 * 4096];   /* a message may quote names out of the data */
-        if (kind == MIEN_LOG_INFO) return;     /* one a photo: for programs to read */
+        if (kind == MIEN_LOG_INFO && !p->notes) return;   /* one a photo: for programs to read */
         text_printf(&line, "mien: %s%s%s", path ? text_escape(safe, sizeof safe, path) : "", path ? ": " : "", text_escape(what, sizeof what, message));
     }
     pthread_mutex_lock(&p->mutex);

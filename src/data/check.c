@@ -21,6 +21,7 @@
 #include "data/check_fix.h"
 #include "data/check_item.h"
 #include "data/check_merge.h"
+#include "data/check_unnamed.h"
 #include "data/dataset.h"
 #include "data/duplicates.h"
 #include "data/rejected.h"
@@ -45,7 +46,9 @@ typedef struct {
     /* While the workers run, theirs: under their lock. */
     uint64_t next;
     duplicates *twins;
-    sorter *bad, *names;           /* lines to move; what lines name, and what is there */
+    sorter *bad;                   /* lines to move */
+    check_unnamed *names;
+    bool delete_unnamed, photos_stay;
     bool unbuilt;                  /* there are no lines yet: only what is to be removed is of interest */
     removal *removal;              /* what turns out to be excluded, or removed before, by the hash of its photo; NULL: nothing is removed */
     mien_check_times times;
@@ -98,18 +101,6 @@ static int reject(job *j, uint64_t line, const char *source, const char *target,
     return j->bad ? add_bad(j, line, source, target, r, detail) : 0;
 }
 
-static int add_name(job *j, char kind, const char *name, const char *what) {
-    char key[NAME_MAX + 16];
-    int n = snprintf(key, sizeof key, "%c%s", kind, name);
-    return j->names && *name ? sorter_add(j->names, key, (size_t)n, what, 1) : 0;
-}
-
-static int add_names(job *j, const check_verdict *v) {
-    int rc = add_name(j, 't', v->target, "n");
-    if (rc == 0) rc = add_name(j, 's', v->source, "n");
-    return rc < 0 ? rc : add_name(j, 's', v->landmarks, "n");
-}
-
 static int next_line(void *context, void *item) {
     job *j = context;
     if (j->next >= dataset_count(j->data)) return 0;
@@ -140,7 +131,7 @@ static int count_line(void *context, void *own, void *item, int rc) {
     const check_verdict *v = item;
     mien_progress *p = &j->result->progress;
     if (rc < 0) return rc;
-    if ((rc = add_names(j, v)) < 0) return rc;
+    if (j->names && (rc = check_unnamed_line(j->names, v->id, v->source, v->landmarks, v->target)) < 0) return rc;
     if (v->reason == CHECK_LEFT_OUT) p->skipped++;
     else if (v->reason != CHECK_FINE) rc = reject(j, v->line, v->source, v->target, v->reason, v->detail);
     else {
@@ -187,47 +178,89 @@ static int found_twin(void *context, uint64_t line, uint64_t earlier, duplicate_
     return rc;
 }
 
-static int list_files(job *j, char kind, const char *name) {
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%.*s/%s", PATH_MAX - 16, j->folder, name);
-    DIR *dir = opendir(path);
-    if (!dir) return errno == ENOENT ? 0 : error_errno("%s", path);
-    int rc = 0;
-    for (const struct dirent *e; rc == 0 && (e = readdir(dir));)
-        if (e->d_name[0] != '.') rc = add_name(j, kind, e->d_name, "f");
-    closedir(dir);
-    return rc;
+/* ---- files that no line names -------------------------------------------------------------------------------------- */
+
+static void id_of(const char *path, char out[NAME_MAX + 1]) {
+    const char *name = strrchr(path, '/') + 1, *dot = strrchr(name, '.');
+    snprintf(out, NAME_MAX + 1, "%.*s", dot && dot > name ? (int)(dot - name) : NAME_MAX, name);
 }
 
-static int found_unnamed(job *j, const char *key) {
-    char path[NAME_MAX + 16];
-    const char *name = key + 1;
-    snprintf(path, sizeof path, "%s/%s", *key == 's' ? "source" : "target", name);
+/* Nothing but files: a folder or a link is nobody's leftover. */
+static int delete_unnamed(job *j, const char *name) {
+    char path[PATH_MAX];
+    struct stat st;
+    if (!j->delete_unnamed || (j->photos_stay && strncmp(name, "target/", 7) == 0)) return 0;
+    if (snprintf(path, sizeof path, "%s/%s", j->folder, name) >= (int)sizeof path || lstat(path, &st) < 0 || !S_ISREG(st.st_mode)) return 0;
+    if (!j->options->dry_run && unlink(path) < 0) return errno == ENOENT ? 0 : error_errno("%s", path);
+    j->result->unnamed_removed++;
+    say(j, MIEN_LOG_WARNING, name, j->options->dry_run ? "would be removed: no line names it" : "removed: no line names it");
+    return 0;
+}
+
+static int found_unnamed(void *context, const char *name) {
+    job *j = context;
+    bool photo = strncmp(name, "target/", 7) == 0;
+    char id[NAME_MAX + 1];
     if (!j->unbuilt) {
         count_reason(j, CHECK_UNNAMED_FILE);
-        say(j, MIEN_LOG_INFO, path, "unnamed_file: no line names it");
+        say(j, MIEN_LOG_INFO, name, "unnamed_file: no line names it");
     }
-    return *key == 't' && j->removal ? removal_look_at(j->removal, path) : 0;
+    id_of(name, id);
+    if (j->chosen) selection_asks(j->chosen, id, NULL, NULL);   /* a list that names it is of use */
+    int rc = photo && j->removal ? removal_look_at(j->removal, name) : 0;
+    return rc < 0 ? rc : delete_unnamed(j, name);
 }
 
-/* Files that no line names. */
+/* Whether any are deleted, before the first one is. */
+static int prepare_unnamed(job *j) {
+    const char *why = !j->options->remove_unnamed ? NULL
+                    : j->result->progress.count[CHECK_BROKEN_LINE].n ? "a line of prompt.jsonl is broken, and may name them"
+                    : !dataset_count(j->data) ? "there is no line at all" : NULL;
+    int rc = j->options->remove_unnamed ? check_unnamed_prepare(j->names, &why) : 0;
+    if (rc < 0 || !j->options->remove_unnamed) return rc;
+    char message[256];
+    snprintf(message, sizeof message, "unnamed files stay: %s", why ? why : "");
+    if (why) return say(j, MIEN_LOG_WARNING, NULL, message), 0;
+    j->delete_unnamed = true;
+    rc = check_unnamed_photos_stay(j->folder);
+    j->photos_stay = rc > 0;
+    if (j->photos_stay) say(j, MIEN_LOG_WARNING, NULL, "unnamed photos in target/ stay: build or download may be the only ones that know them");
+    return rc < 0 ? rc : 0;
+}
+
 static int find_unnamed(job *j) {
-    char last[NAME_MAX + 16] = "", now[NAME_MAX + 16];
-    bool named = true;
-    const void *key, *value;
-    size_t key_size, value_size;
-    int rc = list_files(j, 's', "source");
-    if (rc == 0) rc = list_files(j, 't', "target");
-    while (rc >= 0 && (rc = sorter_next(j->names, &key, &key_size, &value, &value_size)) > 0) {
-        snprintf(now, sizeof now, "%.*s", (int)key_size, (const char *)key);
-        if (strcmp(now, last) != 0) {
-            if (!named && (rc = found_unnamed(j, last)) < 0) return rc;
-            strcpy(last, now);
-            named = false;
-        }
-        named = named || *(const char *)value == 'n';
-    }
-    return rc == 0 && !named ? found_unnamed(j, last) : rc;
+    int rc = j->unbuilt ? 0 : prepare_unnamed(j);
+    return rc < 0 ? rc : check_unnamed_each(j->names, found_unnamed, j);
+}
+
+/* ---- lines of lists that nothing is ------------------------------------------------------------------------------------ */
+
+enum { UNUSED_SHOWN = 10 };
+typedef struct { job *j; const char *list; uint64_t n; text names; } unused;
+
+static void tell_unused(unused *u) {
+    text message = { 0 };
+    text_printf(&message, "%llu line%s of %s matched nothing: %s", (unsigned long long)u->n, u->n == 1 ? "" : "s", u->list ? u->list : "", u->names.size ? u->names.data : "");
+    if (u->n > UNUSED_SHOWN) text_printf(&message, " and %llu more", (unsigned long long)(u->n - UNUSED_SHOWN));
+    if (u->n && text_check(&message) == 0) say(u->j, MIEN_LOG_WARNING, NULL, message.data);
+    text_free(&message);
+    text_free(&u->names);
+    u->n = 0;
+}
+
+static void note_unused(void *context, const char *list, const char *line) {
+    unused *u = context;
+    if (u->n && u->list != list) tell_unused(u);
+    u->list = list;
+    if (u->n++ < UNUSED_SHOWN) text_printf(&u->names, "%s%s", u->n > 1 ? ", " : "", line);
+}
+
+static int report_unused(job *j) {
+    unused u = { .j = j };
+    const selection *removed = j->removal ? removal_selection(j->removal) : NULL, *asked = j->chosen ? j->chosen : removed;
+    int rc = asked ? selection_each_unused(asked, removed, note_unused, &u) : 0;
+    tell_unused(&u);
+    return rc;
 }
 
 /* ---- the job ------------------------------------------------------------------------------------------------------- */
@@ -262,7 +295,7 @@ static int open_data(job *j) {
                                 .max_pixels = j->options->max_pixels };
     j->result->progress.total = dataset_count(j->data);
     rc = duplicates_new(j->room, &j->twins);
-    if (rc == 0 && !dataset_is_shards(j->data)) rc = sorter_new(j->room, MEMORY, &j->names);
+    if (rc == 0 && !dataset_is_shards(j->data)) rc = check_unnamed_new(j->folder, j->room, j->options->remove_unnamed, &j->names);
     if (rc == 0 && j->options->fix && !j->options->dry_run && !dataset_is_shards(j->data)) rc = sorter_new(j->room, MEMORY, &j->bad);
     return rc;
 }
@@ -275,7 +308,7 @@ static bool is_there(const job *j, const char *name) {
 /* What was downloaded, and not built yet: photos that are listed by their hash. */
 static int look_at_photos(job *j) {
     j->unbuilt = true;
-    int rc = sorter_new(j->room, MEMORY, &j->names);
+    int rc = check_unnamed_new(j->folder, j->room, false, &j->names);
     return rc < 0 ? rc : find_unnamed(j);
 }
 
@@ -287,6 +320,9 @@ static int check_all(job *j) {
     if (rc == 0 && j->names) rc = find_unnamed(j);
     if (rc == 0) rc = duplicates_find(j->twins, dataset_count(j->data), found_twin, j);
     if (rc < 0) return rc;
+    mien_check_result *r = j->result;
+    r->left = r->progress.failed;
+    if (j->options->fix && !j->options->dry_run) r->left -= r->progress.count[CHECK_REMOVED].n + (j->bad ? r->moved : 0);   /* removed or moved in a moment */
     if (j->bad) return check_fix(j->folder, &j->prompts, j->bad, &j->result->moved, j->result->backup);
     bool shards = dataset_is_shards(j->data);
     if (shards && j->options->fix && j->result->moved)
@@ -307,7 +343,8 @@ static int check_and_remove(job *j) {
     if (rc == 0) rc = check_all(j);
     dataset_close(j->data);        /* it holds prompt.jsonl as it was */
     j->data = NULL;
-    return rc < 0 || !j->removal ? rc : removal_run(j->removal);
+    if (rc == 0 && j->removal) rc = removal_run(j->removal);
+    return rc < 0 ? rc : report_unused(j);
 }
 
 static int run(job *j) {
@@ -343,7 +380,7 @@ int check_run(const face_mesh *mesh, const mien_check_options *options, mien_che
     list_table_close(j.list);
     duplicates_free(j.twins);
     sorter_free(j.bad);
-    sorter_free(j.names);
+    check_unnamed_free(j.names);
     removal_free(j.removal);
     folder_lock_release(&j.lock);
     pthread_mutex_destroy(&j.list_lock);

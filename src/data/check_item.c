@@ -99,6 +99,18 @@ static int ask(work *k, const char *sha256, selection_answer *out) {
     return rc < 0 ? rc : 0;
 }
 
+/* The list may name by its hash, too, what is left out by its id: that line is of use. */
+static void ask_by_hash(work *k) {
+    uint8_t *data, digest[32];
+    size_t size;
+    char hex[65];
+    if (!selection_needs_sha256(k->common->chosen) || dataset_load(k->common->data, &k->item, DATASET_TARGET, &data, &size) < 0) return;
+    sha256(data, size, digest);
+    sha256_hex(digest, hex);
+    free(data);
+    selection_asks(k->common->chosen, NULL, NULL, hex);
+}
+
 /* An item that is not in --only may still be, by the hash of its photo: that is known later. */
 static int choose(work *k, const char *sha256) {
     selection_answer answer;
@@ -107,6 +119,7 @@ static int choose(work *k, const char *sha256) {
     if (rc < 0) return rc;
     k->v->by_hash = sha256 && (answer == EXCLUDED || answer == REMOVED);
     if (answer == REMOVED) return bad(k, CHECK_REMOVED, "was removed for good, but is here again");
+    if (answer == EXCLUDED && !sha256) ask_by_hash(k);
     k->unchosen = answer == NOT_ONLY && !sha256 && selection_needs_sha256(k->common->chosen);
     return answer == SELECTED || k->unchosen ? 0 : bad(k, CHECK_LEFT_OUT, "%s", selection_word(answer));
 }

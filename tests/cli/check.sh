@@ -77,8 +77,15 @@ check "sizes are told" named "the photo is 500 x 400, its map 400 x 400 (line 7)
 check "a duplicate tells of what" named "duplicate: is target/$(name 15).jpg of line 16 (line 26)"
 check "notes are named" grep -q '"event":"info","path":"target/near.jpg","message":"near_duplicate: looks like' log
 expect "the table" 3 "$mien" check --data set
+check "names what is bad" said "(line 4)"
+check "and not what is noted" not said near_duplicate:
+check "but says how to see it" printed "--notes names what was noted"
 check "has bad reasons" printed "  target_missing             1"
 check "and notes apart" grep -q '^notes:' .stdout
+expect "--notes" 3 "$mien" check --data set --notes --no-faces
+check "names what is noted" said "looks like target/$(name 16).jpg of line 17"
+check "and files" said "target/stray.jpg: unnamed_file"
+check "and does not tell how" not printed "--notes"
 expect "near-duplicates can be bad" 3 "$mien" check --data set --reject-near-duplicates --log-json
 check "and are" sh -c 'grep -q "\"bad\":{.*\"near_duplicate\":1}" .stdout'
 expect "without looking for faces" 3 env MIEN_MODELS=/nowhere "$mien" check --data set --no-faces --log-json
@@ -105,7 +112,7 @@ rmdir "set/target/$(name 5).jpg"; cp "photos/$(name 5).jpg" set/target
 cp -r set fixed
 expect "--fix again finds nothing" 0 "$mien" check --data set --fix
 check "and writes nothing" diff -r set fixed
-expect "rejecting near-duplicates later" 3 "$mien" check --data set --fix --reject-near-duplicates --quiet
+expect "rejecting near-duplicates later, nothing bad is left" 0 "$mien" check --data set --fix --reject-near-duplicates --quiet
 check "keeps both old files" test -e set/prompt.jsonl.bak -a -e set/prompt.jsonl.bak.2
 check "and appends" test "$(wc -l <set/prompt.rejected.jsonl)" = 15
 
@@ -134,6 +141,54 @@ check "and they are shown as text" sh -c '! grep -q "$(printf "[\033\007]")" .st
 mkfifo odd/prompt.rejected.jsonl
 expect "a FIFO in the place of a file" 1 timeout 20 "$mien" check --data odd --no-faces --fix
 check "holds nobody up" said "is not a regular file"
+
+{ echo typo-id; echo "$(name 21)  as it stands"; echo nowhere.example; sha256sum "set/target/$(name 22).jpg"; } >list
+expect "--only with lines that match nothing" 3 "$mien" check --data set --only list --no-faces
+check "names them" said "2 lines of list matched nothing: typo-id, nowhere.example"
+rm -f set/prompt.rejected.jsonl
+{ echo typo-id; echo stray; echo "$(name 1)"; sha256sum "set/target/$(name 22).jpg" "set/target/$(name 21).jpg"; name 21; } >list
+expect "--exclude" 3 "$mien" check --data set --exclude list --no-faces
+check "names one, neither an unnamed file's nor one by id and hash" said "1 line of list matched nothing: typo-id"
+expect "--exclude --fix" 3 "$mien" check --data set --exclude list --no-faces --fix
+check "does so, too" said "1 line of list matched nothing: typo-id"
+expect "once more" 3 "$mien" check --data set --exclude list --no-faces --fix
+check "what was removed is no mistake" said "1 line of list matched nothing: typo-id"
+
+# ---- files that no line names ----
+make
+mkdir -p set/annotated set/target/folder; for i in 0 1 2; do echo overlay >"set/annotated/$(name $i).png"; done
+a=$(name 1); sed -i "/$a/d" set/prompt.jsonl                               # named by nothing
+line "$(name 14)" >>set/prompt.jsonl; a=$(name 2); rm "set/source/$a.png"  # these two will be rejected
+: >set/source/stray.png; : >set/target/.hidden.jpg; ln -s nowhere set/source/link.png
+cp -r set was
+expect "--remove-unnamed alone" 2 "$mien" check --data set --remove-unnamed
+expect "with --only" 2 "$mien" check --data set --remove-unnamed --fix --only list
+expect "--remove-unnamed --dry-run" 3 "$mien" check --data set --no-faces --fix --remove-unnamed --dry-run
+check "says what would go" printed "5 files would be removed that no line names"
+check "by name" said "annotated/$(name 1).png: would be removed: no line names it"
+check "and does nothing" diff -r --no-dereference set was
+expect "--remove-unnamed, nothing bad is left" 0 "$mien" check --data set --no-faces --fix --remove-unnamed
+check "deletes these" printed "5 files removed that no line names"
+expect "a second time" 0 "$mien" check --data set --no-faces --fix --remove-unnamed
+check "it finds nothing: rejected lines name their files" sh -c '! grep "removed that" .stdout'
+diff -rq --no-dereference was set | grep '^Only in was' | sed 's/^Only in was.//; s/: /\//' | sort >gone
+printf '%s\n' "annotated/$(name 1).png" "source/$(name 1).json" "source/$(name 1).png" source/stray.png "target/$(name 1).jpg" >want
+check "nothing else is gone" diff gone want
+: >set/target/other.jpg
+echo 'broken' >>set/prompt.rejected.jsonl
+expect "a rejected line that can't be read" 0 "$mien" check --data set --no-faces --fix --remove-unnamed
+check "could name anything: all stays" test -e set/target/other.jpg
+check "and it is said" said "unnamed files stay: a line of prompt.rejected.jsonl can't be read"
+rm set/prompt.rejected.jsonl; echo broken >>set/prompt.jsonl
+expect "so could a broken line" 0 "$mien" check --data set --no-faces --fix --remove-unnamed
+check "all stays" said "unnamed files stay: a line of prompt.jsonl is broken"
+rm set/prompt.rejected.jsonl; : >set/source/other.png
+printf '{"format":1,"kind":"download"}\n{"id":"other","status":"ok"}\n' >set/download.jsonl
+expect "photos that download fetched" 0 "$mien" check --data set --no-faces --fix --remove-unnamed
+check "stay, maps do not" test -e set/target/other.jpg -a ! -e set/source/other.png
+: >set/prompt.jsonl; : >set/source/other.png
+expect "without any line" 0 "$mien" check --data set --no-faces --fix --remove-unnamed
+check "all stays" test -e set/source/other.png
 
 # ---- misuse ----
 expect "no data set" 2 "$mien" check --data nowhere
