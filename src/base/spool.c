@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -93,6 +94,16 @@ int spool_align(spool *s, size_t multiple) {
     static const char zeros[64];
     size_t rest = (size_t)(s->size % multiple);
     return rest ? spool_append(s, zeros, multiple - rest, NULL) : 0;
+}
+
+int spool_flush(spool *s) { return fflush(s->file) == 0 ? 0 : failed(s); }
+
+void spool_cut(spool *s, uint64_t size) {
+    assert(size <= s->size);
+    __fpurge(s->file);
+    clearerr(s->file);
+    s->at = UINT64_MAX;
+    s->size = size;
 }
 
 int spool_read(spool *s, uint64_t place, void *data, size_t size) {

@@ -15,6 +15,10 @@ int  spool_append(spool *s, const void *data, size_t size, uint64_t *place);   /
 int  spool_align(spool *s, size_t multiple);                                   /* pads with zeros; at most 64 */
 int  spool_read(spool *s, uint64_t place, void *data, size_t size);
 int  spool_change(spool *s, uint64_t place, const void *data, size_t size);    /* of what is there */
+/* What was appended reaches the file: a full disk is told of here, not at some later call. */
+int  spool_flush(spool *s);
+/* Forgets what was appended beyond `size`, where all before was flushed: then, after a failure, the spool is as it was. */
+void spool_cut(spool *s, uint64_t size);
 uint64_t spool_size(const spool *s);
 void spool_free(spool *s);
 

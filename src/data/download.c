@@ -195,6 +195,7 @@ static int work(download *d) {
     if (rc == 0) rc = download_before_load(&d->before, d->folder, true);
     if (rc == 0) rc = download_queue_new(o, d->folder, &d->queue);
     if (rc == 0) rc = plan_list(d);
+    if (rc == 0) rc = download_queue_entered(&d->queue);
     if (rc < 0) return rc;
     tell_plan(d);
     download_before_free(&d->before);          /* all is in the queue now */

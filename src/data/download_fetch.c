@@ -169,6 +169,10 @@ static int redirected(download *d, download_item *i, const http_reply *r) {
     if (!http_url_read(r->location, &parts)) return fail(d, i, GOT_BAD_URL, why);
     if (i->hops >= d->options->redirects) return fail(d, i, GOT_REDIRECTS, "too many of them");
     int rc = download_queue_moved(&d->queue, i, r->location);
+    if (rc == ERR_FULL) {
+        rc = disk_is_full(d, error_message());
+        return rc < 0 ? rc : fetch_anew(d, i);
+    }
     item_end(d, i);
     return rc;
 }

@@ -150,7 +150,9 @@ int  download_queue_load(download_queue *q, uint32_t place, download_item *item)
 int  download_queue_next(download_queue *q, download_item *item);
 /* It waits for its host (that of `now`). front: before those that wait there already. */
 int  download_queue_wait(download_queue *q, const download_item *item, bool front);
-/* A redirect: it goes on at another URL, which is a sound one (http_url_read). */
+/* All are entered. */
+int  download_queue_entered(download_queue *q);
+/* A redirect: it goes on at another URL, which is a sound one (http_url_read). After ERR_FULL all is as before. */
 int  download_queue_moved(download_queue *q, const download_item *item, const char *url);
 /* From the URL that it began with, now. */
 int  download_queue_anew(download_queue *q, const download_item *item);

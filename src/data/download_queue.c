@@ -91,6 +91,8 @@ int download_queue_enter(download_queue *q, const download_item *i) {
     return 0;
 }
 
+int download_queue_entered(download_queue *q) { return spool_flush(q->spool); }
+
 int download_queue_next(download_queue *q, download_item *i) {
     q->at = (q->at + STEP - 1) / STEP * STEP;
     if (q->at >= q->end) return 0;
@@ -265,10 +267,13 @@ uint32_t download_queue_take(download_queue *q, host *h) {
 int download_queue_moved(download_queue *q, const download_item *i, const char *url) {
     download_item moved = *i;
     uint32_t place;
+    uint64_t before = spool_size(q->spool);
     moved.now = (char *)url;
     moved.hops++;
     int rc = append_record(q, &moved, i->origin, &place);
-    return rc < 0 ? rc : wait_at(q, url, place, true);
+    if (rc == 0) rc = spool_flush(q->spool);
+    if (rc < 0) return spool_cut(q->spool, before), rc;
+    return wait_at(q, url, place, true);
 }
 
 int download_queue_again(download_queue *q, const download_item *i, double due) {

@@ -146,7 +146,7 @@ mkdir full
 if unshare -rm true 2>/dev/null && unshare -rm sh -c "mount -t tmpfs -o size=400k none full" 2>/dev/null; then
     cat >full.sh <<'SH'
 mount -t tmpfs -o size=400k none full || exit 99
-cp list.json full/metadata.json
+sed "s,:$port/0000,:$port/_redirect/0000,g" list.json >full/metadata.json   # in the queue, redirects take space of the same disk
 get() { "$mien" download --data full --allow-private --host-rate 0 --host-connections 0 --retries 2 --retry-wait 0.01 "$@"; }
 get --on-full stop >stop.out 2>stop.err; echo $? >stop.status
 find full -name '*mien-tmp*' >stop.left
@@ -159,7 +159,7 @@ wait $pid; echo $? >wait.status
 find full -name '*mien-tmp*' >wait.left
 cp -r full filled
 SH
-    mien=$mien unshare -rm sh full.sh
+    mien=$mien port=$port unshare -rm sh full.sh
     check "a full disk, --on-full stop: exit 1" test "$(cat stop.status)" = 1
     check "says so" grep -q "No space left on device" stop.err
     check "and what was done" grep -q "^stopped: " stop.out
