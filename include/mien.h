@@ -200,7 +200,7 @@ typedef struct {
     int retries, redirects;
     double retry_seconds;                       /* before the first retry, about; before each further one four times as long as before the last */
     double connect_seconds, stall_seconds, total_seconds;
-    size_t max_bytes, max_pixels;               /* of one photo; max_pixels 0: 512 million */
+    size_t max_bytes, max_pixels;               /* of one photo; max_pixels 0: 178,956,970, as Pillow */
     int allow_private, insecure;                /* addresses of private networks; certificates that are not verified */
     int robots, ignore_opt_outs;                /* ask robots.txt; take what asks by its headers not to be used */
     const char *contact;                        /* in the User-Agent: a URL or an address; NULL: none */

@@ -53,8 +53,10 @@ int mien_download(const mien_download_options *o, mien_progress *result) {
     if (o->max_bytes < 1 || o->max_bytes > 1000 * 1000 * 1000) return wrong_number("max_bytes", (double)o->max_bytes);
     if (!download_contact_fits(o->contact)) return error_set(ERR_USAGE, "a contact has at most 200 letters, digits and signs of ASCII");
     if (o->retry_reason && !download_reason_known(o->retry_reason)) return error_set(ERR_USAGE, "%s: no reason to fail for", o->retry_reason);
+    mien_download_options how = *o;
+    if (!how.max_pixels) how.max_pixels = pillow_most_pixels;
     int rc = api_part(o->part, o->parts);
-    return rc < 0 ? rc : download_run(o, result);
+    return rc < 0 ? rc : download_run(&how, result);
 }
 
 /* ---- build --------------------------------------------------------------------------------------------------------- */

@@ -23,7 +23,7 @@ static const char notes[] =
     "DIR/metadata.json says what to fetch ({id: {\"url\": ...}}); a --list (.json, .jsonl, .csv, .tsv, or one URL a line) is added to it\n"
     "first, and the file before kept as metadata.json.bak. What became of each photo stands in download.jsonl. A second run goes on where the\n"
     "first one stopped, and leaves alone what failed unless --retry-failed, which takes one of the reasons that the table at the end names.\n"
-    "A file counts when it decodes as a picture and is the one that the list means: one of another size or sha256 than the list says, or of another\n"
+    "A file counts when it decodes as a picture and is the one that the list means: one of another size or SHA-256 than the list says, or of another\n"
     "size than the map in DIR/source, is \"rescaled\" and kept if its sides have the same ratio, else \"replaced\" and left out.\n"
     "Photos whose servers ask by X-Robots-Tag (noai, noimageai, noindex, noimageindex) or tdm-reservation not to be used are left out.\n"
     "Parts of one job (--part, or the rank under mpirun, or the task of a Slurm array) may run on many machines.";
@@ -38,13 +38,13 @@ typedef struct {
 static int parse(arguments *a, int argc, char **argv) {
     mien_download_options *j = &a->job;
     const option options[] = {
-        { "data", 'd', OPTION_TEXT, &j->data, 0, 0, "DIR", "the data set: photos go to DIR/target; made if needed", NULL },
-        { "list", 'l', OPTION_TEXT, &j->list, 0, 0, "FILE", "add the photos of this list first (- is standard input)", NULL },
-        { "only", 0, OPTION_TEXT, &j->only, 0, 0, "LIST", "only these ids, URLs, domains or sha256, one a line", NULL },
+        { "data", 0, OPTION_TEXT, &j->data, 0, 0, "DIR", "the data set: photos go to DIR/target; made if needed", NULL },
+        { "list", 0, OPTION_TEXT, &j->list, 0, 0, "FILE", "add the photos of this list first (- is standard input)", NULL },
+        { "only", 0, OPTION_TEXT, &j->only, 0, 0, "LIST", "only these ids, URLs, domains or SHA-256, one a line", NULL },
         { "exclude", 0, OPTION_TEXT, &j->exclude, 0, 0, "LIST", "not these", NULL },
         { "retry-failed", 0, OPTION_MAYBE, &a->retry, 0, 0, "REASON", "try again what failed before, for any reason or for this one", mien_download_reasons() + SUCCESSES },
         { "check", 0, OPTION_CHOICE, &a->check, 0, 0, NULL, "look at all of a photo (default), or only at its size", checks },
-        { "connections", 'c', OPTION_INT, &j->connections, 1, 4096, "N", "transfers at once (default 64)", NULL },
+        { "connections", 0, OPTION_INT, &j->connections, 1, 4096, "N", "transfers at once (default 64)", NULL },
         { "host-connections", 0, OPTION_INT, &j->host_connections, 0, 4096, "N", "of them to one host (default 4; 0: no limit)", NULL },
         { "host-rate", 0, OPTION_NUMBER, &j->host_rate, 0, 1e6, "N", "requests a second to one host (default 5; 0: no limit)", NULL },
         { "retries", 0, OPTION_INT, &j->retries, 0, 20, "N", "tries more for what can heal (default 3)", NULL },
@@ -54,7 +54,7 @@ static int parse(arguments *a, int argc, char **argv) {
         { "stall-timeout", 0, OPTION_NUMBER, &j->stall_seconds, 0.01, 3600, "SECONDS", "without a byte (default 20)", NULL },
         { "timeout", 0, OPTION_NUMBER, &j->total_seconds, 0.01, 86400, "SECONDS", "of one transfer in all (default 60)", NULL },
         { "max-bytes", 0, OPTION_COUNT, &j->max_bytes, 1, 1e9, "N", "of one photo (default 64000000)", NULL },
-        { "max-pixels", 0, OPTION_COUNT, &j->max_pixels, 1, 4e9, "N", "of one photo (default 512000000)", NULL },
+        { "max-pixels", 0, OPTION_COUNT, &j->max_pixels, 1, 4e9, "N", "of one photo (default 178956970)", NULL },
         { "contact", 0, OPTION_TEXT, &j->contact, 0, 0, "TEXT", "your address or web page, told to servers in the User-Agent", NULL },
         { "robots", 0, OPTION_FLAG, &j->robots, 0, 0, NULL, "obey robots.txt, asked for once a host", NULL },
         { "ignore-opt-outs", 0, OPTION_FLAG, &j->ignore_opt_outs, 0, 0, NULL, "take photos whose headers ask not to be used", NULL },
@@ -153,7 +153,7 @@ static void print_hints(const arguments *a, const mien_progress *p, uint64_t ali
 static void print_table(const mien_progress *p, uint64_t known) {
     for (int i = 0; i < p->n_counts; i++)
         if (p->count[i].n || i == 0)
-            printf("  %-18s %10" PRIu64 "  %5.1f%%\n", p->count[i].name, p->count[i].n, known ? 100 * (double)p->count[i].n / (double)known : 0.0);
+            printf("  %-18s %10" PRIu64 "  %5.1f%%\n", p->count[i].name, p->count[i].n, known && !is_left_out(p->count[i].name) ? 100 * (double)p->count[i].n / (double)known : 0.0);
 }
 
 static void print_summary(const arguments *a, const mien_progress *p, bool whole) {

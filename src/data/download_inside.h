@@ -106,6 +106,9 @@ void download_before_free(download_before *b);
 
 typedef enum { ROBOTS_UNKNOWN, ROBOTS_ASKED, ROBOTS_KNOWN, ROBOTS_FAILED } robots_state;
 
+/* Of a host, at most one is under way. */
+typedef struct { transfer_kind kind; host *host; int hops; } robots_fetch;
+
 struct host {
     host *next_same, *next_ready;  /* in its bucket; in the row of those that something can be started for */
     uint32_t first, last;          /* entries of the queue; NO_PLACE: none waits */
@@ -115,6 +118,7 @@ struct host {
     robots_state robots;
     download_reason robots_reason; /* ROBOTS_FAILED: what all its items get */
     uint8_t robots_attempt;
+    robots_fetch fetch;
     uint8_t refusals;              /* answers in a row that ask for more patience than a run has */
     download_reason refuses;       /* after some of them: what all its items get; or GOT_OK */
     char *robots_text;

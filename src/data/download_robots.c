@@ -12,8 +12,6 @@
 
 enum { ROBOTS_MOST = 500 << 10, HOPS_MOST = 5 };
 
-typedef struct { transfer_kind kind; host *host; int hops; } robots_fetch;
-
 bool download_robots_allow(const host *h, const char *url) {
     http_url parts;
     if (!h->robots_text) return true;
@@ -24,20 +22,16 @@ static int start(download *d, robots_fetch *f, const char *url) {
     int rc = download_open_http(d);
     if (rc == 0) rc = http_start_text(d->http, url, ROBOTS_MOST, f);
     if (rc == 0) d->running++;
-    else free(f);
     return rc;
 }
 
 int download_robots_ask(download *d, host *h, double now) {
     char url[400];
-    robots_fetch *f = calloc(1, sizeof *f);
-    if (!f) return error_memory(sizeof *f);
-    f->kind = TRANSFER_ROBOTS;
-    f->host = h;
+    h->fetch = (robots_fetch){ .kind = TRANSFER_ROBOTS, .host = h };
     bool v6 = strchr(h->name, ':') != NULL;
     snprintf(url, sizeof url, "%s://%s%s%s:%d/robots.txt", h->tls ? "https" : "http", v6 ? "[" : "", h->name, v6 ? "]" : "", h->port);
     h->robots = ROBOTS_ASKED;
-    int rc = start(d, f, url);
+    int rc = start(d, &h->fetch, url);
     return rc < 0 ? rc : download_queue_begun(&d->queue, h, now);
 }
 
@@ -76,7 +70,6 @@ int download_robots_answer(download *d, void *context, const http_reply *r, doub
         f->hops++;
         return start(d, f, r->location);
     }
-    free(f);
     h->robots = ROBOTS_KNOWN;
     if (r->outcome == HTTP_TOO_LARGE && r->status == 200) rc = keep(d, h);   /* what came of it counts */
     else if (r->outcome != HTTP_ANSWERED) settle(d, h, download_reason_of_outcome(r->outcome), -1, now);
