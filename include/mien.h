@@ -285,6 +285,7 @@ typedef struct {
     char backup[32];                            /* "prompt.jsonl.bak": what they were moved from; "": nothing was moved */
     uint64_t removed, removed_files, removed_lines;   /* items for good, with so many files and lines or entries of lists */
     int merged;                                 /* journals that merge found */
+    int unfinished;                             /* parts of which merge found no journal, or no end in it: told by log */
     uint64_t merged_lines;                      /* of prompt.jsonl after it, if build has written it */
     uint64_t merged_rejected;                   /* lines that are not in it since an earlier fix has rejected them */
 } mien_check_result;

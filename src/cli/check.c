@@ -124,8 +124,8 @@ static void print_text(const arguments *a, const mien_check_result *r, bool whol
 
 static void print_merged(const arguments *a, const mien_check_result *r) {
     if (a->common.log_json) {
-        printf("{\"event\":\"summary\",\"merged\":%d,\"lines\":%" PRIu64 ",\"rejected_by_check_before\":%" PRIu64 ",\"seconds\":%.3f}\n", r->merged, r->merged_lines,
-               r->merged_rejected, r->progress.seconds);
+        printf("{\"event\":\"summary\",\"merged\":%d,\"unfinished\":%d,\"lines\":%" PRIu64 ",\"rejected_by_check_before\":%" PRIu64 ",\"seconds\":%.3f}\n", r->merged, r->unfinished,
+               r->merged_lines, r->merged_rejected, r->progress.seconds);
         return;
     }
     printf("%d journal%s merged", r->merged, plural((uint64_t)r->merged));
@@ -158,7 +158,7 @@ static int run(arguments *a, double begin) {
     catch_signals();
     int rc = mien_check(m, &a->job, &result);
     progress_end(&shown);
-    int status = job_status(&a->common, rc, result.left);
+    int status = job_status(&a->common, rc, result.left + (uint64_t)result.unfinished);
     if (rc == 0 || (rc == MIEN_ERR_CANCELLED && result.progress.total)) print_summary(a, &result, rc == 0);
     timings where = {
         .load = loaded - begin, .total = clock_seconds() - begin, .images = result.progress.done + result.progress.failed,

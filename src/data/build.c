@@ -352,9 +352,11 @@ static int run(job *j) {
     if (rc == 0) rc = folder_lock_take(j->run.folder, o->part, o->parts, &j->lock);
     if (rc == 0 && j->lock.missing) say(j, MIEN_LOG_WARNING, j->run.folder, "cannot be locked here: see that no other process writes there");
     if (rc == 0) rc = prepare(j);
+    if (rc == 0 && o->parts) rc = journal_mark(j->journal, "begin", o->part, o->parts);
     if (rc == 0 && j->replaces[0]) rc = start_journal(j);   /* the end asks the journal, even if there is nothing else to do */
     if (rc == 0 && j->gone) rc = build_state_each(j->run.state, false, note_gone, j);
     if (rc == 0) rc = run_workers(j);
+    if (rc == 0 && (o->parts || journal_lines(j->journal))) rc = journal_mark(j->journal, "end", o->part, o->parts);
     if (rc < 0 || o->parts) return rc;
     put_away(j);   /* memory that the end can use */
     build_finished finished = { 0 };

@@ -191,6 +191,7 @@ static int work(download *d) {
     file_remove_leftovers(d->folder, !o->parts);
     file_remove_leftovers(d->target, !o->parts);
     int rc = journal_open(d->folder, "download", o->part, o->parts, &d->journal);
+    if (rc == 0 && o->parts) rc = journal_mark(d->journal, "begin", o->part, o->parts);
     if (rc == 0 && o->list) rc = download_take_list(d, o->list);
     if (rc == 0) rc = download_before_load(&d->before, d->folder, true);
     if (rc == 0) rc = download_queue_new(o, d->folder, &d->queue);
@@ -199,7 +200,9 @@ static int work(download *d) {
     if (rc < 0) return rc;
     tell_plan(d);
     download_before_free(&d->before);          /* all is in the queue now */
-    return d->queue.items ? download_fetch_all(d) : 0;
+    if (d->queue.items) rc = download_fetch_all(d);
+    bool mark = rc == 0 && (o->parts || journal_lines(d->journal));
+    return mark ? journal_mark(d->journal, "end", o->part, o->parts) : rc;
 }
 
 static int run(download *d) {

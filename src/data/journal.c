@@ -20,6 +20,7 @@ struct journal {
     int fd;
     bool torn;                 /* bytes behind `size` that could not be cut off yet */
     off_t size;
+    uint64_t lines;            /* appended */
     char path[PATH_MAX];
 };
 
@@ -142,8 +143,12 @@ int journal_append(journal *j, const text *line) {
     if (rc < 0) return rc;
     assert(line->size && !memchr(line->data, '\n', line->size));
     if (line->size > JOURNAL_LINE) return error_set(ERR_LIMIT, "%s: a line of %zu bytes", j->path, line->size);
-    return write_line(j, line->data, line->size);
+    rc = write_line(j, line->data, line->size);
+    j->lines += rc == 0;
+    return rc;
 }
+
+uint64_t journal_lines(const journal *j) { return j->lines; }
 
 void journal_close(journal *j) {
     if (!j) return;

@@ -22,6 +22,13 @@ int  journal_open(const char *folder, const char *kind, int part, int parts, jou
 int  journal_append(journal *j, const text *line);
 void journal_close(journal *j);
 
+/* A run of a part says where it begins and, when all is done, that it has ended; parts 0: alone, which needs no beginning. */
+int  journal_mark(journal *j, const char *mark, int part, int parts);   /* "begin", "end" */
+uint64_t journal_lines(const journal *j);                              /* appended since it was opened */
+/* Calls say for what is missing of any number of parts that work was begun by, "build: part 2 of 3 did not finish ...", unless
+ * another number of parts has done it since. *out: how many parts those are. */
+int  journal_unfinished(const char *folder, const char *kind, void (*say)(void *context, const char *message), void *context, int *out);
+
 /* A line of a journal: ends the reading with what it returns below 0. */
 typedef int journal_entry(void *context, const json_at *line);
 
