@@ -4,6 +4,7 @@
  * is looked for from there. */
 #include "data/dataset.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -129,13 +130,32 @@ static int scan(dataset *d) {
     return rc;
 }
 
+static bool has_build_journal(const char *folder) {
+    DIR *dir = opendir(folder);
+    bool found = false;
+    for (const struct dirent *e; dir && !found && (e = readdir(dir));) {
+        size_t n = strlen(e->d_name);
+        found = strncmp(e->d_name, "build.", 6) == 0 && n >= 11 && strcmp(e->d_name + n - 6, ".jsonl") == 0;
+    }
+    if (dir) closedir(dir);
+    return found;
+}
+
+static int no_dataset(const dataset *d) {
+    if (has_build_journal(d->folder))
+        return error_set(ERR_USAGE, "%s: an unfinished build, without prompt.jsonl yet: start `mien build` again, or after --part `mien check --merge`", d->folder);
+    if (is_there(d->folder, "target") || is_there(d->folder, "metadata.json"))
+        return error_set(ERR_USAGE, "%s: there is no prompt.jsonl yet: `mien build` makes it of the photos", d->folder);
+    return error_set(ERR_USAGE, "%s: there is no data set (neither prompt.jsonl nor a .tar)", d->folder);
+}
+
 static int open_prompts(dataset *d) {
     char path[PATH_MAX];
     struct stat st;
     int rc = join(d->folder, "prompt.jsonl", path);
     if (rc < 0) return rc;
     d->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);   /* a FIFO must not hang us */
-    if (d->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return error_set(ERR_USAGE, "%s: there is no data set (neither prompt.jsonl nor a .tar)", d->folder);
+    if (d->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return no_dataset(d);
     if (d->fd < 0 || fstat(d->fd, &st) < 0) return error_errno("%s", path);
     if (!S_ISREG(st.st_mode)) return error_set(ERR_USAGE, "%s: is not a file", path);
     return scan(d);

@@ -24,6 +24,8 @@ expect "three are removed from what was never built" 0 "$mien" check --data set 
 check "from target/" test "$(ls set/target | tr '\n' ' ')" = "a.jpg "
 check "and from metadata.json" sh -c "! grep -q -e '\"b\"' -e 000000002 set/metadata.json"
 check "and from the journal" sh -c "! grep -q -e '\"b\"' -e 000000002 set/download.jsonl"
+expect "a check of what was never built" 2 "$mien" check --data set --no-faces
+check "says what is missing" said "there is no prompt.jsonl yet: \`mien build\` makes it"
 list a=000000000 b=000000001 c=000000002 d=000000003 e=000000001 f=000000002 g=elsewhere >set/metadata.json
 download
 check "the list again, under other ids and from elsewhere, brings none back" test "$(ls set/target | tr '\n' ' ')" = "a.jpg "

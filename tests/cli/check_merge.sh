@@ -17,6 +17,7 @@ check "parts write journals" test -e set/build.1-of-3.jsonl -a -e set/build.3-of
 expect "a check of what is not merged" 2 "$mien" check --data set --no-faces
 sh -c 'exit 0' & gone=$!; wait $gone
 : >set/source/.x.png.mien-tmp-$gone-3; : >set/target/.x.jpg.mien-tmp-$gone-4; : >set/target/.mine
+check "tells what to do" said "set: an unfinished build, without prompt.jsonl yet: start \`mien build\` again, or after --part \`mien check --merge\`"
 expect "--merge" 0 "$mien" check --data set --merge
 check "removes what killed parts left" test -z "$(find set -name '*.mien-tmp-*')" -a -e set/target/.mine
 check "says what it did" printed "3 journals merged; prompt.jsonl has 10 lines"
