@@ -62,6 +62,10 @@ static void print_summary(const arguments *a, const mien_progress *p, bool whole
     }
     const mien_count *n = p->count;   /* maps, landmarks, selected_out, shards, bytes: as mien_package says */
     char output[4 * 4096];
+    if (!whole && !a->job.shards) {
+        printf("stopped: %s was not written; the next run begins anew\n", text_escape(output, sizeof output, a->job.output));
+        return;
+    }
     text_escape(output, sizeof output, a->job.output);
     printf("%s%s: ", whole ? "" : "stopped: ", output);
     if (a->job.shards) printf("%" PRIu64 " shard%s, ", n[3].n, n[3].n == 1 ? "" : "s");
@@ -90,7 +94,7 @@ int command_package(int argc, char **argv) {
     int rc = mien_package(&a.job, &result);
     progress_end(&shown);
     status = status_of(&a, rc, &result);
-    if (rc == 0 || (rc == MIEN_ERR_CANCELLED && a.job.shards)) print_summary(&a, &result, rc == 0);
+    if (rc == 0 || rc == MIEN_ERR_CANCELLED) print_summary(&a, &result, rc == 0);
     timings where = { .total = clock_seconds() - begin, .images = result.done };
     int failed = status == EXIT_MISUSE ? 0 : timings_report(&a.common, &where);
     return status ? status : failed;

@@ -100,6 +100,18 @@ static void print_statistics(const mien_statistics *s) {
     text_free(&line);
 }
 
+/* Of the n-th page, or of the statistics: n 0. Escaped. */
+static void page_name(const arguments *a, uint64_t n, char *out, size_t room) {
+    const char *first = a->job.output, *slash = strrchr(first, '/'), *dot = strrchr(first, '.');
+    int stem = (int)(dot && (!slash || dot > slash) ? (size_t)(dot - first) : strlen(first));
+    text name = { 0 };
+    if (n == 0 && a->job.statistics) text_add(&name, a->job.statistics);
+    else if (n == 0) text_printf(&name, "%.*s-statistics%s", stem, first, first + stem);
+    else text_printf(&name, "%.*s-%" PRIu64 "%s", stem, first, n, first + stem);
+    text_escape(out, room, text_check(&name) == 0 ? name.data : "");
+    text_free(&name);
+}
+
 static void print_summary(const arguments *a, const mien_progress *p, const mien_statistics *s, bool whole) {
     if (a->common.quiet) return;
     if (a->common.log_json) {
@@ -110,11 +122,22 @@ static void print_summary(const arguments *a, const mien_progress *p, const mien
     uint64_t pages = p->count[0].n, shown = p->count[1].n, marked = p->count[2].n;   /* as mien_preview says */
     char name[4 * 4096];
     text_escape(name, sizeof name, a->job.output);
-    if (a->job.pages >= 0)
-        printf("%s%s: %" PRIu64 " item%s on %" PRIu64 " page%s, %" PRIu64 " marked\n", whole ? "" : "stopped: ", name, shown, shown == 1 ? "" : "s", pages, pages == 1 ? "" : "s", marked);
-    if (whole && !a->job.no_statistics)
-        printf("%" PRIu64 " item%s: %" PRIu64 " with landmarks of %" PRIu64 " face%s, %" PRIu64 " without, %" PRIu64 " broken; %" PRIu64 " unusable; %.1f s\n", s->items,
+    if (!whole) {
+        printf("stopped: %" PRIu64 " page%s of %s written, no statistics; the next run begins anew\n", pages, pages == 1 ? "" : "s", name);
+        return;
+    }
+    if (a->job.pages >= 0) {
+        printf("%s", name);
+        if (pages > 1) page_name(a, pages, name, sizeof name), printf(" to %s", name);
+        printf(": %" PRIu64, shown);
+        if (s->items > shown) printf(" of %" PRIu64, s->items);
+        printf(" item%s on %" PRIu64 " page%s, %" PRIu64 " marked\n", (s->items > shown ? s->items : shown) == 1 ? "" : "s", pages, pages == 1 ? "" : "s", marked);
+    }
+    if (!a->job.no_statistics) {
+        page_name(a, 0, name, sizeof name);
+        printf("%s: %" PRIu64 " item%s: %" PRIu64 " with landmarks of %" PRIu64 " face%s, %" PRIu64 " without, %" PRIu64 " broken; %" PRIu64 " unusable; %.1f s\n", name, s->items,
                s->items == 1 ? "" : "s", s->with_landmarks, s->faces, s->faces == 1 ? "" : "s", s->without_landmarks, s->broken_landmarks, s->unusable, p->seconds);
+    }
 }
 
 static int status_of(const arguments *a, int rc, const mien_progress *p) {

@@ -14,7 +14,7 @@ done
 find set -type f -exec cksum {} + | sort >before
 expect "a whole set" 0 "$mien" preview --data set -o sheet.png
 check "one page" printed "sheet.png: 10 items on 1 page, 0 marked"
-check "the statistics" printed "10 items: 10 with landmarks of 10 faces, 0 without, 0 broken; 0 unusable"
+check "the statistics" printed "sheet-statistics.png: 10 items: 10 with landmarks of 10 faces, 0 without, 0 broken; 0 unusable"
 check "the files" test "$(ls *.png | tr '\n' ' ')" = "sheet-statistics.png sheet.png "
 expect "they are pictures" 0 "$mien" info sheet.png sheet-statistics.png
 check "of this size" printed "sheet.png: PNG picture, 1872 x "
@@ -88,24 +88,24 @@ mkdir -p many/source many/target
 picture many/source/m.png 8 8; picture many/target/m.jpg 8 8
 i=0; while [ $i -lt 100 ]; do echo '{"source": "source/m.png", "target": "target/m.jpg", "prompt": "n '$i'"}'; i=$((i + 1)); done >many/prompt.jsonl
 expect "a large set" 0 "$mien" preview --data many -o m.png
-check "gives one page" printed "m.png: 24 items on 1 page, 0 marked"
+check "gives one page" printed "m.png: 24 of 100 items on 1 page, 0 marked"
 check "and statistics of all" printed "100 items: 0 with landmarks of 0 faces, 100 without"
 expect "the same draw again" 0 "$mien" preview --data many -o m2.png --no-statistics
 check "is the same" cmp m.png m2.png
 expect "another seed" 0 "$mien" preview --data many -o m3.png --no-statistics --seed 1
 check "is another" not cmp -s m.png m3.png
 expect "--pages 3" 0 "$mien" preview --data many -o n.png --pages 3
-check "is three pages" printed "n.png: 72 items on 3 pages"
+check "is three pages" printed "n.png to n-3.png: 72 of 100 items on 3 pages"
 check "of these names" test -s n.png -a -s n-2.png -a -s n-3.png -a ! -e n-4.png -a -s n-statistics.png
 expect "more pages than there are" 0 "$mien" preview --data many -o a.png --pages 99 --no-statistics
-check "are as many as there are" printed "a.png: 100 items on 5 pages"
+check "are as many as there are" printed "a.png to a-5.png: 100 items on 5 pages"
 expect "--first" 0 "$mien" preview --data many -o f.png --first 90 --no-statistics
 check "goes to the end" printed "f.png: 11 items on 1 page"
 expect "--first 1 of all pages" 0 "$mien" preview --data many -o g.png --first 1 --pages 5 --no-statistics --jobs 4
-check "is all of it" printed "g.png: 100 items on 5 pages"
+check "is all of it" printed "g.png to g-5.png: 100 items on 5 pages"
 check "the last page has four items" test "$("$mien" info g-5.png | grep -c '1872 x 632')" = 1
 expect "--sample" 0 "$mien" preview --data many -o s.png --sample 30 --no-statistics
-check "is so many" printed "s.png: 30 items on 2 pages"
+check "is so many" printed "s.png to s-2.png: 30 items on 2 pages"
 : >n-2.png; rm n.png n-statistics.png n-3.png
 expect "a further page that is there" 2 "$mien" preview --data many -o n.png --pages 3
 check "is named" said "n-2.png: is there already"
