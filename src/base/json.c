@@ -80,6 +80,17 @@ int json_need_field(const json_at *object, const char *key, json_at *out) {
     return json_field(object, key, out) ? 0 : json_error(object, ERR_FORMAT, "\"%s\" is missing", key);
 }
 
+int json_each_field(const json_at *object, int (*each)(void *context, const json_at *field), void *context) {
+    const char *key;
+    json_t *value;
+    int rc = 0;
+    json_object_foreach((json_t *)object->value, key, value) {
+        const json_at field = { .up = object, .value = value, .file = object->file, .key = key };
+        if ((rc = each(context, &field)) != 0) break;
+    }
+    return rc;
+}
+
 json_at json_item(const json_at *array, size_t i) {
     const json_t *value = json_array_get(array->value, i);
     assert(value);

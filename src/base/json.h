@@ -32,6 +32,8 @@ bool    json_field(const json_at *object, const char *key, json_at *out);
 /* The same where it must be there. */
 int     json_need_field(const json_at *object, const char *key, json_at *out);
 json_at json_item(const json_at *array, size_t i);
+/* Calls each for all fields of an object, which tell their keys. Ends early with what it returned other than 0. */
+int     json_each_field(const json_at *object, int (*each)(void *context, const json_at *field), void *context);
 
 int json_need_object(const json_at *at);
 int json_need_array(const json_at *at, size_t least, size_t most, size_t *count);

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "data/list_inside.h"
 
 enum { URL_MOST = 8192 };
 static const size_t most_memory = (size_t)64 << 20;   /* of a parsed sidecar */
@@ -29,17 +30,16 @@ static bool word_is_fine(const char *word) { return strcasecmp(word, "unlikely")
 
 static int add_word(sidecar *s, const char *word) { return s->nsfw && !word_is_fine(s->nsfw) ? 0 : copy(word, &s->nsfw); }
 
-static int add_mark(const json_at *object, const char *key, sidecar *s) {
-    json_at at;
+static int add_mark(const json_at *at, sidecar *s) {
     const char *word;
     double p;
-    if (!json_field(object, key, &at) || json_is_nothing(&at)) return 0;
-    if (!json_has_text(&at)) {
-        if (json_need_number(&at, 0, 1, &p) < 0) s->strange = true;
+    if (json_is_nothing(at)) return 0;
+    if (!json_has_text(at)) {
+        if (json_need_number(at, 0, 1, &p) < 0) s->strange = true;
         else if (p > s->unsafe) s->unsafe = p;
         return 0;
     }
-    int rc = json_need_string(&at, &word);
+    int rc = json_need_string(at, &word);
     return rc < 0 ? rc : add_word(s, word);
 }
 
@@ -56,14 +56,27 @@ static int set_caption(const char *name, const char *caption, sidecar *s) {
     return copy(caption, &s->caption);
 }
 
+static int add_url(const json_at *at, sidecar *s) {
+    const char *word;
+    if (!json_has_text(at) || (s->url && strcmp(at->key, "url") != 0)) return 0;
+    int rc = json_need_string(at, &word);
+    return rc < 0 || strlen(word) > URL_MOST ? rc : copy(word, &s->url);
+}
+
+/* By the names that a list has for it, in any case: a mark that a list would heed is no other one here. */
+static int read_field(void *context, const json_at *at) {
+    list_field field;
+    int rank;
+    if (!list_field_called(at->key, &field, &rank)) return 0;
+    if (field == LIST_NSFW || field == LIST_UNSAFE) return add_mark(at, context);
+    return field == LIST_URL ? add_url(at, context) : 0;
+}
+
 static int read_document(const char *name, const json_at *root, sidecar *s) {
     json_at at;
     const char *word;
     int rc = json_need_object(root);
-    if (rc == 0) rc = add_mark(root, "NSFW", s);
-    if (rc == 0) rc = add_mark(root, "nsfw", s);
-    if (rc == 0) rc = add_mark(root, "punsafe", s);
-    if (rc == 0 && json_field(root, "url", &at) && json_has_text(&at) && (rc = json_need_string(&at, &word)) == 0 && strlen(word) <= URL_MOST) rc = copy(word, &s->url);
+    if (rc == 0) rc = json_each_field(root, read_field, s);
     if (rc < 0 || !json_field(root, "caption", &at)) return rc;
     if (json_is_nothing(&at)) return s->has_caption = true, 0;
     rc = json_has_text(&at) ? json_need_string(&at, &word) : json_error(&at, ERR_FORMAT, "a text was expected");
@@ -135,28 +148,32 @@ void sidecar_free(sidecar *s) {
 }
 
 /* 1 and its bytes; 0 if it is not there. */
-static int load_beside(const char *photo, const char *ending, char path[PATH_MAX], uint8_t **data, size_t *size) {
+static int load_beside(const char *photo, const char *const ending[2], char path[PATH_MAX], uint8_t **data, size_t *size) {
     const char *slash = strrchr(photo, '/'), *name = slash ? slash + 1 : photo, *dot = strrchr(name, '.');
     size_t stem = dot && dot != name ? (size_t)(dot - photo) : strlen(photo);
     struct stat st;
-    if ((size_t)snprintf(path, PATH_MAX, "%.*s%s", (int)stem, photo, ending) >= PATH_MAX) return 0;
-    if (lstat(path, &st) < 0 && (errno == ENOENT || errno == ENAMETOOLONG)) return 0;
-    int rc = file_load(path, SIDECAR_MOST, data, size);
-    return rc < 0 ? rc : 1;
+    for (int i = 0; i < 2; i++) {
+        if ((size_t)snprintf(path, PATH_MAX, "%.*s%s", (int)stem, photo, ending[i]) >= PATH_MAX) return 0;
+        if (lstat(path, &st) < 0 && (errno == ENOENT || errno == ENAMETOOLONG)) continue;
+        int rc = file_load(path, SIDECAR_MOST, data, size);
+        return rc < 0 ? rc : 1;
+    }
+    return 0;
 }
 
 int sidecar_load(const char *photo, sidecar *out) {
+    static const char *const json_ending[2] = { ".json", ".JSON" }, *const text_ending[2] = { ".txt", ".TXT" };
     char path[PATH_MAX];
     uint8_t *data;
     size_t size;
     *out = SIDECAR_NONE;
-    int rc = load_beside(photo, ".json", path, &data, &size);
+    int rc = load_beside(photo, json_ending, path, &data, &size);
     if (rc > 0) {
         rc = sidecar_parse(path, data, size, out);
         free(data);
     }
     if (rc < 0 || out->has_caption) return rc;
-    rc = load_beside(photo, ".txt", path, &data, &size);
+    rc = load_beside(photo, text_ending, path, &data, &size);
     if (rc <= 0) return rc;
     rc = sidecar_parse_caption(path, data, size, out);
     free(data);

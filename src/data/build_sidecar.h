@@ -5,7 +5,7 @@
  *
  *     {"caption": "...", "url": "...", "NSFW": "UNLIKELY", "punsafe": 0.01}
  *
- * NSFW (or nsfw) may be a word, a probability of being unsafe, or null. */
+ * NSFW may be a word, a probability of being unsafe, or null; it, punsafe (or unsafe) and url may be written in any case. */
 #ifndef DATA_BUILD_SIDECAR_H
 #define DATA_BUILD_SIDECAR_H
 
@@ -40,7 +40,7 @@ int  sidecar_add_list(sidecar *s, const list_item *item);
 bool sidecar_safe(const sidecar *s, double max_unsafe);
 void sidecar_free(sidecar *s);
 
-/* What <stem of photo>.json and .txt say. A sidecar that is not there is fine. ERR_*: it could not be read, or is broken. */
+/* What <stem of photo>.json and .txt say, or .JSON and .TXT where there is no other. A sidecar that is not there is fine. ERR_*: it could not be read, or is broken. */
 int  sidecar_load(const char *photo, sidecar *out);
 
 #endif

@@ -128,6 +128,11 @@ static void test_sidecars(void **state) {
     expect_sidecar("{\"NSFW\": false}", 0, NULL, false);
     expect_sidecar("{\"NSFW\": {}}", 0, NULL, false);
     expect_sidecar("{\"NSFW\": 2}", 0, NULL, false);
+    expect_sidecar("{\"Nsfw\": \"NSFW\"}", 0, NULL, false);
+    expect_sidecar("{\"Nsfw\": \"unlikely\", \"nSFW\": \"LIKELY\"}", 0, NULL, false);
+    expect_sidecar("{\"unsafe\": 0.9}", 0, NULL, false);
+    expect_sidecar("{\"PUnsafe\": 0.9, \"Unsafe\": 0}", 0, NULL, false);
+    expect_sidecar("{\"Unsafe\": 0.1, \"unsafely\": 1}", 0, NULL, true);
     expect_sidecar("{\"caption\": [\"x\"]}", ERR_FORMAT, NULL, false);
     expect_sidecar("{\"caption\": \"x\"", ERR_FORMAT, NULL, false);
     expect_sidecar("[1]", ERR_FORMAT, NULL, false);
@@ -196,6 +201,30 @@ static void test_records(void **state) {
 /* ---- the end ---------------------------------------------------------------------------------------------------------- */
 
 static void save(const char *path, const char *s) { assert_int_equal(file_save(path, s, strlen(s)), 0); }
+
+static void test_sidecar_endings(void **state) {
+    (void)state;
+    char folder[] = "/tmp/test_build-XXXXXX", path[64], photo[64];
+    static const char *const json[] = { "a.JSON", "b.json" }, *const texts[] = { "a.TXT", "b.txt" };
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 2; i++) {
+        sidecar s;
+        snprintf(photo, sizeof photo, "%s/%c.jpg", folder, "ab"[i]);
+        snprintf(path, sizeof path, "%s/%s", folder, json[i]);
+        save(path, "{\"NSFW\": \"LIKELY\"}");
+        snprintf(path, sizeof path, "%s/%s", folder, texts[i]);
+        save(path, "text");
+        assert_int_equal(sidecar_load(photo, &s), 0);
+        assert_false(sidecar_safe(&s, 1));
+        assert_non_null(s.caption);
+        assert_string_equal(s.caption, "text");
+        sidecar_free(&s);
+        unlink(path);
+        snprintf(path, sizeof path, "%s/%s", folder, json[i]);
+        unlink(path);
+    }
+    rmdir(folder);
+}
 
 static void expect_file(const char *path, const char *want) {
     uint8_t *data;
@@ -353,7 +382,7 @@ static void test_refusals(void **state) {
 int main(void) {
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ids), cmocka_unit_test(test_paths), cmocka_unit_test(test_sidecars), cmocka_unit_test(test_texts), cmocka_unit_test(test_records),
+        cmocka_unit_test(test_ids), cmocka_unit_test(test_paths), cmocka_unit_test(test_sidecars), cmocka_unit_test(test_sidecar_endings), cmocka_unit_test(test_texts), cmocka_unit_test(test_records),
         IN_FOLDER(test_finish), IN_FOLDER(test_side_by_side), IN_FOLDER(test_metadata), IN_FOLDER(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
