@@ -83,9 +83,14 @@ static int read_document(const char *name, const json_at *root, sidecar *s) {
     return rc < 0 ? rc : set_caption(name, word, s);
 }
 
+static void skip_mark(const uint8_t **data, size_t *size) {
+    if (*size >= 3 && memcmp(*data, "\xef\xbb\xbf", 3) == 0) *data += 3, *size -= 3;
+}
+
 int sidecar_parse(const char *name, const uint8_t *data, size_t size, sidecar *out) {
     json *doc;
     *out = SIDECAR_NONE;
+    skip_mark(&data, &size);
     int rc = json_parse(name, data, size, most_memory, &doc);
     if (rc < 0) return rc;
     json_at root = json_root(doc);
@@ -114,7 +119,7 @@ static void join_lines(const char *s, const char *end, text *out) {
 }
 
 int sidecar_parse_caption(const char *name, const uint8_t *data, size_t size, sidecar *out) {
-    if (size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) data += 3, size -= 3;
+    skip_mark(&data, &size);
     if (memchr(data, 0, size)) return error_set(ERR_FORMAT, "%s: is no text", name);
     char *copied = malloc(size + 1);
     if (!copied) return error_memory(size + 1);

@@ -133,6 +133,8 @@ static void test_sidecars(void **state) {
     expect_sidecar("{\"unsafe\": 0.9}", 0, NULL, false);
     expect_sidecar("{\"PUnsafe\": 0.9, \"Unsafe\": 0}", 0, NULL, false);
     expect_sidecar("{\"Unsafe\": 0.1, \"unsafely\": 1}", 0, NULL, true);
+    expect_sidecar("\xef\xbb\xbf{\"caption\": \"x\", \"nsfw\": \"LIKELY\"}", 0, "x", false);
+    expect_sidecar("\xef\xbb\xbf", ERR_FORMAT, NULL, false);
     expect_sidecar("{\"caption\": [\"x\"]}", ERR_FORMAT, NULL, false);
     expect_sidecar("{\"caption\": \"x\"", ERR_FORMAT, NULL, false);
     expect_sidecar("[1]", ERR_FORMAT, NULL, false);
