@@ -323,6 +323,12 @@ bool file_same_place(const char *a, const char *b) {
     return stat_folder_of(a, &p, &x) && stat_folder_of(b, &q, &y) && strcmp(p, q) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+int folder_next(DIR *dir, const char *path, const struct dirent **out) {
+    errno = 0;
+    *out = readdir(dir);
+    return *out ? 1 : errno ? error_errno("%s", path) : 0;
+}
+
 int folder_make(const char *path) {
     char part[PATH_MAX];
     size_t n = strlen(path);

@@ -4,6 +4,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,6 +56,10 @@ void file_remove_leftovers_of(const char *path);
 
 /* Whether two paths are one name in one folder, be something there or not. */
 bool file_same_place(const char *a, const char *b);
+
+/* The next entry of a folder that is open: 1, 0 at its end, or ERR_IO where it can't be read on: whoever would stop there as at its end
+ * would miss files. `path` is for the message. */
+int folder_next(DIR *dir, const char *path, const struct dirent **out);
 
 /* Makes a folder and its parents; it is fine if they exist. */
 int folder_make(const char *path);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/sorter.h"
 #include "data/dataset.h"
 #include "data/journal.h"
@@ -102,9 +103,9 @@ static int list_files(check_unnamed *u, const char *name) {
     if (snprintf(path, sizeof path, "%s/%s", u->folder, name) >= (int)sizeof path) return error_set(ERR_IO, "%s: the path is too long", u->folder);
     DIR *dir = opendir(path);
     if (!dir) return errno == ENOENT ? 0 : error_errno("%s", path);
+    const struct dirent *e;
     int rc = 0;
-    for (const struct dirent *e; rc == 0 && (e = readdir(dir));)
-        if (e->d_name[0] != '.') rc = add(u, name, e->d_name, "", "f");
+    while (rc == 0 && (rc = folder_next(dir, path, &e)) > 0) rc = e->d_name[0] != '.' ? add(u, name, e->d_name, "", "f") : 0;
     closedir(dir);
     return rc;
 }

@@ -182,11 +182,9 @@ static int list_parts(const char *folder, const char *kind, names *out) {
     *out = (names){ 0 };
     DIR *dir = opendir(folder);
     if (!dir) return errno == ENOENT ? 0 : error_errno("%s", folder);
+    const struct dirent *e;
     int rc = 0;
-    errno = 0;
-    for (const struct dirent *e; rc == 0 && (e = readdir(dir)); errno = 0)
-        if (is_part(e->d_name, kind)) rc = names_add(out, folder, e->d_name);
-    if (rc == 0 && errno) rc = error_errno("%s", folder);
+    while (rc == 0 && (rc = folder_next(dir, folder, &e)) > 0) rc = is_part(e->d_name, kind) ? names_add(out, folder, e->d_name) : 0;
     closedir(dir);
     if (rc < 0) names_free(out);
     else if (out->count) qsort(out->name, out->count, sizeof *out->name, by_name);

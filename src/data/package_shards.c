@@ -139,8 +139,10 @@ static int append(shards_job *s, const char *format, ...) {
 /* A tar file there that no line of the journal names is not ours to mix with, or to overwrite. */
 static int check_strangers(const shards_job *s) {
     DIR *d = opendir(s->job->options->output);
+    const struct dirent *e;
     int rc = d ? 0 : error_errno("%s", s->job->options->output);
-    for (const struct dirent *e; rc == 0 && (e = readdir(d));) {
+    while (rc == 0 && (rc = folder_next(d, s->job->options->output, &e)) > 0) {
+        rc = 0;
         size_t n = strlen(e->d_name);
         char *end, expected[SHARD_NAME] = "";
         unsigned long long number = strtoull(e->d_name, &end, 10);

@@ -41,18 +41,22 @@ int removal_path(const removal *r, const char *name, char *out, size_t room) {
 
 /* ---- who goes ------------------------------------------------------------------------------------------------------ */
 
-typedef struct { const removal *r; const char *id; } lookup;
+typedef struct { const removal *r; const char *id; int rc; } lookup;
 
 static bool is_id(void *context, uint64_t place) {
-    const lookup *l = context;
+    lookup *l = context;
     uint16_t n;
     char id[ID_MOST];
-    return spool_read(l->r->ids, place, &n, sizeof n) == 0 && n == strlen(l->id) && n < sizeof id && spool_read(l->r->ids, place + sizeof n, id, n) == 0 && memcmp(id, l->id, n) == 0;
+    if (l->rc < 0 || (l->rc = spool_read(l->r->ids, place, &n, sizeof n)) < 0 || n != strlen(l->id) || n >= sizeof id) return false;
+    l->rc = spool_read(l->r->ids, place + sizeof n, id, n);
+    return l->rc == 0 && memcmp(id, l->id, n) == 0;
 }
 
-bool removal_has(const removal *r, const char *id) {
+int removal_has(const removal *r, const char *id) {
     uint64_t place;
-    return *id && name_set_find(&r->names, part_hash(id), is_id, &(lookup){ r, id }, &place);
+    lookup l = { r, id, 0 };
+    bool has = *id && name_set_find(&r->names, part_hash(id), is_id, &l, &place);
+    return l.rc < 0 ? l.rc : has;
 }
 
 static int enter(removal *r, const char *id) {
@@ -61,7 +65,9 @@ static int enter(removal *r, const char *id) {
     int rc = spool_align(r->ids, 16);
     if (rc == 0) rc = spool_append(r->ids, &n, sizeof n, &place);
     if (rc == 0) rc = spool_append(r->ids, id, n, NULL);
-    return rc < 0 ? rc : name_set_add(&r->names, part_hash(id), place, is_id, &(lookup){ r, id }, &found);
+    lookup l = { r, id, rc };
+    if (rc == 0) rc = name_set_add(&r->names, part_hash(id), place, is_id, &l, &found);
+    return rc < 0 ? rc : l.rc;
 }
 
 static bool knows(const removal *r, const char *id, const char *url, const char *hash) {
@@ -74,16 +80,16 @@ static int note(removal *r, const char *id, const char *what, bool *was) {
     char key[ID_MOST];
     if (!what) return *was = true, 0;
     snprintf(key, sizeof key, "%.*s\n%016llx", NAME_MAX, id, (unsigned long long)part_hash(what));
-    *was = removal_has(r, key);
-    return *was ? 0 : enter(r, key);
+    int has = removal_has(r, key);
+    *was = has > 0;
+    return has < 0 ? has : has ? 0 : enter(r, key);
 }
 
 /* Remembered before anything is deleted. */
 static int take_out(removal *r, const char *id, const char *url, const char *hash) {
-    bool had_id, had_url, had_hash;
+    bool had_url, had_hash;
     if (strlen(id) > NAME_MAX) return 0;   /* no file has that name */
-    had_id = removal_has(r, id);
-    int rc = note(r, id, url, &had_url);
+    int had_id = removal_has(r, id), rc = had_id < 0 ? had_id : note(r, id, url, &had_url);
     if (rc == 0) rc = note(r, id, hash, &had_hash);
     if (rc == 0 && !(had_id && had_url && had_hash) && !r->options->dry_run && !knows(r, id, url, hash)) rc = selection_remember(r->folder, id, url, hash);
     if (rc == 0 && hash && !had_hash) rc = selection_removed_later(r->chosen, hash);
@@ -155,7 +161,9 @@ static int go_through(removal *r, each_file *each) {
         if ((rc = removal_path(r, folders[i], path, sizeof path)) < 0) return rc;
         DIR *dir = opendir(path);
         if (!dir && errno != ENOENT) return error_errno("%s", path);
-        for (const struct dirent *e; dir && rc == 0 && (e = readdir(dir));) {
+        const struct dirent *e;
+        while (dir && rc == 0 && (rc = folder_next(dir, path, &e)) > 0) {
+            rc = 0;
             if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
             id_of(e->d_name, id);
             rc = stop_asked(r->options->hooks.stop) ? error_set(ERR_CANCELLED, "stopped") : each(r, folders[i], e->d_name, id);
@@ -174,7 +182,8 @@ static int delete_if_gone(removal *r, const char *folder, const char *name, cons
     char relative[NAME_MAX + 16];
     snprintf(relative, sizeof relative, "%s/%s", folder, name);
     bool photo = strcmp(folder, "target") == 0 && name[0] != '.';   /* of a half of one the hash is worth nothing */
-    return removal_has(r, id) ? delete_file(r, relative, photo ? id : NULL) : 0;
+    int goes = removal_has(r, id);
+    return goes > 0 ? delete_file(r, relative, photo ? id : NULL) : goes;
 }
 
 /* The hash of a photo that would be deleted. */
@@ -182,8 +191,9 @@ static int hash_if_gone(removal *r, const char *folder, const char *name, const 
     char relative[NAME_MAX + 16], path[PATH_MAX], hex[65];
     uint8_t digest[32];
     snprintf(relative, sizeof relative, "%s/%s", folder, name);
-    if (strcmp(folder, "target") != 0 || name[0] == '.' || !removal_has(r, id)) return 0;
-    int rc = removal_path(r, relative, path, sizeof path);
+    int rc = strcmp(folder, "target") != 0 || name[0] == '.' ? 0 : removal_has(r, id);
+    if (rc <= 0) return rc;
+    rc = removal_path(r, relative, path, sizeof path);
     if (rc < 0 || hash_file(path, digest) < 0) return rc;
     sha256_hex(digest, hex);
     return take_out(r, id, NULL, hex);
@@ -243,13 +253,13 @@ static int goes(void *context, const shards *s, uint64_t i, const shard_item *it
     uint8_t *data, digest[32];
     size_t size;
     char hex[65];
-    if (!removal_has(r, item->id)) return 0;
+    int rc = removal_has(r, item->id);
+    if (rc <= 0) return rc;
     if (item->has[SHARD_PHOTO] && shards_load(s, i, SHARD_PHOTO, &data, &size) == 0) {
         sha256(data, size, digest);
         sha256_hex(digest, hex);
         free(data);
-        int rc = take_out(r, item->id, NULL, hex);
-        if (rc < 0) return rc;
+        if ((rc = take_out(r, item->id, NULL, hex)) < 0) return rc;
     }
     return 1;
 }

@@ -25,8 +25,8 @@ struct removal {
 void removal_say(const removal *r, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int  removal_path(const removal *r, const char *name, char *out, size_t room);   /* <folder>/<name> */
 
-/* Whether an item goes. */
-bool removal_has(const removal *r, const char *id);
+/* Whether an item goes: 1, 0, or ERR_*. */
+int  removal_has(const removal *r, const char *id);
 /* It goes if the lists say so; what is unknown is NULL. */
 int  removal_ask(removal *r, const char *id, const char *url, const char *sha256);
 

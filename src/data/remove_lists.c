@@ -94,9 +94,10 @@ static int take_prompt(void *context, uint64_t number, const char *line, size_t 
     const taking *t = context;
     dataset_item item;
     if (dataset_parse("", line, size, &item) < 0) return error_code() == ERR_MEMORY ? ERR_MEMORY : 1;
-    bool goes = removal_has(t->r, item.id);
+    int goes = removal_has(t->r, item.id);
     dataset_item_free(&item);
-    t->w->gone += goes;
+    if (goes < 0) return goes;
+    t->w->gone += (uint64_t)goes;
     return !goes;
 }
 
@@ -133,9 +134,9 @@ static int read_prompts(removal *r, const char *name, int (*each)(removal *r, co
 static int each_copy(removal *r, const char *begin, int (*each)(removal *r, const char *name)) {
     DIR *dir = opendir(r->folder);
     if (!dir) return error_errno("%s", r->folder);
+    const struct dirent *e;
     int rc = 0;
-    for (const struct dirent *e; rc == 0 && (e = readdir(dir));)
-        if (strncmp(e->d_name, begin, strlen(begin)) == 0) rc = each(r, e->d_name);
+    while (rc == 0 && (rc = folder_next(dir, r->folder, &e)) > 0) rc = strncmp(e->d_name, begin, strlen(begin)) == 0 ? each(r, e->d_name) : 0;
     closedir(dir);
     return rc;
 }
@@ -180,8 +181,9 @@ static int copy_entries(removal *r, rewrite *w, json_stream *s) {
     uint64_t kept = 0;
     int rc;
     while ((rc = json_stream_next(s, &key, NULL)) > 0) {
-        if (removal_has(r, key)) w->gone++;
-        else if ((rc = write_entry(w, kept++, key, s)) < 0) break;
+        int goes = removal_has(r, key);
+        if (goes > 0) w->gone++;
+        else if ((rc = goes < 0 ? goes : write_entry(w, kept++, key, s)) < 0) break;
     }
     if (rc == 0) rc = lines_write(&w->copy, kept ? "}\n" : "{}\n", kept ? 2 : 3);
     return rc;
@@ -218,12 +220,13 @@ static int clean_metadata_copy(removal *r, const char *name) {
 
 typedef struct { removal *r; rewrite *w; const rewrite *changed[2]; uint64_t hashes; } cleaning;
 
-static bool line_goes(const removal *r, const char *line, size_t size) {
+static int line_goes(const removal *r, const char *line, size_t size) {
     json *doc;
     const char *id = NULL;
-    if (!memmem(line, size, "\"id\"", 4) || json_parse("", (const uint8_t *)line, size, (size_t)64 << 20, &doc) < 0) return false;
+    if (!memmem(line, size, "\"id\"", 4) || json_parse("", (const uint8_t *)line, size, (size_t)64 << 20, &doc) < 0) return 0;
     json_at root = json_root(doc), at;
-    bool goes = json_need_object(&root) == 0 && json_field(&root, "id", &at) && json_has_text(&at) && json_need_string(&at, &id) == 0 && removal_has(r, id);
+    bool has_id = json_need_object(&root) == 0 && json_field(&root, "id", &at) && json_has_text(&at) && json_need_string(&at, &id) == 0;
+    int goes = has_id ? removal_has(r, id) : 0;
     json_free(doc);
     return goes;
 }
@@ -231,7 +234,8 @@ static bool line_goes(const removal *r, const char *line, size_t size) {
 static int take_journal(void *context, uint64_t number, const char *line, size_t size) {
     (void)number;
     cleaning *c = context;
-    if (line_goes(c->r, line, size)) return c->w->gone++, 0;
+    int goes = line_goes(c->r, line, size);
+    if (goes != 0) return goes < 0 ? goes : (c->w->gone++, 0);
     for (int i = 0; i < 2; i++) {
         const rewrite *w = c->changed[i];
         const char *at = w->gone ? memmem(line, size, w->was, 64) : NULL;
@@ -323,7 +327,8 @@ static int note_map(void *context, uint64_t number, const char *line, size_t siz
     if (dataset_parse("", line, size, &item) < 0) return error_code() == ERR_MEMORY ? ERR_MEMORY : 1;
     size_t n = strlen(item.id);
     bool own = strncmp(item.source, item.id, n) == 0 && (item.source[n] == 0 || (item.source[n] == '.' && !strchr(item.source + n + 1, '.')));
-    int rc = own ? 0 : sorter_add(o->names, item.source, strlen(item.source), removal_has(o->r, item.id) ? "g" : "k", 1);
+    int goes = own ? 0 : removal_has(o->r, item.id);
+    int rc = own || goes < 0 ? goes : sorter_add(o->names, item.source, strlen(item.source), goes ? "g" : "k", 1);
     dataset_item_free(&item);
     return rc < 0 ? rc : 1;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/part.h"
 #include "base/stop.h"
 #include "data/metadata.h"
@@ -33,9 +34,11 @@ static int by_bytes(const struct dirent **a, const struct dirent **b) { return s
 bool shards_are_in(const char *folder) {
     DIR *d = opendir(folder);
     bool found = false;
-    for (const struct dirent *e; d && !found && (e = readdir(d));) found = is_shard(e);
+    const struct dirent *e;
+    int rc = 0;
+    while (d && !found && (rc = folder_next(d, folder, &e)) > 0) found = is_shard(e);
     if (d) closedir(d);
-    return found;
+    return found || rc < 0;        /* unknown: who opens them is told why */
 }
 
 static int list_files(shards *s) {

@@ -2,6 +2,8 @@
  *
  * Files that appear whole or not at all: in pieces, as links, and what killed processes left of them. */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -145,8 +147,30 @@ static void test_hash_in_pieces(void **state) {
     assert_memory_equal(whole, pieces, 32);
 }
 
+/* A folder that can't be read on does not end there. */
+static void test_next(void **state) {
+    (void)state;
+    const struct dirent *e;
+    int rc, count = 0;
+    assert_int_equal(file_save("a", "", 0), 0);
+    DIR *dir = opendir(".");
+    assert_non_null(dir);
+    errno = EIO;                   /* of something before */
+    while ((rc = folder_next(dir, ".", &e)) > 0) count++, errno = EIO;
+    assert_int_equal(rc, 0);
+    assert_int_equal(count, 3);    /* . and .., too */
+    closedir(dir);
+    dir = opendir(".");
+    int null = open("/dev/null", O_RDONLY);
+    assert_int_equal(dup2(null, dirfd(dir)), dirfd(dir));
+    assert_int_equal(folder_next(dir, "here", &e), ERR_IO);
+    assert_non_null(strstr(error_message(), "here: "));
+    closedir(dir);
+    close(null);
+}
+
 int main(void) {
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
-    const struct CMUnitTest tests[] = { IN_FOLDER(test_writer), IN_FOLDER(test_links), IN_FOLDER(test_leftovers), IN_FOLDER(test_leftovers_of_one), cmocka_unit_test(test_hash_in_pieces) };
+    const struct CMUnitTest tests[] = { IN_FOLDER(test_writer), IN_FOLDER(test_links), IN_FOLDER(test_next), IN_FOLDER(test_leftovers), IN_FOLDER(test_leftovers_of_one), cmocka_unit_test(test_hash_in_pieces) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
