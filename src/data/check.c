@@ -70,11 +70,17 @@ static bool is_bad(const job *j, check_reason r) { return (int)r < j->result->n_
 
 static void count_reason(job *j, check_reason r) { j->result->progress.count[r].n++; }
 
-/* "target/x.jpg: duplicate: of target/y.jpg (line 12)" */
-static void say_line(job *j, mien_log_kind kind, uint64_t line, const char *target, const char *reason, const char *detail) {
+static void id_of(const char *path, char out[NAME_MAX + 1]) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    snprintf(out, NAME_MAX + 1, "%.*s", dot && dot > name ? (int)(dot - name) : NAME_MAX, name);
+}
+
+/* "x: photo: duplicate: is target/y.jpg of line 7 (line 12)" */
+static void say_line(job *j, mien_log_kind kind, uint64_t line, const char *target, const char *part, const char *reason, const char *detail) {
     char path[NAME_MAX + 16], message[1024];
-    snprintf(path, sizeof path, *target ? "target/%s" : "prompt.jsonl", target);
-    snprintf(message, sizeof message, "%s%s%s (line %llu)", reason, *reason ? ": " : "", detail, (unsigned long long)line + 1);
+    snprintf(path, sizeof path, "prompt.jsonl");
+    if (*target) id_of(target, path);
+    snprintf(message, sizeof message, "%s%s%s%s%s (line %llu)", part, *part ? ": " : "", reason, *reason ? ": " : "", detail, (unsigned long long)line + 1);
     say(j, kind, path, message);
 }
 
@@ -95,7 +101,7 @@ static int reject(job *j, uint64_t line, const char *source, const char *target,
     mien_progress *p = &j->result->progress;
     p->failed++;
     count_reason(j, r);
-    say_line(j, MIEN_LOG_ITEM_FAILED, line, target, check_reason_name[r], detail);
+    say_line(j, MIEN_LOG_ITEM_FAILED, line, target, check_reason_part[r], check_reason_name[r], detail);
     if (r == CHECK_UNREADABLE || r == CHECK_REMOVED) return 0;   /* may heal; is removed */
     j->result->moved++;
     return j->bad ? add_bad(j, line, source, target, r, detail) : 0;
@@ -141,7 +147,7 @@ static int count_line(void *context, void *own, void *item, int rc) {
     if (rc == 0 && j->removal && v->by_hash) rc = removal_add(j->removal, v->id, v->sha256);
     for (int r = 0; r < CHECK_REASONS; r++)
         if (v->reason == CHECK_FINE && v->notes >> r & 1) count_reason(j, (check_reason)r);
-    if (v->reason == CHECK_FINE && v->notes) say_line(j, MIEN_LOG_INFO, v->line, v->target, "", v->noted);
+    if (v->reason == CHECK_FINE && v->notes) say_line(j, MIEN_LOG_INFO, v->line, v->target, "", "", v->noted);
     return rc;
 }
 
@@ -170,7 +176,7 @@ static int found_twin(void *context, uint64_t line, uint64_t earlier, duplicate_
             rc = reject(j, line, a.source, a.target, r, detail);
         } else {
             count_reason(j, r);
-            say_line(j, MIEN_LOG_INFO, line, a.target, check_reason_name[r], detail);
+            say_line(j, MIEN_LOG_INFO, line, a.target, check_reason_part[r], check_reason_name[r], detail);
         }
     }
     dataset_item_free(&a);
@@ -179,11 +185,6 @@ static int found_twin(void *context, uint64_t line, uint64_t earlier, duplicate_
 }
 
 /* ---- files that no line names -------------------------------------------------------------------------------------- */
-
-static void id_of(const char *path, char out[NAME_MAX + 1]) {
-    const char *name = strrchr(path, '/') + 1, *dot = strrchr(name, '.');
-    snprintf(out, NAME_MAX + 1, "%.*s", dot && dot > name ? (int)(dot - name) : NAME_MAX, name);
-}
 
 /* Nothing but files: a folder or a link is nobody's leftover. */
 static int delete_unnamed(job *j, const char *name) {

@@ -24,6 +24,11 @@ const char *const check_reason_name[CHECK_REASONS] = {
     "rescaled", "prompt_empty", "more_faces", "faces_unknown", "other_photo", "unnamed_file",
 };
 
+const char *const check_reason_part[CHECK_REASONS] = {
+    "", "", "map", "map", "photo", "photo", "", "photo", "landmarks", "map", "map", "photo", "photo", "photo",
+    "map", "prompt", "map", "map", "landmarks", "",
+};
+
 typedef struct {
     const check_common *common;
     check_verdict *v;
@@ -52,7 +57,7 @@ __attribute__((format(printf, 3, 4))) static int bad(work *k, check_reason reaso
 __attribute__((format(printf, 3, 4))) static void note(work *k, check_reason reason, const char *format, ...) {
     char *to = k->v->noted;
     size_t room = sizeof k->v->noted, n = strlen(to);
-    n += (size_t)snprintf(to + n, room - n, "%s%s: ", n ? "; " : "", check_reason_name[reason]);
+    n += (size_t)snprintf(to + n, room - n, "%s%s: %s: ", n ? "; " : "", check_reason_part[reason], check_reason_name[reason]);
     if (n >= room) n = room - 1;
     va_list args;
     va_start(args, format);
@@ -67,7 +72,7 @@ __attribute__((format(printf, 3, 4))) static void note(work *k, check_reason rea
 
 static int read_line(work *k) {
     int rc = dataset_read(k->common->data, k->v->line, &k->item);
-    if (rc == ERR_FORMAT) return bad(k, CHECK_BROKEN_LINE, "%s", error_message());
+    if (rc == ERR_FORMAT) return bad(k, CHECK_BROKEN_LINE, "%s", dataset_line_fault(k->common->data, k->v->line));
     if (rc < 0) return rc;
     char path[PATH_MAX];
     snprintf(k->v->id, sizeof k->v->id, "%s", k->item.id);

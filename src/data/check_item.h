@@ -22,6 +22,7 @@ typedef enum {
 } check_reason;
 
 extern const char *const check_reason_name[CHECK_REASONS];   /* "broken_line" */
+extern const char *const check_reason_part[CHECK_REASONS];   /* of the item: "map"; "": none, or the detail tells */
 
 /* What the workers share. */
 typedef struct {

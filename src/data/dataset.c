@@ -272,6 +272,25 @@ int dataset_load(const dataset *d, const dataset_item *item, dataset_part part, 
     return file_load(path, IMAGE_MAX_BYTES, data, size);
 }
 
+int dataset_fault(const dataset *d, const dataset_item *item, dataset_part part) {
+    static const char *const name[] = { "map", "photo", "landmarks" };
+    int rc = error_code();
+    char path[PATH_MAX], why[1024];
+    struct stat st;
+    if (!dataset_part_path(d, item, part, path)) return rc == ERR_IO && d->shards ? error_set(rc, "%s: is not there", name[part]) : error_prefix("%s", name[part]);
+    const char *file = path + strlen(d->folder) + 1;
+    if (rc == ERR_IO && stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR)) return error_set(rc, "%s: %s is not there", name[part], file);
+    snprintf(why, sizeof why, "%s", error_without_path(error_without_path(error_message(), path), name[part]));   /* readers of bytes know its part alone */
+    return error_set(rc, "%s: %s: %s", name[part], file, why);
+}
+
+const char *dataset_line_fault(const dataset *d, uint64_t i) {
+    char where[PATH_MAX + 64];
+    snprintf(where, sizeof where, "%s/prompt.jsonl, line %llu", d->folder, (unsigned long long)i + 1);
+    const char *why = error_without_path(error_message(), where);
+    return why == error_message() || strncmp(why, "line 1, ", 8) != 0 ? why : why + 8;   /* JSON's line, of one */
+}
+
 bool dataset_same_shape(int width, int height, int width2, int height2) {
     double a = (double)width * height2, b = (double)width2 * height;
     return a >= 0.99 * b && b >= 0.99 * a;

@@ -47,6 +47,11 @@ int  dataset_load(const dataset *d, const dataset_item *item, dataset_part part,
 /* The path of a part's file; false in a shard. */
 bool dataset_part_path(const dataset *d, const dataset_item *item, dataset_part part, char out[PATH_MAX]);
 
+/* One wording for one fault: the last error, which was about a part of an item, becomes "map: source/x.png is not there" or "map:
+ * source/x.png: <why>"; its code stays and is returned. And of a line that can't be read: what is wrong with it, without the file. */
+int  dataset_fault(const dataset *d, const dataset_item *item, dataset_part part);
+const char *dataset_line_fault(const dataset *d, uint64_t i);
+
 /* Whether two pictures have one shape, within 1%: a photo of another one than its map's is not the photo that the map was
  * drawn for. (The original stretches it without a word.) */
 bool dataset_same_shape(int width, int height, int width2, int height2);

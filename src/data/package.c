@@ -46,11 +46,11 @@ void package_warn(package_job *j, const char *message) { say(j, MIEN_LOG_WARNING
 static bool ends_all(int rc) { return rc == ERR_MEMORY || rc == ERR_FULL || rc == ERR_CANCELLED; }
 
 int package_lost(package_job *j, const package_item *item, int rc, const char *why) {
-    char name[64];
+    char message[1200];
     if (ends_all(rc)) return error_set(rc, "%s", why);
-    snprintf(name, sizeof name, "item %llu", (unsigned long long)item->index + 1);
+    snprintf(message, sizeof message, "%s (line %llu)", why, (unsigned long long)item->index + 1);
     j->progress.failed++;
-    say(j, MIEN_LOG_ITEM_FAILED, item->line.id ? item->line.id : name, why);
+    say(j, MIEN_LOG_ITEM_FAILED, item->line.id ? item->line.id : "prompt.jsonl", message);
     return 0;
 }
 
@@ -73,7 +73,7 @@ static int find_metadata(package_job *j, package_item *item) {
 
 static int read_line(package_job *j, package_item *item) {
     int rc = dataset_read(j->data, item->index, &item->line);
-    if (rc < 0) return rc;
+    if (rc < 0) return error_set(rc, "%s", dataset_line_fault(j->data, item->index));
     const char *source = item->line.source, *target = item->line.target;
     if (!travels(source) || !travels(target)) return error_set(ERR_FORMAT, "\"%s\" is no name to pass on", travels(source) ? target : source);
     rc = find_metadata(j, item);
@@ -81,20 +81,18 @@ static int read_line(package_job *j, package_item *item) {
     return rc < 0 ? rc : 0;
 }
 
-static int need_picture(const char *what, const uint8_t *data, size_t size) {
-    return image_format_name(data, size) ? 0 : error_set(ERR_FORMAT, "its %s is no picture", what);
+static int load(package_job *j, package_item *item, dataset_part part, uint8_t **data, size_t *size) {
+    int rc = dataset_load(j->data, &item->line, part, data, size);
+    if (rc == 0 && !image_format_name(*data, *size)) rc = error_set(ERR_FORMAT, "is no picture");
+    return rc < 0 ? dataset_fault(j->data, &item->line, part) : 0;
 }
 
 static int load_map(package_job *j, package_item *item) {
-    if (item->map) return 0;
-    int rc = dataset_load(j->data, &item->line, DATASET_SOURCE, &item->map, &item->map_size);
-    return rc < 0 ? rc : need_picture("map", item->map, item->map_size);
+    return item->map ? 0 : load(j, item, DATASET_SOURCE, &item->map, &item->map_size);
 }
 
 static int load_photo(package_job *j, package_item *item) {
-    if (item->photo) return 0;
-    int rc = dataset_load(j->data, &item->line, DATASET_TARGET, &item->photo, &item->photo_size);
-    return rc < 0 ? rc : need_picture("photo", item->photo, item->photo_size);
+    return item->photo ? 0 : load(j, item, DATASET_TARGET, &item->photo, &item->photo_size);
 }
 
 static bool has_file(package_job *j, const dataset_item *line, dataset_part part) {
@@ -120,11 +118,12 @@ static int load_faces(package_job *j, package_item *item) {
     if (item->faces || (!shards && !has_file(j, &item->line, DATASET_FACES))) return 0;
     int rc = dataset_load(j->data, &item->line, DATASET_FACES, &item->faces, &item->faces_size);
     if (rc == ERR_IO && shards) return 0;   /* there are none */
-    if (rc < 0 || are_ours(item)) return rc;
+    if (rc == 0 && are_ours(item)) return 0;
     faces f;
-    rc = faces_json_read("its landmarks", item->faces, item->faces_size, &f, NULL);
-    if (rc == 0) free(f.face);
-    return rc;
+    if (rc == 0) rc = faces_json_read("landmarks", item->faces, item->faces_size, &f, NULL);
+    if (rc < 0) return dataset_fault(j->data, &item->line, DATASET_FACES);
+    free(f.face);
+    return 0;
 }
 
 /* Of the photo: by the landmarks, else by the file itself. Unknown: "". */

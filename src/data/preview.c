@@ -47,11 +47,11 @@ static void tell_progress(void *context) {
     if (j->options->hooks.progress) j->options->hooks.progress(j->options->hooks.context, &j->progress);
 }
 
-static void item_failed(job *j, uint64_t index, const char *reason) {
-    char name[64];
-    snprintf(name, sizeof name, "item %" PRIu64, index + 1);
+static void item_failed(job *j, uint64_t index, const char *id, const char *reason) {
+    char message[1200];
+    snprintf(message, sizeof message, "%s (line %" PRIu64 ")", reason, index + 1);
     j->progress.failed++;
-    say(j, MIEN_LOG_ITEM_FAILED, name, reason);
+    say(j, MIEN_LOG_ITEM_FAILED, *id ? id : "prompt.jsonl", message);
 }
 
 /* What the pages are called: the folder's own name, "." being no name. */
@@ -133,7 +133,7 @@ static int count_tile(void *context, void *own, void *item, int rc) {
     j->progress.count[COUNT_SHOWN].n++;
     j->progress.count[COUNT_PAGES].n += i->written;
     j->progress.count[COUNT_MARKED].n += i->result.marked;
-    if (i->result.marked && !(i->result.counted && *j->plan.statistics)) item_failed(j, i->index, i->result.reason);
+    if (i->result.marked && !(i->result.counted && *j->plan.statistics)) item_failed(j, i->index, i->result.id, i->result.reason);
     else j->progress.done++;
     return 0;
 }
@@ -154,7 +154,7 @@ static int draw_sheets(job *j) {
 /* ---- statistics ----------------------------------------------------------------------------------------------------- */
 
 typedef enum { LANDMARKS_NONE, LANDMARKS_READ, LANDMARKS_BROKEN } landmarks_state;
-typedef struct { uint64_t index; landmarks_state landmarks; int width, height, faces; size_t prompt; } counted_item;
+typedef struct { uint64_t index; landmarks_state landmarks; int width, height, faces; size_t prompt; char id[NAME_MAX + 1]; } counted_item;
 typedef struct { face_measures face[FACES_MOST]; } measurer;
 
 static bool is_missing(const job *j, const dataset_item *item, dataset_part part) {
@@ -174,7 +174,7 @@ static int measure(const job *j, const dataset_item *item, measurer *m, counted_
         free(data);
     }
     out->landmarks = rc == 0 ? LANDMARKS_READ : LANDMARKS_BROKEN;
-    if (rc < 0) return rc;
+    if (rc < 0) return dataset_fault(j->d, item, DATASET_FACES);
     out->width = f.width;
     out->height = f.height;
     out->faces = f.count;
@@ -206,7 +206,8 @@ static int look_at_item(void *context, void *own, void *item) {
     counted_item *i = item;
     dataset_item it;
     int rc = dataset_read(j->d, i->index, &it);
-    if (rc < 0) return rc;
+    if (rc < 0) return error_set(rc, "%s", dataset_line_fault(j->d, i->index));
+    snprintf(i->id, sizeof i->id, "%s", it.id);
     i->prompt = label_count(it.prompt, strlen(it.prompt));
     rc = measure(j, &it, own, i);
     char why[1024] = "";
@@ -245,7 +246,7 @@ static int count_item(void *context, void *own, void *item, int rc) {
     if (rc == 0 || i->landmarks == LANDMARKS_BROKEN) add_item(j, i, own);
     else n->unusable++;
     if (rc == 0) j->progress.done++;
-    else item_failed(j, i->index, error_message());
+    else item_failed(j, i->index, i->id, error_message());
     return 0;
 }
 

@@ -17,7 +17,7 @@ int  sheet_new(int tiles, const char *headline, const char *about, const char *n
 
 enum { TILE_REASON = 512 };
 /* reason: "photo: ...", of the first thing that can't be shown. counted: counting all items finds the same. */
-typedef struct { bool marked, counted; char reason[TILE_REASON]; } tile_result;
+typedef struct { bool marked, counted; char id[NAME_MAX + 1], reason[TILE_REASON]; } tile_result;   /* id: "" where the line is broken */
 
 /* Draws item `index` (from 0) of a data set in its tile. Any number of threads, each another tile. Whatever is wrong with the
  * item is on the tile and in *result; ERR_MEMORY alone ends it. */

@@ -37,9 +37,9 @@ static const char *short_reason(const dataset *d) {
     return strncmp(s, folder, n) == 0 && s[n] == '/' ? s + n + 1 : s;
 }
 
-static void remember(tile_result *r, const char *what, const char *reason, bool counted) {
+static void remember(tile_result *r, const char *reason, bool counted) {
     if (r->marked) return;
-    snprintf(r->reason, sizeof r->reason, "%s: %s", what, reason);
+    snprintf(r->reason, sizeof r->reason, "%s", reason);
     r->marked = true;
     r->counted = counted;
 }
@@ -154,7 +154,8 @@ static void load_picture(const tile *t, dataset_part part, int k, const char *na
     const char *file = part == DATASET_TARGET ? t->item->target : t->item->source;
     snprintf(what, sizeof what, "%s %s", name, missing ? "missing" : "broken");
     mark(t->sheet, box_of(t, k), what, missing ? file : short_reason(t->d));
-    remember(t->result, name, missing ? "missing" : short_reason(t->d), false);
+    dataset_fault(t->d, t->item, part);
+    remember(t->result, error_message(), false);
 }
 
 static void show(const tile *t, int k, const image *img) {
@@ -194,13 +195,13 @@ static void tell_faces(const tile *t, char *out, size_t room) {
     if (rc < 0) {
         bool missing = is_missing(t, DATASET_FACES, rc);
         snprintf(out, room, missing ? "no landmarks" : "landmarks broken");
-        if (!missing) remember(t->result, "landmarks", short_reason(t->d), true);
+        if (!missing) dataset_fault(t->d, t->item, DATASET_FACES), remember(t->result, error_message(), true);
         return;
     }
     rc = faces_json_read("landmarks", data, size, &f, NULL);
     free(data);
     if (rc == 0) snprintf(out, room, "%d face%s", f.count, f.count == 1 ? "" : "s");
-    else snprintf(out, room, "landmarks broken"), remember(t->result, "landmarks", error_message(), true);
+    else snprintf(out, room, "landmarks broken"), dataset_fault(t->d, t->item, DATASET_FACES), remember(t->result, error_message(), true);
     free(f.face);
 }
 
@@ -250,6 +251,7 @@ int sheet_tile(image *sheet, int number, const dataset *d, uint64_t index, size_
     paint_frame(sheet, t.place, paint_edge);
     int rc = dataset_read(d, index, &item);
     if (rc == 0) {
+        snprintf(result->id, sizeof result->id, "%s", item.id);
         rc = draw_item(&t);
         dataset_item_free(&item);
         return rc;
@@ -258,7 +260,7 @@ int sheet_tile(image *sheet, int number, const dataset *d, uint64_t index, size_
     snprintf(what, sizeof what, "%" PRIu64 "  no item", index + 1);
     area box = box_of(&t, 0);
     box.width = TILE_WIDTH - 2 * PAD;
-    mark(sheet, box, what, short_reason(d));
-    remember(result, "item", short_reason(d), true);
+    mark(sheet, box, what, dataset_line_fault(d, index));
+    remember(result, dataset_line_fault(d, index), true);
     return 0;
 }

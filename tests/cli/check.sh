@@ -72,10 +72,10 @@ check "all others are fine" grep -q '"lines":30,"fine":15,"bad_lines":15,"left_o
 for r in near_duplicate rescaled prompt_empty more_faces faces_unknown other_photo; do check "$r is a note" has $r 1; done
 check "unnamed_file is a note" has unnamed_file 2
 named() { grep '"event":"failed"' log | grep -qF -e "$1"; }
-check "bad lines are named" named "\"path\":\"target/$(name 3).jpg\",\"reason\":\"target_missing: target/$(name 3).jpg is not there (line 4)\""
+check "bad lines are named" named "\"path\":\"$(name 3)\",\"reason\":\"photo: target_missing: target/$(name 3).jpg is not there (line 4)\""
 check "sizes are told" named "the photo is 500 x 400, its map 400 x 400 (line 7)"
 check "a duplicate tells of what" named "duplicate: is target/$(name 15).jpg of line 16 (line 26)"
-check "notes are named" grep -q '"event":"info","path":"target/near.jpg","message":"near_duplicate: looks like' log
+check "notes are named" grep -q '"event":"info","path":"near","message":"photo: near_duplicate: looks like' log
 expect "the table" 3 "$mien" check --data set
 check "names what is bad" said "(line 4)"
 check "and not what is noted" not said near_duplicate:

@@ -116,11 +116,11 @@ rm bad/source/a1.png; echo hello >bad/source/a2.png; echo '{"format":1}' >bad/so
 printf '{"source": "source/a1.png"}\n\n{"source": "source/c5.jpg", "target": "target/d.jpg", "prompt": ""}\n{"source": "source/c5.png", "target": "target/e.jpg", "prompt": "another"}\n' >>bad/prompt.jsonl
 expect "broken items" 3 "$mien" package --data bad -o bad.zip
 check "the others are in" printed "bad.zip: 3 of 9 items (2 maps, 2 with landmarks)"
-check "a missing map" said "a1: bad/source/a1.png: No such file"
-check "a map that is none" said "a2: its map is no picture"
-check "landmarks that are none" said "a3: its landmarks: \"width\" is missing"
-check "a line without a target" said 'item 6: bad/prompt.jsonl, line 6: "target" is missing'
-check "an empty line" said "item 7: bad/prompt.jsonl, line 7: is empty"
+check "a missing map" said "a1: map: source/a1.png is not there (line "
+check "a map that is none" said "a2: map: source/a2.png: is no picture (line "
+check "landmarks that are none" said "a3: landmarks: source/a3.json: \"width\" is missing (line "
+check "a line without a target" said 'prompt.jsonl: "target" is missing (line 6)'
+check "an empty line" said "prompt.jsonl: is empty (line 7)"
 check "maps that differ in their endings" said "d: its map c5.jpg and another item's c5.png differ in their endings only"
 names bad.zip >names
 check "a map of two lines is in once" test "$(grep -c 'source/' names)" = 4
@@ -202,7 +202,7 @@ check "stay" test "$(cat theirs/00000.tar)" = x
 expect "by bytes" 0 "$mien" package --data ds -o bytes --shards --shard-bytes 120000
 check "no shard is larger" test -z "$(find bytes -name '*.tar' -size +120000c)" -a "$(ls bytes/*.tar | wc -l)" -gt 1
 expect "an item without a photo" 3 sh -c "rm bad/target/b.4.bmp; '$mien' package --data bad -o shbad --shards"
-check "is named" said "b.4: bad/target/b.4.bmp: No such file"
+check "is named" said "b.4: photo: target/b.4.bmp is not there (line "
 cp bad/target/c5.bmp bad/target/c5.png; printf '{"source": "source/c5.png", "target": "target/c5.png", "prompt": "its id again"}\n' >>bad/prompt.jsonl
 expect "an id that comes twice" 3 "$mien" package --data bad -o shbad2 --shards
 check "is taken once" said "c5: another item has this id"

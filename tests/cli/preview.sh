@@ -59,8 +59,9 @@ printf '{"source": 3}\n\nnot json\n' >>bad/prompt.jsonl
 expect "a set with faults" 3 "$mien" preview --data bad -o bad.png
 check "marked" printed "bad.png: 13 items on 1 page, 9 marked"
 check "counted" printed "13 items: 7 with landmarks of 7 faces, 2 without, 1 broken; 3 unusable"
-for text in "item 2: photo: missing" "item 4: map: missing" "item 5: photo: not a picture" "item 6: map: " "item 7: landmarks: line " "item 9: photo: not a picture: no bytes at all" \
-    "item 11: " "item 12: " "item 13: "; do check "said: $text" test "$(grep -cF "mien: $text" .stderr)" = 1; done
+for text in "p1: photo: target/p1.jpg is not there (line 2)" "p3: map: source/p3.png is not there (line 4)" "p4: photo: target/p4.jpg: not a picture" "p5: map: source/p5.png: " \
+    "p6: landmarks: source/p6.json: line " "p8: photo: target/p8.jpg: not a picture: no bytes at all" "prompt.jsonl: source: a string was expected (line 11)" \
+    "prompt.jsonl: is empty (line 12)" "prompt.jsonl: column "; do check "said: $text" test "$(grep -cF "mien: $text" .stderr)" = 1; done
 check "each once" test "$(wc -l <.stderr)" = 9
 expect "without statistics they are told, too" 3 "$mien" preview --data bad -o bad2.png --no-statistics
 check "each once again" test "$(wc -l <.stderr)" = 9
@@ -70,7 +71,7 @@ check "what they find is told" test "$(wc -l <.stderr)" = 4
 
 expect "--max-pixels" 3 "$mien" preview --data set -o few.png --max-pixels 4799
 check "marks larger ones" printed "few.png: 10 items on 1 page, 10 marked"
-check "and says the limit" said "item 1: photo: too many pixels: 80x60, the limit is 4799"
+check "and says the limit" said "p0: photo: target/p0.jpg: too many pixels: 80x60, the limit is 4799"
 
 # ---- hostile prompts ----
 mkdir hostile; cp -r set/source set/target hostile/
@@ -125,7 +126,7 @@ if command -v tar >/dev/null; then
     expect "a set in shards" 3 "$mien" preview --data shards -o shards.png
     check "is shown" printed "shards.png: 10 items on 1 page, 1 marked"
     check "is counted" printed "10 items: 9 with landmarks of 9 faces, 1 without"
-    check "what is missing is told" said "item 5: photo: missing"
+    check "what is missing is told" said "p4: photo: is not there (line 5)"
     head -c 9000 shards/00000.tar >shards/00001.tar
     expect "a shard that was cut" 3 "$mien" preview --data shards -o cut.png
     check "is named" said "00001.tar: "
