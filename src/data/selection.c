@@ -148,8 +148,22 @@ static int no_line(stream *s, const char *line) {
     return error_set(ERR_FORMAT, "%s: line %llu: is no id, URL, domain or SHA-256: %.200s", stream_name(s), (unsigned long long)stream_lines(s), line);
 }
 
-/* The next line that says something: 1, 0 at the end, or ERR_*. Its first word counts, so that what sha256sum prints is fine
- * (a backslash before the hash says that the file's name has escapes); a URL is all of the line: it may have blanks. */
+/* Cuts a line to what it is about. A URL is all of it: it may have blanks. Behind a SHA-256 sha256sum writes a name (and a backslash
+ * before it if that has escapes). Whatever else has further words is not what it was taken for: a sentence must not select its first. */
+static bool cut_line(char **line) {
+    char *from = *line;
+    size_t word = strcspn(from, " \t\v\f\r");
+    bool one = !from[word];
+    const char *scheme = strstr(from, "://");
+    if (one ? scheme != NULL : scheme && scheme < from + word) return true;
+    char after = from[word];
+    from[word] = 0;
+    if (*from == '\\' && is_sha256(from + 1)) *line = from + 1;
+    else if (!one && !is_sha256(from)) return from[word] = after, false;
+    return true;
+}
+
+/* The next line that says something: 1, 0 at the end, or ERR_*. */
 static int next_line(stream *s, char **out) {
     static const char mark[] = "\xef\xbb\xbf";
     stream_text line;
@@ -162,8 +176,9 @@ static int next_line(stream *s, char **out) {
         size_t n = strlen(from);
         while (n && isspace((unsigned char)from[n - 1])) from[--n] = 0;
         if (!n || *from == '#') continue;
-        if (!strstr(from, "://")) from[strcspn(from, " \t\v\f\r")] = 0;
-        *out = *from == '\\' && is_sha256(from + 1) ? from + 1 : from;
+        *out = from;
+        if (!cut_line(out))
+            return error_set(ERR_FORMAT, "%s: line %llu: has more than one word, which only a URL or a SHA-256 may: %.200s", stream_name(s), (unsigned long long)stream_lines(s), from);
         return 1;
     }
     return rc == ERR_LIMIT ? error_set(ERR_FORMAT, "%s", error_message()) : rc;

@@ -3,7 +3,8 @@
  * Which items of a data set a command works on: --only LIST, --exclude LIST, and what was removed for good (removed.jsonl
  * in the data set's folder). A LIST has one item a line: an id, a URL, a domain ("example.com" means its sub-domains too),
  * or the SHA-256 of a picture in hex; lines that begin with # are remarks. What could be several of these ("example.com" is a
- * possible id too) is all of them. The first word of a line counts, but all of a line that has "://" in it. */
+ * possible id too) is all of them. Further words may stand behind
+ * a hash (sha256sum writes the file's name there), and a URL may have blanks; any other line of several words is refused. */
 #ifndef DATA_SELECTION_H
 #define DATA_SELECTION_H
 

@@ -142,7 +142,7 @@ mkfifo odd/prompt.rejected.jsonl
 expect "a FIFO in the place of a file" 1 timeout 20 "$mien" check --data odd --no-faces --fix
 check "holds nobody up" said "is not a regular file"
 
-{ echo typo-id; echo "$(name 21)  as it stands"; echo nowhere.example; sha256sum "set/target/$(name 22).jpg"; } >list
+{ echo typo-id; echo "$(name 21)"; echo nowhere.example; sha256sum "set/target/$(name 22).jpg"; } >list
 expect "--only with lines that match nothing" 3 "$mien" check --data set --only list --no-faces
 check "names them" said "2 lines of list matched nothing: typo-id, nowhere.example"
 rm -f set/prompt.rejected.jsonl
@@ -195,6 +195,9 @@ expect "no data set" 2 "$mien" check --data nowhere
 expect "--dry-run alone" 2 "$mien" check --data set --dry-run
 expect "--merge with --fix" 2 "$mien" check --data set --merge --fix
 expect "a list that is not there" 2 "$mien" check --data set --only nolist
+echo "not a list, but a sentence" >sentence
+expect "a list that is a sentence" 2 "$mien" check --data set --exclude sentence --no-faces
+check "is refused by the number of its line" said "sentence: line 1: has more than one word"
 mkdir empty
 expect "a folder without a data set" 2 "$mien" check --data empty --no-faces
 mkdir -p root/training; cp -r faulty root/training/laion-face-processed

@@ -104,20 +104,34 @@ static void test_only(void **state) {
     assert_string_equal(selection_word(NOT_ONLY), "not in --only");
 }
 
-/* What sha256sum prints, and ids with what somebody wrote behind them. A URL may have blanks. */
-static void test_first_word(void **state) {
+/* What sha256sum prints. A URL may have blanks. */
+static void test_words(void **state) {
     (void)state;
     char list[256];
-    snprintf(list, sizeof list, "%s  my photo.jpg\nanna-1\tasked on Monday\nhttp://x/a b.jpg\n\\%064d *line\\nend.jpg\n", sha, 7);
+    snprintf(list, sizeof list, "%s  my photo.jpg\nhttp://x/a b.jpg\n\\%064d *line\\nend.jpg\n", sha, 7);
     selection *s = new_selection(NULL, list);
     assert_int_equal(selection_asks(s, "a", NULL, sha), EXCLUDED);
-    assert_int_equal(selection_asks(s, "anna-1", NULL, NULL), EXCLUDED);
-    assert_int_equal(selection_asks(s, "asked", NULL, NULL), SELECTED);
+    assert_int_equal(selection_asks(s, "my", NULL, NULL), SELECTED);
     assert_int_equal(selection_asks(s, "a", "http://x/a b.jpg", NULL), EXCLUDED);
     assert_int_equal(selection_asks(s, "a", "http://x/a", NULL), SELECTED);
     snprintf(list, sizeof list, "%064d", 7);
     assert_int_equal(selection_asks(s, "a", NULL, list), EXCLUDED);
     selection_free(s);
+}
+
+/* A sentence must not select its first word. */
+static void test_sentences(void **state) {
+    (void)state;
+    static const char *const lines[] = { "not a list, but a sentence", "anna-1\tasked on Monday", "anna-1 # asked", "a http://x/b.jpg", "example.com example.org", "\xc3\xa9 b", "0123 my photo.jpg" };
+    selection *s;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char list[96];
+        snprintf(list, sizeof list, "# two words\nok \n  %s\n", lines[i]);
+        put("list", list);
+        assert_int_equal(selection_new("list", NULL, NULL, &s), ERR_USAGE);
+        assert_non_null(strstr(error_message(), "list: line 3: has more than one word"));
+        assert_int_equal(selection_new(NULL, "list", NULL, &s), ERR_USAGE);
+    }
 }
 
 static void note_unused(void *context, const char *list, const char *line) {
@@ -135,7 +149,7 @@ static void expect_unused(const selection *s, const selection *other, const char
 static void test_unused(void **state) {
     (void)state;
     char list[256];
-    snprintf(list, sizeof list, "a # twice\nexample.com\nhttp://x/b\n%s\ntypo-id\na\n", sha);
+    snprintf(list, sizeof list, "a\nexample.com\nhttp://x/b\n%s\ntypo-id\na\n", sha);
     selection *s = new_selection("b\nc\n", list), *other;
     assert_int_equal(selection_new(NULL, "exclude", NULL, &other), 0);
     expect_unused(s, NULL, "only:b only:c exclude:a exclude:example.com exclude:http://x/b exclude:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef exclude:typo-id exclude:a ");
@@ -171,7 +185,7 @@ static void test_removed_later(void **state) {
 /* A line that is nothing must not be taken for obeyed. */
 static void test_refused(void **state) {
     (void)state;
-    static const char *const lines[] = { "\xc3\xa9 b", "caf\xc3\xa9", "caf\xc3\xa9.example", "/etc/passwd", ".", "..", "example.com/path", "{\"id\": 1}", "a,b" };
+    static const char *const lines[] = { "caf\xc3\xa9", "caf\xc3\xa9.example", "/etc/passwd", ".", "..", "example.com/path", "{\"id\":1}", "a,b" };
     selection *s;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         char list[64];
@@ -228,6 +242,6 @@ static void test_memory(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
-    const struct CMUnitTest tests[] = { T(test_nothing), T(test_exclude), T(test_only), T(test_refused), T(test_first_word), T(test_unused), T(test_removed_later), T(test_removed), T(test_memory) };
+    const struct CMUnitTest tests[] = { T(test_nothing), T(test_exclude), T(test_only), T(test_refused), T(test_words), T(test_sentences), T(test_unused), T(test_removed_later), T(test_removed), T(test_memory) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
