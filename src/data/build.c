@@ -159,7 +159,14 @@ static int open_list(job *j) {
     int ours = build_state_owns(j->run.state, j->run.folder, "metadata.json", &there, NULL);
     if (ours || !there) return ours < 0 ? ours : 0;
     if ((size_t)snprintf(path, sizeof path, "%s/metadata.json", j->run.folder) >= sizeof path) return error_set(ERR_IO, "%s: the path is too long", j->run.folder);
-    return list_table_open(path, j->run.folder, &j->run.list);
+    int rc = list_table_open(path, j->run.folder, false, &j->run.list);
+    if (rc < 0 || !list_table_wrong(j->run.list)) return rc;
+    char message[600];
+    uint64_t n = list_table_wrong(j->run.list);
+    snprintf(message, sizeof message, "%" PRIu64 " entr%s can't be used, and say%s nothing of the photos; the first: %s", n, n == 1 ? "y" : "ies", n == 1 ? "s" : "",
+             list_table_why(j->run.list));
+    say(j, MIEN_LOG_WARNING, path, message);
+    return 0;
 }
 
 /* ---- photos that are gone ------------------------------------------------------------------------------------------------ */

@@ -24,9 +24,9 @@ static int open_urls(choice *c, const dataset *d) {
     char path[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/metadata.json", dataset_path(d));
     if (n < 0 || n >= PATH_MAX) return error_set(ERR_IO, "%s: the path is too long", dataset_path(d));
-    int rc = list_table_open(path, dataset_path(d), &c->urls);
+    int rc = list_table_open(path, dataset_path(d), false, &c->urls);
     const char *elsewhere = getenv("TMPDIR");
-    return rc == ERR_FULL || rc == ERR_IO ? list_table_open(path, elsewhere && *elsewhere ? elsewhere : "/tmp", &c->urls) : rc;
+    return rc == ERR_FULL || rc == ERR_IO ? list_table_open(path, elsewhere && *elsewhere ? elsewhere : "/tmp", false, &c->urls) : rc;
 }
 
 int choice_open(const dataset *d, const char *only, const char *exclude, choice **out) {

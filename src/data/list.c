@@ -196,7 +196,20 @@ static int find_kind(list *l, const uint8_t *data, size_t size) {
     return rc < 0 ? rc : 0;
 }
 
-static int begin(list *l) {
+/* An empty one is no list without entries: something was in it, and be it marks that keep photos out. */
+static int find_metadata(list *l, const uint8_t *data, size_t size, bool may_be_empty) {
+    const char *name = stream_name(l->in);
+    size_t space = 0;
+    while (space < size && isspace(data[space])) space++;
+    l->kind = LIST_KIND_DOCUMENT;
+    if (space < size && data[space] == '{') return 0;
+    if (space < size) return error_set(ERR_FORMAT, "%s: is no JSON object {\"ID\": {\"url\": ...}, ...}: move it away, or put back what it was", name);
+    if (!may_be_empty) return error_set(ERR_FORMAT, "%s: is empty: delete it, or put back what it was (perhaps %s.bak)", name, name);
+    l->kind = LIST_KIND_TEXT;
+    return 0;
+}
+
+static int begin(list *l, const bool *metadata_may_be_empty) {
     const uint8_t *data;
     size_t size;
     uint8_t mark[3];
@@ -205,23 +218,25 @@ static int begin(list *l) {
         rc = (int)stream_read(l->in, mark, 3);
         if (rc > 0) rc = stream_peek(l->in, &data, &size);
     }
-    if (rc == 0) rc = find_kind(l, data, size);
+    if (rc == 0) rc = metadata_may_be_empty ? find_metadata(l, data, size, *metadata_may_be_empty) : find_kind(l, data, size);
     if (rc < 0 || l->kind == LIST_KIND_TEXT) return rc;
     return l->kind == LIST_KIND_CSV ? list_csv_begin(l) : l->kind == LIST_KIND_DOCUMENT ? list_document_begin(l) : list_json_begin(l);
 }
 
-int list_open_stream(stream *s, list **out) {
+static int open_as(stream *s, const bool *metadata_may_be_empty, list **out) {
     list *l = calloc(1, sizeof *l);
     if (!l) {
         stream_close(s);
         return error_memory(sizeof *l);
     }
     l->in = s;
-    int rc = begin(l);
+    int rc = begin(l, metadata_may_be_empty);
     if (rc < 0) list_close(l);
     else *out = l;
     return rc;
 }
+
+int list_open_stream(stream *s, list **out) { return open_as(s, NULL, out); }
 
 int list_open(const char *path, list **out) {
     stream *s;
@@ -229,10 +244,10 @@ int list_open(const char *path, list **out) {
     return rc < 0 ? rc : list_open_stream(s, out);
 }
 
-int list_open_file(const char *path, list **out) {
+int list_open_metadata(const char *path, bool may_be_empty, list **out) {
     stream *s;
     int rc = stream_open_file(path, &s);
-    return rc < 0 ? rc : list_open_stream(s, out);
+    return rc < 0 ? rc : open_as(s, &may_be_empty, out);
 }
 
 void list_close(list *l) {

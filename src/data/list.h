@@ -34,7 +34,9 @@ typedef struct list list;
 
 /* The kind is told by the content, not by the name. A `path` of "-" is standard input. */
 int  list_open(const char *path, list **out);
-int  list_open_file(const char *path, list **out);   /* a regular file only: a metadata.json */
+/* A metadata.json: a regular file, and an object whatever the entries are, else ERR_FORMAT. One with nothing but space in it has no
+ * entries where it may be empty. */
+int  list_open_metadata(const char *path, bool may_be_empty, list **out);
 int  list_open_stream(stream *s, list **out);   /* the list closes it, even on failure */
 /* 1; 0 at the end; ERR_FORMAT where the file is broken ("FILE: line L ..."), ERR_IO. Memory does not grow with the file. */
 int  list_next(list *l, list_item *out);
@@ -48,13 +50,15 @@ bool list_id_fits(const char *id);
  * word doesn't; a number is the probability of being unsafe and may be at most `most`. */
 bool list_safe(const list_item *item, double most);
 
-/* A whole list to look items up in by id, kept in an unlinked file in `folder`; memory is 8 to 16 bytes an item. Of two
+/* A whole metadata.json to look items up in by id, kept in an unlinked file in `folder`; memory is 8 to 16 bytes an item. Of two
  * items with one id the first counts; those that are wrong don't, but for those without an address: they tell of photos that
  * are here. A file that isn't there is an empty list. */
 typedef struct list_table list_table;
-int  list_table_open(const char *path, const char *folder, list_table **out);
+int  list_table_open(const char *path, const char *folder, bool may_be_empty, list_table **out);
 int  list_table_find(list_table *t, const char *id, list_item *out);   /* 1 found (its strings hold until the next find), 0 not, ERR_* */
 uint64_t list_table_count(const list_table *t);
+uint64_t list_table_wrong(const list_table *t);        /* those that are wrong and don't count */
+const char *list_table_why(const list_table *t);       /* the first of them, and what is wrong with it */
 void list_table_close(list_table *t);
 
 /* Appends `"id": {"url": ..., "caption": ..., ...}`, as an entry of metadata.json; unknown fields are left out. */

@@ -48,6 +48,7 @@ int list_document_next(list *l, list_item *out) {
     if (rc <= 0) return rc;
     out->line = ++l->number;
     json_stream_bytes(l->document, &bytes, &size);
+    if (size && *bytes != '{') return out->wrong = "an object {...} was expected", 1;
     rc = read_fields(l, bytes, size, out);
     return rc < 0 ? rc : 1;
 }

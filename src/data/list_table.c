@@ -2,6 +2,7 @@
  *
  * A list that can be looked into: its items lie in an unlinked file, their ids' hashes in memory. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@ struct list_table {
     record r;                   /* the one read last, */
     char *strings;              /* with its strings */
     size_t room;
+    uint64_t wrong;
+    char why[400];              /* of the first */
 };
 
 typedef struct { list_table *t; const char *id; int rc; } lookup;
@@ -62,26 +65,32 @@ static int add_item(list_table *t, const list_item *item) {
     return l.rc < 0 ? l.rc : rc;
 }
 
-static int fill(list_table *t, const char *path) {
+static void note_wrong(list_table *t, const list_item *item) {
+    char id[2 * 64];
+    if (t->wrong++) return;
+    snprintf(t->why, sizeof t->why, "\"%s\": %s", text_escape(id, sizeof id, item->id), item->wrong);
+}
+
+static int fill(list_table *t, const char *path, bool may_be_empty) {
     list *l;
     list_item item;
-    int rc = list_open_file(path, &l);
+    int rc = list_open_metadata(path, may_be_empty, &l);
     if (rc < 0) return rc;
     while ((rc = list_next(l, &item)) == 1) {
-        rc = item.wrong && !item.no_url ? 0 : add_item(t, &item);
-        if (rc < 0) break;
+        if (item.wrong && !item.no_url) note_wrong(t, &item);
+        else if ((rc = add_item(t, &item)) < 0) break;
     }
     list_close(l);
     return rc;
 }
 
-int list_table_open(const char *path, const char *folder, list_table **out) {
+int list_table_open(const char *path, const char *folder, bool may_be_empty, list_table **out) {
     list_table *t = calloc(1, sizeof *t);
     if (!t) return error_memory(sizeof *t);
     int rc = 0;
     if (access(path, F_OK) == 0 || errno != ENOENT) {
         rc = spool_new(folder, &t->spool);
-        if (rc == 0) rc = fill(t, path);
+        if (rc == 0) rc = fill(t, path, may_be_empty);
     }
     if (rc < 0) list_table_close(t);
     else *out = t;
@@ -104,6 +113,10 @@ int list_table_find(list_table *t, const char *id, list_item *out) {
 }
 
 uint64_t list_table_count(const list_table *t) { return t->names.used; }
+
+uint64_t list_table_wrong(const list_table *t) { return t->wrong; }
+
+const char *list_table_why(const list_table *t) { return t->why; }
 
 void list_table_close(list_table *t) {
     if (!t) return;

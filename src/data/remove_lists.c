@@ -298,7 +298,7 @@ static int ask_metadata(removal *r, const char *name) {
     list_item item;
     int rc = removal_path(r, name, path, sizeof path);
     if (rc < 0 || access(path, F_OK) < 0) return rc;
-    rc = list_open_file(path, &l);
+    rc = list_open_metadata(path, true, &l);
     if (rc < 0) return rc;
     while (rc >= 0 && (rc = list_next(l, &item)) > 0) rc = removal_ask(r, item.id, item.url, item.sha256);
     list_close(l);

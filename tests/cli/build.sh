@@ -162,6 +162,17 @@ for f in metadata.json prompt.jsonl; do
     check "holds nobody up" said "is not a regular file"
 done
 
+mkdir marks lost; cp more/1.jpg marks
+for bad in SECRET '' '[]' 'http://example.com/1.jpg'; do
+    printf '%s' "$bad" >lost/metadata.json
+    expect "a metadata.json of '$bad'" 1 "$mien" build marks --data lost
+    check "is not taken for one without marks" said "lost/metadata.json: is "
+    check "and nothing is built" test ! -e lost/prompt.jsonl
+done
+echo '{"1": 5, "2": {"url": "http://example.com/2.jpg"}}' >lost/metadata.json
+expect "one with a wrong entry" 0 "$mien" build marks --data lost
+check "is told of" said "1 entry can't be used, and says nothing of the photos; the first: \"1\": an object {...} was expected"
+
 # ---- names ----
 mkdir -p names/a names/b names/c
 photo names/a/x.jpg 1; photo names/b/x.jpg 2; cp names/a/x.jpg names/c/x.jpeg; photo names/y.jpg 4

@@ -218,12 +218,14 @@ static void test_table(void **state) {
     list_table *t;
     list_item item;
     text all = { 0 };
-    text_add(&all, "id,url,caption,width,height,nsfw\n");
-    for (int i = 0; i < 5000; i++) text_printf(&all, "%d,http://example.com/%d,caption %d,%d,%d,%s\n", i, i, i, i + 1, i + 2, i % 2 ? "UNLIKELY" : "0.5");
-    text_add(&all, "7,http://example.com/other\n/,http://example.com/wrong\n");
-    assert_int_equal(file_save("list.csv", all.data, all.size), 0);
+    text_add(&all, "{");
+    for (int i = 0; i < 5000; i++)
+        text_printf(&all, "\"%d\": {\"url\": \"http://example.com/%d\", \"caption\": \"caption %d\", \"width\": %d, \"height\": %d, \"NSFW\": %s},\n", i, i, i, i + 1, i + 2,
+                    i % 2 ? "\"UNLIKELY\"" : "0.5");
+    text_add(&all, "\"7\": {\"url\": \"http://example.com/other\"}, \"/\": {\"url\": \"http://example.com/wrong\"}}");
+    assert_int_equal(file_save("list.json", all.data, all.size), 0);
     text_free(&all);
-    assert_int_equal(list_table_open("list.csv", ".", &t), 0);
+    assert_int_equal(list_table_open("list.json", ".", false, &t), 0);
     assert_int_equal(list_table_count(t), 5000);
     for (int i = 4999; i >= 0; i -= 7) {
         char id[16], url[64], caption[64];
@@ -232,7 +234,7 @@ static void test_table(void **state) {
         assert_string_equal(item.id, id);
         assert_string_equal(item.url, url);
         assert_string_equal(item.caption, caption);
-        assert_int_equal(item.width, i + 1), assert_int_equal(item.height, i + 2), assert_int_equal(item.line, i + 2);
+        assert_int_equal(item.width, i + 1), assert_int_equal(item.height, i + 2), assert_int_equal(item.line, i + 1);
         assert_null(item.sha256);
         assert_null(item.wrong);
         if (i % 2) assert_string_equal(item.nsfw, "UNLIKELY"), assert_true(item.unsafe < 0);
@@ -241,14 +243,14 @@ static void test_table(void **state) {
     assert_int_equal(list_table_find(t, "5000", &item), 0);
     assert_int_equal(list_table_find(t, "/", &item), 0);
     list_table_close(t);
-    assert_int_equal(list_table_open("nothing.csv", ".", &t), 0);
+    assert_int_equal(list_table_open("nothing.json", ".", false, &t), 0);
     assert_int_equal(list_table_find(t, "1", &item), 0);
     assert_int_equal(list_table_count(t), 0);
     list_table_close(t);
     /* What build writes of a folder's photos has no addresses. */
     put("folder.json", "{\"a\": {\"url\": null, \"caption\": \"of a\", \"NSFW\": \"LIKELY\"}, \"b\": {\"punsafe\": 0.75, \"width\": 5}, \"../c\": {\"caption\": \"x\"},"
                        " \"d\": 5, \"a\": {\"url\": \"http://x\"}, \"e\": {\"url\": \"x\\u0001y\", \"sha256\": \"" SHA "\"}}");
-    assert_int_equal(list_table_open("folder.json", ".", &t), 0);
+    assert_int_equal(list_table_open("folder.json", ".", false, &t), 0);
     assert_int_equal(list_table_count(t), 3);
     assert_int_equal(list_table_find(t, "a", &item), 1);
     assert_null(item.url), assert_string_equal(item.caption, "of a"), assert_string_equal(item.nsfw, "LIKELY");
@@ -257,14 +259,29 @@ static void test_table(void **state) {
     assert_int_equal(list_table_find(t, "e", &item), 1);
     assert_null(item.url), assert_string_equal(item.sha256, SHA);
     list_table_close(t);
-    put("folder.csv", "url,id,caption\n,a,of a\n,,nobody's\nhttp://x,,x\n");
-    assert_int_equal(list_table_open("folder.csv", ".", &t), 0);
-    assert_int_equal(list_table_count(t), 2);
-    assert_int_equal(list_table_find(t, "a", &item), 1);
-    assert_null(item.url), assert_string_equal(item.caption, "of a");
-    list_table_close(t);
     put("broken.json", "{\"a\": {\"url\": ");
-    assert_int_equal(list_table_open("broken.json", ".", &t), ERR_FORMAT);
+    assert_int_equal(list_table_open("broken.json", ".", false, &t), ERR_FORMAT);
+}
+
+/* metadata.json is one object, whatever else might be a list. */
+static void test_table_of_no_object(void **state) {
+    (void)state;
+    static const char *const none[] = { "SECRET", "http://x/1\n", "url\nhttp://x/1\n", "[]", "{\"url\": \"http://x\", \"id\": \"a\"}\n{\"url\": \"http://x\"}\n", "", " \n", "\xef\xbb\xbf" };
+    list_table *t;
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        put("x.json", none[i]);
+        assert_int_equal(list_table_open("x.json", ".", false, &t), ERR_FORMAT);
+        assert_non_null(strstr(error_message(), "x.json: "));
+        bool empty = i >= 5;
+        assert_int_equal(list_table_open("x.json", ".", true, &t), empty ? 0 : ERR_FORMAT);
+        if (empty) assert_int_equal(list_table_count(t), 0), list_table_close(t);
+    }
+    put("x.json", "{\"a\": 5, \"b\": {\"NSFW\": \"LIKELY\"}, \"c\\n\": {}, \"url\": \"http://x\"}");
+    assert_int_equal(list_table_open("x.json", ".", false, &t), 0);
+    assert_int_equal(list_table_count(t), 1);
+    assert_int_equal(list_table_wrong(t), 3);
+    assert_string_equal(list_table_why(t), "\"a\": an object {...} was expected");
+    list_table_close(t);
 }
 
 /* A list of 20 MB takes no more memory than its beginning did. */
@@ -335,6 +352,6 @@ static void test_ids(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
-    const struct CMUnitTest tests[] = { T(test_ids), T(test_kinds), T(test_objects), T(test_marks), T(test_hostile), T(test_csv), T(test_long), T(test_memory), T(test_table), T(test_entries) };
+    const struct CMUnitTest tests[] = { T(test_ids), T(test_kinds), T(test_objects), T(test_marks), T(test_hostile), T(test_csv), T(test_long), T(test_memory), T(test_table), T(test_table_of_no_object), T(test_entries) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
