@@ -194,6 +194,15 @@ rm there/target/b.jpg
 expect "when it is gone" 3 get there --retry-failed
 check "the photo comes" cmp www/000000001.jpg there/target/b.jpg
 
+# One that comes into being while its photo is under way.
+echo "{\"a\": {\"url\": \"$at/_delay:2/000000000.jpg\"}}" >late.json
+get late --list late.json --quiet & pid=$!
+while [ "$(stats requests /_delay:2/000000000.jpg)" = - ] && kill -0 $pid 2>/dev/null; do sleep 0.1; done
+cp www/000000009.jpg late/target/.x; mv late/target/.x late/target/a.jpg
+wait $pid
+check "nor is one that came in between" cmp www/000000009.jpg late/target/a.jpg
+check "it counts, as what was there" test "$(line late/download.jsonl a | field note) $(line late/download.jsonl a | field sha256)" = "was there $(sha256sum www/000000009.jpg | cut -c1-64)"
+
 # ---- manners ----
 list a=000000000.jpg b=000000001.jpg c=000000002.jpg d=000000003.jpg e=000000004.jpg f=000000005.jpg g=000000006.jpg >seven.json
 reset

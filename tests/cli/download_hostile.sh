@@ -17,7 +17,7 @@ def chunk(k, d): return struct.pack(">I", len(d)) + k + d + struct.pack(">I", zl
 open("www/a.png", "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">2I5B", 40, 30, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress((b"\0" + bytes(120)) * 30)) + chunk(b"IEND", b""))'
 printf 'User-agent: *\nDisallow: /private\n' >www/robots.txt
 printf 'User-agent: mien\nDisallow: /\n' >www/robots.127.0.0.2.txt
-echo words >www/words.txt; mkdir www/private; cp www/000000000.jpg www/private/a.jpg
+seq 1 20000 >www/words.txt; mkdir www/private; cp www/000000000.jpg www/private/a.jpg
 openssl=; openssl version >/dev/null 2>&1 && openssl="--tls tls"
 python3 "$server" --pid $$ $openssl www >port 2>server.log & server_pid=$!
 python3 "$server" --pid $$ --robots-status 503 www >port503 2>server503.log & server503_pid=$!
@@ -164,6 +164,12 @@ check "are followed" cmp www/000000005.jpg all/target/hops6.jpg
 echo shorter >only
 expect "--check header" 0 get all --allow-private --check header --retry-failed --only only
 check "looks at the size alone" test "$(of all shorter status) $(of all shorter width)x$(of all shorter height) $(wc -c <all/target/shorter.jpg)" = "ok 64x48 $(($(wc -c <www/000000000.jpg) - 300))"
+
+{ for i in 1 2 3 4; do echo "w$i not_a_picture - words.txt"; echo "p$i ok 1 00000000$i.jpg"; done; } | table after
+reset
+get after --allow-private --connections 1 --quiet 2>/dev/null
+as_wanted after
+check "what was longer leaves nothing in the photo after it" sh -c 'for i in 1 2 3 4; do cmp www/00000000$i.jpg after/target/p$i.jpg || exit 1; done'
 
 # ---- patience ----
 table patient <<END

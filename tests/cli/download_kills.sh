@@ -147,7 +147,7 @@ if unshare -rm true 2>/dev/null && unshare -rm sh -c "mount -t tmpfs -o size=400
     cat >full.sh <<'SH'
 mount -t tmpfs -o size=400k none full || exit 99
 sed "s,:$port/0000,:$port/_redirect/0000,g" list.json >full/metadata.json   # in the queue, redirects take space of the same disk
-get() { "$mien" download --data full --allow-private --host-rate 0 --host-connections 0 --retries 2 --retry-wait 0.01 "$@"; }
+get() { timeout 60 "$mien" download --data full --allow-private --host-rate 0 --host-connections 0 --retries 2 --retry-wait 0.01 "$@"; }
 get --on-full stop >stop.out 2>stop.err; echo $? >stop.status
 find full -name '*mien-tmp*' >stop.left
 for f in full/target/p*.jpg; do n=${f##*/p}; cmp "$f" "www/000000$n"; done >stop.torn 2>&1

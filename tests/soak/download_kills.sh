@@ -1,5 +1,5 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# mien download killed many times.
+# The kill loop of tests/cli/download_kills.sh, at length.
 KILLS=${KILLS:-60} exec tests/cli/download_kills.sh
