@@ -81,18 +81,19 @@ static int read_line(package_job *j, package_item *item) {
     return rc < 0 ? rc : 0;
 }
 
+/* Whatever was loaded before is looked at again: it may be there, and no picture. */
 static int load(package_job *j, package_item *item, dataset_part part, uint8_t **data, size_t *size) {
-    int rc = dataset_load(j->data, &item->line, part, data, size);
+    int rc = *data ? 0 : dataset_load(j->data, &item->line, part, data, size);
     if (rc == 0 && !image_format_name(*data, *size)) rc = error_set(ERR_FORMAT, "is no picture");
     return rc < 0 ? dataset_fault(j->data, &item->line, part) : 0;
 }
 
 static int load_map(package_job *j, package_item *item) {
-    return item->map ? 0 : load(j, item, DATASET_SOURCE, &item->map, &item->map_size);
+    return load(j, item, DATASET_SOURCE, &item->map, &item->map_size);
 }
 
 static int load_photo(package_job *j, package_item *item) {
-    return item->photo ? 0 : load(j, item, DATASET_TARGET, &item->photo, &item->photo_size);
+    return load(j, item, DATASET_TARGET, &item->photo, &item->photo_size);
 }
 
 static bool has_file(package_job *j, const dataset_item *line, dataset_part part) {
@@ -126,8 +127,19 @@ static int load_faces(package_job *j, package_item *item) {
     return 0;
 }
 
-/* Of the photo: by the landmarks, else by the file itself. Unknown: "". */
-static int photo_hash(package_job *j, package_item *item, char hex[65]) {
+/* Of the photo that is there; "" if there is none, for a zip needs none. One that can't be read could be one that a list leaves out. */
+static int hash_photo(package_job *j, package_item *item, char hex[65]) {
+    uint8_t digest[32];
+    hex[0] = 0;
+    int rc = load_photo(j, item);
+    if (rc < 0 && !item->photo) return rc == ERR_MEMORY || has_file(j, &item->line, DATASET_TARGET) ? rc : 0;
+    sha256(item->photo, item->photo_size, digest);
+    sha256_hex(digest, hex);
+    return 0;
+}
+
+/* Of the photo that the landmarks were made of, which may be another by now. Unknown: "". */
+static int hash_by_landmarks(package_job *j, package_item *item, char hex[65]) {
     faces f;
     faces_origin origin;
     hex[0] = 0;
@@ -137,22 +149,20 @@ static int photo_hash(package_job *j, package_item *item, char hex[65]) {
         rc = faces_json_read("its landmarks", item->faces, item->faces_size, &f, &origin);
         if (rc == 0) free(f.face), memcpy(hex, origin.sha256, 65);
     }
-    if (rc < 0 || *hex || load_photo(j, item) < 0) return rc;
-    uint8_t digest[32];
-    sha256(item->photo, item->photo_size, digest);
-    sha256_hex(digest, hex);
-    return 0;
+    return rc;
 }
 
 /* 1 or 0. */
 static int is_chosen(package_job *j, package_item *item) {
     text url = { 0 };
-    char hex[65] = "";
+    char hex[65] = "", made_of[65] = "";
     int rc = 0;
     if (item->metadata.size && selection_needs_url(j->chosen)) rc = metadata_field(item->metadata.data, item->metadata.size, "url", &url);
     if (rc == 0 && selection_asks(j->chosen, item->line.id, url.size ? url.data : NULL, NULL) >= EXCLUDED) return text_free(&url), 0;
-    if (rc == 0 && selection_needs_sha256(j->chosen)) rc = photo_hash(j, item, hex);
-    if (rc == 0) rc = selection_asks(j->chosen, item->line.id, url.size ? url.data : NULL, *hex ? hex : NULL) == SELECTED;
+    if (rc == 0 && selection_needs_sha256(j->chosen)) rc = hash_photo(j, item, hex);
+    if (rc == 0 && selection_needs_sha256(j->chosen)) rc = hash_by_landmarks(j, item, made_of);
+    if (rc == 0 && *made_of && selection_asks(j->chosen, NULL, NULL, made_of) >= EXCLUDED) return text_free(&url), 0;
+    if (rc == 0) rc = selection_asks(j->chosen, item->line.id, url.size ? url.data : NULL, *hex ? hex : *made_of ? made_of : NULL) == SELECTED;
     text_free(&url);
     return rc;
 }

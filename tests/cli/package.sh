@@ -146,6 +146,31 @@ check "all but those" test "$(grep -c 'png$' names)" = 3 -a -z "$(grep -e a1 -e 
 unzipped but.zip metadata.json >m
 check "nor what was known of them" test "$(cat m)" = "{}"
 
+# A photo that was put there later: neither its own hash nor that of the one before, which the landmarks name, may be packed.
+cp -r ds later; rm later/source/a1.png
+hash() { sha256sum "$1" | cut -c1-64; }
+sed "s/^{\"format\":1,/&\"photo\":{\"sha256\":\"$(hash ds/target/a1.bmp)\"},/" ds/source/a1.json >later/source/a1.json
+"$mien" draw later/source/a1.json -o later/source/a1.png --quiet
+picture later/target/a1.bmp 64 48 later
+hash later/target/a1.bmp >new; hash ds/target/a1.bmp >old
+expect "the hash of a photo that was put in later" 0 "$mien" package --data later -o later.zip --exclude new
+check "leaves its item out" printed "later.zip: 4 of 5 items"
+expect "the hash of the photo that the landmarks were made of" 0 "$mien" package --data later -o later.zip --exclude old --force
+check "does too" printed "later.zip: 4 of 5 items"
+expect "shards" 0 "$mien" package --data later -o latershards --shards --exclude new
+check "alike" printed "4 of 5 items"
+expect "--only" 0 "$mien" package --data later -o later.zip --only new --force
+check "takes the photo that is there" printed "later.zip: 1 of 5 items"
+rm later/target/a1.bmp
+expect "without the photo" 0 "$mien" package --data later -o later.zip --exclude old --force
+check "the landmarks tell" printed "later.zip: 4 of 5 items"
+mkdir later/target/a1.bmp
+expect "with one that can't be read" 3 "$mien" package --data later -o later.zip --exclude new --force
+check "nobody knows whose it is" printed "later.zip: 4 of 5 items"
+echo text >later/target/a2.bmp
+expect "a photo that is none" 3 "$mien" package --data later -o latershards2 --shards --exclude new
+check "is in no shard, hashed or not" said "a2: photo: "
+
 # ---- shards ----
 expect "shards" 0 "$mien" package --data ds -o sh --shards --shard-items 2
 check "says what is in them" printed "sh: 3 shards, 5 of 5 items (5 maps, 5 with landmarks)"
