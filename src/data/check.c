@@ -283,7 +283,8 @@ static int open_lists(job *j) {
     if (rc == 0 && j->removal) rc = selection_share(removal_selection(j->removal), j->chosen);
     if (rc < 0 || !selection_needs_url(j->chosen)) return rc;
     snprintf(path, sizeof path, "%.*s/metadata.json", PATH_MAX - 16, j->folder);
-    return list_table_open(path, j->room, j->removal, &j->list);
+    rc = list_table_open(path, j->room, j->removal, &j->list);
+    return (rc == ERR_FORMAT || rc == ERR_LIMIT) && j->removal && removal_broken(j->removal) < 0 ? 0 : rc;   /* which is told in the end */
 }
 
 static int open_data(job *j) {
@@ -345,7 +346,8 @@ static int check_and_remove(job *j) {
     dataset_close(j->data);        /* it holds prompt.jsonl as it was */
     j->data = NULL;
     if (rc == 0 && j->removal) rc = removal_run(j->removal);
-    return rc < 0 ? rc : report_unused(j);
+    if (rc == 0) rc = report_unused(j);
+    return rc < 0 || !j->removal ? rc : removal_broken(j->removal);
 }
 
 static int run(job *j) {

@@ -221,6 +221,11 @@ int removal_look_at(removal *r, const char *name) {
     return removal_ask(r, id, NULL, hex);
 }
 
+int removal_broken(const removal *r) {
+    if (!r->broken[0]) return 0;
+    return error_set(ERR_FORMAT, "%s; it stays as it is, and may still name what was removed: put it right, or delete it, and do this again", r->broken);
+}
+
 const selection *removal_selection(const removal *r) { return r->chosen; }
 
 /* ---- shards -------------------------------------------------------------------------------------------------------- */

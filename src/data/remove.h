@@ -28,6 +28,9 @@ int  removal_look_at(removal *r, const char *name);
  * After each, the hashes of all photos that went are hashes to look for. */
 int  removal_run(removal *r);
 
+/* 0, or ERR_FORMAT: a metadata.json, or a backup of one, is broken and was left as it is. To be asked once all else is done. */
+int  removal_broken(const removal *r);
+
 /* What is listed, and what was removed so far. */
 const selection *removal_selection(const removal *r);
 

@@ -20,6 +20,7 @@ struct removal {
     name_set names;
     bool found_all;                /* by id and URL */
     uint64_t found;                /* whose traces are not yet gone */
+    char broken[512];              /* what is wrong with a metadata.json: it is told once all else is gone; "": nothing */
 };
 
 void removal_say(const removal *r, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));

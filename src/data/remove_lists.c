@@ -151,6 +151,19 @@ static int clean_prompts(removal *r, const char *name) {
 
 /* ---- metadata.json ------------------------------------------------------------------------------------------------- */
 
+/* A broken one must not keep all else of an item where it is: it is remembered for removal_broken, and passed over. */
+static int pass_over(removal *r, int rc) {
+    if (rc != ERR_FORMAT && rc != ERR_LIMIT) return rc;
+    if (!r->broken[0]) snprintf(r->broken, sizeof r->broken, "%s", error_message());
+    return 0;
+}
+
+static bool is_blank(const uint8_t *s, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if (!strchr(" \t\r\n", s[i]) || !s[i]) return false;
+    return size < 1 << 16;   /* else there is more */
+}
+
 typedef struct { stream *from; lines_copy *copy; } source;
 
 static long read_source(void *context, void *buffer, size_t size) {
@@ -201,11 +214,14 @@ static int rewrite_metadata(removal *r, const char *name, rewrite *w) {
     if (rc < 0) return rc;
     rc = stream_peek(from.from, &head, &size);
     if (rc >= 0 && size >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0) rc = read_source(&from, mark, 3) < 0 ? error_code() : 0;
-    if (rc >= 0) rc = json_stream_new(w->path, ENTRY_MOST, read_source, &from, &s);
-    if (rc >= 0) rc = copy_entries(r, w, s);
+    if (rc >= 0) rc = stream_peek(from.from, &head, &size);
+    bool entries = rc >= 0 && !is_blank(head, size);   /* an empty one is as one of no entries */
+    if (entries) rc = json_stream_new(w->path, ENTRY_MOST, read_source, &from, &s);
+    if (entries && rc >= 0) rc = copy_entries(r, w, s);
     json_stream_free(s);
     stream_close(from.from);
-    return rc < 0 ? rc : 0;
+    if (rc < 0) w->gone = 0;
+    return rc < 0 ? pass_over(r, rc) : 0;
 }
 
 static int clean_metadata_copy(removal *r, const char *name) {
@@ -296,13 +312,17 @@ static int ask_metadata(removal *r, const char *name) {
     char path[PATH_MAX];
     list *l;
     list_item item;
-    int rc = removal_path(r, name, path, sizeof path);
+    int asked = 0, rc = removal_path(r, name, path, sizeof path);
     if (rc < 0 || access(path, F_OK) < 0) return rc;
+    const char *ending = name + strlen("metadata.json");
+    bool ours = !*ending || strncmp(ending, ".bak", 4) == 0;   /* else it may be anything, and is not written */
     rc = list_open_metadata(path, true, &l);
-    if (rc < 0) return rc;
-    while (rc >= 0 && (rc = list_next(l, &item)) > 0) rc = removal_ask(r, item.id, item.url, item.sha256);
-    list_close(l);
-    return rc;
+    if (rc == 0) {
+        while ((rc = list_next(l, &item)) > 0 && (asked = removal_ask(r, item.id, item.url, item.sha256)) == 0) continue;
+        list_close(l);
+    }
+    if (asked < 0) return asked;
+    return ours ? pass_over(r, rc) : rc == ERR_FORMAT || rc == ERR_LIMIT ? 0 : rc;
 }
 
 static int ask_prompts(removal *r, const char *name) { return read_prompts(r, name, ask_item); }

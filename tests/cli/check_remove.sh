@@ -114,6 +114,23 @@ check "by id, URL, domain and hash" test "$(ls new/target | tr '\n' ' ')" = "000
 check "from metadata.json, too" sh -c '! grep -q -e 000000001 -e 000000003 -e 000000005 -e 000000006 new/metadata.json'
 expect "a check of it" 2 "$mien" check --data new
 
+# ---- beside a broken metadata.json ----
+echo 000000001 >one
+for bad in '' ' ' '{"000000001": {"url": "http' 'SECRET'; do
+    rm -rf beside; cp -r whole beside; printf '%s' "$bad" >beside/metadata.json
+    case $bad in *[!\ ]*) want=1 ;; *) want=0 ;; esac
+    cp -r beside beside.before
+    expect "beside a metadata.json of '$bad'" $want "$mien" check --data beside --exclude one --fix --no-faces
+    check "the line goes" not grep -q 000000001 beside/prompt.jsonl beside/prompt.jsonl.bak beside/prompt.rejected.jsonl beside/build.jsonl beside/metadata.json.bak
+    check "and the files" test ! -e beside/target/000000001.jpg -a ! -e beside/source/000000001.png -a -e beside/target/000000002.jpg
+    check "and it is remembered" grep -q 000000001 beside/removed.jsonl
+    check "it stays as it is" cmp beside/metadata.json beside.before/metadata.json
+    [ $want = 0 ] || check "and is told of" said "may still name what was removed: put it right, or delete it"
+    rm -rf beside.before
+done
+expect "once it is put right" 0 sh -c 'cp whole/metadata.json beside; "$0" check --data beside --fix --no-faces' "$mien"
+check "its entry goes" sh -c 'grep -q 000000002 beside/metadata.json && ! grep -q 000000001 beside/metadata.json'
+
 # ---- shards ----
 "$mien" package --data whole --shards --shard-items 5 -o shards --quiet >/dev/null 2>&1
 cp -r shards shards.before
