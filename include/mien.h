@@ -253,7 +253,9 @@ MIEN_API mien_build_options mien_build_defaults(void);   /* the original's; phot
  * metadata.json. EXIF orientation is never applied: who reads the data set does not apply it to target/ either.
  * What an earlier run did with the same photo, settings and sidecar is left alone.
  * It counts, over all photos that are looked at, done before or not: kept; nsfw, small, large, no_face, small_faces, excluded
- * (left out); unreadable, broken_sidecar, duplicate_name, unfit_name, not_written (failed).
+ * (left out); unreadable, broken_sidecar, duplicate_name, unfit_name, not_written (failed); then lines of the whole set that are
+ * rejected_by_check_before; and of the photos looked at now, those that left_the_set and those kept whose EXIF rotation is ignored
+ * (exif_ignored).
  * 0, or as mien_annotate; MIEN_ERR_USAGE also for a prompt.jsonl that is there and is not mien_build's. */
 MIEN_API int mien_build(const mien *m, const mien_build_options *options, mien_progress *result);
 

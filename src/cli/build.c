@@ -86,12 +86,12 @@ static void print_summary(const arguments *a, const mien_progress *p, bool whole
     }
     printf("%s%" PRIu64 " of %" PRIu64 " photo%s kept; %" PRIu64 " looked at now, %" PRIu64 " done before, %" PRIu64 " failed; %.1f s\n", whole ? "" : "stopped: ",
            p->count[0].n, p->total, p->total == 1 ? "" : "s", p->done, p->skipped, p->failed, p->seconds);
-    for (int i = 1; i < p->n_counts; i++) {
-        if (!p->count[i].n) continue;
-        printf("%10" PRIu64 "  ", p->count[i].n);
-        for (const char *c = p->count[i].name; *c; c++) putchar(*c == '_' ? ' ' : *c);
-        printf("\n");
-    }
+    for (int i = 1; i < p->n_counts; i++)
+        if (p->count[i].n) printf("%10" PRIu64 "  %s\n", p->count[i].n, p->count[i].name);
+    uint64_t turned = p->count[p->n_counts - 1].n;   /* exif_ignored, as mien_build says */
+    if (turned) printf("%" PRIu64 " photo%s marked as turned (EXIF). Training ignores the mark, so the map%s too: see docs/data.md\n", turned,
+                       turned == 1 ? " is" : "s are", turned == 1 ? " does" : "s do");
+    if (!whole) printf("The same line again goes on from here.\n");
     if (whole && a->job.parts) printf("this was part %d of %d: when all are done, mien check --data DIR --merge writes prompt.jsonl\n", a->job.part, a->job.parts);
 }
 

@@ -20,9 +20,12 @@
 #include "data/build_item.h"
 #include "data/dataset.h"
 #include "data/journal.h"
+#include "data/shards.h"
 
-enum { REJECTED_BEFORE = BUILD_GONE };   /* a count: lines of all the set, not of this run's photos alone */
-_Static_assert((int)REJECTED_BEFORE < MIEN_COUNTS, "each is counted");
+/* Counts beside the outcomes: lines of all the set; of the photos that were looked at now, those that were kept before and are not
+ * any more, and those kept that bear an EXIF rotation. */
+enum { REJECTED_BEFORE = BUILD_GONE, LEFT_THE_SET, EXIF_IGNORED, COUNTS };
+_Static_assert((int)COUNTS <= MIEN_COUNTS, "each is counted");
 
 typedef struct {
     build_run_of run;
@@ -250,6 +253,8 @@ static int list_photos(job *j) {
     int rc = inputs_new(&how, &j->list);
     if (rc == 0) rc = inputs_add(j->list, o->photos);
     if (rc == 0) j->progress.total = j->not_listed + inputs_count(j->list);
+    if (rc == 0 && !o->parts && !inputs_count(j->list) && shards_are_in(o->photos))
+        return error_set(ERR_USAGE, "%s: holds tar files and no photos: unpack them first (tar -xf)", o->photos);
     return rc;
 }
 
@@ -287,6 +292,8 @@ static int count_item(void *context, void *own, void *item, int rc) {
     if (!w->selected) return p->total--, 0;
     if (!w->before && (rc = note(j, &w->line)) < 0) return rc;
     p->count[w->outcome].n++;
+    p->count[LEFT_THE_SET].n += w->left;
+    p->count[EXIF_IGNORED].n += w->turned && w->outcome == BUILD_KEPT;
     if (w->outcome >= BUILD_UNREADABLE) p->failed++;
     else if (w->before) p->skipped++;
     else p->done++;
@@ -379,9 +386,11 @@ int build_run(const face_mesh *mesh, const build_options *options, mien_progress
     j->run.options = options;
     j->lock = FOLDER_UNLOCKED;
     j->begin = clock_seconds();
-    j->progress.n_counts = REJECTED_BEFORE + 1;
-    for (int i = 0; i < BUILD_GONE; i++) j->progress.count[i].name = build_outcome_count[i];
+    j->progress.n_counts = COUNTS;
+    for (int i = 0; i < BUILD_GONE; i++) j->progress.count[i].name = build_outcome_word[i];
     j->progress.count[REJECTED_BEFORE].name = "rejected_by_check_before";
+    j->progress.count[LEFT_THE_SET].name = "left_the_set";
+    j->progress.count[EXIF_IGNORED].name = "exif_ignored";
     pthread_mutex_init(&j->run.list_mutex, NULL);
     int rc = run(j);
     pthread_mutex_destroy(&j->run.list_mutex);

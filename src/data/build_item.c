@@ -325,6 +325,7 @@ static int count_faces(const item *i) {
 static int look_at_photo(item *i) {
     const build_options *o = i->run->options;
     i->r.settings = i->run->settings;
+    i->w->turned = image_orientation(i->k->file, i->k->file_size) > 1;
     int rc = photo_decode(i->k);
     if (rc == ERR_FORMAT || rc == ERR_UNSUPPORTED || rc == ERR_LIMIT) return failed(i, BUILD_UNREADABLE);
     if (rc < 0) return i->r.settings = NULL, failed(i, BUILD_UNREADABLE);   /* it may be readable next time */
@@ -408,6 +409,7 @@ static void note(item *i, int outcome) {
     if (outcome != BUILD_KEPT) i->r.prompt = NULL;
     build_record_write(&i->r, &w->line);
     if (!i->old.photo) return;
+    w->left = i->old.outcome == BUILD_KEPT && outcome != BUILD_KEPT;
     uint64_t run = i->r.run;   /* the line that the old run would have written */
     text again = { 0 };
     i->r.run = i->old.run;
@@ -420,7 +422,7 @@ static void note(item *i, int outcome) {
 int build_item(build_worker *w, const inputs_item *input) {
     item i = { .w = w, .run = w->run, .input = input, .known = SIDECAR_NONE };
     w->selected = true;
-    w->before = false;
+    w->before = w->left = w->turned = false;
     w->why[0] = 0;
     int rc = begin(&i);
     if (rc >= 0) rc = decide(&i);

@@ -35,6 +35,8 @@ typedef struct {
     build_outcome outcome;
     bool selected;                 /* else it was not asked for (--only) */
     bool before;                   /* an earlier run came to the same: there is nothing to note */
+    bool left;                     /* an earlier run kept it, this one doesn't */
+    bool turned;                   /* it was looked at now, and bears an EXIF rotation, which is not applied */
     text line;                     /* for the journal, unless `before` */
     char why[1024];                /* of a failure */
 } build_worker;

@@ -9,9 +9,6 @@
 #include "data/list.h"
 
 const char *const build_outcome_word[BUILD_OUTCOMES] = {
-    "kept", "nsfw", "small", "large", "no face", "small faces", "excluded", "unreadable", "broken sidecar", "duplicate name", "unfit name", "not written", "gone",
-};
-const char *const build_outcome_count[BUILD_OUTCOMES] = {
     "kept", "nsfw", "small", "large", "no_face", "small_faces", "excluded", "unreadable", "broken_sidecar", "duplicate_name", "unfit_name", "not_written", "gone",
 };
 

@@ -26,8 +26,7 @@ typedef enum {
     BUILD_OUTCOMES,
 } build_outcome;
 
-extern const char *const build_outcome_word[BUILD_OUTCOMES];    /* "small faces" */
-extern const char *const build_outcome_count[BUILD_OUTCOMES];   /* as mien_progress names it: "small_faces" */
+extern const char *const build_outcome_word[BUILD_OUTCOMES];    /* "small_faces" */
 
 /* Strings may be NULL: unknown, or of no concern. */
 typedef struct {

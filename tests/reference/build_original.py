@@ -49,7 +49,7 @@ def main():
         import json
         status = json.load(open("status.json"))
         sys.stdout.write("".join(sorted(open("prompt.jsonl"))))
-        for key, word in (("skipped_nsfw", "nsfw"), ("skipped_size", "small"), ("skipped_noface", "no face"), ("skipped_smallface", "small faces")):
+        for key, word in (("skipped_nsfw", "nsfw"), ("skipped_size", "small"), ("skipped_noface", "no_face"), ("skipped_smallface", "small_faces")):
             for path in sorted(status[key]):
                 print(word, os.path.basename(path))
 

@@ -322,7 +322,7 @@ static void test_side_by_side(void **state) {
     assert_int_equal(folder_make("d/source"), 0);
     assert_int_equal(folder_make("d/target"), 0);
     text_add(&kept, "{\"format\":1,\"kind\":\"build\"}\n");
-    text_printf(&failed, "%s{\"photo\":\"a.jpg\",\"run\":1,\"outcome\":\"not written\",\"why\":\"x\"}\n", kept.data);
+    text_printf(&failed, "%s{\"photo\":\"a.jpg\",\"run\":1,\"outcome\":\"not_written\",\"why\":\"x\"}\n", kept.data);
     add_kept(&kept, "a.jpg", "one", 1, "null", true);
     for (int turn = 0; turn < 2; turn++) {
         save(turn ? "d/build.1-of-2.jsonl" : "d/build.1-of-3.jsonl", kept.data);
