@@ -162,7 +162,7 @@ static int open_list(job *j) {
     int ours = build_state_owns(j->run.state, j->run.folder, "metadata.json", &there, NULL);
     if (ours || !there) return ours < 0 ? ours : 0;
     if ((size_t)snprintf(path, sizeof path, "%s/metadata.json", j->run.folder) >= sizeof path) return error_set(ERR_IO, "%s: the path is too long", j->run.folder);
-    int rc = list_table_open(path, j->run.folder, false, &j->run.list);
+    int rc = list_table_open(path, j->run.folder, false, j->run.options->hooks.stop, &j->run.list);
     if (rc < 0 || !list_table_wrong(j->run.list)) return rc;
     char message[600];
     uint64_t n = list_table_wrong(j->run.list);

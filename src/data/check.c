@@ -283,7 +283,7 @@ static int open_lists(job *j) {
     if (rc == 0 && j->removal) rc = selection_share(removal_selection(j->removal), j->chosen);
     if (rc < 0 || !selection_needs_url(j->chosen)) return rc;
     snprintf(path, sizeof path, "%.*s/metadata.json", PATH_MAX - 16, j->folder);
-    rc = list_table_open(path, j->room, j->removal, &j->list);
+    rc = list_table_open(path, j->room, j->removal, j->options->hooks.stop, &j->list);
     return (rc == ERR_FORMAT || rc == ERR_LIMIT) && j->removal && removal_broken(j->removal) < 0 ? 0 : rc;   /* which is told in the end */
 }
 

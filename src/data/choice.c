@@ -20,16 +20,16 @@ struct choice {
 };
 
 /* The table's file is made beside the data, or, where nothing can be written there, where temporary files go. */
-static int open_urls(choice *c, const dataset *d) {
+static int open_urls(choice *c, const dataset *d, const volatile int *stop) {
     char path[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/metadata.json", dataset_path(d));
     if (n < 0 || n >= PATH_MAX) return error_set(ERR_IO, "%s: the path is too long", dataset_path(d));
-    int rc = list_table_open(path, dataset_path(d), false, &c->urls);
+    int rc = list_table_open(path, dataset_path(d), false, stop, &c->urls);
     const char *elsewhere = getenv("TMPDIR");
-    return rc == ERR_FULL || rc == ERR_IO ? list_table_open(path, elsewhere && *elsewhere ? elsewhere : "/tmp", false, &c->urls) : rc;
+    return rc == ERR_FULL || rc == ERR_IO ? list_table_open(path, elsewhere && *elsewhere ? elsewhere : "/tmp", false, stop, &c->urls) : rc;
 }
 
-int choice_open(const dataset *d, const char *only, const char *exclude, choice **out) {
+int choice_open(const dataset *d, const char *only, const char *exclude, const volatile int *stop, choice **out) {
     choice *c = calloc(1, sizeof *c);
     if (!c) return error_memory(sizeof *c);
     pthread_mutex_init(&c->mutex, NULL);
@@ -37,7 +37,7 @@ int choice_open(const dataset *d, const char *only, const char *exclude, choice 
     int rc = selection_new(only, exclude, dataset_path(d), &c->selection);
     if (rc == 0 && selection_needs_url(c->selection)) {
         c->shards = dataset_shards(d);
-        rc = c->shards ? 0 : open_urls(c, d);
+        rc = c->shards ? 0 : open_urls(c, d, stop);
     }
     if (rc < 0) choice_close(c);
     else *out = c;

@@ -12,8 +12,8 @@
 
 typedef struct choice choice;
 
-/* Either list may be NULL. */
-int  choice_open(const dataset *d, const char *only, const char *exclude, choice **out);
+/* Either list may be NULL, and stop. */
+int  choice_open(const dataset *d, const char *only, const char *exclude, const volatile int *stop, choice **out);
 void choice_close(choice *c);                  /* NULL is fine */
 bool choice_needs_photo(const choice *c);      /* some list has a hash */
 

@@ -307,7 +307,7 @@ static int open_slots(mien_iterator *it) {
 }
 
 static int open_choice(mien_iterator *it) {
-    int rc = choice_open(it->data, it->o.only, it->o.exclude, &it->choice);
+    int rc = choice_open(it->data, it->o.only, it->o.exclude, it->o.hooks.stop, &it->choice);
     if (rc < 0 || !(it->o.only || it->o.exclude)) return rc;
     rc = choice_items(it->choice, it->data, it->o.hooks.stop, &it->chosen, &it->n);
     for (uint64_t i = 0; rc == 0 && i < it->n; i++) {

@@ -52,9 +52,10 @@ bool list_safe(const list_item *item, double most);
 
 /* A whole metadata.json to look items up in by id, kept in an unlinked file in `folder`; memory is 8 to 16 bytes an item. Of two
  * items with one id the first counts; those that are wrong don't, but for those without an address: they tell of photos that
- * are here. A file that isn't there is an empty list. */
+ * are here. A file that isn't there is an empty list. ERR_CANCELLED once
+ * *stop is set (stop may be NULL). */
 typedef struct list_table list_table;
-int  list_table_open(const char *path, const char *folder, bool may_be_empty, list_table **out);
+int  list_table_open(const char *path, const char *folder, bool may_be_empty, const volatile int *stop, list_table **out);
 int  list_table_find(list_table *t, const char *id, list_item *out);   /* 1 found (its strings hold until the next find), 0 not, ERR_* */
 uint64_t list_table_count(const list_table *t);
 uint64_t list_table_wrong(const list_table *t);        /* those that are wrong and don't count */

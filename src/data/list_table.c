@@ -11,6 +11,7 @@
 #include "base/name_set.h"
 #include "base/part.h"
 #include "base/spool.h"
+#include "base/stop.h"
 #include "data/list.h"
 
 enum { STRINGS = 5 };
@@ -71,12 +72,13 @@ static void note_wrong(list_table *t, const list_item *item) {
     snprintf(t->why, sizeof t->why, "\"%s\": %s", text_escape(id, sizeof id, item->id), item->wrong);
 }
 
-static int fill(list_table *t, const char *path, bool may_be_empty) {
+static int fill(list_table *t, const char *path, bool may_be_empty, const volatile int *stop) {
     list *l;
     list_item item;
     int rc = list_open_metadata(path, may_be_empty, &l);
     if (rc < 0) return rc;
     while ((rc = list_next(l, &item)) == 1) {
+        if (stop_asked(stop) && (rc = error_set(ERR_CANCELLED, "stopped"))) break;
         if (item.wrong && !item.no_url) note_wrong(t, &item);
         else if ((rc = add_item(t, &item)) < 0) break;
     }
@@ -84,13 +86,13 @@ static int fill(list_table *t, const char *path, bool may_be_empty) {
     return rc;
 }
 
-int list_table_open(const char *path, const char *folder, bool may_be_empty, list_table **out) {
+int list_table_open(const char *path, const char *folder, bool may_be_empty, const volatile int *stop, list_table **out) {
     list_table *t = calloc(1, sizeof *t);
     if (!t) return error_memory(sizeof *t);
     int rc = 0;
     if (access(path, F_OK) == 0 || errno != ENOENT) {
         rc = spool_new(folder, &t->spool);
-        if (rc == 0) rc = fill(t, path, may_be_empty);
+        if (rc == 0) rc = fill(t, path, may_be_empty, stop);
     }
     if (rc < 0) list_table_close(t);
     else *out = t;

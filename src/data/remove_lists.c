@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/json_stream.h"
 #include "base/sorter.h"
+#include "base/stop.h"
 #include "base/stream.h"
 #include "base/text.h"
 #include "data/dataset.h"
@@ -194,6 +195,7 @@ static int copy_entries(removal *r, rewrite *w, json_stream *s) {
     uint64_t kept = 0;
     int rc;
     while ((rc = json_stream_next(s, &key, NULL)) > 0) {
+        if (stop_asked(r->options->hooks.stop)) return error_set(ERR_CANCELLED, "stopped");
         int goes = removal_has(r, key);
         if (goes > 0) w->gone++;
         else if ((rc = goes < 0 ? goes : write_entry(w, kept++, key, s)) < 0) break;
@@ -318,7 +320,8 @@ static int ask_metadata(removal *r, const char *name) {
     bool ours = !*ending || strncmp(ending, ".bak", 4) == 0;   /* else it may be anything, and is not written */
     rc = list_open_metadata(path, true, &l);
     if (rc == 0) {
-        while ((rc = list_next(l, &item)) > 0 && (asked = removal_ask(r, item.id, item.url, item.sha256)) == 0) continue;
+        while (asked == 0 && (rc = list_next(l, &item)) > 0)
+            asked = stop_asked(r->options->hooks.stop) ? error_set(ERR_CANCELLED, "stopped") : removal_ask(r, item.id, item.url, item.sha256);
         list_close(l);
     }
     if (asked < 0) return asked;

@@ -355,7 +355,7 @@ static void test_metadata(void **state) {
     assert_int_equal(build_finish("d", NULL, NULL), 0);
     list_table *t;
     list_item item;
-    assert_int_equal(list_table_open("d/metadata.json", "d", false, &t), 0);
+    assert_int_equal(list_table_open("d/metadata.json", "d", false, NULL, &t), 0);
     assert_int_equal(list_table_count(t), 2);
     assert_int_equal(list_table_find(t, "one", &item), 1);
     assert_string_equal(item.caption, "caption");

@@ -225,7 +225,7 @@ static void test_table(void **state) {
     text_add(&all, "\"7\": {\"url\": \"http://example.com/other\"}, \"/\": {\"url\": \"http://example.com/wrong\"}}");
     assert_int_equal(file_save("list.json", all.data, all.size), 0);
     text_free(&all);
-    assert_int_equal(list_table_open("list.json", ".", false, &t), 0);
+    assert_int_equal(list_table_open("list.json", ".", false, NULL, &t), 0);
     assert_int_equal(list_table_count(t), 5000);
     for (int i = 4999; i >= 0; i -= 7) {
         char id[16], url[64], caption[64];
@@ -243,14 +243,14 @@ static void test_table(void **state) {
     assert_int_equal(list_table_find(t, "5000", &item), 0);
     assert_int_equal(list_table_find(t, "/", &item), 0);
     list_table_close(t);
-    assert_int_equal(list_table_open("nothing.json", ".", false, &t), 0);
+    assert_int_equal(list_table_open("nothing.json", ".", false, NULL, &t), 0);
     assert_int_equal(list_table_find(t, "1", &item), 0);
     assert_int_equal(list_table_count(t), 0);
     list_table_close(t);
     /* What build writes of a folder's photos has no addresses. */
     put("folder.json", "{\"a\": {\"url\": null, \"caption\": \"of a\", \"NSFW\": \"LIKELY\"}, \"b\": {\"punsafe\": 0.75, \"width\": 5}, \"../c\": {\"caption\": \"x\"},"
                        " \"d\": 5, \"a\": {\"url\": \"http://x\"}, \"e\": {\"url\": \"x\\u0001y\", \"sha256\": \"" SHA "\"}}");
-    assert_int_equal(list_table_open("folder.json", ".", false, &t), 0);
+    assert_int_equal(list_table_open("folder.json", ".", false, NULL, &t), 0);
     assert_int_equal(list_table_count(t), 3);
     assert_int_equal(list_table_find(t, "a", &item), 1);
     assert_null(item.url), assert_string_equal(item.caption, "of a"), assert_string_equal(item.nsfw, "LIKELY");
@@ -259,8 +259,10 @@ static void test_table(void **state) {
     assert_int_equal(list_table_find(t, "e", &item), 1);
     assert_null(item.url), assert_string_equal(item.sha256, SHA);
     list_table_close(t);
+    volatile int stop = 1;
+    assert_int_equal(list_table_open("list.json", ".", false, &stop, &t), ERR_CANCELLED);
     put("broken.json", "{\"a\": {\"url\": ");
-    assert_int_equal(list_table_open("broken.json", ".", false, &t), ERR_FORMAT);
+    assert_int_equal(list_table_open("broken.json", ".", false, NULL, &t), ERR_FORMAT);
 }
 
 /* metadata.json is one object, whatever else might be a list. */
@@ -270,14 +272,14 @@ static void test_table_of_no_object(void **state) {
     list_table *t;
     for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
         put("x.json", none[i]);
-        assert_int_equal(list_table_open("x.json", ".", false, &t), ERR_FORMAT);
+        assert_int_equal(list_table_open("x.json", ".", false, NULL, &t), ERR_FORMAT);
         assert_non_null(strstr(error_message(), "x.json: "));
         bool empty = i >= 5;
-        assert_int_equal(list_table_open("x.json", ".", true, &t), empty ? 0 : ERR_FORMAT);
+        assert_int_equal(list_table_open("x.json", ".", true, NULL, &t), empty ? 0 : ERR_FORMAT);
         if (empty) assert_int_equal(list_table_count(t), 0), list_table_close(t);
     }
     put("x.json", "{\"a\": 5, \"b\": {\"NSFW\": \"LIKELY\"}, \"c\\n\": {}, \"url\": \"http://x\"}");
-    assert_int_equal(list_table_open("x.json", ".", false, &t), 0);
+    assert_int_equal(list_table_open("x.json", ".", false, NULL, &t), 0);
     assert_int_equal(list_table_count(t), 1);
     assert_int_equal(list_table_wrong(t), 3);
     assert_string_equal(list_table_why(t), "\"a\": an object {...} was expected");
