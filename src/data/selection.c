@@ -5,6 +5,8 @@
 #include "data/selection.h"
 
 #include <ctype.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -222,6 +224,15 @@ static int read_removed(void *context, const json_at *line) {
     return rc;
 }
 
+/* A link that leads nowhere, to a disk that is not there say, is not a file that never was: nobody knows what was removed. */
+static int read_all_removed(const char *dataset, set *to) {
+    char path[PATH_MAX];
+    struct stat st;
+    if ((size_t)snprintf(path, sizeof path, "%s/removed.jsonl", dataset) >= sizeof path) return error_set(ERR_IO, "%s: the path is too long", dataset);
+    if (stat(path, &st) < 0 && lstat(path, &st) == 0) return error_set(ERR_IO, "%s: is a link that leads nowhere: what was removed for good is not known", path);
+    return journal_read(dataset, kind_removed, read_removed, to);
+}
+
 static void put_field(text *line, const char *name, const char *value) {
     if (!value) return;
     text_printf(line, "%s\"%s\":", line->size > 1 ? "," : "", name);
@@ -269,7 +280,7 @@ int selection_new(const char *only, const char *exclude, const char *dataset, se
     if ((only && !(s->only_path = strdup(only))) || (exclude && !(s->exclude_path = strdup(exclude)))) rc = error_memory(strlen(only ? only : exclude));
     if (rc == 0 && only) rc = read_list(&s->only, only);
     if (rc == 0 && exclude) rc = read_list(&s->exclude, exclude);
-    if (rc == 0 && dataset) rc = journal_read(dataset, kind_removed, read_removed, &s->removed);
+    if (rc == 0 && dataset) rc = read_all_removed(dataset, &s->removed);
     return done(s, rc, out);
 }
 

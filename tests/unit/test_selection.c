@@ -201,6 +201,9 @@ static void test_refused(void **state) {
     assert_int_equal(selection_remember(".", "a", NULL, NULL), ERR_FORMAT);
     put("removed.jsonl", "{\"format\":1,\"kind\":\"removed\"}\n{\"id\":5}\n");
     assert_int_equal(selection_new(NULL, NULL, ".", &s), ERR_FORMAT);
+    assert_int_equal(unlink("removed.jsonl"), 0);
+    assert_int_equal(symlink("nowhere", "removed.jsonl"), 0);
+    assert_int_equal(selection_new(NULL, NULL, ".", &s), ERR_IO);
 }
 
 static void test_removed(void **state) {
