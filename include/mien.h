@@ -374,7 +374,8 @@ typedef struct {
 
 /* Contact sheets (photo, map, overlay, prompt) and a page of statistics over all items, which landmarks JSON tells of. Reads the
  * data set only. What can't be shown is marked on the page with the reason and counts as failed. It counts pages (written),
- * shown (items on them) and marked (of these, what can't be shown), in this order. statistics and result may be NULL.
+ * shown (items on them), marked (of these, what can't be shown) and selected_out (what removed.jsonl names: neither shown nor, by id and
+ * URL, in the statistics), in this order. statistics and result may be NULL.
  * MIEN_ERR_USAGE, MIEN_ERR_EXISTS: refused before anything was done, since a page would take the place of another file. */
 MIEN_API int mien_preview(const mien_preview_options *options, mien_statistics *statistics, mien_progress *result);
 

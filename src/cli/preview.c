@@ -14,8 +14,8 @@ static const char notes[] =
     "A page shows 24 items: photo, map, the map over the photo, and what the prompt says; further pages are sheet-2.png,\n"
     "sheet-3.png, ... What is missing or broken is marked with the reason. Unless told otherwise there is one page, of items\n"
     "drawn at random: the same ones each time, until --seed is another. Sizes, faces, gaze, pose and prompts of all items are\n"
-    "counted on sheet-statistics.png; --log-json prints the numbers. Nothing in the data set is changed, and pages that exist are\n"
-    "refused without --force. The pages show photos of people: keep them as carefully as the photos.";
+    "counted on sheet-statistics.png; --log-json prints the numbers. What removed.jsonl names is left\n"
+    "out. Nothing in the data set is changed, and pages that exist are refused without --force. The pages show photos of people: keep them as carefully as the photos.";
 
 typedef struct {
     common_options common;
@@ -119,7 +119,7 @@ static void print_summary(const arguments *a, const mien_progress *p, const mien
         progress_json(stdout, whole ? "summary" : "stopped", p);
         return;
     }
-    uint64_t pages = p->count[0].n, shown = p->count[1].n, marked = p->count[2].n;   /* as mien_preview says */
+    uint64_t pages = p->count[0].n, shown = p->count[1].n, marked = p->count[2].n, out = p->count[3].n;   /* as mien_preview says */
     char name[4 * 4096];
     text_escape(name, sizeof name, a->job.output);
     if (!whole) {
@@ -133,6 +133,7 @@ static void print_summary(const arguments *a, const mien_progress *p, const mien
         if (s->items > shown) printf(" of %" PRIu64, s->items);
         printf(" item%s on %" PRIu64 " page%s, %" PRIu64 " marked\n", (s->items > shown ? s->items : shown) == 1 ? "" : "s", pages, pages == 1 ? "" : "s", marked);
     }
+    if (out) printf("%" PRIu64 " item%s left out, which removed.jsonl names\n", out, out == 1 ? "" : "s");
     if (!a->job.no_statistics) {
         page_name(a, 0, name, sizeof name);
         printf("%s: %" PRIu64 " item%s: %" PRIu64 " with landmarks of %" PRIu64 " face%s, %" PRIu64 " without, %" PRIu64 " broken; %" PRIu64 " unusable; %.1f s\n", name, s->items,

@@ -52,6 +52,7 @@ void choice_close(choice *c) {
     free(c);
 }
 
+bool choice_takes_all(const choice *c) { return selection_takes_all(c->selection); }
 bool choice_needs_photo(const choice *c) { return selection_needs_sha256(c->selection); }
 
 static int asks_shard(const choice *c, const dataset_item *item, const char *hash) {

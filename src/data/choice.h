@@ -15,6 +15,7 @@ typedef struct choice choice;
 /* Either list may be NULL, and stop. */
 int  choice_open(const dataset *d, const char *only, const char *exclude, const volatile int *stop, choice **out);
 void choice_close(choice *c);                  /* NULL is fine */
+bool choice_takes_all(const choice *c);        /* nothing is left out */
 bool choice_needs_photo(const choice *c);      /* some list has a hash */
 
 /* A selection_answer or ERR_*. photo: the bytes of the item's target, or NULL (then none is unwanted that may be wanted by

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/workers.h"
+#include "data/choice.h"
 #include "data/dataset.h"
 #include "data/preview_page.h"
 #include "data/preview_plan.h"
@@ -19,14 +20,16 @@
 #include "data/shards.h"
 #include "face/faces_json.h"
 
-enum { COUNT_PAGES, COUNT_SHOWN, COUNT_MARKED, COUNTS };
-static const char *const count_names[COUNTS] = { "pages", "shown", "marked" };
+enum { COUNT_PAGES, COUNT_SHOWN, COUNT_MARKED, COUNT_SELECTED_OUT, COUNTS };
+static const char *const count_names[COUNTS] = { "pages", "shown", "marked", "selected_out" };
 
 typedef struct { image sheet; int tiles, left; } page;   /* left: tiles not drawn yet */
 
 typedef struct {
     const preview_options *options;
     dataset *d;
+    choice *choice;                    /* what removed.jsonl says */
+    uint64_t *chosen, n;               /* the items that come into question; chosen NULL: all */
     preview_plan plan;
     char headline[PATH_MAX];
     page **page;                       /* those that are begun and not written */
@@ -119,7 +122,7 @@ static int draw_tile(void *context, void *own, void *item) {
     job *j = context;
     shown_item *i = item;
     page *p = j->page[i->page];
-    int rc = sheet_tile(&p->sheet, i->tile, j->d, i->index, j->options->max_pixels, &i->result);
+    int rc = sheet_tile(&p->sheet, i->tile, j->d, j->choice, i->index, j->options->max_pixels, &i->result);
     if (rc < 0) return rc;
     i->written = __atomic_sub_fetch(&p->left, 1, __ATOMIC_ACQ_REL) == 0;
     return i->written ? finish_page(j, i->page) : 0;
@@ -130,7 +133,7 @@ static int count_tile(void *context, void *own, void *item, int rc) {
     job *j = context;
     shown_item *i = item;
     if (rc < 0) return rc;
-    j->progress.count[COUNT_SHOWN].n++;
+    j->progress.count[i->result.removed ? COUNT_SELECTED_OUT : COUNT_SHOWN].n++;
     j->progress.count[COUNT_PAGES].n += i->written;
     j->progress.count[COUNT_MARKED].n += i->result.marked;
     if (i->result.marked && !(i->result.counted && *j->plan.statistics)) item_failed(j, i->index, i->result.id, i->result.reason);
@@ -196,8 +199,9 @@ static void look_at_size(const job *j, const dataset_item *item, dataset_part pa
 static int next_item(void *context, void *item) {
     job *j = context;
     counted_item *i = item;
-    if (j->next == dataset_count(j->d)) return 0;
-    *i = (counted_item){ .index = j->next++ };
+    if (j->next == j->n) return 0;
+    *i = (counted_item){ .index = j->chosen ? j->chosen[j->next] : j->next };
+    j->next++;
     return 1;
 }
 
@@ -265,9 +269,8 @@ static int count_items(job *j, mien_statistics *out) {
     j->counted = statistics_new();
     if (!j->counted) return ERR_MEMORY;
     j->next = 0;
-    uint64_t count = dataset_count(j->d);
-    int rc = !count ? 0 : workers_run(&(workers_job){
-        .jobs = j->options->jobs, .most = count, .item_size = sizeof(counted_item), .stop = j->options->hooks.stop, .next = next_item,
+    int rc = !j->n ? 0 : workers_run(&(workers_job){
+        .jobs = j->options->jobs, .most = j->n, .item_size = sizeof(counted_item), .stop = j->options->hooks.stop, .next = next_item,
         .work = look_at_item, .count = count_item, .begin = begin_measurer, .end = end_measurer, .tick = tell_progress, .context = j,
     });
     statistics_finish(j->counted, out);
@@ -288,13 +291,23 @@ static int draw_statistics(job *j, mien_statistics *statistics) {
 
 /* ---- the job -------------------------------------------------------------------------------------------------------- */
 
+static int choose(job *j) {
+    int rc = choice_open(j->d, NULL, NULL, &j->choice);
+    j->n = dataset_count(j->d);
+    if (rc < 0 || choice_takes_all(j->choice)) return rc;
+    rc = choice_items(j->choice, j->d, j->options->hooks.stop, &j->chosen, &j->n);
+    if (rc == 0) j->progress.count[COUNT_SELECTED_OUT].n = dataset_count(j->d) - j->n;
+    return rc;
+}
+
 static int run(job *j, mien_statistics *statistics) {
     int rc = dataset_open_told(j->options->data, &j->options->hooks, &j->d);
-    if (rc == 0) rc = preview_plan_new(j->options, j->d, &j->plan);
+    if (rc == 0) rc = choose(j);
+    if (rc == 0) rc = preview_plan_new(j->options, j->d, j->chosen, j->n, &j->plan);
     if (rc < 0) return rc;
     name_dataset(j);
     if (dataset_is_shards(j->d)) j->progress.failed = shards_left_out(dataset_shards(j->d));
-    j->progress.total = j->progress.failed + j->plan.shown + (*j->plan.statistics ? dataset_count(j->d) : 0);
+    j->progress.total = j->progress.failed + j->plan.shown + (*j->plan.statistics ? j->n : 0);
     rc = draw_sheets(j);
     if (rc == 0 && *j->plan.statistics) rc = draw_statistics(j, statistics);
     return rc;
@@ -306,6 +319,8 @@ int preview_run(const preview_options *options, mien_statistics *statistics, pre
     for (int i = 0; i < COUNTS; i++) j.progress.count[i].name = count_names[i];
     int rc = run(&j, statistics);
     preview_plan_free(&j.plan);
+    choice_close(j.choice);
+    free(j.chosen);
     dataset_close(j.d);
     tell_progress(&j);
     if (result) *result = j.progress;

@@ -5,6 +5,7 @@
 #ifndef DATA_PREVIEW_PAGE_H
 #define DATA_PREVIEW_PAGE_H
 
+#include "data/choice.h"
 #include "data/dataset.h"
 #include "data/preview_paint.h"
 #include "mien.h"
@@ -16,12 +17,12 @@ _Static_assert((int)PAGE_ITEMS == (int)MIEN_PREVIEW_ITEMS, "as mien.h says");
 int  sheet_new(int tiles, const char *headline, const char *about, const char *number, image *out);
 
 enum { TILE_REASON = 512 };
-/* reason: "photo: ...", of the first thing that can't be shown. counted: counting all items finds the same. */
-typedef struct { bool marked, counted; char id[NAME_MAX + 1], reason[TILE_REASON]; } tile_result;   /* id: "" where the line is broken */
+/* removed: its photo's hash stands in removed.jsonl, so nothing of it is shown. reason: "photo: ...", of the first thing that can't be shown. counted: counting all items finds the same. */
+typedef struct { bool marked, counted, removed; char id[NAME_MAX + 1], reason[TILE_REASON]; } tile_result;   /* id: "" where the line is broken */
 
 /* Draws item `index` (from 0) of a data set in its tile. Any number of threads, each another tile. Whatever is wrong with the
  * item is on the tile and in *result; ERR_MEMORY alone ends it. */
-int  sheet_tile(image *sheet, int tile, const dataset *d, uint64_t index, size_t max_pixels, tile_result *result);
+int  sheet_tile(image *sheet, int tile, const dataset *d, choice *c, uint64_t index, size_t max_pixels, tile_result *result);
 
 /* The page of statistics. */
 int  chart_new(const mien_statistics *s, const char *headline, image *out);

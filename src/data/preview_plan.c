@@ -31,12 +31,24 @@ void preview_draw(uint64_t n, uint64_t most, uint64_t seed, uint64_t *out) {
     }
 }
 
-static int choose(const mien_preview_options *o, uint64_t count, preview_plan *p) {
+/* How many of the chosen come before item i. */
+static uint64_t places_before(const uint64_t *chosen, uint64_t n, uint64_t i) {
+    if (!chosen) return i;
+    uint64_t low = 0;
+    while (low < n) {
+        uint64_t middle = low + (n - low) / 2;
+        if (chosen[middle] < i) low = middle + 1;
+        else n = middle;
+    }
+    return low;
+}
+
+static int choose(const mien_preview_options *o, uint64_t all_items, const uint64_t *chosen, uint64_t count, preview_plan *p) {
     char shown[PAINT_NUMBER], all[PAINT_NUMBER], number[PAINT_NUMBER];
-    uint64_t pages = o->pages < 0 ? 0 : o->pages ? (uint64_t)o->pages : 1, begin = o->first ? o->first - 1 : 0, most = pages * PAGE_ITEMS;
+    uint64_t pages = o->pages < 0 ? 0 : o->pages ? (uint64_t)o->pages : 1, begin = o->first ? places_before(chosen, count, o->first - 1) : 0, most = pages * PAGE_ITEMS;
     if (o->sample && o->pages >= 0) most = o->sample;
-    if (o->first && o->first > count)
-        return error_set(ERR_USAGE, "there is no item %" PRIu64 ": the data set has %" PRIu64, o->first, count);
+    if (o->first && o->first > all_items)
+        return error_set(ERR_USAGE, "there is no item %" PRIu64 ": the data set has %" PRIu64, o->first, all_items);
     if (most > count - begin) most = count - begin;
     p->index = malloc((most ? most : 1) * sizeof *p->index);
     if (!p->index) return error_memory(most * sizeof *p->index);
@@ -45,11 +57,12 @@ static int choose(const mien_preview_options *o, uint64_t count, preview_plan *p
     bool drawn = !o->first && most < count;
     if (drawn) preview_draw(count, most, o->seed, p->index);
     else for (uint64_t i = 0; i < most; i++) p->index[i] = begin + i;
+    for (uint64_t i = 0; chosen && i < most; i++) p->index[i] = chosen[p->index[i]];
     const char *items = count == 1 ? "item" : "items";
     paint_count(shown, most);
     paint_count(all, count);
     if (drawn) snprintf(p->about, sizeof p->about, "%s of %s %s, drawn at random (seed %" PRIu64 ")", shown, all, items, o->seed);
-    else if (most < count) snprintf(p->about, sizeof p->about, "%s of %s %s, from item %s", shown, all, items, paint_count(number, begin + 1));
+    else if (most < count) snprintf(p->about, sizeof p->about, "%s of %s %s, from item %s", shown, all, items, paint_count(number, o->first));
     else snprintf(p->about, sizeof p->about, "all %s %s", all, items);
     return 0;
 }
@@ -126,10 +139,10 @@ static int check_files(const mien_preview_options *o, const dataset *d, const pr
     return rc == 0 && *p->statistics ? check_file(p->statistics, d, o->force) : rc;
 }
 
-int preview_plan_new(const mien_preview_options *o, const dataset *d, preview_plan *out) {
+int preview_plan_new(const mien_preview_options *o, const dataset *d, const uint64_t *chosen, uint64_t n, preview_plan *out) {
     *out = (preview_plan){ 0 };
     int rc = name_files(o, out);
-    if (rc == 0) rc = choose(o, dataset_count(d), out);
+    if (rc == 0) rc = choose(o, dataset_count(d), chosen, n, out);
     if (rc == 0) rc = check_files(o, d, out);
     if (rc < 0) preview_plan_free(out);
     return rc;

@@ -21,7 +21,8 @@ typedef struct {
     char about[160];                   /* "24 of 1,234 items, drawn at random (seed 0)" */
 } preview_plan;
 
-int  preview_plan_new(const mien_preview_options *o, const dataset *d, preview_plan *out);
+/* chosen: the n items that come into question, ascending; NULL: all. */
+int  preview_plan_new(const mien_preview_options *o, const dataset *d, const uint64_t *chosen, uint64_t n, preview_plan *out);
 void preview_plan_free(preview_plan *p);
 /* Page k, from 0: "sheet.png", "sheet-2.png", ... */
 void preview_page_path(const preview_plan *p, int k, char out[PATH_MAX]);

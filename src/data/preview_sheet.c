@@ -240,7 +240,19 @@ static int draw_item(const tile *t) {
     return rc;
 }
 
-int sheet_tile(image *sheet, int number, const dataset *d, uint64_t index, size_t max_pixels, tile_result *result) {
+/* By the hash of its photo: by id and URL it would not have a tile. */
+static int is_removed(const dataset *d, choice *c, const dataset_item *item) {
+    uint8_t *photo;
+    size_t size;
+    if (!choice_needs_photo(c)) return 0;
+    int rc = dataset_load(d, item, DATASET_TARGET, &photo, &size);
+    if (rc < 0) return rc == ERR_MEMORY ? rc : 0;   /* what can't be read is not shown */
+    rc = choice_asks(c, item, photo, size);
+    free(photo);
+    return rc < 0 ? rc : rc != SELECTED;
+}
+
+int sheet_tile(image *sheet, int number, const dataset *d, choice *c, uint64_t index, size_t max_pixels, tile_result *result) {
     dataset_item item = { 0 };
     tile t = {
         .sheet = sheet, .d = d, .item = &item, .max_pixels = max_pixels, .result = result,
@@ -251,8 +263,15 @@ int sheet_tile(image *sheet, int number, const dataset *d, uint64_t index, size_
     paint_frame(sheet, t.place, paint_edge);
     int rc = dataset_read(d, index, &item);
     if (rc == 0) {
-        snprintf(result->id, sizeof result->id, "%s", item.id);
-        rc = draw_item(&t);
+        rc = is_removed(d, c, &item);
+        result->removed = rc > 0;
+        if (rc == 0) {
+            snprintf(result->id, sizeof result->id, "%s", item.id);
+            rc = draw_item(&t);
+        } else if (rc > 0) {
+            mark(sheet, box_of(&t, 0), "removed", "");
+            rc = 0;
+        }
         dataset_item_free(&item);
         return rc;
     }

@@ -358,6 +358,7 @@ selection_answer selection_asks(const selection *s, const char *id, const char *
 
 static bool any_of(const selection *s, kind k) { return s->only.of[k] + s->exclude.of[k] + s->removed.of[k] > 0; }
 
+bool selection_takes_all(const selection *s) { return !s->has_only && !s->exclude.count && !s->removed.count; }
 bool selection_needs_url(const selection *s) { return any_of(s, IS_URL) || any_of(s, IS_DOMAIN); }
 bool selection_needs_sha256(const selection *s) { return any_of(s, IS_SHA256); }
 

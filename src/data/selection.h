@@ -23,6 +23,7 @@ typedef enum { SELECTED, NOT_ONLY, EXCLUDED, REMOVED } selection_answer;
 /* What is unknown of an item is NULL. An item is left out if anything that is known of it is excluded or removed, and
  * if --only was given and nothing that is known is in it. Any number of threads may ask. */
 selection_answer selection_asks(const selection *s, const char *id, const char *url, const char *sha256);
+bool selection_takes_all(const selection *s);        /* there is no line, and no --only */
 bool selection_needs_url(const selection *s);      /* some line is a URL or a domain: worth looking up */
 bool selection_needs_sha256(const selection *s);   /* some line is a hash */
 const char *selection_word(selection_answer a);    /* "selected", "not in --only", "excluded", "removed" */

@@ -41,7 +41,7 @@ expect "--log-json" 0 "$mien" preview --data set -o logged.png --log-json
 check "two objects" test "$(wc -l <.stdout)" = 2
 check "the statistics are one" grep -q '^{"event":"statistics","items":10,"unusable":0,"with_landmarks":10,"without_landmarks":0,"broken_landmarks":0,"without_size":0,"without_faces":0,"total_faces":10,"short_side":{"unit":"pixels","count":10,"least":60,"most":60,"mean":60,"median":60,"from":0,"step":32,"below":0,"above":0,"bins":\[0,10,0,' .stdout
 for name in long_side aspect faces face_size face_share gaze_x gaze_y yaw roll mouth prompt; do check "with $name" grep -q "\"$name\":{\"unit\":\"" .stdout; done
-check "the summary is the other" grep -q '^{"event":"summary","total":20,"done":20,"skipped":0,"failed":0,"pages":1,"shown":10,"marked":0,"seconds":' .stdout
+check "the summary is the other" grep -q '^{"event":"summary","total":20,"done":20,"skipped":0,"failed":0,"pages":1,"shown":10,"marked":0,"selected_out":0,"seconds":' .stdout
 if command -v python3 >/dev/null; then
     check "it is JSON" python3 -c 'import json; s = [json.loads(l) for l in open(".stdout")]; assert sum(s[0]["yaw"]["bins"]) + s[0]["yaw"]["below"] + s[0]["yaw"]["above"] == 10'
 else
@@ -133,6 +133,23 @@ if command -v tar >/dev/null; then
 else
     skip "a set in shards" "no tar"
 fi
+
+# ---- what was removed ----
+cp -r set gone
+for i in 0 1 2 3 4 5 6 7 8 9; do picture gone/target/p$i.jpg 80 60 $i; done
+cp -r gone rest; sed -i '/p3[.]/d;/p5[.]/d' rest/prompt.jsonl
+printf '{"p5": {"url": "http://x.example/5"}}' >gone/metadata.json
+printf '{"format":1,"kind":"removed"}\n{"id":"p3"}\n{"url":"http://x.example/5"}\n' >gone/removed.jsonl
+expect "items that were removed, by id and URL" 0 "$mien" preview --data gone -o gone.png
+check "are not shown" printed "gone.png: 8 items on 1 page, 0 marked"
+check "but counted" printed "2 items left out, which removed.jsonl names"
+check "nor in the statistics" printed "8 items: 8 with landmarks"
+expect "--first" 0 "$mien" preview --data gone -o gone2.png --first 4 --no-statistics
+check "counts all lines, and shows those left" printed "gone2.png: 5 items on 1 page"
+printf '{"sha256":"%s"}\n' "$(sha256sum gone/target/p7.jpg | cut -c1-64)" >>gone/removed.jsonl
+expect "and by the hash" 0 "$mien" preview --data gone -o gone3.png --log-json
+check "too" grep -q '"pages":1,"shown":7,"marked":0,"selected_out":3,' .stdout
+check "so the page is another" not cmp -s gone.png gone3.png
 
 # ---- misuse ----
 wrong() { # NAME MESSAGE ARGUMENT...
