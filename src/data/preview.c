@@ -292,7 +292,7 @@ static int draw_statistics(job *j, mien_statistics *statistics) {
 /* ---- the job -------------------------------------------------------------------------------------------------------- */
 
 static int choose(job *j) {
-    int rc = choice_open(j->d, NULL, NULL, &j->choice);
+    int rc = choice_open(j->d, NULL, NULL, j->options->hooks.stop, &j->choice);
     j->n = dataset_count(j->d);
     if (rc < 0 || choice_takes_all(j->choice)) return rc;
     rc = choice_items(j->choice, j->d, j->options->hooks.stop, &j->chosen, &j->n);
