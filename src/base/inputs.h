@@ -28,6 +28,8 @@ typedef struct {
     void (*failed)(void *context, const char *path, const char *message);
     /* A folder below the output that will be written to ("" for itself); it may not exist yet. May be NULL. */
     void (*folder)(void *context, const char *id);
+    /* Whether to enter a folder below those that are added, by its path; NULL: all. */
+    bool (*enter)(void *context, const char *path);
     bool shallow;                             /* folders below those that are added are not entered */
     /* NULL, or a flat list: makes an input's stem of its id, "" if there can be none. All inputs that get the same at level
      * 0 are asked for level 1, and so on: which input gets which stem depends on the set of ids only. Those that are the

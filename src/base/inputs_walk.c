@@ -72,7 +72,8 @@ static int walk_name(walk *w, size_t n, DIR *dir, const struct dirent *d, int de
     if (folder ? w->in->options.shallow : !w->in->options.wanted(d->d_name)) return 0;
     if (slash) w->path[n] = '/';
     memcpy(w->path + n + slash, d->d_name, m + 1);
-    int rc = folder ? walk_folder(w, n + slash + m, depth + 1) : walk_file(w, n);
+    bool out = folder && w->in->options.enter && !w->in->options.enter(w->in->options.context, w->path);
+    int rc = out ? 0 : folder ? walk_folder(w, n + slash + m, depth + 1) : walk_file(w, n);
     w->path[n] = 0;
     return rc;
 }

@@ -113,6 +113,17 @@ static bool same_folder(const char *a, const char *b) {
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+static bool has(const char *folder, const char *name, bool is_folder) {
+    char path[PATH_MAX];
+    struct stat st;
+    return (size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path && stat(path, &st) == 0 && !S_ISDIR(st.st_mode) == !is_folder;
+}
+
+/* Its maps and overlays are pictures, too, but no photos. */
+static bool is_dataset(const char *folder) {
+    return has(folder, "source", true) && has(folder, "target", true) && (has(folder, "build.jsonl", false) || has(folder, "prompt.jsonl", false));
+}
+
 /* Photos may lie beside source/ and target/, and in target/ itself; where build writes they may not. */
 static int check_overlap(job *j) {
     const char *photos = j->run.options->photos, *folder = j->run.folder;
@@ -125,6 +136,8 @@ static int check_overlap(job *j) {
     if (at && !*at) rc = error_set(ERR_USAGE, "%s: is the data set's folder: name the folder of the photos, or %s", photos, target);
     else if (at && (is_or_lies_in(at, "source") || is_or_lies_in(at, "annotated") || is_or_lies_in(at, "target")))
         rc = error_set(ERR_USAGE, "%s: lies where the data set's own files are written", photos);
+    else if (is_dataset(photos))
+        rc = error_set(ERR_USAGE, "%s: is a data set, and its maps are pictures too: name the folder of its photos, %s/target", photos, photos);
     free(inner);
     free(outer);
     return rc;
@@ -240,6 +253,13 @@ static void enter_folder(void *context, const char *id) {
     tell_progress(j);
 }
 
+static bool enter(void *context, const char *path) {
+    job *j = context;
+    if (!is_dataset(path) || same_folder(path, j->run.folder)) return true;
+    say(j, MIEN_LOG_WARNING, path, "is a data set, and is not searched: to build of its photos, name its target/");
+    return false;
+}
+
 static bool wanted(const char *name) { return image_name_known(name); }
 
 static void flatten(void *context, const char *id, int level, char out[INPUTS_NAME]) { build_id(id, level, ((job *)context)->run.in_place, out); }
@@ -247,7 +267,7 @@ static void flatten(void *context, const char *id, int level, char out[INPUTS_NA
 static int list_photos(job *j) {
     const build_options *o = j->run.options;
     inputs_options how = {
-        .output = j->run.folder, .wanted = wanted, .part = o->part, .parts = o->parts, .stop = o->hooks.stop, .failed = not_listed,
+        .output = j->run.folder, .wanted = wanted, .part = o->part, .parts = o->parts, .stop = o->hooks.stop, .failed = not_listed, .enter = enter,
         .folder = enter_folder, .shallow = j->run.in_place, .flatten = flatten, .context = j,
     };
     int rc = inputs_new(&how, &j->list);

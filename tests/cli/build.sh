@@ -173,6 +173,18 @@ echo '{"1": 5, "2": {"url": "http://example.com/2.jpg"}}' >lost/metadata.json
 expect "one with a wrong entry" 0 "$mien" build marks --data lost
 check "is told of" said "1 entry can't be used, and says nothing of the photos; the first: \"1\": an object {...} was expected"
 
+mkdir -p around/inner/source around/inner/target around/source; cp more/1.jpg around; cp more/2.jpg around/source; cp more/3.jpg around/inner/source; cp more/4.jpg around/inner/target
+: >around/inner/build.jsonl
+expect "photos beside another data set" 0 "$mien" build around --data ar
+check "its pictures are not taken" printed "2 of 2 photos kept"
+check "and it is named" said "mien: around/inner: is a data set, and is not searched"
+expect "the data set itself" 2 "$mien" build around/inner --data ar3
+check "is no folder of photos" said "name the folder of its photos, around/inner/target"
+expect "its photos" 0 "$mien" build around/inner/target --data ar3
+rm around/inner/build.jsonl
+expect "a folder that is none" 0 "$mien" build around --data ar2
+check "is searched" printed " of 4 photos kept"
+
 # ---- names ----
 mkdir -p names/a names/b names/c
 photo names/a/x.jpg 1; photo names/b/x.jpg 2; cp names/a/x.jpg names/c/x.jpeg; photo names/y.jpg 4
