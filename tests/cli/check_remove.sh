@@ -147,13 +147,15 @@ check "and it is not said" not printed "removed"
 
 # ---- killed ----
 pause() { sleep "$(awk -v n="$1" 'BEGIN { print n / 1000 }')"; }
-k=0 wrong=0
+k=0 wrong=0 early=0 halfway=0
 while [ $k -lt "$kills" ]; do
     rm -rf set; cp -r whole set
     "$mien" check --data set --exclude list --fix --no-faces >/dev/null 2>&1 & pid=$!
     pause $((3 + k * 11 % 60))
     kill -9 $pid 2>/dev/null
     wait $pid 2>/dev/null
+    [ $? != 137 ] || early=$((early + 1))
+    [ ! -s set/removed.jsonl ] || gone || halfway=$((halfway + 1))
     # Whatever is left of a line has all its files or will go: the next run ends it.
     check_set --exclude list --fix >/dev/null 2>&1 || wrong=$((wrong + 1))
     gone || wrong=$((wrong + 1))
@@ -161,6 +163,7 @@ while [ $k -lt "$kills" ]; do
     build && cmp -s want set/prompt.jsonl || wrong=$((wrong + 1))
     k=$((k + 1))
 done
+echo "# $early of $kills were killed before their end, $halfway of these between remembering and the last file"
 check "$kills kills: the next run removes the rest" test $wrong = 0
 
 # ---- locked ----
