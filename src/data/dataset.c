@@ -58,6 +58,8 @@ int dataset_folder(const char *path, char out[PATH_MAX]) {
     if (n >= PATH_MAX) return error_set(ERR_IO, "%s: the path is too long", path);
     memmove(out, path, n);
     out[n] = 0;
+    struct stat st;
+    if (stat(out, &st) == 0 && !S_ISDIR(st.st_mode)) return error_set(ERR_USAGE, "%s: is not a folder", out);
     if (!holds_dataset(out) && join(out, "training/laion-face-processed", inner) == 0 && holds_dataset(inner)) strcpy(out, inner);
     return 0;
 }

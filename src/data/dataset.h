@@ -19,7 +19,7 @@
 typedef struct dataset dataset;
 
 /* The folder that --data names: itself, or its training/laion-face-processed if only that holds a data set (or the
- * metadata.json of one to come). It need not be there yet. */
+ * metadata.json of one to come). It need not be there yet; ERR_USAGE for what is there and no folder. */
 int  dataset_folder(const char *path, char out[PATH_MAX]);
 
 /* `path` as --data names it. ERR_USAGE if there is neither prompt.jsonl nor a shard. */

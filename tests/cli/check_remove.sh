@@ -131,6 +131,19 @@ done
 expect "once it is put right" 0 sh -c 'cp whole/metadata.json beside; "$0" check --data beside --fix --no-faces' "$mien"
 check "its entry goes" sh -c 'grep -q 000000002 beside/metadata.json && ! grep -q 000000001 beside/metadata.json'
 
+# ---- links ----
+cp -r whole linked; mv linked/target elsewhere; ln -s ../elsewhere linked/target
+expect "a target/ that is a link" 0 "$mien" check --data linked --exclude one --fix --no-faces
+check "is followed" test ! -e elsewhere/000000001.jpg -a -e elsewhere/000000002.jpg
+
+# ---- no folder ----
+: >file
+for c in "check --no-faces" "check --fix --no-faces" "check --merge" "build photos" "download --contact a@example.org"; do
+    expect "$c, of a file" 2 "$mien" $c --data file
+    check "says so" said "file: is not a folder"
+    check "and has no table" test ! -s .stdout
+done
+
 # ---- shards ----
 "$mien" package --data whole --shards --shard-items 5 -o shards --quiet >/dev/null 2>&1
 cp -r shards shards.before
