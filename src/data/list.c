@@ -156,7 +156,11 @@ static void read_values(list *l, list_item *out) {
     out->wrong = read_url(l, &out->url);
     out->no_url = out->wrong && has_id(l, out) && !read_id(l, "", &out->id);
     if (!out->wrong) out->wrong = read_id(l, out->url, &out->id);
-    if (out->wrong && !out->no_url) return;
+    if (out->wrong && !out->no_url) {
+        out->url = NULL;
+        if (!out->id) out->id = "";
+        return;
+    }
     out->caption = l->value[LIST_CAPTION].kind == FIELD_BOOL ? NULL : value_of(l, LIST_CAPTION);
     out->width = side_of(l, LIST_WIDTH);
     out->height = side_of(l, LIST_HEIGHT);

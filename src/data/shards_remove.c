@@ -65,7 +65,8 @@ typedef struct {
     file_writer *to;               /* NULL: only looking whether there is something to leave out */
     int fd;
     const char *path;
-    bool keeping, any;
+    bool keeping, any, any_kept;
+    uint64_t first_kept;           /* the member that will stand first */
     uint64_t kept_from;            /* while keeping: where that begins */
     int rc;
 } copying;
@@ -92,8 +93,20 @@ static int copy_member(void *context, const tar_member *m) {
     if (!c->to) return c->any;
     if (c->keeping && !keep && (c->rc = copy_bytes(c, c->kept_from, m->at)) < 0) return c->rc;
     if (!c->keeping && keep) c->kept_from = m->at;
+    if (keep && !c->any_kept) c->any_kept = true, c->first_kept = m->at;
     c->keeping = keep;
     return 0;
+}
+
+static int stop_here(void *context, const tar_member *m) {
+    (void)context, (void)m;
+    return 1;
+}
+
+/* A damaged header can pass for a member after others, and for no tar at all once it stands first: all after it would be lost. */
+static int check_first(const shards *s, const copying *c) {
+    if (!c->any_kept || tar_scan(s->library, c->fd, c->path, c->first_kept, stop_here, NULL, NULL) == 1) return 0;
+    return error_set(ERR_FORMAT, "%s: byte %llu: a damaged member: items can't be taken out of it", c->path, (unsigned long long)c->first_kept);
 }
 
 static int copy_shard(const shards *s, copying *c) {
@@ -101,6 +114,7 @@ static int copy_shard(const shards *s, copying *c) {
     uint64_t end;
     int rc = tar_scan(s->library, c->fd, c->path, 0, copy_member, c, &end);
     if (rc == 0 && c->keeping) rc = copy_bytes(c, c->kept_from, end);
+    if (rc == 0) rc = check_first(s, c);
     return rc < 0 ? rc : file_write(c->to, zeros, sizeof zeros);
 }
 

@@ -8,7 +8,7 @@
 
 static void check(const list_item *item) {
     if (item->wrong) {
-        if (!item->id || item->url || item->caption) abort();
+        if (!item->id || item->url || (item->caption && !item->no_url)) abort();
         return;
     }
     if (!list_id_fits(item->id) || !*item->url || item->width < 0 || item->height < 0) abort();
