@@ -74,7 +74,7 @@ typedef struct {
     sidecar known;
     photo_work *k;
     build_record r;                /* what is noted in the end */
-    bool again;                    /* it is done a second time */
+    int tries;                     /* at making it that something was in the way of */
     bool suspect;                  /* check found its files broken, and they are as they were: all are made anew */
     char source[INPUTS_NAME + 8], target[INPUTS_NAME + 16];
 } item;
@@ -297,18 +297,24 @@ static int make_again(item *i) {
     k->keep_file = i->k->keep_file;
     photo_end(i->k);
     i->k = k;
-    i->again = true;
     i->r.sha256 = NULL;
     return need_bytes(i) < 0 ? (int)failed(i, BUILD_UNREADABLE) : look_at_photo(i);
 }
 
+/* Of the processes that do one photo at once another may win at each of its files, one a try. What was in the way before
+ * anything was written is most likely somebody else's, and looked at again for the case that it was half of a set. */
+enum { TRIES_LOOKING = 3, TRIES_WRITING = OUTPUTS + 3 };
+
 static int make(item *i) {
-    int rc = name_outputs(i);
+    int rc = name_outputs(i), most = TRIES_LOOKING;
     if (rc == 0) rc = look_at_outputs(i);
-    if (rc == 0) rc = photo_make(i->k);
-    if (rc == 0) rc = place_target(i);
+    if (rc == 0) {
+        most = TRIES_WRITING;
+        rc = photo_make(i->k);
+        if (rc == 0) rc = place_target(i);
+    }
     if (rc == ERR_FULL) return rc;
-    if (rc == ERR_EXISTS && !i->again) return make_again(i);
+    if (rc == ERR_EXISTS && ++i->tries < most) return make_again(i);
     if (rc < 0) return failed(i, BUILD_NOT_WRITTEN);
     i->r.landmarks = i->k->doc_sha256;
     if (i->k->map_sha256[0]) i->r.map = i->k->map_sha256;
