@@ -171,12 +171,6 @@ static void print_summary(const arguments *a, const mien_progress *p, bool whole
     else printf("The same line again goes on from here.\n");
 }
 
-static int status_of(const arguments *a, int rc, const mien_progress *p) {
-    if (rc == MIEN_ERR_CANCELLED && stop_signal) return EXIT_STOPPED + stop_signal;
-    if (rc < 0) return work_failed(&a->common), rc == MIEN_ERR_USAGE ? EXIT_MISUSE : EXIT_WORK_FAILED;
-    return p->failed ? EXIT_SOME_FAILED : EXIT_DONE;
-}
-
 /* A transfer takes two or three descriptors, and the usual limit is a soft one. */
 static void allow_descriptors(const mien_download_options *j) {
     struct rlimit r;
@@ -198,7 +192,7 @@ static int run(arguments *a, double begin) {
     catch_signals();
     int rc = mien_download(&a->job, &result);
     progress_end(&shown);
-    int status = status_of(a, rc, &result);
+    int status = job_status(&a->common, rc, result.failed);
     if (rc != MIEN_ERR_USAGE && rc != MIEN_ERR_EXISTS) print_summary(a, &result, rc == 0);
     timings where = {
         .total = clock_seconds() - begin, .images = result.done,

@@ -212,15 +212,9 @@ static int go_through_photos(finish *f) {
 /* ---- what no line names any more -------------------------------------------------------------------------------------------- */
 
 static bool hash_is(const char *path, const char *hash) {
-    uint8_t *data, digest[32];
     char own[65];
-    size_t size;
     struct stat st;
-    if (!hash || lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || file_load(path, IMAGE_MAX_BYTES, &data, &size) < 0) return false;
-    sha256(data, size, digest);
-    sha256_hex(digest, own);
-    free(data);
-    return strcmp(own, hash) == 0;
+    return hash && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && file_hash(path, own) > 0 && strcmp(own, hash) == 0;
 }
 
 static bool has_stamp(const char *path, output_kind kind) {

@@ -159,8 +159,6 @@ static int fetch_anew(download *d, download_item *i) {
 
 /* ---- answers ------------------------------------------------------------------------------------------------------------- */
 
-static bool is_redirect(int status) { return status == 301 || status == 302 || status == 303 || status == 307 || status == 308; }
-
 static int redirected(download *d, download_item *i, const http_reply *r) {
     http_url parts;
     char why[700], shown[600];
@@ -187,9 +185,9 @@ static void put_off(host *h, download_reason reason, double retry_after) {
 static int answered(download *d, download_item *i, const http_reply *r) {
     i->status = r->status;
     i->bytes = r->bytes;
-    if (r->opted_out && (r->status == 200 || is_redirect(r->status)) && !d->options->ignore_opt_outs)
+    if (r->opted_out && (r->status == 200 || download_is_redirect(r->status)) && !d->options->ignore_opt_outs)
         return fail(d, i, GOT_OPTED_OUT, "its headers ask not to be used");
-    if (is_redirect(r->status)) return redirected(d, i, r);
+    if (download_is_redirect(r->status)) return redirected(d, i, r);
     if (r->status == 200) {
         if (i->host) i->host->refusals = 0;
         d->checking_bytes += i->fetched_bytes = i->bytes;

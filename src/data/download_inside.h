@@ -40,6 +40,7 @@ _Static_assert((int)GOT_REASONS <= MIEN_COUNTS, "each is counted");
 extern const char *const download_reason_names[GOT_REASONS + 1];
 download_reason download_reason_find(const char *name);          /* GOT_REASONS: there is none */
 download_reason download_reason_of_status(int status);
+static inline bool download_is_redirect(int status) { return status == 301 || status == 302 || status == 303 || status == 307 || status == 308; }
 download_reason download_reason_of_outcome(http_outcome outcome);
 bool download_can_heal(download_reason reason);                  /* worth another try in a while */
 static inline bool download_is_success(download_reason r) { return r <= GOT_RESCALED; }

@@ -46,8 +46,6 @@ static int keep(download *d, host *h) {
     return 0;
 }
 
-static bool is_redirect(int status) { return status == 301 || status == 302 || status == 303 || status == 307 || status == 308; }
-
 /* What all items of the host get; or it is asked for again, when the host's next turn comes. */
 static void settle(download *d, host *h, download_reason reason, double retry_after, double now) {
     if (download_can_heal(reason) && h->robots_attempt < d->options->retries && retry_after <= 300) {
@@ -66,7 +64,7 @@ int download_robots_answer(download *d, void *context, const http_reply *r, doub
     robots_fetch *f = context;
     host *h = f->host;
     int rc = 0;
-    if (r->outcome == HTTP_ANSWERED && is_redirect(r->status) && r->location && f->hops < HOPS_MOST) {
+    if (r->outcome == HTTP_ANSWERED && download_is_redirect(r->status) && r->location && f->hops < HOPS_MOST) {
         f->hops++;
         return start(d, f, r->location);
     }

@@ -119,18 +119,8 @@ int journal_merged_load(const char *folder, const char *kind, journal_merged *ou
 }
 
 static int hash_file(const char *path, char hex[65]) {
-    uint8_t block[1 << 14], digest[32];
-    sha256_state state;
-    stream *r;
-    int rc = stream_open(path, &r);
-    if (rc < 0) return rc;
-    sha256_begin(&state);
-    long n;
-    while ((n = stream_read(r, block, sizeof block)) > 0) sha256_add(&state, block, (size_t)n);
-    sha256_end(&state, digest);
-    sha256_hex(digest, hex);
-    stream_close(r);
-    return (int)n;
+    int rc = file_hash(path, hex);
+    return rc == 0 ? error_set(ERR_IO, "%s: is gone", path) : rc < 0 ? rc : 0;
 }
 
 int journal_merged_has(const journal_merged *m, const char *path) {

@@ -125,26 +125,12 @@ static void id_of(const char *name, char out[NAME_MAX + 1]) {
     out[n] = 0;
 }
 
-static int hash_file(const char *path, uint8_t digest[32]) {
-    uint8_t *data;
-    size_t size;
-    int rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
-    if (rc < 0) return rc;
-    sha256(data, size, digest);
-    free(data);
-    return 0;
-}
-
 /* name: "target/x.jpg". The hash of a photo is remembered first. */
 static int delete_file(removal *r, const char *name, const char *photo_of) {
     char path[PATH_MAX], hex[65];
-    uint8_t digest[32];
     int rc = removal_path(r, name, path, sizeof path);
     if (rc < 0) return rc;
-    if (photo_of && hash_file(path, digest) == 0) {
-        sha256_hex(digest, hex);
-        if ((rc = take_out(r, photo_of, NULL, hex)) < 0) return rc;
-    }
+    if (photo_of && file_hash(path, hex) > 0 && (rc = take_out(r, photo_of, NULL, hex)) < 0) return rc;
     if (!r->options->dry_run && unlink(path) < 0) return errno == ENOENT ? 0 : error_errno("%s", path);
     r->result->removed_files++;
     removal_say(r, name, r->options->dry_run ? "would be removed" : "removed");
@@ -189,13 +175,11 @@ static int delete_if_gone(removal *r, const char *folder, const char *name, cons
 /* The hash of a photo that would be deleted. */
 static int hash_if_gone(removal *r, const char *folder, const char *name, const char *id) {
     char relative[NAME_MAX + 16], path[PATH_MAX], hex[65];
-    uint8_t digest[32];
     snprintf(relative, sizeof relative, "%s/%s", folder, name);
     int rc = strcmp(folder, "target") != 0 || name[0] == '.' ? 0 : removal_has(r, id);
     if (rc <= 0) return rc;
     rc = removal_path(r, relative, path, sizeof path);
-    if (rc < 0 || hash_file(path, digest) < 0) return rc;
-    sha256_hex(digest, hex);
+    if (rc < 0 || file_hash(path, hex) <= 0) return rc;
     return take_out(r, id, NULL, hex);
 }
 
@@ -211,12 +195,10 @@ static int delete_map(removal *r, const char *source) {
 
 int removal_look_at(removal *r, const char *name) {
     char path[PATH_MAX], hex[65], id[NAME_MAX + 1];
-    uint8_t digest[32];
     if (!selection_needs_sha256(r->chosen)) return 0;
     int rc = removal_path(r, name, path, sizeof path);
     if (rc < 0) return rc;
-    if (hash_file(path, digest) < 0) return 0;   /* whatever it is, nobody can use it */
-    sha256_hex(digest, hex);
+    if (file_hash(path, hex) <= 0) return 0;   /* whatever it is, nobody can use it */
     id_of(strrchr(name, '/') + 1, id);
     return removal_ask(r, id, NULL, hex);
 }
