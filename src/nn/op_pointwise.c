@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Operations that treat every element by itself: add, mul, relu, prelu. Each is one f32 operation, rounded once. */
+ * Operations that treat every element by itself: add, mul, relu, prelu, each one f32 operation, rounded once; add_scaled, cast. */
+#include <math.h>
+#include <string.h>
+
 #include "base/error.h"
 #include "nn/ops.h"
 
@@ -91,3 +94,38 @@ static void prelu_reference(const node *n, const void *const in[], void *const o
 const op op_prelu = { .name = "prelu", .shape = prelu_shape, .reference = prelu_reference };
 
 tensor *prelu(graph *g, tensor *x, tensor *alpha) { return graph_apply(g, &op_prelu, NULL, (tensor *[]){ x, alpha }, 2, 0); }
+
+static int add_scaled_shape(node *n) {
+    const tensor *a = n->in[0], *b = n->in[1], *s = n->in[2];
+    bool fits = shape_equal(a->shape, b->shape) && s->shape.rank == 1 && (s->shape.dim[0] == 1 || s->shape.dim[0] == a->shape.dim[0]);
+    if (!fits || s->type != NN_F32) return error_set(ERR_FORMAT, "add_scaled: equal shapes and one f32 factor a picture are wanted");
+    return same_shape(n);
+}
+
+static void add_scaled_reference(const node *n, const void *const in[], void *const out[]) {
+    const float *a = in[0], *b = in[1], *s = in[2];
+    float *y = out[0];
+    size_t count = shape_elements(n->in[0]->shape), pictures = n->in[0]->shape.dim[0], each = count / pictures, step = n->in[2]->shape.dim[0] > 1;
+    for (size_t i = 0; i < count; i++) y[i] = fmaf(b[i], s[i / each * step], a[i]);
+}
+
+const op op_add_scaled = { .name = "add_scaled", .shape = add_scaled_shape, .reference = add_scaled_reference };
+
+tensor *add_scaled(graph *g, tensor *a, tensor *b, tensor *s) { return graph_apply(g, &op_add_scaled, NULL, (tensor *[]){ a, b, s }, 3, 0); }
+
+static int cast_shape(node *n) {
+    nn_type to = *(const nn_type *)n->attr;
+    if (same_shape(n) < 0) return error_code();
+    if (to != NN_F32 && to != NN_BF16) return error_set(ERR_FORMAT, "cast: to f32 or bf16 only");
+    n->out[0]->type = to;
+    return 0;
+}
+
+/* Widened before, rounded after. */
+static void cast_reference(const node *n, const void *const in[], void *const out[]) {
+    memcpy(out[0], in[0], shape_elements(n->in[0]->shape) * sizeof(float));
+}
+
+const op op_cast = { .name = "cast", .attr_bytes = sizeof(nn_type), .shape = cast_shape, .reference = cast_reference };
+
+tensor *cast(graph *g, tensor *x, nn_type type) { return x && x->type == type ? x : graph_apply(g, &op_cast, &type, &x, 1, 0); }

@@ -8,7 +8,8 @@
 #include "nn/graph.h"
 
 extern const op op_conv2d, op_depthwise_conv2d, op_linear, op_add, op_mul, op_relu, op_prelu, op_max_pool2d,
-    op_pad_channels, op_concat, op_reshape, op_slice;
+    op_pad_channels, op_concat, op_reshape, op_slice, op_silu, op_gelu, op_quick_gelu, op_geglu, op_add_scaled, op_group_norm,
+    op_layer_norm, op_attention, op_upsample_nearest, op_timestep_embedding, op_embedding, op_cast;
 
 typedef enum {
     WEIGHTS_OHWI,   /* [out, kh, kw, in]: TensorFlow Lite */
@@ -48,5 +49,36 @@ tensor *concat(graph *g, tensor *const parts[], int n, int axis);
 tensor *reshape(graph *g, tensor *x, nn_shape shape);
 /* out[i...] = x[begin + i...], stride 1. */
 tensor *slice(graph *g, tensor *x, const size_t begin[NN_MAX_RANK], nn_shape shape);
+
+/* ---- of diffusion models ------------------------------------------------------------------------------------------- */
+
+tensor *silu(graph *g, tensor *x);         /* x / (1 + exp(-x)) */
+tensor *gelu(graph *g, tensor *x);         /* the exact one, by erf */
+tensor *quick_gelu(graph *g, tensor *x);   /* x / (1 + exp(-1.702 x)): OpenAI's CLIP */
+/* x [..., 2C] -> [..., C]: the first half times gelu of the second (Shazeer 2020, GEGLU, in PyTorch's order of halves). */
+tensor *geglu(graph *g, tensor *x);
+/* a + s b, of equal shapes; s [N] f32 with one factor a picture (dim 0), or [1]. */
+tensor *add_scaled(graph *g, tensor *a, tensor *b, tensor *s);
+
+typedef struct { int groups; float epsilon; } group_norm_attr;
+/* x [N,...,C], gamma and beta [C]: mean and variance of each picture's groups of C / groups neighbouring channels (Wu and He 2018). */
+tensor *group_norm(graph *g, tensor *x, tensor *gamma, tensor *beta, int groups, float epsilon);
+/* x [...,C], gamma and beta [C]: over the last dimension (Ba et al. 2016). */
+tensor *layer_norm(graph *g, tensor *x, tensor *gamma, tensor *beta, float epsilon);
+
+typedef struct { int heads; bool causal; } attention_attr;
+/* softmax(q k^T / sqrt(d)) v, for each head by itself: q [N,T,heads*d], k and v [N,S,heads*d] -> [N,T,heads*d]. Causal: token t
+ * sees the keys 0..t. *log_sum [N,heads,T] f32, where the pointer is not NULL: of each row of scores, for a gradient. */
+tensor *attention(graph *g, tensor *q, tensor *k, tensor *v, attention_attr attr, tensor **log_sum);
+
+typedef struct { size_t height, width; } upsample_attr;
+/* [N,H,W,C] -> [N,height,width,C]; row y is row floor(y H / height) of x, in f32 as PyTorch's nearest. */
+tensor *upsample_nearest(graph *g, tensor *x, size_t height, size_t width);
+/* t [N] f32 -> [N,width] f32, width even: cos(t f) for f = 10000^(-i / (width / 2)), then sin(t f). */
+tensor *timestep_embedding(graph *g, tensor *t, size_t width);
+/* ids [...] i32, table [V,C] -> [...,C] in type (F32 or BF16). An id outside the table is taken for the nearest inside. */
+typedef struct { nn_type type; } embedding_attr;
+tensor *embedding(graph *g, tensor *ids, tensor *table, nn_type type);
+tensor *cast(graph *g, tensor *x, nn_type type);   /* F32 or BF16; itself if it is of that type */
 
 #endif
