@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The text encoders: CLIP ViT-L/14 (Radford et al. 2021; SD 1.x) and OpenCLIP ViT-H/14 (SD 2.x, whose last layer is left out),
+ * both as transformers' CLIPTextModel computes them. Any width, depth and number of heads. */
+#ifndef MODEL_CLIP_H
+#define MODEL_CLIP_H
+
+#include "model/param.h"
+
+typedef struct {
+    size_t vocabulary, positions, width;
+    int layers, heads;                    /* layers that are computed */
+    bool quick_gelu;
+} clip_config;
+
+int clip_configure(const checkpoint *c, clip_config *out);
+/* ids [N,77] i32 -> [N,77,width] in `type`, after the final layer norm. */
+tensor *clip_build(graph *g, const checkpoint *c, const clip_config *f, tensor *ids, nn_type type);
+
+#endif

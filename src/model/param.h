@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How model code names its parameters: param(g, c, "%s.in_layers.0.weight", place) is the tensor of that name as a constant of
+ * the graph. What is missing fails the graph and is named; two uses of one name give one tensor. */
+#ifndef MODEL_PARAM_H
+#define MODEL_PARAM_H
+
+#include "nn/ops.h"
+#include "weights/checkpoint.h"
+
+tensor *param(graph *g, const checkpoint *c, const char *format, ...) __attribute__((format(printf, 3, 4)));
+tensor *param_maybe(graph *g, const checkpoint *c, const char *format, ...) __attribute__((format(printf, 3, 4)));   /* NULL: it is not there */
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A Stable Diffusion model as model code reads it: parameters under one set of names, whatever layout they came in, and
+ * the settings that tensors do not tell.
+ *
+ * The names are those of the original (ldm, cldm) below one root a network:
+ *
+ *     unet.      model.diffusion_model.*            unet.input_blocks.1.0.in_layers.0.weight
+ *     control.   control_model.*                    control.zero_convs.0.0.weight
+ *     vae.       first_stage_model.*                vae.decoder.conv_in.weight
+ *     text.      Hugging Face's CLIPTextModel       text.encoder.layers.0.self_attn.q_proj.weight
+ *                without "text_model."              text.embeddings.token_embedding.weight, text.final_layer_norm.bias
+ *
+ * OpenCLIP's fused in_proj gives three views. A 1x1 convolution that only mixes channels of tokens (proj_in, proj_out; q, k, v
+ * and proj_out of the VAE's attention) has the shape of a linear, [outputs, inputs], in every layout. */
+#ifndef WEIGHTS_CHECKPOINT_H
+#define WEIGHTS_CHECKPOINT_H
+
+#include "nn/tensor.h"
+#include "weights/weights.h"
+
+typedef struct {
+    const char *name;          /* canonical, as above */
+    const char *stored_name;   /* for messages */
+    nn_type type;
+    nn_shape shape;
+    const void *data;          /* in the mapped file, as long as the checkpoint is open */
+} parameter;
+
+typedef enum { PREDICT_EPSILON, PREDICT_V, PREDICT_UNKNOWN } prediction_type;
+typedef enum { SPACING_DEFAULT, SPACING_LEADING, SPACING_LINSPACE, SPACING_TRAILING } timestep_spacing;
+
+/* From config.json, scheduler_config.json, tokenizer files or safetensors metadata where there are such, else by family
+ * (../shared/spec/sampling.md, "What is not in the tensors"). */
+typedef struct {
+    int family;                      /* 1: SD 1.x (context of CLIP-L, 768 wide); 2: SD 2.x (OpenCLIP-H, 1024) */
+    int heads;                       /* of every attention of UNet and ControlNet; 0: by head_width */
+    int head_width;                  /* 0: by heads */
+    int groups;                      /* of norms: 32 */
+    bool text_quick_gelu;
+    int text_heads;                  /* 0: width / 64 */
+    int text_skip;                   /* last layers of the text encoder that are there but not computed (SD 2.x in ldm: 1; in diffusers: 0, it is cut) */
+    int pad_token;                   /* id that fills a prompt up */
+    prediction_type prediction;
+    const char *prediction_source;   /* for messages: "scheduler_config.json", "metadata", "the family" */
+    double beta_start, beta_end;     /* scaled_linear */
+    int train_steps;                 /* 1000 */
+    timestep_spacing spacing;
+    int steps_offset;                /* -1: the sampler's own */
+    double vae_scale;                /* 0.18215 */
+    int sample_size;                 /* latents' side it was trained at: 64, or 96 (768-v); 0: unknown */
+    bool only_mid_control;
+    const char *licence;             /* from metadata; NULL: unknown */
+} checkpoint_settings;
+
+typedef struct checkpoint checkpoint;
+
+enum { CHECKPOINT_UNET = 1, CHECKPOINT_TEXT = 2, CHECKPOINT_VAE = 4, CHECKPOINT_CONTROL = 8 };
+
+/* Opens a base, and a ControlNet beside it or (control NULL) the one in the same file. A ControlNet that does not fit the base (context
+ * width, widths of blocks) is refused in one sentence, as is a network of `needs` (CHECKPOINT_*) that is not there. base NULL: a ControlNet alone. */
+int  checkpoint_open(const char *base, const char *control, unsigned needs, checkpoint **out);
+void checkpoint_close(checkpoint *c);
+
+unsigned         checkpoint_has(const checkpoint *c);                          /* CHECKPOINT_* */
+const parameter *checkpoint_find(const checkpoint *c, const char *name);       /* or NULL */
+size_t           checkpoint_count(const checkpoint *c);
+const parameter *checkpoint_parameter(const checkpoint *c, size_t i);          /* sorted by name */
+const checkpoint_settings *checkpoint_settings_of(const checkpoint *c);
+void             checkpoint_set_prediction(checkpoint *c, prediction_type p);  /* --prediction, or what a look at the UNet has decided */
+/* A folder that has the tokenizer's vocab.json and merges.txt, or NULL. */
+const char      *checkpoint_tokenizer(const checkpoint *c);
+/* SHA-256 over names, types, shapes and bytes' places is no identity: this is AUTOMATIC1111's short hash, the first 10 hex digits of the
+ * file's SHA-256 (of a folder: of its unet's file). Reads the file once; kept. */
+int              checkpoint_hash(const checkpoint *c, bool control, char hex[65]);
+void             checkpoint_drop(const checkpoint *c, const void *data, size_t bytes);   /* as weights_drop */
+
+#endif
