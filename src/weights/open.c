@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Which format a file has, by its bytes. */
+#include <endian.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "weights/weights_inside.h"
+
+static bool begins(const uint8_t *data, size_t size, const char *with) {
+    return size >= strlen(with) && memcmp(data, with, strlen(with)) == 0;
+}
+
+static bool is_safetensors(const uint8_t *data, size_t size) {
+    uint64_t header;
+    if (size < 9) return false;
+    memcpy(&header, data, sizeof header);
+    return le64toh(header) < 1u << 31 && data[8] == '{';
+}
+
+/* What people have in hand when it is no model. */
+static int refuse(const char *path, const uint8_t *data, size_t size) {
+    if (size == 0) return error_set(ERR_FORMAT, "%s: is empty", path);
+    if (begins(data, size, "version https://git-lfs"))
+        return error_set(ERR_FORMAT, "%s: is a Git LFS pointer: the model itself was not fetched (git lfs pull)", path);
+    if (begins(data, size, "<!") || begins(data, size, "<html")) return error_set(ERR_FORMAT, "%s: is a web page, not a model: the download went wrong", path);
+    if (begins(data, size, "GGUF")) return error_set(ERR_UNSUPPORTED, "%s: is a GGUF file; mien reads .safetensors, .ckpt/.pth and diffusers folders", path);
+    return error_set(ERR_UNSUPPORTED, "%s: is neither a safetensors file nor a PyTorch checkpoint", path);
+}
+
+static int read_bytes(weights *w, const char *path, const char *prefix, const uint8_t *data, size_t size, weights_format *format) {
+    size_t length = strlen(path);
+    bool named = length > 12 && strcmp(path + length - 12, ".safetensors") == 0;   /* so that it is told what is wrong with it */
+    *format = WEIGHTS_SAFETENSORS;
+    if (is_safetensors(data, size)) return safetensors_read(w, path, prefix, data, size);
+    if (named && size && !begins(data, size, "version https://git-lfs") && !begins(data, size, "<")) return safetensors_read(w, path, prefix, data, size);
+    return refuse(path, data, size);
+}
+
+int weights_read_file(weights *w, const char *path, const char *prefix, weights_format *format) {
+    file_map map;
+    weights_format found;
+    int rc = file_map_open(path, &map);
+    if (rc == 0) rc = weights_add_source(w, path, map);
+    if (rc == 0) rc = read_bytes(w, path, prefix, map.data, map.size, &found);
+    if (rc == 0 && format) *format = found;
+    return rc;
+}
+
+int weights_open(const char *path, weights **out) {
+    weights *w = weights_new(path, WEIGHTS_SAFETENSORS);
+    if (!w) return ERR_MEMORY;
+    int rc = weights_read_file(w, path, "", &w->format);
+    if (rc == 0) rc = weights_finish(w, path);
+    if (rc < 0) weights_close(w);
+    else *out = w;
+    return rc;
+}
