@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which format a file has, by its bytes. */
+ * Which format a file has, by its bytes; a folder is one of its own. */
 #include <endian.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,7 +51,10 @@ int weights_read_file(weights *w, const char *path, const char *prefix, weights_
 int weights_open(const char *path, weights **out) {
     weights *w = weights_new(path, WEIGHTS_SAFETENSORS);
     if (!w) return ERR_MEMORY;
-    int rc = weights_read_file(w, path, "", &w->format);
+    struct stat st;
+    bool folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    if (folder) w->format = WEIGHTS_FOLDER;
+    int rc = folder ? folder_read(w, path) : weights_read_file(w, path, "", &w->format);
     if (rc == 0) rc = weights_finish(w, path);
     if (rc < 0) weights_close(w);
     else *out = w;

@@ -14,18 +14,9 @@
 
 #include "base/error.h"
 #include "weights/weights_inside.h"
+#include "weights_samples.h"
 
-enum { ROOM = 1 << 16 };
-
-/* A file of this header and `bytes` bytes of data, 0, 1, 2, ... */
-static size_t make(uint8_t file[ROOM], const char *header, size_t bytes) {
-    size_t n = strlen(header);
-    assert_true(8 + n + bytes <= ROOM);
-    for (int i = 0; i < 8; i++) file[i] = (uint8_t)(n >> 8 * i);
-    memcpy(file + 8, header, n);
-    for (size_t i = 0; i < bytes; i++) file[8 + n + i] = (uint8_t)i;
-    return 8 + n + bytes;
-}
+enum { ROOM = SAMPLE_ROOM };
 
 static int read_file(const uint8_t *file, size_t size, weights **out) {
     *out = weights_new("x", WEIGHTS_SAFETENSORS);
@@ -37,7 +28,7 @@ static int read_file(const uint8_t *file, size_t size, weights **out) {
 static void test_read(void **state) {
     (void)state;
     static uint8_t file[ROOM];
-    size_t size = make(file, "{\"__metadata__\":{\"format\":\"pt\",\"licence\":\"caf\\u00e9\"},"
+    size_t size = sample_safetensors(file, "{\"__metadata__\":{\"format\":\"pt\",\"licence\":\"caf\\u00e9\"},"
                              "\"b\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[2,26]},"
                              "\"a.weight\":{\"dtype\":\"BF16\",\"shape\":[],\"data_offsets\":[0,2],\"more\":null},"
                              "\"none\":{\"dtype\":\"I64\",\"shape\":[0,9000000000],\"data_offsets\":[26,26]},"
@@ -112,7 +103,7 @@ static void test_lies(void **state) {
     static uint8_t file[ROOM];
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         weights *w;
-        int rc = read_file(file, make(file, lies[i].header, lies[i].bytes), &w);
+        int rc = read_file(file, sample_safetensors(file, lies[i].header, lies[i].bytes), &w);
         if (rc != lies[i].code || !strstr(error_message(), lies[i].said))
             fail_msg("%s: %d \"%s\", and not %d \"%s\"", lies[i].header, rc, rc ? error_message() : "", lies[i].code, lies[i].said);
         weights_close(w);
@@ -123,7 +114,7 @@ static void test_lies(void **state) {
 static void test_cut(void **state) {
     (void)state;
     static uint8_t file[ROOM];
-    size_t size = make(file, ONE("F32", "[2]", "0", "8"), 8);
+    size_t size = sample_safetensors(file, ONE("F32", "[2]", "0", "8"), 8);
     for (size_t n = 0; n < size; n++) {
         uint8_t *cut = malloc(n ? n : 1);
         assert_non_null(cut);
@@ -195,7 +186,7 @@ static void test_drop(void **state) {
     (void)state;
     enum { BYTES = 50000 };
     static uint8_t file[ROOM];
-    size_t size = make(file, "{\"a\":{\"dtype\":\"U8\",\"shape\":[10000],\"data_offsets\":[0,10000]},\"b\":{\"dtype\":\"U8\",\"shape\":[40000],\"data_offsets\":[10000,50000]}}", BYTES);
+    size_t size = sample_safetensors(file, "{\"a\":{\"dtype\":\"U8\",\"shape\":[10000],\"data_offsets\":[0,10000]},\"b\":{\"dtype\":\"U8\",\"shape\":[40000],\"data_offsets\":[10000,50000]}}", BYTES);
     weights *w;
     const char *path = put("drop.safetensors", file, size);
     assert_int_equal(weights_open(path, &w), 0);
