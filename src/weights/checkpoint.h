@@ -24,7 +24,7 @@ typedef struct {
     const char *stored_name;   /* for messages */
     nn_type type;
     nn_shape shape;
-    const void *data;          /* in the mapped file, as long as the checkpoint is open */
+    const void *data;          /* in the mapped file, as long as the checkpoint is open; may be unaligned */
 } parameter;
 
 typedef enum { PREDICT_EPSILON, PREDICT_V, PREDICT_UNKNOWN } prediction_type;

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "weights/checkpoint.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "weights/checkpoint_inside.h"
+
+/* ---- parameters ------------------------------------------------------------------------------------------------------ */
+
+static bool computed_type(stored_type from, nn_type *to) {
+    *to = from == STORED_F32 ? NN_F32 : from == STORED_F16 ? NN_F16 : NN_BF16;
+    return from == STORED_F32 || from == STORED_F16 || from == STORED_BF16;
+}
+
+/* The shape in which mien computes with it: a fused tensor's third, a token mix without its 1x1. */
+static int shape_of(const stored_tensor *t, network net, const char *canonical, int parts, nn_shape *out) {
+    int rank = t->rank;
+    if (name_is_token_mix(net, canonical))
+        while (rank > 2 && t->dim[rank - 1] == 1) rank--;
+    if (rank < 1 || rank > NN_MAX_RANK) return error_set(ERR_FORMAT, "\"%s\" has %d dimensions", t->name, t->rank);
+    *out = (nn_shape){ .rank = rank };
+    for (int i = 0; i < rank; i++) out->dim[i] = t->dim[i];
+    if (parts > 1 && out->dim[0] % (size_t)parts) return error_set(ERR_FORMAT, "\"%s\": %zu rows can't be split among q, k and v", t->name, out->dim[0]);
+    out->dim[0] /= (size_t)parts;
+    size_t count;
+    return shape_count(*out, &count) ? 0 : error_set(ERR_FORMAT, "\"%s\" holds no numbers", t->name);
+}
+
+static int add(checkpoint *c, size_t room, const model_file *f, const stored_tensor *t, int source, const char *rest) {
+    const name_map *m = &f->map[source];
+    char name[NAME_MOST];
+    for (int part = 0, parts = 1; part < parts; part++) {
+        parts = name_to_canonical(m, rest, part, name);
+        if (!parts) return 0;
+        if (c->count == room) return error_set(ERR_LIMIT, "%s: too many tensors", weights_path(f->w));
+        parameter *p = &c->list[c->count];
+        int rc = shape_of(t, m->net, name, parts, &p->shape);
+        if (rc < 0) return error_prefix("%s", weights_path(f->w));
+        if (!computed_type(t->type, &p->type)) {
+            return error_set(ERR_UNSUPPORTED, "%s: \"%s\" is of type %s: mien computes with F32, F16 and BF16", weights_path(f->w), t->name, stored_type_name(t->type));
+        }
+        p->name = arena_printf(&c->memory, "%s.%s", network_roots[m->net], name);
+        p->stored_name = t->name;
+        p->data = t->data ? (const char *)t->data + t->bytes / (size_t)parts * (size_t)part : NULL;
+        if (!p->name) return ERR_MEMORY;
+        c->count++;
+    }
+    return 0;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(((const parameter *)a)->name, ((const parameter *)b)->name); }
+
+/* needs: what is not needed may be of any type and shape; it is left out then. */
+static int collect(checkpoint *c, unsigned needs) {
+    size_t room = 0;
+    for (int k = 0; k < CHECKPOINT_FILES; k++)
+        if (c->file[k].w) room += 3 * weights_count(c->file[k].w);
+    c->list = calloc(room + 1, sizeof *c->list);
+    if (!c->list) return error_memory(room * sizeof *c->list);
+    for (int k = 0; k < CHECKPOINT_FILES; k++) {
+        const model_file *f = &c->file[k];
+        for (size_t i = 0; f->w && i < weights_count(f->w); i++) {
+            const stored_tensor *t = weights_tensor(f->w, i);
+            const char *rest;
+            int source = model_file_source(f, t->name, &rest);
+            if (source < 0) continue;
+            network net = f->map[source].net;
+            if (c->from[net] != k || f->best[net] != source) continue;
+            size_t before = c->count;
+            int rc = add(c, room, f, t, source, rest);
+            if (rc == ERR_MEMORY || (rc < 0 && (needs & 1u << net))) return rc;
+            if (rc < 0) c->count = before;
+        }
+    }
+    qsort(c->list, c->count, sizeof *c->list, by_name);
+    for (size_t i = 1; i < c->count; i++)
+        if (strcmp(c->list[i].name, c->list[i - 1].name) == 0)
+            return error_set(ERR_FORMAT, "\"%s\" and \"%s\" are both %s", c->list[i - 1].stored_name, c->list[i].stored_name, c->list[i].name);
+    return 0;
+}
+
+size_t checkpoint_count(const checkpoint *c) { return c->count; }
+const parameter *checkpoint_parameter(const checkpoint *c, size_t i) { return &c->list[i]; }
+
+const parameter *checkpoint_find(const checkpoint *c, const char *name) {
+    const parameter key = { .name = name };
+    return bsearch(&key, c->list, c->count, sizeof *c->list, by_name);
+}
+
+const parameter *checkpoint_part(const checkpoint *c, network net, const char *format, ...) {
+    char name[2 * NAME_MOST];
+    int n = snprintf(name, sizeof name, "%s.", network_roots[net]);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name + n, sizeof name - (size_t)n, format, args);
+    va_end(args);
+    return checkpoint_find(c, name);
+}
+
+const name_ladder *checkpoint_ladder(const checkpoint *c, network net) {
+    const model_file *f = &c->file[c->from[net]];
+    return &f->map[f->best[net]].ladder;
+}
+
+/* ---- open ------------------------------------------------------------------------------------------------------------ */
+
+_Static_assert(CHECKPOINT_UNET == 1 << NETWORK_UNET && CHECKPOINT_TEXT == 1 << NETWORK_TEXT && CHECKPOINT_VAE == 1 << NETWORK_VAE &&
+               CHECKPOINT_CONTROL == 1 << NETWORK_CONTROL, "a bit a network");
+
+unsigned checkpoint_has(const checkpoint *c) {
+    unsigned has = 0;
+    for (int n = 0; n < NETWORKS; n++) has |= c->from[n] >= 0 ? 1u << n : 0;
+    return has;
+}
+
+static int open_file(checkpoint *c, int k, const char *path) {
+    int rc = path ? model_file_open(path, &c->file[k]) : 0;
+    if (rc == 0 && path && !(c->path[k] = arena_printf(&c->memory, "%s", path))) rc = ERR_MEMORY;
+    return rc;
+}
+
+static void divide(checkpoint *c) {
+    for (int n = 0; n < NETWORKS; n++) {
+        int k = n == NETWORK_CONTROL && c->file[1].w;
+        c->from[n] = c->file[k].w && c->file[k].best[n] >= 0 ? k : -1;
+    }
+}
+
+static int check_needs(const checkpoint *c, unsigned needs) {
+    for (int n = 0; n < NETWORKS; n++) {
+        if (!(needs & 1u << n) || c->from[n] >= 0) continue;
+        int k = n == NETWORK_CONTROL && c->file[1].w;
+        char list[128];
+        const model_file *f = &c->file[c->file[k].w ? k : 1];
+        model_file_list(f, list, sizeof list);
+        return error_set(ERR_USAGE, "%s: there is no %s in it, only: %s", weights_path(f->w), network_titles[n], list);
+    }
+    return 0;
+}
+
+/* Its tokenizer/, or the folder itself. */
+static int find_tokenizer(checkpoint *c) {
+    static const char *const below[] = { "/tokenizer", "" };
+    for (int i = 0; i < 2 && c->path[0]; i++) {
+        char folder[PATH_MAX], vocabulary[PATH_MAX + 16], merges[PATH_MAX + 16];
+        if (snprintf(folder, sizeof folder, "%s%s", c->path[0], below[i]) >= (int)sizeof folder) continue;
+        snprintf(vocabulary, sizeof vocabulary, "%s/vocab.json", folder);
+        snprintf(merges, sizeof merges, "%s/merges.txt", folder);
+        if (access(vocabulary, R_OK) < 0 || access(merges, R_OK) < 0) continue;
+        c->tokenizer = arena_printf(&c->memory, "%s", folder);
+        return c->tokenizer ? 0 : ERR_MEMORY;
+    }
+    return 0;
+}
+
+int checkpoint_open(const char *base, const char *control, unsigned needs, checkpoint **out) {
+    if (!base && !control) return error_set(ERR_USAGE, "neither a base nor a ControlNet was given");
+    checkpoint *c = calloc(1, sizeof *c);
+    if (!c) return error_memory(sizeof *c);
+    int rc = open_file(c, 0, base);
+    if (rc == 0) rc = open_file(c, 1, control);
+    if (rc == 0) {
+        divide(c);
+        rc = check_needs(c, needs);
+    }
+    if (rc == 0) rc = collect(c, needs);
+    if (rc == 0) rc = checkpoint_fits(c, needs);
+    for (int n = 0; rc == 0 && n < NETWORKS; n++)
+        if (needs & 1u << n) rc = checkpoint_complete(c, n);
+    if (rc == 0) rc = find_tokenizer(c);
+    if (rc == 0) rc = checkpoint_settle(c);
+    if (rc < 0) checkpoint_close(c);
+    else *out = c;
+    return rc;
+}
+
+void checkpoint_close(checkpoint *c) {
+    if (!c) return;
+    for (int k = 0; k < CHECKPOINT_FILES; k++) model_file_close(&c->file[k]);
+    free(c->list);
+    arena_free(&c->memory);
+    free(c);
+}
+
+const checkpoint_settings *checkpoint_settings_of(const checkpoint *c) { return &c->settings; }
+
+void checkpoint_set_prediction(checkpoint *c, prediction_type p) {
+    c->settings.prediction = p;
+    c->settings.prediction_source = "set";
+}
+
+const char *checkpoint_tokenizer(const checkpoint *c) { return c->tokenizer; }
+
+void checkpoint_drop(const checkpoint *c, const void *data, size_t bytes) {
+    for (int k = 0; k < CHECKPOINT_FILES; k++)
+        if (c->file[k].w) weights_drop(c->file[k].w, data, bytes);
+}
+
+/* ---- hash ------------------------------------------------------------------------------------------------------------ */
+
+/* A folder is told by the file of its UNet or ControlNet. 1; 0: none of these is there; or ERR_*. */
+static int hash_folder(const char *path, bool control, char hex[65]) {
+    static const char *const names[] = { "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors.index.json",
+                                         "diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.bin" };
+    const char *const folders[] = { control ? "controlnet/" : "unet/", "" };
+    for (size_t i = 0; i < 2 * sizeof names / sizeof *names; i++) {
+        char file[PATH_MAX];
+        size_t n = sizeof names / sizeof *names;
+        if (snprintf(file, sizeof file, "%s/%s%s", path, folders[i / n], names[i % n]) >= (int)sizeof file) continue;
+        int rc = file_hash(file, hex);
+        if (rc != 0) return rc;
+    }
+    return 0;
+}
+
+int checkpoint_hash(const checkpoint *c, bool control, char hex[65]) {
+    int k = c->from[control ? NETWORK_CONTROL : NETWORK_UNET];
+    if (k < 0) k = c->path[control] ? control : !control;
+    char *kept = ((checkpoint *)c)->hash[k];   /* what was worked out once; it does not change what c is */
+    if (!*kept) {
+        bool folder = weights_format_of(c->file[k].w) == WEIGHTS_FOLDER;
+        int rc = folder ? hash_folder(c->path[k], control, kept) : file_hash(c->path[k], kept);
+        if (rc == 0) rc = error_set(ERR_IO, "%s: there is no file to take the hash of", c->path[k]);
+        if (rc < 0) {
+            *kept = 0;
+            return rc;
+        }
+    }
+    memcpy(hex, kept, sizeof c->hash[k]);
+    return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A checkpoint from within: its files, how they are checked, and where its settings come from. */
+#ifndef WEIGHTS_CHECKPOINT_INSIDE_H
+#define WEIGHTS_CHECKPOINT_INSIDE_H
+
+#include "base/arena.h"
+#include "weights/checkpoint.h"
+#include "weights/model_file.h"
+
+enum { CHECKPOINT_FILES = 2 };           /* the base, and a ControlNet's own */
+
+struct checkpoint {
+    model_file file[CHECKPOINT_FILES];
+    char *path[CHECKPOINT_FILES];
+    int from[NETWORKS];                  /* which file a network is taken of; -1: none */
+    arena memory;
+    parameter *list;
+    size_t count;
+    checkpoint_settings settings;
+    char *tokenizer;
+    char hash[CHECKPOINT_FILES][65];
+};
+
+/* The parameter of a network by its name without the root; NULL: it is not there. */
+const parameter *checkpoint_part(const checkpoint *c, network net, const char *format, ...) __attribute__((format(printf, 3, 4)));
+const name_ladder *checkpoint_ladder(const checkpoint *c, network net);
+/* Inputs of the cross-attentions of a UNet or ControlNet, or the width of the text encoder; 0: it cannot be told. */
+size_t checkpoint_width(const checkpoint *c, network net);
+
+/* What a network must have, by its structure. The first that is missing is named as the file would. */
+int checkpoint_complete(const checkpoint *c, network net);
+/* Whether ControlNet and text encoder fit the UNet. */
+int checkpoint_fits(const checkpoint *c, unsigned needs);
+
+int checkpoint_settle(checkpoint *c);    /* fills settings */
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * checkpoint_open: parameters under canonical names, settings, and what is refused. The models are make_model's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "weights/checkpoint.h"
+
+static char folder[64];
+
+static int begin(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/mien-test-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int end(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+/* A model in the test's folder; its path lives until the fourth from now. */
+__attribute__((format(printf, 2, 3))) static const char *model(const char *kind, const char *format, ...) {
+    static char ring[4][128];
+    static int next;
+    char *path = ring[next++ & 3], options[256], command[1024];
+    const char *build = getenv("BUILD");
+    va_list args;
+    va_start(args, format);
+    vsnprintf(options, sizeof options, format, args);
+    va_end(args);
+    snprintf(path, sizeof *ring, "%s/%d.safetensors", folder, next);
+    snprintf(command, sizeof command, "'%s/tests/make_model' %s '%s' %s", build ? build : "build", kind, path, options);
+    if (system(command) != 0) fail_msg("%s", command);
+    return path;
+}
+
+static checkpoint *opened(const char *base, const char *control, unsigned needs) {
+    checkpoint *c;
+    if (checkpoint_open(base, control, needs, &c) < 0) fail_msg("%s", error_message());
+    return c;
+}
+
+static void refused(const char *base, const char *control, unsigned needs, const char *why) {
+    checkpoint *c;
+    assert_true(checkpoint_open(base, control, needs, &c) < 0);
+    if (!strstr(error_message(), why)) fail_msg("\"%s\" does not say \"%s\"", error_message(), why);
+}
+
+static void test_sd1(void **state) {
+    (void)state;
+    const char *base = model("sd1", "--type mixed --metadata license=openrail"), *control = model("control1", "--metadata mien.only_mid_control=true");
+    checkpoint *c = opened(base, control, 15);
+    assert_int_equal(checkpoint_has(c), 15);
+    const parameter *p = checkpoint_find(c, "unet.input_blocks.1.1.proj_in.weight");
+    assert_true(p && p->shape.rank == 2 && p->shape.dim[0] == 32 && p->shape.dim[1] == 32);
+    p = checkpoint_find(c, "vae.decoder.mid.attn_1.q.weight");
+    assert_true(p && p->shape.rank == 2);
+    assert_non_null(checkpoint_find(c, "text.encoder.layers.1.self_attn.v_proj.bias"));
+    assert_non_null(checkpoint_find(c, "control.zero_convs.11.0.bias"));
+    assert_null(checkpoint_find(c, "text.embeddings.position_ids"));
+    for (size_t i = 1; i < checkpoint_count(c); i++) assert_true(strcmp(checkpoint_parameter(c, i - 1)->name, checkpoint_parameter(c, i)->name) < 0);
+    const checkpoint_settings *s = checkpoint_settings_of(c);
+    assert_true(s->family == 1 && s->heads == 8 && s->groups == 32 && s->text_quick_gelu && s->text_skip == 0 && s->pad_token == 49407);
+    assert_true(s->prediction == PREDICT_EPSILON && s->only_mid_control);
+    assert_string_equal(s->licence, "openrail");
+    char hex[65];
+    assert_int_equal(checkpoint_hash(c, true, hex), 0);
+    assert_int_equal(strlen(hex), 64);
+    checkpoint_close(c);
+}
+
+static void test_sd2(void **state) {
+    (void)state;
+    const char *base = model("sd2", "--parts unet,vae,text,control");
+    checkpoint *c = opened(base, NULL, 15);
+    const parameter *q = checkpoint_find(c, "text.encoder.layers.0.self_attn.q_proj.weight"), *k = checkpoint_find(c, "text.encoder.layers.0.self_attn.k_proj.weight"),
+                    *v = checkpoint_find(c, "text.encoder.layers.0.self_attn.v_proj.bias");
+    assert_true(q && k && v && q->shape.dim[0] == 1024 && q->shape.dim[1] == 1024 && v->shape.rank == 1 && v->shape.dim[0] == 1024);
+    assert_ptr_equal((const char *)q->data + 1024 * 1024 * 2, k->data);
+    assert_string_equal(k->stored_name, "cond_stage_model.model.transformer.resblocks.0.attn.in_proj_weight");
+    const checkpoint_settings *s = checkpoint_settings_of(c);
+    assert_true(s->family == 2 && s->heads == 0 && s->head_width == 64 && !s->text_quick_gelu && s->text_skip == 1 && s->pad_token == 0);
+    assert_int_equal(s->prediction, PREDICT_UNKNOWN);
+    checkpoint_close(c);
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    const char *parts = "--parts unet";
+    const char *one = model("sd1", "%s", parts), *two = model("sd2", "%s", parts);
+    const char *other = model("control1", "--context 1024"), *control = model("control1", "--prefix");
+    refused(one, other, CHECKPOINT_UNET | CHECKPOINT_CONTROL, "this ControlNet is for Stable Diffusion 2.x (context width 1024), but the base");
+    refused(two, control, CHECKPOINT_UNET | CHECKPOINT_CONTROL, "this ControlNet is for Stable Diffusion 1.x (context width 768), but the base");
+    refused(one, NULL, CHECKPOINT_VAE, "there is no VAE in it, only: UNet");
+    refused(NULL, control, CHECKPOINT_UNET, "there is no UNet in it, only: ControlNet");
+    refused(NULL, NULL, 0, "neither");
+    checkpoint_close(opened(NULL, control, CHECKPOINT_CONTROL));
+    checkpoint_close(opened(one, control, CHECKPOINT_UNET | CHECKPOINT_CONTROL));
+    refused(model("control2", "--context 768"), NULL, CHECKPOINT_UNET, "no UNet");
+    other = model("control2", "--context 768 --prefix");
+    one = model("sd1", "%s", parts);
+    refused(one, other, CHECKPOINT_UNET | CHECKPOINT_CONTROL, "its encoder has 6 blocks, the base's 12");
+}
+
+static void test_missing(void **state) {
+    (void)state;
+    static const struct { const char *part, *canonical, *stored; unsigned need; } lost[] = {
+        { "unet", "unet.input_blocks.0.0.bias", "model.diffusion_model.input_blocks.0.0.bias", CHECKPOINT_UNET },
+        { "unet", "unet.input_blocks.4.0.skip_connection.weight", "", 0 },   /* there is none: the widths are equal */
+        { "unet", "unet.input_blocks.7.0.skip_connection.weight", "model.diffusion_model.input_blocks.7.0.skip_connection.weight", CHECKPOINT_UNET },
+        { "unet", "unet.input_blocks.6.0.op.weight", "model.diffusion_model.input_blocks.6.0.op.weight", CHECKPOINT_UNET },
+        { "unet", "unet.middle_block.1.transformer_blocks.0.attn2.to_v.weight", "model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_v.weight", CHECKPOINT_UNET },
+        { "unet", "unet.output_blocks.11.1.proj_out.bias", "model.diffusion_model.output_blocks.11.1.proj_out.bias", CHECKPOINT_UNET },
+        { "unet", "unet.output_blocks.5.2.conv.weight", "model.diffusion_model.output_blocks.5.2.conv.weight", CHECKPOINT_UNET },
+        { "vae", "vae.decoder.up.1.upsample.conv.bias", "first_stage_model.decoder.up.1.upsample.conv.bias", CHECKPOINT_VAE },
+        { "vae", "vae.post_quant_conv.weight", "first_stage_model.post_quant_conv.weight", CHECKPOINT_VAE },
+        { "control", "control.zero_convs.11.0.weight", "control_model.zero_convs.11.0.weight", CHECKPOINT_CONTROL },
+        { "control", "control.input_hint_block.14.bias", "control_model.input_hint_block.14.bias", CHECKPOINT_CONTROL },
+        { "control", "control.input_hint_block.2.weight", "control_model.input_hint_block.2.weight", CHECKPOINT_CONTROL },
+    };
+    for (size_t i = 0; i < sizeof lost / sizeof *lost; i++) {
+        const char *path = model("sd1", "--parts %s --without %s", lost[i].part, lost[i].canonical);
+        char why[256];
+        snprintf(why, sizeof why, "the tensor \"%s\" is missing", lost[i].stored);
+        if (lost[i].need) refused(path, NULL, lost[i].need, why);
+        checkpoint_close(opened(path, NULL, 0));
+        unlink(path);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_sd1), cmocka_unit_test(test_sd2), cmocka_unit_test(test_refused), cmocka_unit_test(test_missing) };
+    return cmocka_run_group_tests(tests, begin, end);
+}
