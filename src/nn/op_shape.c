@@ -94,8 +94,6 @@ const op op_reshape = {
 
 tensor *reshape(graph *g, tensor *x, nn_shape shape) { return graph_apply(g, &op_reshape, &shape, &x, 1, 0); }
 
-typedef struct { size_t begin[NN_MAX_RANK]; nn_shape shape; } slice_attr;
-
 static int slice_shape(node *n) {
     const slice_attr *a = n->attr;
     const nn_shape x = n->in[0]->shape;

@@ -15,7 +15,7 @@ static int upsample_shape(node *n) {
 }
 
 /* PyTorch computes the place in f32 (aten/src/ATen/native/UpSample.h, nearest_neighbor_compute_source_index). */
-static size_t source(size_t at, size_t from, size_t to) {
+size_t upsample_source(size_t at, size_t from, size_t to) {
     size_t i = (size_t)floorf((float)at * ((float)from / (float)to));
     return i < from ? i : from - 1;
 }
@@ -26,7 +26,7 @@ static void upsample_reference(const node *n, const void *const in[], void *cons
     for (size_t p = 0; p < y[0]; p++)
         for (size_t r = 0; r < y[1]; r++)
             for (size_t c = 0; c < y[2]; c++, to += x[3]) {
-                size_t from = ((p * x[1] + source(r, x[1], y[1])) * x[2] + source(c, x[2], y[2])) * x[3];
+                size_t from = ((p * x[1] + upsample_source(r, x[1], y[1])) * x[2] + upsample_source(c, x[2], y[2])) * x[3];
                 memcpy(to, (const float *)in[0] + from, x[3] * sizeof *to);
             }
 }

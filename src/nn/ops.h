@@ -48,6 +48,7 @@ tensor *pad_channels(graph *g, tensor *x, size_t extra);
 tensor *concat(graph *g, tensor *const parts[], int n, int axis);
 tensor *reshape(graph *g, tensor *x, nn_shape shape);
 /* out[i...] = x[begin + i...], stride 1. */
+typedef struct { size_t begin[NN_MAX_RANK]; nn_shape shape; } slice_attr;
 tensor *slice(graph *g, tensor *x, const size_t begin[NN_MAX_RANK], nn_shape shape);
 
 /* ---- of diffusion models ------------------------------------------------------------------------------------------- */
@@ -74,6 +75,7 @@ tensor *attention(graph *g, tensor *q, tensor *k, tensor *v, attention_attr attr
 typedef struct { size_t height, width; } upsample_attr;
 /* [N,H,W,C] -> [N,height,width,C]; row y is row floor(y H / height) of x, in f32 as PyTorch's nearest. */
 tensor *upsample_nearest(graph *g, tensor *x, size_t height, size_t width);
+size_t  upsample_source(size_t at, size_t from, size_t to);   /* that row (or column), of `from`, for row `at` of `to` */
 /* t [N] f32 -> [N,width] f32, width even: cos(t f) for f = 10000^(-i / (width / 2)), then sin(t f). */
 tensor *timestep_embedding(graph *g, tensor *t, size_t width);
 /* ids [...] i32, table [V,C] -> [...,C] in type (F32 or BF16). An id outside the table is taken for the nearest inside. */

@@ -6,6 +6,7 @@
 #include "nn/plan.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,20 +56,33 @@ static bool match_holds(const graph *g, const kernel_match *m, const node *root)
     return true;
 }
 
+static int no_kernel(const node *n, cpu_level level) {
+    char text[512], shape[96];
+    size_t at = 0;
+    for (int i = 0; i < n->n_in && at < sizeof text; i++)
+        if (n->in[i])
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s %s %s %s", i ? "," : "", nn_type_name(n->in[i]->type), n->in[i]->name,
+                                   shape_text(n->in[i]->shape, shape, sizeof shape));
+    return error_set(ERR_UNSUPPORTED, "node %zu, %s of%s: no kernel of level %s computes it", n->index, n->op->name, text, cpu_level_name(level));
+}
+
 /* Asks the kernels, best first, for the node and what it wants of those before it; else the reference. */
-static void choose_kernel(const graph *g, const device *d, const node *n, planned_step *s) {
+static int choose_kernel(const plan *p, const device *d, const node *n, planned_step *s) {
+    const graph *g = p->g;
     for (size_t k = 0; k < device_kernels(d); k++) {
         s->step.kernel = device_kernel(d, k);
         s->step.match = (kernel_match){ 0 };
-        if (s->step.kernel->root == n->op && s->step.kernel->match(s->step.kernel, n, &s->step.match) && match_holds(g, &s->step.match, n)) return;
+        if (s->step.kernel->root == n->op && s->step.kernel->match(s->step.kernel, n, &s->step.match) && match_holds(g, &s->step.match, n)) return 0;
     }
+    if (p->no_reference) return no_kernel(n, device_level(d));
     s->step.kernel = &reference_kernel;
     s->step.match = (kernel_match){ 0 };
     reference_kernel.match(&reference_kernel, n, &s->step.match);
+    return 0;
 }
 
 /* Puts the steps, in reverse order of computation, into p->steps. covered[node] is left true for all but views. */
-static void cover(plan *p, const device *d, bool *needed, bool *covered) {
+static int cover(plan *p, const device *d, bool *needed, bool *covered) {
     const graph *g = p->g;
     for (size_t i = 0; i < graph_tensors(g); i++) needed[i] = graph_tensor(g, i)->output;
     for (size_t i = graph_nodes(g); i-- > 0;) {
@@ -81,7 +95,8 @@ static void cover(plan *p, const device *d, bool *needed, bool *covered) {
             continue;
         }
         planned_step *s = &p->steps[p->n_steps++];
-        choose_kernel(g, d, n, s);
+        int rc = choose_kernel(p, d, n, s);
+        if (rc < 0) return p->n_steps--, rc;
         for (int k = 0; k < s->step.match.n_nodes; k++) {
             const node *m = s->step.match.nodes[k];
             covered[m->index] = true;
@@ -94,6 +109,7 @@ static void cover(plan *p, const device *d, bool *needed, bool *covered) {
         p->steps[b] = p->steps[a];
         p->steps[a] = swap;
     }
+    return 0;
 }
 
 /* ---- layouts ----------------------------------------------------------------------------------------------------- */
@@ -351,7 +367,7 @@ static int build(plan *p, const device *d, params *weights) {
     p->values = calloc(2 * tensors + 1, sizeof *p->values);
     int rc = 0;
     if (!needed || !covered || !demands || !p->steps || !p->of || !p->values) rc = error_memory(nodes * sizeof *p->steps);
-    if (rc == 0) cover(p, d, needed, covered);
+    if (rc == 0) rc = cover(p, d, needed, covered);
     if (rc == 0) gather(p, needed, covered, demands);
     if (rc == 0) rc = settle(p, demands);
     if (rc == 0) rc = bind(p);
@@ -369,6 +385,7 @@ plan *plan_new(const graph *g, const device *d, params *weights, const plan_opti
     if (!p) return error_memory(sizeof *p), NULL;
     p->g = g;
     p->threads = options && options->threads > 1 ? options->threads : 1;
+    p->no_reference = options && options->no_reference;
     if (build(p, d, weights) < 0) {
         plan_free(p);
         return NULL;

@@ -14,7 +14,8 @@ typedef struct plan plan;
 typedef struct workspace workspace;
 
 typedef struct {
-    int threads;   /* cores one run may use; 0 or 1: one */
+    int threads;           /* cores one run may use; 0 or 1: one */
+    bool no_reference;     /* fail, naming it, on a node that no kernel takes: by reference a large model would run for hours */
 } plan_options;
 
 /* The graph, the device and the params must outlive the plan. NULL on failure. */

@@ -31,6 +31,7 @@ typedef struct { size_t made, copy; } tensor_values;
 struct plan {
     const graph *g;
     int threads;
+    bool no_reference;
     planned_step *steps;
     size_t n_steps;
     value *values;

@@ -8,7 +8,9 @@
  * Promises (docs/exactness.md): an `ordered` node differs in 0 bits. Another f32 node may differ by 8 * 2^-24 * S, where S
  * is the same sum over absolute values: far above what summing random terms in any order gives, far below a term left out.
  * A bf16 node may also differ by one unit in the result's last place (at most 2^-7 of the value) and, if its weights are not
- * stored as bf16, by rounding each weight to it (at most half a unit, 2^-8 of the weight: 2^-8 * S). */
+ * stored as bf16, by rounding each weight to it (at most half a unit, 2^-8 of the weight: 2^-8 * S). Activations (silu, gelu,
+ * quick_gelu, geglu) may differ by 2^-20 of the value and 2^-22 of the same of absolute values (gelu's reference cancels where x is
+ * negative), norms by 2^-20 of the value and 2^-19 of the output's root mean square, in bf16 both by 2^-7 of the value. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -191,10 +193,82 @@ static tensor *make_transform_landmarks(trial *t) {
     return transform_landmarks(t->g, points, trial_input(t, NN_F32, shape3(1, 4, 4)));
 }
 
+static tensor *make_silu(trial *t) { return silu(t->g, trial_input(t, activation_type(t), any_shape(t, 20000))); }
+static tensor *make_gelu(trial *t) { return gelu(t->g, trial_input(t, activation_type(t), any_shape(t, 20000))); }
+static tensor *make_quick_gelu(trial *t) { return quick_gelu(t->g, trial_input(t, activation_type(t), any_shape(t, 20000))); }
+
+static tensor *make_geglu(trial *t) {
+    nn_shape s = any_shape(t, 10000);
+    s.dim[s.rank - 1] *= 2;
+    return geglu(t->g, trial_input(t, activation_type(t), s));
+}
+
+static tensor *make_add_scaled(trial *t) {
+    nn_shape s = any_shape(t, 20000);
+    nn_type type = activation_type(t);
+    tensor *a = trial_input(t, type, s), *b = rng_chance(&t->r, 6) ? a : trial_input(t, type, s);
+    nn_shape factors = shape1(rng_chance(&t->r, 2) ? 1 : s.dim[0]);
+    return add_scaled(t->g, a, b, rng_chance(&t->r, 6) ? trial_param(t, NN_F32, factors, 1) : trial_input(t, NN_F32, factors));
+}
+
+/* Far from 0 now and then: whoever subtracts a mean of squares sees only rounding. */
+static tensor *far_input(trial *t, nn_shape s) {
+    nn_type type = activation_type(t);
+    tensor *x = trial_input(t, type, s);
+    if (type == NN_F32 && rng_chance(&t->r, 3))
+        for (size_t i = 0; i < shape_elements(s); i++) t->numbers[t->n_in - 1][i] += 3000;
+    return x;
+}
+
+static tensor *make_group_norm(trial *t) {
+    size_t groups = rng_chance(&t->r, 3) ? 32 : rng_between(&t->r, 1, 9), c = groups * rng_between(&t->r, 1, rng_chance(&t->r, 2) ? 5 : 20);
+    nn_shape s = picture(t, c, 60000);
+    if (rng_chance(&t->r, 4)) s = shape3(s.dim[0], s.dim[1] * s.dim[2], c);
+    tensor *x = far_input(t, s), *gamma = trial_param(t, param_type(t), shape1(c), 1);
+    return group_norm(t->g, x, gamma, trial_param(t, param_type(t), shape1(c), 1), (int)groups, rng_chance(&t->r, 2) ? 1e-5f : 1e-6f);
+}
+
+static tensor *make_layer_norm(trial *t) {
+    nn_shape s = any_shape(t, 40000);
+    if (s.rank == 1) s = shape2(1, s.dim[0]);
+    size_t c = s.dim[s.rank - 1];
+    tensor *x = far_input(t, s), *gamma = trial_param(t, param_type(t), shape1(c), 1);
+    return layer_norm(t->g, x, gamma, trial_param(t, param_type(t), shape1(c), 1), 1e-5f);
+}
+
+static tensor *make_upsample(trial *t) {
+    nn_shape s = picture(t, rng_channels(&t->r, 65), 4000);
+    bool twice = rng_chance(&t->r, 2);
+    size_t h = twice ? 2 * s.dim[1] : rng_between(&t->r, 1, 60), w = twice ? 2 * s.dim[2] : rng_between(&t->r, 1, 60);
+    return upsample_nearest(t->g, trial_input(t, activation_type(t), s), h, w);
+}
+
+static tensor *make_timestep(trial *t) {
+    tensor *time = trial_input(t, NN_F32, shape1(rng_between(&t->r, 1, 9)));
+    for (size_t i = 0; i < time->shape.dim[0]; i++) t->numbers[0][i] = (float)rng_between(&t->r, 0, 999);
+    return timestep_embedding(t->g, time, 2 * rng_between(&t->r, 1, 200));
+}
+
+static tensor *make_embedding(trial *t) {
+    nn_shape s = any_shape(t, 200), table = shape2(rng_between(&t->r, 1, 90), rng_channels(&t->r, 130));
+    if (s.rank == NN_MAX_RANK) s.rank--;
+    tensor *ids = trial_input(t, NN_I32, s);
+    for (size_t i = 0; i < shape_elements(s); i++) t->numbers[0][i] = (float)((int)rng_between(&t->r, 0, table.dim[0] + 1) - 1);   /* outside, too */
+    return embedding(t->g, ids, trial_param(t, param_type(t), table, 1), activation_type(t));
+}
+
+static tensor *make_cast(trial *t) {
+    nn_type type = activation_type(t);
+    return cast(t->g, trial_input(t, type, any_shape(t, 20000)), type == NN_F32 ? NN_BF16 : NN_F32);
+}
+
 static const struct { const op *op; tensor *(*make)(trial *t); } generators[] = {
     { &op_conv2d, make_conv2d }, { &op_depthwise_conv2d, make_depthwise }, { &op_linear, make_linear }, { &op_add, make_add },
     { &op_mul, make_mul }, { &op_relu, make_relu }, { &op_prelu, make_prelu }, { &op_max_pool2d, make_pool },
     { &op_pad_channels, make_pad }, { &op_concat, make_concat }, { &op_reshape, make_reshape }, { &op_slice, make_slice },
+    { &op_silu, make_silu }, { &op_gelu, make_gelu }, { &op_quick_gelu, make_quick_gelu }, { &op_geglu, make_geglu },
+    { &op_add_scaled, make_add_scaled }, { &op_group_norm, make_group_norm }, { &op_layer_norm, make_layer_norm },
+    { &op_upsample_nearest, make_upsample }, { &op_timestep_embedding, make_timestep }, { &op_embedding, make_embedding }, { &op_cast, make_cast },
     { &op_landmarks_matrix, make_landmarks_matrix }, { &op_sample_patch, make_sample_patch }, { &op_transform_landmarks, make_transform_landmarks },
 };
 enum { N_OPS = sizeof generators / sizeof *generators };
@@ -202,6 +276,8 @@ enum { N_OPS = sizeof generators / sizeof *generators };
 /* ---- running a case ---------------------------------------------------------------------------------------------------- */
 
 static bool sums(const op *o) { return o == &op_conv2d || o == &op_depthwise_conv2d || o == &op_linear; }
+static bool activates(const op *o) { return o == &op_silu || o == &op_gelu || o == &op_quick_gelu || o == &op_geglu; }
+static bool normalises(const op *o) { return o == &op_group_norm || o == &op_layer_norm; }
 
 /* The same seed gives the same graph; `positive` the one of absolute values. */
 static void make_case(trial *t, int kind, uint64_t seed, bool positive) {
@@ -209,7 +285,8 @@ static void make_case(trial *t, int kind, uint64_t seed, bool positive) {
     t->positive = positive;
     bool ordered = rng_chance(&t->r, 2);
     graph_set_ordered(t->g, ordered);
-    if (!ordered && sums(generators[kind].op)) t->wild = false;   /* a bound of infinity would say nothing */
+    const op *o = generators[kind].op;
+    if (!ordered && (sums(o) || activates(o) || normalises(o))) t->wild = false;   /* a bound of infinity would say nothing */
     graph_output(t->g, generators[kind].make(t));
     if (graph_check(t->g) < 0) {
         printf("check_ops: a bad case of %s (seed %" PRIu64 "): %s\n", generators[kind].op->name, seed, error_message());
@@ -219,7 +296,11 @@ static void make_case(trial *t, int kind, uint64_t seed, bool positive) {
 
 static tolerance tolerance_of(const node *n, float **bound) {
     tolerance tol = { 0 };
-    if (n->ordered || !sums(n->op)) return tol;   /* whoever only moves numbers or computes one, is exact anyway */
+    if (n->ordered) return tol;
+    if (activates(n->op)) tol = (tolerance){ .relative = 0x1p-20, .of_bound = 0x1p-22, .bound = bound };
+    if (normalises(n->op)) tol = (tolerance){ .relative = 0x1p-20, .of_rms = 0x1p-19 };
+    if ((activates(n->op) || normalises(n->op)) && n->in[0]->type == NN_BF16) tol.relative = 0x1p-7;
+    if (!sums(n->op)) return tol;   /* whoever only moves numbers or computes one, is exact anyway */
     tol.bound = bound;
     tol.of_bound = 8 * 0x1p-24;
     if (n->in[0]->type == NN_BF16) {
@@ -236,7 +317,7 @@ typedef struct { const char *name; size_t used, failed; double worst; } tally;
 static bool try_device(const char *what, const trial *t, const device *d, const kernel *wanted, int threads, float **truth, const tolerance *tol, tally *sum) {
     static const int garbage[] = { 0xff, 0x00, 0x55 };
     params *weights = params_new();
-    plan *p = plan_new(t->g, d, weights, &(plan_options){ threads });
+    plan *p = plan_new(t->g, d, weights, &(plan_options){ .threads = threads });
     bool refused = !p && trial_may_be_refused(t, d), good = p || refused, uses = !wanted && !refused;
     if (!good) printf("%s: %s\n", what, error_message());
     for (size_t i = 0; p && i < plan_steps(p); i++) uses |= plan_step(p, i)->kernel == wanted;

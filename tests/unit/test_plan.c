@@ -320,9 +320,27 @@ static void wrong_graphs_are_refused(void **state) {
     graph_free(g);
 }
 
+static void loud_reference(void **state) {
+    (void)state;
+    graph *g = graph_new();
+    tensor *x = graph_input(g, "picture", NN_F32, shape4(1, 4, 4, 8));
+    graph_output(g, max_pool2d(g, relu(g, x), 2, 2));
+    device *d = device_new(CPU_REFERENCE);
+    params *weights = params_new();
+    assert_int_equal(device_add(d, &picky), 0);
+    assert_null(plan_new(g, d, weights, &(plan_options){ .no_reference = true }));
+    assert_string_equal(error_message(), "node 1, max_pool2d of f32 relu 1x4x4x8: no kernel of level reference computes it");
+    plan *p = plan_new(g, d, weights, NULL);
+    assert_non_null(p);
+    plan_free(p);
+    params_free(weights);
+    device_free(d);
+    graph_free(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kernels_that_disagree),
+        cmocka_unit_test(kernels_that_disagree), cmocka_unit_test(loud_reference),
         cmocka_unit_test(two_outputs),
         cmocka_unit_test(a_failing_kernel_stops_the_run),
         cmocka_unit_test(a_failed_packing_leaves_nothing),

@@ -67,6 +67,7 @@ static uint16_t to_f16(float x) {
 
 static void store(void *to, nn_type type, float x) {
     if (type == NN_F32) memcpy(to, &x, 4);
+    else if (type == NN_I32) memcpy(to, &(int32_t){ (int32_t)x }, 4);
     else {
         uint16_t h = type == NN_F16 ? to_f16(x) : nn_f32_to_bf16(x);
         memcpy(to, &h, 2);
@@ -110,7 +111,11 @@ float **trial_truth(const trial *t) {
         if (!of[i]) abort();
         if (x->kind == TENSOR_PARAM) nn_widen(of[i], x->data, x->type, n);
     }
-    for (int i = 0; i < t->n_in; i++) memcpy(of[t->in[i]->index], t->numbers[i], shape_elements(t->in[i]->shape) * sizeof(float));
+    for (int i = 0; i < t->n_in; i++) {
+        const tensor *x = t->in[i];
+        nn_type as = x->type == NN_I32 ? NN_I32 : NN_F32;   /* f32 whatever it is, integers as they are */
+        for (size_t k = 0; k < shape_elements(x->shape); k++) store(&of[x->index][k], as, t->numbers[i][k]);
+    }
     for (size_t i = 0; i < graph_nodes(g); i++) {
         const node *n = graph_node(g, i);
         const void *in[NN_MAX_IN];

@@ -33,6 +33,7 @@ typedef struct {
 void    trial_begin(trial *t, uint64_t seed);
 void    trial_end(trial *t);
 tensor *trial_input(trial *t, nn_type type, nn_shape shape);
+/* Its numbers may be overwritten; those of NN_I32 must be, by integers. */
 /* A parameter with random numbers of spread `scale`, at an address without any alignment. */
 tensor *trial_param(trial *t, nn_type type, nn_shape shape, float scale);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The CPU as a device: which kernels stand in its table. Better ones are added later, so that they are asked first. */
+#include "nn/cpu/move.h"
+#include "nn/cpu/norm.h"
 #include "nn/cpu/onednn.h"
 #include "nn/cpu/ordered.h"
 #include "nn/cpu/pointwise.h"
@@ -24,8 +26,10 @@ device *device_cpu(cpu_level cap) {
     size_t n;
     int rc = d ? 0 : -1;
     if (rc == 0 && level >= CPU_AVX2) {
-        const kernel *pointwise = pointwise_kernels(&n);
-        rc = add_all(d, pointwise, n);
+        const kernel *table = move_kernels(&n);
+        rc = add_all(d, table, n);
+        if (rc == 0) table = pointwise_kernels(level, &n), rc = add_all(d, table, n);
+        if (rc == 0) table = norm_kernels(level, &n), rc = add_all(d, table, n);
     }
     if (rc == 0 && level == CPU_AVX2) {
         const kernel *ordered = ordered_kernels_avx2(&n);

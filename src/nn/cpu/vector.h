@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A vector of f32 as wide as the file's instruction set (told by its suffix), for loops that are written once: loads and stores
+ * of f32 and bf16, whole or the first n lanes, and the few functions that activations need. Included by loops_*.c only. */
+#ifndef NN_CPU_VECTOR_H
+#define NN_CPU_VECTOR_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __AVX512F__
+
+enum { LANES = 16 };
+typedef __m512 vec;
+
+static inline vec v_all(float x) { return _mm512_set1_ps(x); }
+static inline vec v_zero(void) { return _mm512_setzero_ps(); }
+static inline vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+static inline vec v_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+static inline vec v_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+static inline vec v_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+static inline vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+static inline vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }     /* a b + c */
+static inline vec v_fnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }   /* c - a b */
+static inline vec v_abs(vec a) { return _mm512_abs_ps(a); }
+static inline vec v_reciprocal_14(vec a) { return _mm512_rcp14_ps(a); }               /* relative error 2^-14 */
+static inline float v_sum(vec a) { return _mm512_reduce_add_ps(a); }
+/* *rest = x - the nearest integer; returns what v_times_power wants. */
+static inline vec v_split(vec x, vec *rest) {
+    *rest = _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    return x;
+}
+static inline vec v_times_power(vec y, vec x) {   /* y 2^(nearest integer of x) */
+    return _mm512_scalef_ps(y, _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+static inline vec load_f32(const float *p) { return _mm512_loadu_ps(p); }
+static inline void store_f32(float *p, vec x) { _mm512_storeu_ps(p, x); }
+static inline vec load_part_f32(const float *p, size_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+static inline void store_part_f32(float *p, vec x, size_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x); }
+static inline vec keep_first(vec x, size_t n) { return _mm512_maskz_mov_ps((__mmask16)((1u << n) - 1), x); }   /* n lanes, then 0 */
+
+static inline vec from_bf16(__m256i h) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16)); }
+/* As nn_f32_to_bf16, subnormals and NaN included. */
+static inline __m256i to_bf16_exact(vec x) {
+    __m512i u = _mm512_castps_si512(x), high = _mm512_srli_epi32(u, 16);
+    __m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+    __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+    __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    return _mm512_cvtepi32_epi16(_mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40)));
+}
+#ifdef __AVX512BF16__
+static inline __m256i to_bf16(vec x) { return (__m256i)_mm512_cvtneps_pbh(x); }   /* subnormals become 0 */
+#else
+static inline __m256i to_bf16(vec x) { return to_bf16_exact(x); }
+#endif
+static inline vec load_bf16(const uint16_t *p) { return from_bf16(_mm256_loadu_si256((const __m256i *)p)); }
+static inline void store_bf16(uint16_t *p, vec x) { _mm256_storeu_si256((__m256i *)p, to_bf16(x)); }
+static inline void store_exact_bf16(uint16_t *p, vec x) { _mm256_storeu_si256((__m256i *)p, to_bf16_exact(x)); }
+static inline vec load_part_bf16(const uint16_t *p, size_t n) { return from_bf16(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p)); }
+static inline void store_part_bf16(uint16_t *p, vec x, size_t n) { _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), to_bf16_exact(x)); }
+
+#else
+
+enum { LANES = 8 };
+typedef __m256 vec;
+
+static inline vec v_all(float x) { return _mm256_set1_ps(x); }
+static inline vec v_zero(void) { return _mm256_setzero_ps(); }
+static inline vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+static inline vec v_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+static inline vec v_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+static inline vec v_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+static inline vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+static inline vec v_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vec v_fnma(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
+static inline vec v_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+static inline vec v_reciprocal_14(vec a) { return _mm256_div_ps(_mm256_set1_ps(1), a); }
+static inline float v_sum(vec a) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+/* Beyond these powers the result is 0 or infinity; NaN stays (the second operand of min and max is the one that is returned). */
+static inline vec v_split(vec x, vec *rest) {
+    x = _mm256_min_ps(_mm256_set1_ps(128), _mm256_max_ps(_mm256_set1_ps(-127), x));
+    vec near = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    *rest = _mm256_sub_ps(x, near);
+    return near;
+}
+static inline vec v_times_power(vec y, vec near) {
+    __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(near), _mm256_set1_epi32(127)), 23);
+    return _mm256_mul_ps(y, _mm256_castsi256_ps(power));
+}
+
+static inline vec load_f32(const float *p) { return _mm256_loadu_ps(p); }
+static inline void store_f32(float *p, vec x) { _mm256_storeu_ps(p, x); }
+static inline __m256i first_lanes(size_t n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline vec load_part_f32(const float *p, size_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
+static inline void store_part_f32(float *p, vec x, size_t n) { _mm256_maskstore_ps(p, first_lanes(n), x); }
+static inline vec keep_first(vec x, size_t n) { return _mm256_and_ps(x, _mm256_castsi256_ps(first_lanes(n))); }
+
+static inline vec from_bf16(__m128i h) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16)); }
+static inline __m128i to_bf16_exact(vec x) {
+    __m256i u = _mm256_castps_si256(x), high = _mm256_srli_epi32(u, 16);
+    __m256i odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+    __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+    __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    rounded = _mm256_blendv_epi8(rounded, _mm256_or_si256(high, _mm256_set1_epi32(0x40)), nan);
+    return _mm_packus_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
+}
+static inline __m128i to_bf16(vec x) { return to_bf16_exact(x); }
+static inline vec load_bf16(const uint16_t *p) { return from_bf16(_mm_loadu_si128((const __m128i *)p)); }
+static inline void store_bf16(uint16_t *p, vec x) { _mm_storeu_si128((__m128i *)p, to_bf16(x)); }
+static inline void store_exact_bf16(uint16_t *p, vec x) { store_bf16(p, x); }
+static inline vec load_part_bf16(const uint16_t *p, size_t n) {
+    uint16_t all[8] = { 0 };
+    memcpy(all, p, n * sizeof *p);
+    return load_bf16(all);
+}
+static inline void store_part_bf16(uint16_t *p, vec x, size_t n) {
+    uint16_t all[8];
+    store_bf16(all, x);
+    memcpy(p, all, n * sizeof *p);
+}
+
+#endif
+
+static inline void store_exact_f32(float *p, vec x) { store_f32(p, x); }
+
+/* ---- functions: _f32 to about 2^-22, _bf16 to about 2^-13 (relative), which its rounding to 2^-9 hides --------------------------
+ * Polynomials are minimax fits of the relative error over [-1/2, 1/2] (2^r) and [0, 13] (see v_tail). */
+
+/* 2^x */
+static inline vec v_exp2_f32(vec x) {
+    vec r, n = v_split(x, &r), y = v_all(1.5345808e-4f);
+    y = v_fma(y, r, v_all(1.3399931e-3f));
+    y = v_fma(y, r, v_all(9.6184891e-3f));
+    y = v_fma(y, r, v_all(5.5503286e-2f));
+    y = v_fma(y, r, v_all(2.4022646e-1f));
+    y = v_fma(y, r, v_all(6.9314718e-1f));
+    return v_times_power(v_fma(y, r, v_all(1)), n);
+}
+static inline vec v_exp2_bf16(vec x) {
+    vec r, n = v_split(x, &r), y = v_all(5.5171624e-2f);
+    y = v_fma(y, r, v_all(2.4261113e-1f));
+    y = v_fma(y, r, v_all(6.9326097e-1f));
+    return v_times_power(v_fma(y, r, v_all(9.9992806e-1f)), n);
+}
+
+/* x / (1 + 2^(-k x)) */
+static inline vec v_sigmoid_times_f32(vec x, float k) { return v_div(x, v_add(v_all(1), v_exp2_f32(v_mul(x, v_all(-k))))); }
+static inline vec v_sigmoid_times_bf16(vec x, float k) { return v_mul(x, v_reciprocal_14(v_add(v_all(1), v_exp2_bf16(v_mul(x, v_all(-k)))))); }
+
+/* The normal distribution below -u, for u >= 0: exp(-u^2 / 2) times a polynomial of t = 1 / (1 + p u), as Hastings' for erfc
+ * (Abramowitz and Stegun 7.1.26), but fitted for its relative error, so that the far tail is right, too. */
+static inline vec v_tail_f32(vec u) {
+    vec t = v_div(v_all(1), v_fma(u, v_all(0.3f), v_all(1))), y = v_all(3.6195614e-2f);
+    y = v_fma(y, t, v_all(-1.5938126e-1f));
+    y = v_fma(y, t, v_all(2.1012306e-1f));
+    y = v_fma(y, t, v_all(-5.7171300e-2f));
+    y = v_fma(y, t, v_all(1.3041835e-1f));
+    y = v_fma(y, t, v_all(9.9346608e-2f));
+    y = v_fma(y, t, v_all(1.2084561e-1f));
+    y = v_fma(y, t, v_all(1.1962326e-1f));
+    return v_mul(v_mul(y, t), v_exp2_f32(v_mul(v_mul(u, u), v_all(-0.72134752f))));
+}
+static inline vec v_tail_bf16(vec u) {
+    vec t = v_reciprocal_14(v_fma(u, v_all(0.375f), v_all(1))), y = v_all(-9.1373459e-2f);
+    y = v_fma(y, t, v_all(2.0189916e-1f));
+    y = v_fma(y, t, v_all(8.2315750e-2f));
+    y = v_fma(y, t, v_all(1.5812686e-1f));
+    y = v_fma(y, t, v_all(1.4901900e-1f));
+    return v_mul(v_mul(y, t), v_exp2_bf16(v_mul(v_mul(u, u), v_all(-0.72134752f))));
+}
+
+/* x times the normal distribution below x: max(x, 0) - |x| tail(|x|), without cancellation on either side. */
+static inline vec v_gelu_f32(vec x) { vec u = v_abs(x); return v_fnma(u, v_tail_f32(u), v_max(v_zero(), x)); }
+static inline vec v_gelu_bf16(vec x) { vec u = v_abs(x); return v_fnma(u, v_tail_bf16(u), v_max(v_zero(), x)); }
+
+#endif
