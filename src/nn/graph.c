@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nn/graph.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +43,17 @@ int graph_fail(graph *g, int code) {
 bool graph_failed(const graph *g) { return g->failure != 0; }
 
 int graph_check(const graph *g) { return g->failure ? error_set(g->failure, "%s", g->message) : 0; }
+
+void graph_explain(graph *g, const char *format, ...) {
+    char what[256];
+    va_list a;
+    va_start(a, format);
+    vsnprintf(what, sizeof what, format, a);
+    va_end(a);
+    if (graph_check(g) == 0) return;
+    error_prefix("%s", what);
+    snprintf(g->message, sizeof g->message, "%s", error_message());
+}
 
 void graph_set_ordered(graph *g, bool ordered) { g->ordered = ordered; }
 

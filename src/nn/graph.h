@@ -64,6 +64,7 @@ void   graph_free(graph *g);
 int    graph_check(const graph *g);              /* 0, or the code of the first failure (message set again) */
 int    graph_fail(graph *g, int code);           /* records a failure whose message is set; returns code */
 bool   graph_failed(const graph *g);
+void   graph_explain(graph *g, const char *format, ...) __attribute__((format(printf, 2, 3)));   /* "<what>: " before its message */
 
 tensor *graph_input(graph *g, const char *name, nn_type type, nn_shape shape);
 tensor *graph_param(graph *g, const char *name, nn_type type, nn_shape shape, const void *data);
