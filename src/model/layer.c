@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/layer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/error.h"
+
+enum { LARGEST_KERNEL = 1 << 10 };
+
+place place_at(graph *g, const checkpoint *c, int groups, const char *format, ...) {
+    place p = { .g = g, .c = c, .groups = groups };
+    va_list a;
+    va_start(a, format);
+    vsnprintf(p.name, sizeof p.name, format, a);
+    va_end(a);
+    return p;
+}
+
+place place_below(const place *p, const char *format, ...) {
+    place below = *p;
+    int length = snprintf(below.name, sizeof below.name, "%s.", p->name);
+    va_list a;
+    va_start(a, format);
+    vsnprintf(below.name + length, sizeof below.name - (size_t)length, format, a);
+    va_end(a);
+    return below;
+}
+
+bool place_has(const place *p, const char *name) {
+    char whole[2 * PLACE_NAME];
+    snprintf(whole, sizeof whole, "%s.%s", p->name, name);
+    return checkpoint_find(p->c, whole) != NULL;
+}
+
+/* A layer that is being added. What fails between begin and end is its own fault, and is named after it. */
+typedef struct { const place *p; const char *name; tensor *w, *b; } layer;
+
+/* w NULL: nothing can be added. */
+static layer begin(const place *p, const tensor *x, const char *name, bool bias) {
+    layer l = { p, name, NULL, NULL };
+    if (!x || graph_failed(p->g)) return l;
+    l.w = param(p->g, p->c, "%s.%s.weight", p->name, name);
+    l.b = (bias ? param : param_maybe)(p->g, p->c, "%s.%s.bias", p->name, name);
+    if (bias && !l.b) l.w = NULL;
+    return l;
+}
+
+static tensor *end(const layer *l, tensor *y) {
+    if (!y) graph_explain(l->p->g, "%s.%s", l->p->name, l->name);
+    return y;
+}
+
+tensor *layer_conv_padded(const place *p, tensor *x, const char *name, conv2d_attr attr) {
+    layer l = begin(p, x, name, true);
+    attr.weights = WEIGHTS_OIHW;
+    return l.w ? end(&l, conv2d(p->g, x, l.w, l.b, attr)) : NULL;
+}
+
+tensor *layer_conv(const place *p, tensor *x, const char *name, int stride) {
+    layer l = begin(p, x, name, true);
+    if (!l.w) return NULL;
+    size_t kernel = l.w->shape.rank == 4 ? l.w->shape.dim[2] : 0;
+    if (kernel % 2 == 0 || kernel > LARGEST_KERNEL || l.w->shape.dim[3] != kernel) {
+        char shape[96];
+        graph_fail(p->g, error_set(ERR_FORMAT, "%s is no odd square", shape_text(l.w->shape, shape, sizeof shape)));
+        return end(&l, NULL);
+    }
+    int pad = (int)(kernel / 2);
+    return end(&l, conv2d(p->g, x, l.w, l.b, (conv2d_attr){ stride, pad, pad, pad, pad, WEIGHTS_OIHW }));
+}
+
+tensor *layer_linear(const place *p, tensor *x, const char *name) {
+    layer l = begin(p, x, name, false);
+    return l.w ? end(&l, linear(p->g, x, l.w, l.b)) : NULL;
+}
+
+tensor *layer_group_norm(const place *p, tensor *x, const char *name, float epsilon) {
+    layer l = begin(p, x, name, true);
+    return l.w ? end(&l, group_norm(p->g, x, l.w, l.b, p->groups, epsilon)) : NULL;
+}
+
+tensor *layer_norm_of(const place *p, tensor *x, const char *name) {
+    layer l = begin(p, x, name, true);
+    return l.w ? end(&l, layer_norm(p->g, x, l.w, l.b, 1e-5f)) : NULL;
+}

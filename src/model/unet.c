@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/unet.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "model/unet_blocks.h"
+
+/* ---- what the checkpoint says -------------------------------------------------------------------------------------------------- */
+
+static bool has_block(const checkpoint *c, const char *root, const char *list, int i) {
+    return param_look(c, "%s.%s.%d.0.in_layers.0.weight", root, list, i) || param_look(c, "%s.%s.%d.0.op.weight", root, list, i) ||
+           param_look(c, "%s.%s.%d.0.weight", root, list, i);
+}
+
+static int count_blocks(const checkpoint *c, const char *root, const char *list) {
+    int n = 0;
+    while (n <= UNET_MAX_SKIPS && has_block(c, root, list, n)) n++;
+    return n;
+}
+
+/* A dimension of a weight of that rank; 0: it is not there, or is none. */
+static size_t dimension(const checkpoint *c, const char *root, const char *name, int rank, int i) {
+    const parameter *p = param_look(c, "%s.%s.weight", root, name);
+    return p && p->shape.rank == rank ? p->shape.dim[i] : 0;
+}
+
+/* Appends the cross-attentions of one entry. */
+static int cross_of_block(const checkpoint *c, const char *block, char places[][PLACE_NAME], int n) {
+    for (int layer = 0; layer < 3; layer++)
+        for (int depth = 0;; depth++, n++) {
+            if (!param_look(c, "%s.%d.transformer_blocks.%d.attn2.to_k.weight", block, layer, depth)) break;
+            if (n == UNET_MAX_CROSS) return error_set(ERR_LIMIT, "%s: more than %d cross-attentions", block, UNET_MAX_CROSS);
+            snprintf(places[n], PLACE_NAME, "%.80s.%d.transformer_blocks.%d.attn2", block, layer, depth);
+        }
+    return n;
+}
+
+int unet_cross_places(const checkpoint *c, const unet_config *f, char places[UNET_MAX_CROSS][PLACE_NAME]) {
+    char block[64];
+    int n = 0;
+    for (int i = 0; i < f->input_blocks && n >= 0; i++) {
+        snprintf(block, sizeof block, "%s.input_blocks.%d", f->root, i);
+        n = cross_of_block(c, block, places, n);
+    }
+    snprintf(block, sizeof block, "%s.middle_block", f->root);
+    if (n >= 0) n = cross_of_block(c, block, places, n);
+    for (int i = 0; i < f->output_blocks && n >= 0; i++) {
+        snprintf(block, sizeof block, "%s.output_blocks.%d", f->root, i);
+        n = cross_of_block(c, block, places, n);
+    }
+    return n;
+}
+
+static int read_shapes(const checkpoint *c, unet_config *f) {
+    char places[UNET_MAX_CROSS][PLACE_NAME];
+    f->input_blocks = count_blocks(c, f->root, "input_blocks");
+    f->output_blocks = count_blocks(c, f->root, "output_blocks");
+    if (f->input_blocks > UNET_MAX_SKIPS || f->output_blocks > UNET_MAX_SKIPS)
+        return error_set(ERR_LIMIT, "%s: more than %d blocks", f->root, UNET_MAX_SKIPS);
+    f->levels = 1;
+    for (int i = 0; i < f->input_blocks; i++) f->levels += param_look(c, "%s.input_blocks.%d.0.op.weight", f->root, i) != NULL;
+    f->in_channels = dimension(c, f->root, "input_blocks.0.0", 4, 1);
+    f->out_channels = dimension(c, f->root, "out.2", 4, 0);
+    f->embedding_width = dimension(c, f->root, "time_embed.0", 2, 0);
+    f->model_channels = dimension(c, f->root, "time_embed.0", 2, 1);
+    f->cross_layers = unet_cross_places(c, f, places);
+    if (f->cross_layers < 0) return f->cross_layers;
+    const parameter *k = f->cross_layers ? param_look(c, "%s.to_k.weight", places[0]) : NULL;
+    f->context_width = k && k->shape.rank == 2 ? k->shape.dim[1] : 0;
+    return 0;
+}
+
+int unet_configure(const checkpoint *c, const char *root, unet_config *out) {
+    const checkpoint_settings *s = checkpoint_settings_of(c);
+    bool control = !strcmp(root, "control");
+    unet_config f = { .root = control ? "control" : "unet", .groups = s->groups, .heads = s->heads, .head_width = s->head_width };
+    int rc = read_shapes(c, &f);
+    if (rc < 0) return rc;
+    if (!f.input_blocks || !f.in_channels || !f.model_channels || !f.context_width || (!control && (!f.output_blocks || !f.out_channels)))
+        return error_set(ERR_FORMAT, "the model has no %s", control ? "ControlNet" : "UNet");
+    if (!control && f.output_blocks != f.input_blocks)
+        return error_set(ERR_FORMAT, "the UNet has %d blocks in its encoder and %d in its decoder", f.input_blocks, f.output_blocks);
+    if (param_look(c, "%s.label_emb.0.0.weight", root)) return error_set(ERR_UNSUPPORTED, "a UNet with class embeddings (SDXL's) is no Stable Diffusion 1 or 2");
+    if (f.heads < 1 && f.head_width < 1) return error_set(ERR_FORMAT, "%s: neither heads nor their width are known", root);
+    *out = f;
+    return 0;
+}
+
+/* ---- the prompt's part --------------------------------------------------------------------------------------------------------- */
+
+void unet_context_build(graph *g, const checkpoint *c, const unet_config *f, tensor *context, cross_context *out) {
+    char places[UNET_MAX_CROSS][PLACE_NAME];
+    *out = (cross_context){ .n = f->cross_layers };
+    if (unet_cross_places(c, f, places) < 0) graph_fail(g, error_code());
+    for (int i = 0; i < out->n; i++) {
+        place p = place_at(g, c, f->groups, "%s", places[i]);
+        out->k[i] = layer_linear(&p, context, "to_k");
+        out->v[i] = layer_linear(&p, context, "to_v");
+    }
+}
+
+void unet_context_inputs(graph *g, const checkpoint *c, const unet_config *f, size_t n, size_t s, nn_type type, cross_context *out) {
+    char places[UNET_MAX_CROSS][PLACE_NAME], name[PLACE_NAME];
+    *out = (cross_context){ .n = f->cross_layers };
+    if (unet_cross_places(c, f, places) < 0) graph_fail(g, error_code());
+    for (int i = 0; i < out->n; i++) {
+        tensor *w = param(g, c, "%s.to_k.weight", places[i]);
+        nn_shape shape = shape3(n, s, w ? w->shape.dim[0] : 1);
+        snprintf(name, sizeof name, "%s.k.%d", f->root, i);
+        out->k[i] = graph_input(g, name, type, shape);
+        snprintf(name, sizeof name, "%s.v.%d", f->root, i);
+        out->v[i] = graph_input(g, name, type, shape);
+    }
+}
+
+/* ---- the network --------------------------------------------------------------------------------------------------------------- */
+
+/* h + scale * control; a control of one picture serves all. */
+static tensor *steer(graph *g, tensor *h, tensor *control, tensor *scale) {
+    if (!h || !control) return NULL;
+    size_t n = h->shape.dim[0];
+    if (control->shape.dim[0] == 1 && n > 1 && n <= NN_MAX_IN) {
+        tensor *parts[NN_MAX_IN];
+        for (size_t i = 0; i < n; i++) parts[i] = control;
+        control = concat(g, parts, (int)n, 0);
+    }
+    return scale ? add_scaled(g, h, control, scale) : add(g, h, control);
+}
+
+tensor *unet_build(graph *g, const checkpoint *c, const unet_config *f, tensor *x, tensor *time, const cross_context *context,
+                   const control_outputs *control, tensor *const scales[], bool only_mid) {
+    tensor *skips[UNET_MAX_SKIPS];
+    int n = f->input_blocks;
+    if (!x) return NULL;
+    if (control && control->n != n + 1) {
+        graph_fail(g, error_set(ERR_FORMAT, "the ControlNet has %d outputs, the UNet takes %d", control->n, n + 1));
+        return NULL;
+    }
+    unet_pass u = unet_begin(g, c, f, time, context, x->type);
+    tensor *h = unet_encoder(&u, x, NULL, skips);
+    if (control) h = steer(g, h, control->out[n], scales ? scales[n] : NULL);
+    for (int i = 0; h && i < f->output_blocks; i++) {
+        tensor *skip = skips[--n];
+        if (control && !only_mid) skip = steer(g, skip, control->out[n], scales ? scales[n] : NULL);
+        /* Upsampling is to the next skip's size: twice its own but where that was odd. */
+        const size_t *next = n > 0 ? skips[n - 1]->shape.dim : h->shape.dim;
+        h = unet_block(&u, concat(g, (tensor *[]){ h, skip }, 2, -1), next[1], next[2], "%s.output_blocks.%d", f->root, i);
+    }
+    place out = place_at(g, c, f->groups, "%s.out", f->root);
+    return layer_conv(&out, silu(g, layer_group_norm(&out, h, "0", 1e-5f)), "2", 1);
+}

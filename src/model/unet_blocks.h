@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What UNet and ControlNet are made of, inside the room. */
+#ifndef MODEL_UNET_BLOCKS_H
+#define MODEL_UNET_BLOCKS_H
+
+#include "model/layer.h"
+#include "model/unet.h"
+
+/* One network being added to a graph. */
+typedef struct {
+    graph *g;
+    const checkpoint *c;
+    const unet_config *f;
+    tensor *emb;                     /* silu of the timestep's embedding, [1 or N, embedding_width] */
+    const cross_context *context;
+    int cross;                       /* the next of context's keys and values */
+} unet_pass;
+
+/* time [1 or N] f32; activations are of `type`. */
+unet_pass unet_begin(graph *g, const checkpoint *c, const unet_config *f, tensor *time, const cross_context *context, nn_type type);
+
+/* One entry of input_blocks, middle_block or output_blocks: its layers 0, 1, ... in turn, each told by the parameters it has. An upsampling
+ * layer, which only output_blocks have, makes height x width. */
+tensor *unet_block(unet_pass *p, tensor *x, size_t height, size_t width, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* The encoder's outputs, and the middle block's behind the last. hint, if not NULL, is added to the first convolution's output. */
+tensor *unet_encoder(unet_pass *p, tensor *x, tensor *hint, tensor *outputs[UNET_MAX_SKIPS]);
+
+/* "unet.input_blocks.1.1.transformer_blocks.0.attn2" of every cross-attention, in the order they are computed. Returns how many there are,
+ * or ERR_LIMIT. */
+int unet_cross_places(const checkpoint *c, const unet_config *f, char places[UNET_MAX_CROSS][PLACE_NAME]);
+
+#endif
