@@ -9,10 +9,12 @@ DESTDIR   ?=
 CC        := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CFLAGS    ?= -O2 -g
 SECONDS   ?= 30
-# Where set-up puts oneDNN 3 (include/, lib/) and the two face models. Packagers point these elsewhere and need no set-up;
+# Where set-up puts oneDNN 3 (include/, lib/), the two face models and CLIP's vocabulary. Packagers point these elsewhere and need no set-up;
 # ONEDNN=system takes the oneDNN of the compiler's own paths (it must be >= 3.2, CPU, GNU OpenMP).
 ONEDNN    ?= third_party/onednn
 MODELS_DIR ?= third_party/models
+# CLIP's byte-pair vocabulary, bpe_simple_vocab_16e6.txt.
+CLIP_DIR  ?= third_party/clip
 
 ## all: build/mien and the library (also plain `make`)
 all:
@@ -104,7 +106,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags | ready
 -include $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(CLI) $(TESTS) $(TEST_HELPERS) $(TOOLS) $(FUZZERS) $(BENCHES) tests/fuzz/replay.c))
 
 # What compiling needs and a bare machine lacks: said in one line here, instead of by a hundred compiler errors.
-ready: $(if $(filter system,$(ONEDNN)),,$(ONEDNN)/include/oneapi/dnnl/dnnl.h) $(MODELS_DIR)/face_landmark_with_attention.tflite
+ready: $(if $(filter system,$(ONEDNN)),,$(ONEDNN)/include/oneapi/dnnl/dnnl.h) $(MODELS_DIR)/face_landmark_with_attention.tflite $(CLIP_DIR)/bpe_simple_vocab_16e6.txt
 ifeq ($(shell pkg-config --exists $(PACKAGES) $(OPENED) 2>/dev/null && echo yes),)
 ready: missing-packages
 missing-packages:
@@ -116,6 +118,9 @@ third_party/onednn/include/oneapi/dnnl/dnnl.h:
 third_party/models/face_landmark_with_attention.tflite:
 	@scripts/deps setup:models
 	@scripts/setup models
+third_party/clip/bpe_simple_vocab_16e6.txt:
+	@scripts/deps setup:clip
+	@scripts/setup clip
 
 # ---- set-up ---------------------------------------------------------------------------------------------------------------
 
@@ -123,14 +128,15 @@ third_party/models/face_landmark_with_attention.tflite:
 deps:
 	@CC='$(CC)' scripts/deps build test setup clang
 
-# The parts of third_party/ to set up: what is not replaced by ONEDNN= or MODELS_DIR=, and, unless both are, the demo's
+# The parts of third_party/ to set up: what is not replaced by ONEDNN=, MODELS_DIR= or CLIP_DIR=, and, unless all are, the demo's
 # photo, so that one command sets up for all of them.
 COMMA := ,
-PARTS := $(if $(filter third_party/onednn,$(ONEDNN)),onednn) $(if $(filter third_party/models,$(MODELS_DIR)),models)
+PARTS := $(if $(filter third_party/onednn,$(ONEDNN)),onednn) $(if $(filter third_party/models,$(MODELS_DIR)),models) \
+         $(if $(filter third_party/clip,$(CLIP_DIR)),clip)
 PARTS := $(strip $(PARTS) $(if $(strip $(PARTS)),demo))
 SETUP := $(subst $() ,$(COMMA),$(PARTS))
 
-## setup: fetch and check oneDNN, the face models and the demo photo (third_party/)
+## setup: fetch and check oneDNN, the face models, CLIP's vocabulary and the demo photo (third_party/)
 setup:
 	@scripts/deps setup:$(or $(SETUP),demo)
 	@scripts/setup $(or $(PARTS),demo)
@@ -159,7 +165,7 @@ demo: set-up-build
 
 # Tests run in the repository root with these in their environment. For the sanitizers: malloc may fail, as tests of no
 # memory ask; and gcc 13's fake stack frames are 32-byte aligned, which kills AVX-512 (its bug 110027), so there are none.
-TEST_ENV = BUILD='$(BUILD)' MIEN='$(BUILD)/mien' MODELS_DIR='$(MODELS_DIR)' MIEN_MODELS='$(abspath $(MODELS_DIR))' \
+TEST_ENV = BUILD='$(BUILD)' MIEN='$(BUILD)/mien' MODELS_DIR='$(MODELS_DIR)' CLIP_DIR='$(CLIP_DIR)' MIEN_MODELS='$(abspath $(MODELS_DIR))' \
 	ASAN_OPTIONS="allocator_may_return_null=1:detect_stack_use_after_return=0:$$ASAN_OPTIONS" ONEDNN='$(ONEDNN)' CC='$(CC)' MAKE='$(MAKE)'
 
 ## test: set up, build, run all tests
@@ -255,7 +261,7 @@ $(BUILD)/install/libmien.so.$(VERSION): $(call objects,$(SOURCES)) $(BUILD)/sour
 
 ## install: install under PREFIX=/usr/local (DESTDIR= for packagers)
 install: all $(INSTALL_BIN)
-	@scripts/install '$(DESTDIR)$(PREFIX)' '$(BUILD)/install' '$(VERSION)' '$(MODELS_DIR)' '$(ONEDNN)'
+	@scripts/install '$(DESTDIR)$(PREFIX)' '$(BUILD)/install' '$(VERSION)' '$(MODELS_DIR)' '$(ONEDNN)' '$(CLIP_DIR)'
 
 ## uninstall: remove what install put there
 uninstall:

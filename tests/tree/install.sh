@@ -18,7 +18,7 @@ trap 'rm -rf "$tmp"' EXIT
 # What helps the build tree must not help the installed program.
 unset MIEN_MODELS LD_LIBRARY_PATH PKG_CONFIG_PATH
 
-make_() { $MAKE --no-print-directory BUILD="$BUILD" CC="$CC" ${MODELS_DIR:+MODELS_DIR="$MODELS_DIR"} PREFIX=/opt/mien DESTDIR="$tmp/stage" "$@"; }
+make_() { $MAKE --no-print-directory BUILD="$BUILD" CC="$CC" ${MODELS_DIR:+MODELS_DIR="$MODELS_DIR"} ${CLIP_DIR:+CLIP_DIR="$CLIP_DIR"} PREFIX=/opt/mien DESTDIR="$tmp/stage" "$@"; }
 make_ install >"$tmp/log" 2>&1
 ok $? "make install" "$tmp/log"
 mv "$tmp/stage/opt/mien" "$tmp/moved here" 2>/dev/null
@@ -27,7 +27,7 @@ prefix="$tmp/moved here"
 # All that is promised is there, and nothing holds the path it was built or staged at.
 (cd "$prefix" && for file in bin/mien include/mien.h lib/libmien.so lib/libmien.so.0 lib/pkgconfig/mien.pc \
         share/man/man1/mien.1 share/mien/models/face_detection_short_range.tflite \
-        share/mien/models/face_landmark_with_attention.tflite share/doc/mien/LICENSE share/doc/mien/NOTICE \
+        share/mien/models/face_landmark_with_attention.tflite share/mien/models/bpe_simple_vocab_16e6.txt share/doc/mien/LICENSE share/doc/mien/NOTICE \
         $([ "${ONEDNN:-}" = system ] || echo lib/mien/libdnnl.so.3); do
     [ -e "$file" ] || echo "$file is missing"
 done; grep -rl "$tmp" . | sed 's/$/ holds the staging path/'
