@@ -8,73 +8,16 @@
  * Data are random: zeros draw less power and read faster. Neighbours on a shared machine can halve any figure, so the
  * peak is measured before every shape and the best of all is what percentages refer to; with one thread processor time
  * is counted, which a neighbour's turns do not enter. */
-#include <immintrin.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
-#include "base/parallel.h"
 #include "nn/ops.h"
 #include "nn/plan.h"
+#include "peak.h"
 
-enum { RUNS = 7, CHAINS = 12, STEPS = 40000, TRIES = 20 };
-
-static double now(int threads) {
-    struct timespec t;
-    clock_gettime(threads > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* ---- the peak ---------------------------------------------------------------------------------------------------- */
-
-static volatile float sink;
-
-__attribute__((target("avx2,fma"))) static void chains_avx2(void) {
-    __m256 a[CHAINS], x = _mm256_set1_ps(1.0000001f), y = _mm256_set1_ps(1e-9f);
-    for (int i = 0; i < CHAINS; i++) a[i] = _mm256_set1_ps((float)i);
-    for (int s = 0; s < STEPS; s++)
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++) a[i] = _mm256_fmadd_ps(a[i], x, y);
-    for (int i = 0; i < CHAINS; i++) sink = _mm256_cvtss_f32(a[i]);
-}
-
-__attribute__((target("avx512f"))) static void chains_avx512(void) {
-    __m512 a[CHAINS], x = _mm512_set1_ps(1.0000001f), y = _mm512_set1_ps(1e-9f);
-    for (int i = 0; i < CHAINS; i++) a[i] = _mm512_set1_ps((float)i);
-    for (int s = 0; s < STEPS; s++)
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++) a[i] = _mm512_fmadd_ps(a[i], x, y);
-    for (int i = 0; i < CHAINS; i++) sink = _mm512_cvtss_f32(a[i]);
-}
-
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) static void chains_bf16(void) {
-    __m512 a[CHAINS];
-    __m512bh x = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.51f), _mm512_set1_ps(0.49f)), y = x;
-    for (int i = 0; i < CHAINS; i++) a[i] = _mm512_set1_ps((float)i);
-    for (int s = 0; s < STEPS; s++)
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++) a[i] = _mm512_dpbf16_ps(a[i], x, y);
-    for (int i = 0; i < CHAINS; i++) sink = _mm512_cvtss_f32(a[i]);
-}
-
-static void peak_part(void *context, size_t begin, size_t end, int thread) {
-    (void)begin, (void)end, (void)thread;
-    ((void (*)(void))context)();
-}
-
-static double peak_now(nn_type type, cpu_level level, int threads) {
-    void (*f)(void) = type == NN_BF16 ? chains_bf16 : level >= CPU_AVX512 ? chains_avx512 : chains_avx2;
-    double lanes = type == NN_BF16 ? 32 : level >= CPU_AVX512 ? 16 : 8, best = 0;
-    for (int i = 0; i < TRIES; i++) {
-        double t = now(threads);
-        parallel_for(threads, (size_t)threads, peak_part, (void *)f);
-        double rate = 2 * lanes * CHAINS * STEPS * threads / (now(threads) - t) * 1e-9;
-        if (rate > best) best = rate;
-    }
-    return best;
-}
+enum { RUNS = 7 };
 
 /* ---- the shapes ---------------------------------------------------------------------------------------------------- */
 
@@ -135,9 +78,9 @@ static result measure(const shape *s, nn_type type, bool residual, const device 
     for (int i = 0; i < RUNS; i++) {
         fill(plan_tensor(p, ws_, x), type, shape_elements(x->shape));
         if (e) fill(plan_tensor(p, ws_, e), type, shape_elements(e->shape));
-        double t = now(threads);
+        double t = peak_clock(threads);
         plan_run(p, ws_, NULL);
-        double rate = plan_flops(p) / (now(threads) - t) * 1e-9;
+        double rate = plan_flops(p) / (peak_clock(threads) - t) * 1e-9;
         if (rate > r.rate) r.rate = rate;
     }
     memcpy(r.info, plan_step(p, 0)->info, sizeof r.info);

@@ -10,7 +10,9 @@
  * A bf16 node may also differ by one unit in the result's last place (at most 2^-7 of the value) and, if its weights are not
  * stored as bf16, by rounding each weight to it (at most half a unit, 2^-8 of the weight: 2^-8 * S). Activations (silu, gelu,
  * quick_gelu, geglu) may differ by 2^-20 of the value and 2^-22 of the same of absolute values (gelu's reference cancels where x is
- * negative), norms by 2^-20 of the value and 2^-19 of the output's root mean square, in bf16 both by 2^-7 of the value. */
+ * negative), norms by 2^-20 of the value and 2^-19 of the output's root mean square, in bf16 both by 2^-7 of the value. Attention's
+ * weights are its exponentials; an error of a score multiplies one of them, so it may differ by 64 * 2^-24 * S, in bf16, where each is
+ * rounded, also by 2^-7 * S. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -173,6 +175,19 @@ static tensor *make_slice(trial *t) {
     return slice(t->g, trial_input(t, activation_type(t), s), begin, to);
 }
 
+static tensor *make_attention(trial *t) {
+    static const size_t widths[] = { 8, 40, 64, 80, 160 };
+    size_t d = rng_chance(&t->r, 2) ? widths[rng_next(&t->r) % 5] : rng_between(&t->r, 1, rng_chance(&t->r, 8) ? 512 : 100), heads = rng_between(&t->r, 1, 3);
+    size_t T = rng_between(&t->r, 1, 140), S = rng_chance(&t->r, 2) ? 77 : rng_between(&t->r, 1, 300), n = rng_between(&t->r, 1, 2);
+    while (n * heads * T * S * d > 2000000 && T > 1) T = (T + 1) / 2;   /* too slow by reference */
+    bool causal = rng_chance(&t->r, 3);
+    nn_type type = activation_type(t);
+    tensor *q = trial_input(t, type, shape3(n, T, heads * d)), *k = trial_input(t, type, shape3(n, S < T && causal ? T : S, heads * d)), *log_sum;
+    tensor *y = attention(t->g, q, k, rng_chance(&t->r, 6) ? k : trial_input(t, type, k->shape), (attention_attr){ (int)heads, causal }, &log_sum);
+    if (rng_chance(&t->r, 2)) graph_output(t->g, log_sum);
+    return y;
+}
+
 static tensor *make_landmarks_matrix(trial *t) {
     size_t n = rng_between(&t->r, 2, 500);
     landmarks_matrix_attr a = { .left = (int)(rng_next(&t->r) % n), .right = (int)(rng_next(&t->r) % n), .n_subset = (int)rng_between(&t->r, 1, FACE_MAX_SUBSET),
@@ -269,13 +284,14 @@ static const struct { const op *op; tensor *(*make)(trial *t); } generators[] = 
     { &op_silu, make_silu }, { &op_gelu, make_gelu }, { &op_quick_gelu, make_quick_gelu }, { &op_geglu, make_geglu },
     { &op_add_scaled, make_add_scaled }, { &op_group_norm, make_group_norm }, { &op_layer_norm, make_layer_norm },
     { &op_upsample_nearest, make_upsample }, { &op_timestep_embedding, make_timestep }, { &op_embedding, make_embedding }, { &op_cast, make_cast },
+    { &op_attention, make_attention },
     { &op_landmarks_matrix, make_landmarks_matrix }, { &op_sample_patch, make_sample_patch }, { &op_transform_landmarks, make_transform_landmarks },
 };
 enum { N_OPS = sizeof generators / sizeof *generators };
 
 /* ---- running a case ---------------------------------------------------------------------------------------------------- */
 
-static bool sums(const op *o) { return o == &op_conv2d || o == &op_depthwise_conv2d || o == &op_linear; }
+static bool sums(const op *o) { return o == &op_conv2d || o == &op_depthwise_conv2d || o == &op_linear || o == &op_attention; }
 static bool activates(const op *o) { return o == &op_silu || o == &op_gelu || o == &op_quick_gelu || o == &op_geglu; }
 static bool normalises(const op *o) { return o == &op_group_norm || o == &op_layer_norm; }
 
@@ -306,7 +322,9 @@ static tolerance tolerance_of(const node *n, float **bound) {
     if (n->in[0]->type == NN_BF16) {
         tol.relative = 0x1p-7;
         if (n->in[1]->type != NN_BF16) tol.of_bound += 0x1p-8;
+        if (n->op == &op_attention) tol.of_bound += 0x1p-7;
     }
+    if (n->op == &op_attention) tol.of_bound += 56 * 0x1p-24;   /* an exponential has the absolute error of its score as relative error */
     return tol;
 }
 

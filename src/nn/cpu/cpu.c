@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The CPU as a device: which kernels stand in its table. Better ones are added later, so that they are asked first. */
+#include "nn/cpu/attention.h"
 #include "nn/cpu/move.h"
 #include "nn/cpu/norm.h"
 #include "nn/cpu/onednn.h"
@@ -30,6 +31,7 @@ device *device_cpu(cpu_level cap) {
         rc = add_all(d, table, n);
         if (rc == 0) table = pointwise_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = norm_kernels(level, &n), rc = add_all(d, table, n);
+        if (rc == 0) table = attention_kernels(level, &n), rc = add_all(d, table, n);
     }
     if (rc == 0 && level == CPU_AVX2) {
         const kernel *ordered = ordered_kernels_avx2(&n);

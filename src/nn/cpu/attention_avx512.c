@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Attention in f32 with AVX-512; bf16 tensors are widened as they are packed, and results rounded. */
+#include "nn/cpu/attention_v512.h"
+
+#include <string.h>
+
+#define BLOCK_ROWS 60
+#define BLOCK_BYTES 1024
+#define HALF
+#define WIDE 4
+#define WIDEST 5
+#define ROWS(panels) ((panels) == 5 ? 5 : 6)
+#define NAME attention_avx512
+enum { PAIR = 1 };
+
+INLINE V w_dot(W a, W b, V sum) { return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum); }
+INLINE H hw_dot(HW a, HW b, H sum) { return _mm256_fmadd_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), sum); }
+
+INLINE W w_load_words(nn_type type, const char *row, size_t w, size_t d) { return w_load_f32(type, row + w * nn_type_bytes(type), d - w); }
+INLINE W w_load_pair(nn_type type, const char *row, const char *next, size_t i, size_t d) {
+    (void)next;
+    return w_load_words(type, row, i, d);
+}
+static void w_copy_row(nn_type type, char *to, const char *row, size_t d) { nn_widen((float *)to, row, type, d); }
+
+/* s[i] = 2^(scale s[i] - most), and their sum. Degree 5 is off by 9e-8. */
+static inline V row_exp2(float *s, size_t n, float scale, float most) {
+    static const float c[] = { 0x1.62e42ap-1f, 0x1.ebf9bcp-3f, 0x1.c6b752p-5f, 0x1.3cea88p-7f, 0x1.5bba14p-10f };
+    V sum = v_zero();
+    for (size_t i = 0; i < n; i += 16) {
+        V x = exp2_v(_mm512_fmsub_ps(v_load(s + i), v_set1(scale), v_set1(most)), c, 5);
+        sum = _mm512_add_ps(sum, x);
+        v_store(s + i, x);
+    }
+    return sum;
+}
+
+static inline void finish_row(nn_type type, char *y, float *o, size_t d, float factor) {
+    for (size_t i = 0; i < d; i += 16) {
+        V x = v_mul(v_load(o + i), v_set1(factor));
+        if (type == NN_F32) _mm512_mask_storeu_ps(y + 4 * i, v_lanes(d - i), x);
+        else v_store(o + i, x);
+    }
+    if (type != NN_F32) nn_narrow(y, type, o, d);
+}
+
+#include "nn/cpu/attention_body.h"

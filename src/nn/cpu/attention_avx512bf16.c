@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Attention with AVX-512's products of bf16 pairs: exponentials are rounded to bf16, sums are f32. */
+#include "nn/cpu/attention_v512.h"
+
+#include <string.h>
+
+#ifndef BLOCK_ROWS
+#define BLOCK_ROWS 60
+#define BLOCK_BYTES 2048
+#endif
+#define HALF
+#define WIDE 4
+#define WIDEST 5
+#define ROWS(panels) ((panels) == 5 ? 5 : 6)
+#define NAME attention_avx512bf16
+enum { PAIR = 2 };
+
+INLINE V w_dot(W a, W b, V sum) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+INLINE H hw_dot(HW a, HW b, H sum) { return _mm256_dpbf16_ps(sum, (__m256bh)a, (__m256bh)b); }
+
+/* Words [w, w + 16) of a row of d bf16 numbers, zeros behind its end. */
+INLINE W w_load_words(nn_type type, const char *row, size_t w, size_t d) {
+    (void)type;
+    size_t n = d - 2 * w;
+    return _mm512_maskz_loadu_epi16(n >= 32 ? 0xffffffffu : (1u << n) - 1, row + 4 * w);
+}
+
+/* Pairs of numbers of two rows (or one and zeros), from column i of d on. */
+INLINE W w_load_pair(nn_type type, const char *row, const char *next, size_t i, size_t d) {
+    (void)type;
+    W low = w_low_halves(row + 2 * i, d - i);
+    return next ? _mm512_or_si512(low, _mm512_slli_epi32(w_low_halves(next + 2 * i, d - i), 16)) : low;
+}
+
+static void w_copy_row(nn_type type, char *to, const char *row, size_t d) {
+    (void)type;
+    memcpy(to, row, d * 2);
+    if (d % 2) memset(to + d * 2, 0, 2);
+}
+
+/* s[i] = 2^(scale s[i] - most) as bf16, from the same address on; returns their sum, before rounding. Of degree 4: off by 3e-6,
+ * which is nothing beside bf16's 4e-3 but would show in log_sum. */
+static inline V row_exp2(float *s, size_t n, float scale, float most) {
+    static const float c[] = { 0x1.62e12cp-1f, 0x1.ec0378p-3f, 0x1.c9fc46p-5f, 0x1.3a02ccp-7f };
+    const V scales = v_set1(scale), mosts = v_set1(most);
+    V sum = v_zero(), other = v_zero();
+    char *p = (char *)s;
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        V a = exp2_v(_mm512_fmsub_ps(v_load(s + i), scales, mosts), c, 4), b = exp2_v(_mm512_fmsub_ps(v_load(s + i + 16), scales, mosts), c, 4);
+        sum = _mm512_add_ps(sum, a), other = _mm512_add_ps(other, b);
+        _mm512_storeu_si512(p + 2 * i, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+    }
+    if (i < n) {
+        V a = exp2_v(_mm512_fmsub_ps(v_load(s + i), scales, mosts), c, 4);
+        sum = _mm512_add_ps(sum, a);
+        _mm256_storeu_si256((__m256i *)(p + 2 * i), (__m256i)_mm512_cvtneps_pbh(a));
+    }
+    return _mm512_add_ps(sum, other);
+}
+
+static inline void finish_row(nn_type type, char *y, float *o, size_t d, float factor) {
+    (void)type;
+    for (size_t i = 0; i < d; i += 16)
+        _mm256_mask_storeu_epi16(y + 2 * i, v_lanes(d - i), (__m256i)_mm512_cvtneps_pbh(v_mul(v_load(o + i), v_set1(factor))));
+}
+
+#include "nn/cpu/attention_body.h"

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Template of the inner loops of attention, for one instruction set. Before it is included, a file defines
+ *     LANES, PAIR               numbers of a vector, of a word
+ *     WIDE, WIDEST, ROWS(c)     panels of a group (see attention_isa.h); rows of queries that go with c panels in the registers
+ *     BLOCK_ROWS, BLOCK_BYTES
+ *     V, W                      a vector of f32, of words; v_*, w_* and exp2_v, see attention_v512.h and attention_avx2.c
+ *     HALF                      where an operation on half a vector takes half the time, a vector H of half the lanes, h_*
+ *     NAME                      the name of the attention_isa that comes out
+ *
+ * Per task, for each block of keys: scores of all rows; then of each row maximum, exponentials and sum; then the sums of values,
+ * each tile of them loaded, multiplied by the row's factor exp(old maximum - new maximum), and stored. The factor is exactly 1 where
+ * the maximum has not changed: 2^0 has no error, and any other would be taken to the power of the number of blocks. */
+#include <math.h>
+#include <string.h>
+
+#include "nn/cpu/attention_isa.h"
+
+enum { MOST = 6 };   /* rows of a tile, and more than panels */
+
+/* ---- tiles: fixed bounds and full unrolling, or gcc keeps the sums in memory ------------------------------------------- */
+
+/* s[r][c] = q[r] . k[c], over `words` words; q_row and s_row in bytes. */
+INLINE void scores_tile(int rows, int panels, const char *q, size_t q_row, const char *k, size_t words, char *s, size_t s_row) {
+    V sum[MOST][MOST];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < panels; c++) sum[r][c] = v_zero();
+    for (size_t w = 0; w < words; w++, q += 4, k += panels * LANES * 4) {
+        W b[MOST];
+        UNROLL for (int c = 0; c < panels; c++) b[c] = w_load(k + c * LANES * 4);
+        UNROLL for (int r = 0; r < rows; r++) {
+            W x = w_set1(q + (size_t)r * q_row);
+            UNROLL for (int c = 0; c < panels; c++) sum[r][c] = w_dot(x, b[c], sum[r][c]);
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < panels; c++) v_store((float *)(s + (size_t)r * s_row) + c * LANES, sum[r][c]);
+}
+
+/* o[r][c] = factor[r] o[r][c] + p[r] . v[c], over `words` words of keys; without the first term where factor is NULL. */
+INLINE void values_tile(int rows, int panels, bool half, const char *p, size_t p_row, const char *v, size_t words, float *o, size_t o_row, const float *factor) {
+    V sum[MOST][MOST];
+    const int whole = panels - half;
+    size_t step = (size_t)panels * LANES * 4;
+#ifdef HALF
+    H low[MOST];
+    UNROLL for (int r = 0; r < rows; r++) low[r] = h_zero();
+#endif
+    if (factor) {
+        UNROLL for (int r = 0; r < rows; r++) {
+            V f = v_set1(factor[r]);
+            UNROLL for (int c = 0; c < whole; c++) sum[r][c] = v_mul(f, v_load(o + (size_t)r * o_row + c * LANES));
+#ifdef HALF
+            if (half) low[r] = h_mul(h_of(f), h_load(o + (size_t)r * o_row + whole * LANES));
+#endif
+        }
+    } else {
+        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < whole; c++) sum[r][c] = v_zero();
+    }
+    for (size_t w = 0; w < words; w++, p += 4, v += step) {
+        W b[MOST];
+        UNROLL for (int c = 0; c < whole; c++) b[c] = w_load(v + c * LANES * 4);
+#ifdef HALF
+        HW last = half ? hw_load(v + whole * LANES * 4) : hw_zero();
+#endif
+        UNROLL for (int r = 0; r < rows; r++) {
+            W x = w_set1(p + (size_t)r * p_row);
+            UNROLL for (int c = 0; c < whole; c++) sum[r][c] = w_dot(x, b[c], sum[r][c]);
+#ifdef HALF
+            if (half) low[r] = hw_dot(hw_of(x), last, low[r]);
+#endif
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++) {
+        UNROLL for (int c = 0; c < whole; c++) v_store(o + (size_t)r * o_row + c * LANES, sum[r][c]);
+#ifdef HALF
+        if (half) h_store(o + (size_t)r * o_row + whole * LANES, low[r]);
+#endif
+    }
+}
+
+/* One function for each number of rows and panels: what is constant here must not become a variable. */
+typedef void scores_function(const char *q, size_t q_row, const char *k, size_t words, char *s, size_t s_row);
+typedef void values_function(const char *p, size_t p_row, const char *v, size_t words, float *o, size_t o_row, const float *factor);
+
+#define TILE(R, C) \
+    static __attribute__((noinline)) void scores_##R##_##C(const char *q, size_t q_row, const char *k, size_t words, char *s, size_t s_row) { \
+        scores_tile(R, C, q, q_row, k, words, s, s_row); \
+    } \
+    static __attribute__((noinline)) void values_##R##_##C(const char *p, size_t p_row, const char *v, size_t words, float *o, size_t o_row, const float *f) { \
+        values_tile(R, C, false, p, p_row, v, words, o, o_row, f); \
+    }
+#ifdef HALF
+#define HALF_TILE(R, C) \
+    static __attribute__((noinline)) void halves_##R##_##C(const char *p, size_t p_row, const char *v, size_t words, float *o, size_t o_row, const float *f) { \
+        values_tile(R, C, true, p, p_row, v, words, o, o_row, f); \
+    }
+#else
+#define HALF_TILE(R, C)
+#endif
+#define FOUR(X, C) X(1, C) X(2, C) X(3, C) X(4, C)
+#define SIX(X, C) FOUR(X, C) X(5, C) X(6, C)
+#define LIST(F, C) { F##1_##C, F##2_##C, F##3_##C, F##4_##C, F##5_##C, F##6_##C }
+
+#if WIDEST == 5
+#define ALL(X) SIX(X, 1) SIX(X, 2) SIX(X, 3) SIX(X, 4) FOUR(X, 5) X(5, 5)
+#define TABLE(F) { LIST(F, 1), LIST(F, 2), LIST(F, 3), LIST(F, 4), { F##1_5, F##2_5, F##3_5, F##4_5, F##5_5 } }
+#else
+#define ALL(X) SIX(X, 1) SIX(X, 2) FOUR(X, 3)
+#define TABLE(F) { LIST(F, 1), LIST(F, 2), { F##1_3, F##2_3, F##3_3, F##4_3 } }
+#endif
+ALL(TILE)
+ALL(HALF_TILE)
+static scores_function *const scores_of[WIDEST][MOST] = TABLE(scores_);
+static values_function *const values_of[WIDEST][MOST] = TABLE(values_);
+#ifdef HALF
+static values_function *const halves_of[WIDEST][MOST] = TABLE(halves_);
+#endif
+
+/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+
+static const char *element(const attention_job *a, const void *base, size_t i) { return (const char *)base + i * nn_type_bytes(a->type); }
+
+static void pack_keys(const attention_job *a, const char *k, size_t first, size_t panels, char *to) {
+    size_t row = a->k_row * nn_type_bytes(a->type);
+    for (size_t p = 0; p < panels; p++, first += LANES)
+        for (size_t w = 0; w < a->words; w += LANES) {
+            W x[LANES];
+            for (size_t i = 0; i < LANES; i++) x[i] = first + i < a->S ? w_load_words(a->type, k + (first + i) * row, w, a->d) : w_zero();
+            w_transpose(x);
+            for (size_t i = 0; i < LANES && w + i < a->words; i++) w_store(to + ((w + i) * panels + p) * LANES * 4, x[i]);
+        }
+}
+
+/* Words of keys [first, end) of one group of columns. */
+static void pack_values(const attention_job *a, const char *v, size_t first, size_t end, size_t column, size_t panels, char *to) {
+    size_t row = a->v_row * nn_type_bytes(a->type);
+    for (size_t w = first; w < end; w++)
+        for (size_t p = 0; p < panels; p++) {
+            const char *from = v + w * PAIR * row;
+            W x = w * PAIR < a->S ? w_load_pair(a->type, from, w * PAIR + 1 < a->S ? from + row : NULL, column + p * LANES, a->d) : w_zero();
+            w_store(to + (w * panels + p) * LANES * 4, x);
+        }
+}
+
+static void pack(const attention_job *a, size_t picture, size_t head, size_t group) {
+    size_t first = attention_begin(a->keys, group), end = attention_begin(a->keys, group + 1);
+    char *to = a->packed + (picture * a->heads + head) * a->head_bytes;
+    pack_keys(a, element(a, a->k, picture * a->k_picture + head * a->d), first * LANES, end - first, to + first * LANES * a->words * 4);
+    const char *v = element(a, a->v, picture * a->v_picture + head * a->d);
+    for (size_t c = 0; c < a->columns.groups; c++) {
+        size_t column = attention_begin(a->columns, c), panels = attention_begin(a->columns, c + 1) - column;
+        pack_values(a, v, first * LANES / PAIR, end * LANES / PAIR, column * LANES, panels, to + a->k_bytes + column * LANES * a->key_words * 4);
+    }
+}
+
+/* ---- a task ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const attention_job *a;
+    const char *k, *v;               /* packed */
+    const char *q;                   /* of the first row */
+    size_t q_row, rows, token;       /* bytes between rows; number of rows; the first one's token */
+    float *s, *o, *most, *sum, *factor;
+} task;
+
+static void scores(const task *t, size_t first_group, size_t end_group) {
+    const attention_job *a = t->a;
+    size_t start = attention_begin(a->keys, first_group), s_row = a->s_row * 4;
+    for (size_t g = first_group; g < end_group; g++) {
+        size_t first = attention_begin(a->keys, g), panels = attention_begin(a->keys, g + 1) - first;
+        attention_cut strips = { t->rows, (t->rows + ROWS(panels) - 1) / ROWS(panels) };
+        const char *k = t->k + first * LANES * a->words * 4;
+        char *s = (char *)t->s + (first - start) * LANES * 4;
+        for (size_t i = 0; i < strips.groups; i++) {
+            size_t r = attention_begin(strips, i), n = attention_begin(strips, i + 1) - r;
+            scores_of[panels - 1][n - 1](t->q + r * t->q_row, t->q_row, k, a->words, s + r * s_row, s_row);
+        }
+    }
+}
+
+/* The scores of one row become its exponentials: `valid` of them, then zeros up to `width`. */
+static void soften(const task *t, size_t r, size_t valid, size_t width, bool first_block) {
+    float *s = t->s + r * t->a->s_row, scale = t->a->scale;
+    size_t whole = valid / LANES * LANES;
+    V top = v_set1(-INFINITY), up = top;
+    size_t i = 0;
+    for (; i + 2 * LANES <= whole; i += 2 * LANES) top = v_max(top, v_load(s + i)), up = v_max(up, v_load(s + i + LANES));
+    if (i < whole) top = v_max(top, v_load(s + i));
+    if (whole < valid) {
+        V tail = v_first(valid - whole, v_load(s + whole), v_set1(-INFINITY));
+        v_store(s + whole, tail);
+        top = v_max(top, tail);
+        whole += LANES;
+    }
+    float before = first_block ? -INFINITY : t->most[r], most = v_top(v_max(top, up)) * scale;
+    if (before > most) most = before;
+    t->most[r] = most;
+    t->factor[r] = before == most ? 1 : exp2f(before - most);
+    V total = row_exp2(s, whole, scale, most);
+    if (valid < width) memset((char *)s + valid * (4 / PAIR), 0, (width - valid) * (4 / PAIR));
+    t->sum[r] = (first_block ? 0 : t->sum[r] * t->factor[r]) + v_total(total);
+}
+
+static void values(const task *t, size_t first, size_t keys, bool first_block) {
+    const attention_job *a = t->a;
+    bool half = false;
+#ifdef HALF
+    half = (a->d - 1) % LANES < LANES / 2;
+#endif
+    for (size_t c = 0; c < a->columns.groups; c++) {
+        size_t column = attention_begin(a->columns, c), panels = attention_begin(a->columns, c + 1) - column;
+        attention_cut strips = { t->rows, (t->rows + ROWS(panels) - 1) / ROWS(panels) };
+        const char *v = t->v + (column * a->key_words + first / PAIR * panels) * LANES * 4;
+        values_function *const *of = values_of[panels - 1];
+#ifdef HALF
+        if (half && c + 1 == a->columns.groups) of = halves_of[panels - 1];
+#endif
+        for (size_t i = 0; i < strips.groups; i++) {
+            size_t r = attention_begin(strips, i), n = attention_begin(strips, i + 1) - r;
+            of[n - 1]((char *)(t->s + r * a->s_row), a->s_row * 4, v, keys / PAIR, t->o + r * a->o_row + column * LANES, a->o_row, first_block ? NULL : t->factor + r);
+        }
+    }
+    (void)half;
+}
+
+/* Keys that row r sees. */
+static size_t seen(const task *t, size_t r) { return t->a->causal ? t->token + r + 1 : t->a->S; }
+
+static void attend_blocks(const task *t) {
+    const attention_job *a = t->a;
+    size_t most = seen(t, t->rows - 1);
+    for (size_t b = 0; b < a->blocks.groups; b++) {
+        size_t first_group = attention_begin(a->blocks, b), end_group = attention_begin(a->blocks, b + 1);
+        size_t first = attention_begin(a->keys, first_group) * LANES;
+        if (first >= most) break;
+        while (attention_begin(a->keys, end_group - 1) * LANES >= most) end_group--;
+        size_t keys = attention_begin(a->keys, end_group) * LANES - first;
+        scores(t, first_group, end_group);
+        for (size_t r = 0; r < t->rows; r++) {
+            size_t n = seen(t, r);
+            soften(t, r, n < first ? 0 : n - first < keys ? n - first : keys, keys, b == 0);
+        }
+        values(t, first, keys, b == 0);
+    }
+}
+
+static void attend(const attention_job *a, size_t picture, size_t head, size_t block, char *scratch) {
+    size_t token = attention_begin(a->rows, block), rows = attention_begin(a->rows, block + 1) - token, size = nn_type_bytes(a->type);
+    task t = { .a = a, .k = a->packed + (picture * a->heads + head) * a->head_bytes, .token = token, .rows = rows, .q_row = a->q_row * size };
+    t.v = t.k + a->k_bytes;
+    t.q = element(a, a->q, picture * a->q_picture + token * a->q_row + head * a->d);
+    t.s = (float *)scratch;
+    t.o = t.s + a->block_rows * a->s_row;
+    char *copy = (char *)(t.o + a->block_rows * a->o_row);
+    t.most = (float *)(copy + a->block_rows * a->words * 4);
+    t.sum = t.most + a->block_rows;
+    t.factor = t.sum + a->block_rows;
+    if (a->copy_q) {
+        for (size_t r = 0; r < rows; r++) w_copy_row(a->type, copy + r * a->words * 4, t.q + r * t.q_row, a->d);
+        t.q = copy;
+        t.q_row = a->words * 4;
+    }
+    attend_blocks(&t);
+    char *y = (char *)a->y + (picture * a->y_picture + token * a->y_row + head * a->d) * size;
+    for (size_t r = 0; r < rows; r++) finish_row(a->type, y + r * a->y_row * size, t.o + r * a->o_row, a->d, 1 / t.sum[r]);
+    float *log_sum = a->log_sum ? a->log_sum + (picture * a->heads + head) * a->T + token : NULL;
+    for (size_t r = 0; log_sum && r < rows; r++) log_sum[r] = (float)(t.most[r] * M_LN2 + log((double)t.sum[r]));
+}
+
+const attention_isa NAME = {
+    .lanes = LANES, .pair = PAIR, .wide = WIDE, .widest = WIDEST, .block_rows = BLOCK_ROWS, .block_bytes = BLOCK_BYTES,
+    .pack = pack, .attend = attend,
+};

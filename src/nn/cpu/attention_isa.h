@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Between the driver of attention (attention.c), which knows tensors, threads and memory, and its inner loops
+ * (attention_body.h, compiled for each instruction set), which know vectors.
+ *
+ * The inner loops count in words of 4 bytes: one f32 number, or a pair of bf16 numbers, which are multiplied and summed in one
+ * instruction. A panel is a vector's worth of keys (or of a head's columns); one to `widest` panels that an inner loop
+ * keeps in registers together are a group. Packed, per head:
+ *     keys     [group][word of d][keys of the group]          a word: one number, or channels 2w and 2w + 1, of one key
+ *     values   [group of columns][word of keys][columns]      a word: one number, or keys 2w and 2w + 1, of one column
+ * with zeros for keys and columns that are not there. */
+#ifndef NN_CPU_ATTENTION_ISA_H
+#define NN_CPU_ATTENTION_ISA_H
+
+#include "nn/tensor.h"
+
+/* `panels` in `groups` that differ by one at most. */
+typedef struct { size_t panels, groups; } attention_cut;
+
+static inline size_t attention_begin(attention_cut c, size_t group) { return c.panels * group / c.groups; }
+
+typedef struct {
+    nn_type type;                  /* of q, k, v and y */
+    size_t n, heads, T, S, d;
+    bool causal;
+    float scale;                   /* of the scores, times log2(e) */
+    const void *q, *k, *v;         /* of the first token and head; heads are d elements apart */
+    void *y;
+    float *log_sum;                /* [n][heads][T], or NULL */
+    size_t q_row, k_row, v_row, y_row;                   /* elements between tokens, */
+    size_t q_picture, k_picture, v_picture, y_picture;   /* and between pictures */
+
+    size_t words, key_words;       /* of a key; of all keys */
+    attention_cut keys, columns;
+    attention_cut blocks;          /* groups of keys in blocks whose scores are kept at once */
+    attention_cut rows;            /* queries in blocks of one task; .panels is T */
+    size_t block_keys, block_rows; /* the largest */
+    bool copy_q;                   /* a query must be widened, or padded to whole words */
+    char *packed;                  /* of all heads */
+    size_t k_bytes, head_bytes;    /* packed keys of a head; with its values */
+    char *scratch;                 /* of all threads */
+    size_t s_row, o_row;           /* words between rows of scores, floats between rows of sums */
+    size_t thread_bytes;
+} attention_job;
+
+typedef struct {
+    const char *name;
+    size_t lanes, pair;            /* of a panel; numbers in a word */
+    size_t wide, widest;           /* panels of a group: if there are many; the most */
+    size_t block_rows, block_bytes; /* a task's queries; bytes of the scores of a row */
+    /* Keys and values of one group of keys. */
+    void (*pack)(const attention_job *a, size_t picture, size_t head, size_t group);
+    /* Outputs of one block of queries. */
+    void (*attend)(const attention_job *a, size_t picture, size_t head, size_t block, char *scratch);
+} attention_isa;
+
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+extern const attention_isa attention_avx512bf16, attention_avx512, attention_avx2;
+
+#endif
