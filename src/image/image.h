@@ -39,7 +39,7 @@ const char *image_format_name(const uint8_t *data, size_t size);   /* "JPEG", "P
 bool image_name_known(const char *name);
 
 /* Encoders: a malloc'd buffer that the caller frees. `text` is up to n key/value pairs for tEXt chunks (Latin-1 keys of
- * 1-79 bytes, values without NUL). */
+ * 1-79 bytes, values of at most a megabyte); a value that is more than ASCII must be UTF-8 and goes into iTXt (image/png_text.h). */
 typedef struct { const char *key, *value; } image_text;
 int image_encode_png(const image *img, const image_text *text, int n_text, uint8_t **data, size_t *size);
 int image_encode_jpeg(const image *img, int quality, uint8_t **data, size_t *size);   /* 4:2:0, Pillow's bytes at 75 */

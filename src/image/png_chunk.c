@@ -85,10 +85,33 @@ static bool text_parts(const png_chunk *c, text *t) {
     return true;
 }
 
+bool png_chunk_has_key(const png_chunk *c, const char *key) {
+    text t;
+    return !png_chunk_is(c, "iCCP") && text_parts(c, &t) && t.key_size == strlen(key) && !memcmp(t.key, key, t.key_size);
+}
+
+static int too_much_text(const png_chunk *c) {
+    return error_set(ERR_LIMIT, "PNG: its %.4s chunk swells to more than %zu bytes", (const char *)c->type, MAX_TEXT);
+}
+
+int png_chunk_value(const png_chunk *c, uint8_t **value, size_t *size) {
+    text t;
+    bool too_large = false;
+    uint8_t *out = NULL;
+    if (!text_parts(c, &t)) return error_set(ERR_FORMAT, "PNG: its %.4s chunk has no text", (const char *)c->type);
+    if (t.packed) out = inflate_text(t.value, t.size, size, &too_large);
+    else if (t.size > MAX_TEXT) too_large = true;
+    else if ((out = malloc(t.size + 1))) memcpy(out, t.value, *size = t.size);
+    else return error_memory(t.size + 1);
+    if (too_large) return too_much_text(c);
+    *value = out;
+    return out ? 0 : error_set(ERR_FORMAT, "PNG: the text of its %.4s chunk is broken", (const char *)c->type);
+}
+
 uint8_t *png_chunk_text(const png_chunk *c, const char *key, size_t *size) {
     text t;
     bool too_large;
-    if (png_chunk_is(c, "iCCP") || !text_parts(c, &t) || t.key_size != strlen(key) || memcmp(t.key, key, t.key_size)) return NULL;
+    if (!png_chunk_has_key(c, key) || !text_parts(c, &t)) return NULL;
     if (t.packed) return inflate_text(t.value, t.size, size, &too_large);
     uint8_t *copy = malloc(t.size + 1);
     if (copy) memcpy(copy, t.value, *size = t.size);
@@ -107,7 +130,7 @@ static int take_text(const png_chunk *c) {
             return error_set(ERR_FORMAT, "PNG: unknown compression %d in its %.4s chunk", *method, (const char *)c->type);
     }
     if (text_parts(c, &t) && t.packed) free(inflate_text(t.value, t.size, &size, &too_large));
-    return too_large ? error_set(ERR_LIMIT, "PNG: its %.4s chunk swells to more than %zu bytes", (const char *)c->type, MAX_TEXT) : 0;
+    return too_large ? too_much_text(c) : 0;
 }
 
 /* ---- The rest ---- */

@@ -39,5 +39,8 @@ int png_chunk_take(png_state *p, const png_chunk *c);
 
 /* The value of a tEXt, zTXt or iTXt chunk, if c is one with that key: malloc'd, *size bytes; NULL if not, or broken. */
 uint8_t *png_chunk_text(const png_chunk *c, const char *key, size_t *size);
+/* The same in two steps, with reasons: whether c is a text chunk of that key, and its value, at most a megabyte. */
+bool png_chunk_has_key(const png_chunk *c, const char *key);
+int  png_chunk_value(const png_chunk *c, uint8_t **value, size_t *size);
 
 #endif

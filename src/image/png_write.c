@@ -78,11 +78,25 @@ static uint8_t *put_ihdr(uint8_t *to, const image *img) {
     return chunk_close(to, "IHDR", 13);
 }
 
+/* iTXt is UTF-8, which tEXt is not; and by its standard an XMP packet stands there, not compressed. */
+static bool is_international(const image_text *text) {
+    for (const char *s = text->value; *s; s++)
+        if ((unsigned char)*s >= 0x80) return true;
+    return !strcmp(text->key, "XML:com.adobe.xmp");
+}
+
+enum { ITXT_BETWEEN = 4 };   /* not compressed, no language, no translated key */
+
 static uint8_t *put_text(uint8_t *to, const image_text *text) {
-    size_t key = strlen(text->key), value = strlen(text->value);
+    size_t key = strlen(text->key), value = strlen(text->value), at = 8 + key + 1;
+    bool international = is_international(text);
     memcpy(to + 8, text->key, key + 1);
-    memcpy(to + 8 + key + 1, text->value, value);
-    return chunk_close(to, "tEXt", key + 1 + value);
+    if (international) {
+        memset(to + at, 0, ITXT_BETWEEN);
+        at += ITXT_BETWEEN;
+    }
+    memcpy(to + at, text->value, value);
+    return chunk_close(to, international ? "iTXt" : "tEXt", at + value - 8);
 }
 
 static int text_bytes(const image_text *text, int n, size_t *bytes) {
@@ -91,7 +105,7 @@ static int text_bytes(const image_text *text, int n, size_t *bytes) {
         size_t key = strlen(text[i].key), value = strlen(text[i].value);
         if (key < 1 || key > 79) return error_set(ERR_USAGE, "PNG: a text's key has %zu bytes, not 1 to 79", key);
         if (value > (size_t)1 << 20) return error_set(ERR_USAGE, "PNG: a text of %zu bytes", value);
-        *bytes += key + 1 + value + 12;
+        *bytes += key + 1 + ITXT_BETWEEN + value + 12;
     }
     return 0;
 }
