@@ -14,7 +14,7 @@ typedef struct {
 } clip_config;
 
 int clip_configure(const checkpoint *c, clip_config *out);
-/* ids [N,77] i32 -> [N,77,width] in `type`, after the final layer norm. */
+/* ids [N,T] i32, T at most f->positions (77) -> [N,T,width] in `type`, after the final layer norm. A token sees those before it. */
 tensor *clip_build(graph *g, const checkpoint *c, const clip_config *f, tensor *ids, nn_type type);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * make_model sd1|sd2|control1|control2 OUT.safetensors [--type f32|f16|bf16|mixed] [--parts unet,vae,text,control] [--prefix] [--real]
- *            [--seed N] [--context N] [--without NAME]... [--metadata KEY=VALUE]...
+ *            [--seed N] [--context N] [--vocabulary N] [--without NAME]... [--metadata KEY=VALUE]...
  *
  * Writes a random Stable Diffusion (or the ControlNet beside it) under the original's names, for tests and benches. Small but whole:
  * four levels of two blocks (sd1) or three of one (sd2), 32 or 64 channels, the true context width and vocabulary. --real: the
  * true shapes. --parts: these networks alone; with "control" among a base's, its names begin with control_model. A control
- * file's do with --prefix only. --context: another context width. --without: this tensor (its canonical name) is left out.
+ * file's do with --prefix only. --context: another context width; --vocabulary: fewer tokens. --without: this tensor (its canonical name) is left out.
  *
  * The values follow from the canonical name (weights/checkpoint.h), the index and the seed, so files of any type and layout hold
  * the same numbers: u = the first 24 bits of splitmix64(FNV-1a(name) + seed + (i + 1) golden), scaled to [-1, 1);
@@ -52,7 +52,7 @@ typedef struct {
     entry *list;
     size_t count, room;
     const spec *s;
-    int family, type;
+    int family, type, vocabulary;
     unsigned networks;
     bool prefix;
     uint64_t seed;
@@ -245,7 +245,7 @@ static void clip(maker *m) {
     static const char *const parts[] = { "k_proj", "v_proj", "q_proj", "out_proj" };
     char at[96];
     int w = m->s->context, mlp = m->s->text_mlp;
-    tensor_of(m, 2, (int[]){ 49408, w }, "embeddings.token_embedding.weight");
+    tensor_of(m, 2, (int[]){ m->vocabulary, w }, "embeddings.token_embedding.weight");
     tensor_of(m, 2, (int[]){ 77, w }, "embeddings.position_embedding.weight");
     for (int l = 0; l < m->s->text_layers; l++) {
         for (int i = 0; i < 4; i++) dense(m, AT("encoder.layers.%d.self_attn.%s", l, parts[i]), w, w, true);
@@ -286,7 +286,7 @@ static void open_clip(maker *m) {
     int w = m->s->context, mlp = m->s->text_mlp;
     const int dims[][2] = { { w, w }, { w }, { w }, { mlp, w }, { w, mlp } };
     append(m, "cond_stage_model.model.positional_embedding", "text.embeddings.position_embedding.weight", 2, (int[]){ 77, w });
-    append(m, "cond_stage_model.model.token_embedding.weight", "text.embeddings.token_embedding.weight", 2, (int[]){ 49408, w });
+    append(m, "cond_stage_model.model.token_embedding.weight", "text.embeddings.token_embedding.weight", 2, (int[]){ m->vocabulary, w });
     append(m, "cond_stage_model.model.text_projection", "text.text_projection", 2, (int[]){ w, w });
     append(m, "cond_stage_model.model.logit_scale", "text.logit_scale", 0, NULL);
     for (int l = 0; l < m->s->text_layers; l++) {
@@ -443,8 +443,8 @@ static int type_of(const char *text) {
 
 int main(int argc, char **argv) {
     if (argc < 3) die("sd1|sd2|control1|control2 OUT.safetensors [--type f32|f16|bf16|mixed] [--parts unet,vae,text,control] [--prefix] [--real] "
-                      "[--seed N] [--context N] [--without NAME] [--metadata KEY=VALUE]");
-    maker m = { .type = NN_F16 };
+                      "[--seed N] [--context N] [--vocabulary N] [--without NAME] [--metadata KEY=VALUE]");
+    maker m = { .type = NN_F16, .vocabulary = 49408 };
     bool base = !strncmp(argv[1], "sd", 2), real = false;
     int context = 0;
     m.family = argv[1][0] ? argv[1][strlen(argv[1]) - 1] - '0' : 0;
@@ -459,6 +459,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--parts")) m.networks = networks(value);
         else if (!strcmp(argv[i], "--seed")) m.seed = splitmix(strtoull(value, NULL, 10));
         else if (!strcmp(argv[i], "--context")) context = (int)strtol(value, NULL, 10);
+        else if (!strcmp(argv[i], "--vocabulary")) m.vocabulary = (int)strtol(value, NULL, 10);
         else if (!strcmp(argv[i], "--without") && m.n_without < 16) m.without[m.n_without++] = value;
         else if (!strcmp(argv[i], "--metadata") && m.n_metadata < 16) m.metadata[m.n_metadata++] = value;
         else die("an unknown option");

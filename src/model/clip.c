@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * After CLIPTextModel of transformers, whose names the parameters have. */
+#include "model/clip.h"
+
+#include "base/error.h"
+#include "model/layer.h"
+
+enum { MAX_LAYERS = 256 };
+
+int clip_configure(const checkpoint *c, clip_config *out) {
+    const checkpoint_settings *s = checkpoint_settings_of(c);
+    clip_config f = { .quick_gelu = s->text_quick_gelu };
+    const parameter *tokens = param_look(c, "text.embeddings.token_embedding.weight");
+    const parameter *positions = param_look(c, "text.embeddings.position_embedding.weight");
+    int layers = 0;
+    while (layers <= MAX_LAYERS && param_look(c, "text.encoder.layers.%d.mlp.fc1.weight", layers)) layers++;
+    if (!tokens || !positions || tokens->shape.rank != 2 || positions->shape.rank != 2 || !layers)
+        return error_set(ERR_FORMAT, "the model has no text encoder");
+    if (layers > MAX_LAYERS) return error_set(ERR_LIMIT, "the text encoder has more than %d layers", MAX_LAYERS);
+    f.layers = layers - s->text_skip;
+    f.vocabulary = tokens->shape.dim[0];
+    f.positions = positions->shape.dim[0];
+    f.width = tokens->shape.dim[1];
+    f.heads = s->text_heads ? s->text_heads : (int)(f.width / 64);
+    if (f.layers < 1) return error_set(ERR_FORMAT, "the text encoder has %d layers, of which the last %d are not computed", layers, s->text_skip);
+    if (!f.heads || f.width % (size_t)f.heads)
+        return error_set(ERR_FORMAT, "the text encoder is %zu wide, which are no %d heads", f.width, f.heads ? f.heads : 1);
+    *out = f;
+    return 0;
+}
+
+static tensor *self_attention(const place *layer, const clip_config *f, tensor *x) {
+    place p = place_below(layer, "self_attn");
+    tensor *q = layer_linear(&p, x, "q_proj"), *k = layer_linear(&p, x, "k_proj"), *v = layer_linear(&p, x, "v_proj");
+    return layer_linear(&p, attention(p.g, q, k, v, (attention_attr){ f->heads, .causal = true }, NULL), "out_proj");
+}
+
+static tensor *mlp(const place *layer, const clip_config *f, tensor *x) {
+    place p = place_below(layer, "mlp");
+    tensor *h = layer_linear(&p, x, "fc1");
+    return layer_linear(&p, f->quick_gelu ? quick_gelu(p.g, h) : gelu(p.g, h), "fc2");
+}
+
+/* The positions' vectors [T,width]. */
+static tensor *positions(const place *p, const clip_config *f, size_t count) {
+    tensor *all = param(p->g, p->c, "%s.embeddings.position_embedding.weight", p->name);
+    if (!all || count == f->positions) return all;
+    if (count > f->positions) {
+        graph_fail(p->g, error_set(ERR_USAGE, "a prompt has %zu tokens, the text encoder takes %zu", count, f->positions));
+        return NULL;
+    }
+    return slice(p->g, all, (size_t[NN_MAX_RANK]){ 0 }, shape2(count, f->width));
+}
+
+tensor *clip_build(graph *g, const checkpoint *c, const clip_config *f, tensor *ids, nn_type type) {
+    place p = place_at(g, c, 0, "text");
+    if (!ids) return NULL;
+    tensor *h = embedding(g, ids, param(g, c, "text.embeddings.token_embedding.weight"), type);
+    h = add(g, h, positions(&p, f, ids->shape.dim[ids->shape.rank - 1]));
+    for (int i = 0; i < f->layers; i++) {
+        place layer = place_below(&p, "encoder.layers.%d", i);
+        h = add(g, h, self_attention(&layer, f, layer_norm_of(&layer, h, "layer_norm1")));
+        h = add(g, h, mlp(&layer, f, layer_norm_of(&layer, h, "layer_norm2")));
+    }
+    return layer_norm_of(&p, h, "final_layer_norm");
+}
