@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Which format a file has, by its bytes; a folder is one of its own. */
+#define _GNU_SOURCE
 #include <endian.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
@@ -25,6 +27,8 @@ static int refuse(const char *path, const uint8_t *data, size_t size) {
     if (begins(data, size, "version https://git-lfs"))
         return error_set(ERR_FORMAT, "%s: is a Git LFS pointer: the model itself was not fetched (git lfs pull)", path);
     if (begins(data, size, "<!") || begins(data, size, "<html")) return error_set(ERR_FORMAT, "%s: is a web page, not a model: the download went wrong", path);
+    if (size > 262 && memcmp(data + 257, "ustar", 5) == 0)
+        return error_set(ERR_UNSUPPORTED, "%s: is a tar file, as PyTorch wrote before 0.1.10: load and save it with a newer one", path);
     if (begins(data, size, "GGUF")) return error_set(ERR_UNSUPPORTED, "%s: is a GGUF file; mien reads .safetensors, .ckpt/.pth and diffusers folders", path);
     return error_set(ERR_UNSUPPORTED, "%s: is neither a safetensors file nor a PyTorch checkpoint", path);
 }
@@ -35,7 +39,13 @@ static int read_bytes(weights *w, const char *path, const char *prefix, const ui
     *format = WEIGHTS_SAFETENSORS;
     if (is_safetensors(data, size)) return safetensors_read(w, path, prefix, data, size);
     if (named && size && !begins(data, size, "version https://git-lfs") && !begins(data, size, "<")) return safetensors_read(w, path, prefix, data, size);
-    return refuse(path, data, size);
+    if (!torch_file_is(data, size)) return refuse(path, data, size);
+    *format = WEIGHTS_PICKLE;
+    /* A page here and there is read (the headers in front of the storages): nothing of what lies between. */
+    madvise((void *)data, size, MADV_RANDOM);
+    int rc = torch_file_read(w, path, prefix, data, size);
+    madvise((void *)data, size, MADV_NORMAL);
+    return rc;
 }
 
 int weights_read_file(weights *w, const char *path, const char *prefix, weights_format *format) {

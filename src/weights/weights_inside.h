@@ -46,6 +46,8 @@ int stored_bytes(const char *what, const stored_tensor *t, size_t *bytes);
 
 /* The readers. `what` is what errors call the bytes, `prefix` stands before the names. */
 int safetensors_read(weights *w, const char *what, const char *prefix, const uint8_t *data, size_t size);
+bool torch_file_is(const uint8_t *data, size_t size);     /* a zip or a pickle: torch_file_read says what is wrong with it */
+int  torch_file_read(weights *w, const char *what, const char *prefix, const uint8_t *data, size_t size);
 /* A diffusers folder, or one component of it. */
 int folder_read(weights *w, const char *folder);
 /* One file of any format, by its bytes: maps it, adds it, reads it. *format may be NULL. */

@@ -34,7 +34,7 @@ check() { # check ROOT: prints the faults
         door["oneapi/dnnl/"] = door["dnnl"] = " src/nn/cpu/onednn.c "
         door["jpeglib.h"] = door["jerror.h"] = " src/image/jpeg_errors.h src/image/jpeg_errors.c src/image/jpeg_write.c "
         door["spng.h"]       = " src/image/png.c "
-        door["libdeflate.h"] = " src/image/png.c src/image/png_chunk.c src/image/png_write.c src/base/archive_zip.c src/base/gunzip.c "
+        door["libdeflate.h"] = " src/image/png.c src/image/png_chunk.c src/image/png_write.c src/base/archive_zip.c src/base/gunzip.c src/weights/zip.c "
         door["webp/"]        = " src/image/webp.c "
         door["jansson.h"]    = " src/base/json.c "
         door["nettle/"]      = " src/base/hash.c "
