@@ -451,7 +451,7 @@ MIEN_API int mien_profile(const mien *m, void (*line)(void *context, const char 
 
 /* Lines "name value" about the processor level and which kernels serve the face networks; m may be NULL: less of it. */
 MIEN_API int mien_describe(const mien *m, void (*line)(void *context, const char *text), void *context);
-/* The same about a file: a picture, a map that mien drew, or landmarks JSON. */
+/* The same about a file: a picture, a map that mien drew, landmarks JSON, or a model (file or folder), of which only headers are read. */
 MIEN_API int mien_describe_file(const char *path, void (*line)(void *context, const char *text), void *context);
 
 #ifdef __cplusplus

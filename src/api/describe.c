@@ -17,6 +17,7 @@
 #include "face/faces_json.h"
 #include "face/map.h"
 #include "image/image.h"
+#include "weights/describe.h"
 
 typedef struct { void (*line)(void *context, const char *text); void *context; } listener;
 
@@ -134,16 +135,19 @@ static int tell_picture(const listener *l, const char *path, const uint8_t *data
     return 0;
 }
 
+static void tell_line(void *context, const char *line) { tell(context, "%s", line); }
+
 int mien_describe_file(const char *path, void (*line)(void *context, const char *text), void *context) {
     listener l = { line, context };
     uint8_t *data;
     size_t size, at = 0;
+    if (weights_suspect(path)) return weights_describe(path, tell_line, &l);
     int rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
     if (rc < 0) return rc;
     while (at < size && memchr(" \t\r\n", data[at], 4)) at++;
     if (image_format_name(data, size)) rc = tell_picture(&l, path, data, size);
     else if (at < size && data[at] == '{') rc = tell_faces(&l, path, data, size);
-    else rc = error_set(ERR_UNSUPPORTED, "%s: neither a picture nor landmarks JSON", path);
+    else rc = error_set(ERR_UNSUPPORTED, "%s: neither a picture nor landmarks JSON nor a model", path);
     free(data);
     return rc;
 }

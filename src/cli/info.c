@@ -34,7 +34,7 @@ static int describe_machine(printer *p) {
 int command_info(int argc, char **argv) {
     double begin = clock_seconds();
     const command_help help = {
-        "info", "[FILE...]", "Says what this machine computes with, or what files are: photos, maps, landmarks JSON.", NULL, 0, NULL,
+        "info", "[FILE...]", "Says what this machine computes with, or what files are: photos, maps, landmarks JSON, models.", NULL, 0, NULL,
     };
     common_options common;
     int rest;
