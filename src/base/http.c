@@ -5,9 +5,11 @@
  * one look over all transfers when the first of them may be due, since libcurl's cost a timer for each. */
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -195,12 +197,35 @@ static bool may_be_asked(transfer *t, const char *url) {
     return true;
 }
 
-static int start(http *h, const char *url, int fd, bool is_text, size_t most, void *context) {
+/* Range and If-Range, or none of an earlier use. */
+static int ask_for_part(transfer *t, const http_request *r) {
+    const http_library *curl = t->h->curl;
+    char line[256];
+    if (t->headers) {
+        curl->easy_setopt(t->easy, CURLOPT_HTTPHEADER, NULL);
+        curl->slist_free_all(t->headers);
+        t->headers = NULL;
+    }
+    if (!r->from) return 0;
+    snprintf(line, sizeof line, "Range: bytes=%" PRIu64 "-", r->from);
+    bool added = (t->headers = curl->slist_append(NULL, line)) != NULL;
+    if (added && r->if_range) {
+        int n = snprintf(line, sizeof line, "If-Range: %s", r->if_range);
+        if (n < 0 || (size_t)n >= sizeof line || strpbrk(r->if_range, "\r\n")) return error_set(ERR_USAGE, "this is no ETag");
+        added = curl->slist_append(t->headers, line) != NULL;
+    }
+    return added && curl->easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers) == CURLE_OK ? 0 : error_memory(sizeof line);
+}
+
+static int start(http *h, const http_request *r, bool is_text, size_t most) {
     transfer *t = transfer_new(h);
+    const char *url = r->url;
     int rc = 0;
     if (!t) return error_code();
-    t->context = context;
-    t->fd = fd;
+    t->context = r->context;
+    t->fd = r->fd;
+    t->from = r->from;
+    t->answered = r->answered;
     t->text = is_text;
     t->most = most;
     t->connected = t->private = t->ended = t->full = false;
@@ -221,6 +246,7 @@ static int start(http *h, const char *url, int fd, bool is_text, size_t most, vo
     /* The length that is said is looked at before anything comes; of a text the beginning is wanted all the same. */
     if (rc == 0 && t->unlimited != is_text) h->curl->easy_setopt(t->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)(is_text ? 0 : h->options.max_bytes));
     t->unlimited = is_text;
+    if (rc == 0) rc = ask_for_part(t, r);
     if (rc == 0) rc = activate(t);
     if (rc < 0) {
         t->next = h->free;
@@ -229,8 +255,16 @@ static int start(http *h, const char *url, int fd, bool is_text, size_t most, vo
     return rc;
 }
 
-int http_start(http *h, const char *url, int fd, void *context) { return start(h, url, fd, false, h->options.max_bytes, context); }
-int http_start_text(http *h, const char *url, size_t most, void *context) { return start(h, url, -1, true, most, context); }
+int http_start_file(http *h, const http_request *r) { return start(h, r, false, h->options.max_bytes); }
+int http_start(http *h, const char *url, int fd, void *context) { return http_start_file(h, &(http_request){ .url = url, .fd = fd, .context = context }); }
+int http_start_text(http *h, const char *url, size_t most, void *context) {
+    return start(h, &(http_request){ .url = url, .fd = -1, .context = context }, true, most);
+}
+uint64_t http_received(const http *h) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < h->n_active; i++) sum += h->active[i]->bytes;
+    return sum;
+}
 size_t http_running(const http *h) { return h->n_active + h->n_done; }
 
 /* ---- ending -------------------------------------------------------------------------------------------------------------------- */
@@ -381,6 +415,7 @@ static void tell(http *h, http_reply *reply) {
         .location = redirect ? t->location ? t->location : head->location.data : NULL,
         .retry_after = head->retry_after, .opted_out = head->opted_out,
         .content_type = *head->content_type ? head->content_type : NULL, .bytes = t->bytes, .seconds = t->seconds,
+        .etag = *head->etag ? head->etag : NULL, .linked_etag = *head->linked_etag ? head->linked_etag : NULL, .linked_size = head->linked_size,
         .why = t->outcome == HTTP_ANSWERED ? NULL : t->why,
     };
 }

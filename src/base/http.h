@@ -44,6 +44,7 @@ typedef enum {
     HTTP_PROTOCOL,      /* no HTTP */
     HTTP_TOO_LARGE,
     HTTP_WRITE,         /* the body could not be written: `why` says so; full: nothing of ours is at fault */
+    HTTP_DECLINED,      /* http_request.answered did not want it */
 } http_outcome;
 
 typedef struct {
@@ -57,6 +58,9 @@ typedef struct {
     const char *content_type;  /* control characters are escaped; or NULL */
     uint64_t bytes;            /* of the body, as far as it was written */
     double seconds;
+    const char *etag;          /* as it stands; or NULL */
+    const char *linked_etag;   /* X-Linked-ETag and X-Linked-Size of a redirect: what Hugging Face's hub says of the file that it leads to; */
+    uint64_t linked_size;      /* or NULL and UINT64_MAX */
     const char *why;           /* one sentence, for outcomes that are failures; control characters are escaped */
 } http_reply;                  /* its strings hold until the next http_next: they may be given to http_start */
 
@@ -64,6 +68,22 @@ typedef struct {
  * only if the status is 200; a body that is not wanted is not read (but for a little, which is cheaper than another
  * connection). Whatever an earlier try left in fd stays there: the caller truncates. */
 int  http_start(http *h, const char *url, int fd, void *context);
+/* The same for a file that is large, and that an earlier try may have begun. */
+typedef struct {
+    int status;                /* 200: the body is the whole file; 206: the bytes from http_request.from on */
+    uint64_t total;            /* bytes of the whole file; UINT64_MAX: not said */
+    const char *etag;          /* or NULL */
+} http_answer;
+typedef struct {
+    const char *url;
+    int fd;
+    void *context;
+    uint64_t from;             /* above 0: the bytes from here on are asked for, and written there */
+    const char *if_range;      /* ETag of what fd has: if the file has another one by now, all of it comes; NULL: whatever it is */
+    bool (*answered)(void *context, const http_answer *answer);   /* before the first byte of a body that is kept; false: HTTP_DECLINED. May be NULL */
+} http_request;
+int  http_start_file(http *h, const http_request *request);
+uint64_t http_received(const http *h);   /* bytes of the bodies that are under way */
 /* The same, where the body comes as text: for robots.txt. One that is longer than `most` bytes is HTTP_TOO_LARGE, and its
  * beginning is there. */
 int  http_start_text(http *h, const char *url, size_t most, void *context);

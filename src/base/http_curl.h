@@ -14,7 +14,8 @@
 #define HTTP_CURL_FUNCTIONS(F)                                                                                                \
     F(global_init) F(version_info) F(easy_init) F(easy_cleanup) F(easy_setopt) F(easy_getinfo) F(easy_strerror) F(multi_init) \
     F(multi_cleanup) F(multi_add_handle) F(multi_remove_handle) F(multi_setopt) F(multi_socket_action) F(multi_info_read)     \
-    F(multi_strerror) F(url) F(url_set) F(url_get) F(url_cleanup) F(free)
+    F(multi_strerror) F(url) F(url_set) F(url_get) F(url_cleanup) F(free)             \
+    F(slist_append) F(slist_free_all)
 #define HTTP_CURL_DECLARE(f) __typeof__(curl_##f) *f;
 typedef struct { HTTP_CURL_FUNCTIONS(HTTP_CURL_DECLARE) } http_library;
 
@@ -29,6 +30,9 @@ struct transfer {
     size_t at;                  /* in h->active */
     void *context;
     int fd;
+    uint64_t from;              /* bytes that are not asked for */
+    bool (*answered)(void *context, const http_answer *answer);
+    struct curl_slist *headers; /* of a request for a part; or NULL */
     bool text, unlimited;       /* unlimited: libcurl does not look at the length that is said */
     bool proxied;
     bool connected;             /* the request is about to be sent */

@@ -132,7 +132,8 @@ void http_head_begin(http_head *head) {
     text location = head->location;      /* its memory is used again */
     location.size = 0;
     location.failed = false;
-    *head = (http_head){ .retry_after = -1, .content_length = UINT64_MAX, .location = location };
+    *head = (http_head){ .retry_after = -1, .content_length = UINT64_MAX, .range_from = UINT64_MAX, .range_total = UINT64_MAX,
+                         .linked_size = UINT64_MAX, .location = location };
 }
 
 /* "HTTP/1.1 200 OK", "HTTP/2 200". */
@@ -149,13 +150,56 @@ static void read_location(http_head *head, const char *value, int64_t now) {
     if (head->location.size == 0) text_add(&head->location, value);   /* as curl does: the first counts */
 }
 
+/* Where the number ends; NULL if there is none, or a larger one than 64 bits hold. */
+static const char *read_number(const char *s, uint64_t *out) {
+    uint64_t n = 0;
+    if (!is_digit(*s)) return NULL;
+    for (; is_digit(*s); s++)
+        if (__builtin_mul_overflow(n, (uint64_t)10, &n) || __builtin_add_overflow(n, (uint64_t)(*s - '0'), &n)) return NULL;
+    *out = n;
+    return s;
+}
+
 static void read_length(http_head *head, const char *value, int64_t now) {
     (void)now;
-    uint64_t n = 0;
-    const char *s = value;
-    for (; is_digit(*s); s++)
-        if (__builtin_mul_overflow(n, (uint64_t)10, &n) || __builtin_add_overflow(n, (uint64_t)(*s - '0'), &n)) return;
-    if (s > value && !*s) head->content_length = n;
+    uint64_t n;
+    const char *end = read_number(value, &n);
+    if (end && !*end) head->content_length = n;
+}
+
+static void read_linked_size(http_head *head, const char *value, int64_t now) {
+    (void)now;
+    uint64_t n;
+    const char *end = read_number(value, &n);
+    if (end && !*end) head->linked_size = n;
+}
+
+/* "bytes 100-199/200", "bytes 100-199" and a star: the whole is not known. */
+static void read_range(http_head *head, const char *value, int64_t now) {
+    (void)now;
+    uint64_t from, last, total = UINT64_MAX;
+    if (strncasecmp(value, "bytes ", 6) != 0) return;
+    const char *s = read_number(skip(value + 6, " "), &from);
+    s = s && *s == '-' ? read_number(s + 1, &last) : NULL;
+    if (!s || last < from || *s != '/') return;
+    if (strcmp(s + 1, "*") != 0 && (!(s = read_number(s + 1, &total)) || *s || total <= last)) return;
+    head->range_from = from;
+    head->range_total = total;
+}
+
+static void copy_tag(char out[128], const char *value) {
+    size_t size = strlen(value);
+    for (size_t i = 0; i < size; i++)
+        if (value[i] <= ' ' || value[i] > '~') return;
+    if (size < 128) memcpy(out, value, size + 1);
+}
+static void read_etag(http_head *head, const char *value, int64_t now) {
+    (void)now;
+    copy_tag(head->etag, value);
+}
+static void read_linked_etag(http_head *head, const char *value, int64_t now) {
+    (void)now;
+    copy_tag(head->linked_etag, value);
 }
 
 static void read_type(http_head *head, const char *value, int64_t now) {
@@ -178,6 +222,8 @@ static const struct {
     size_t size;
     void (*read)(http_head *head, const char *value, int64_t now);
 } known[] = {
+    { "etag", 4, read_etag },                 { "x-linked-etag", 13, read_linked_etag }, { "x-linked-size", 13, read_linked_size },
+    { "content-range", 13, read_range },
     { "location", 8, read_location },         { "retry-after", 11, read_retry },        { "content-type", 12, read_type },
     { "x-robots-tag", 12, read_robots_tag },  { "content-length", 14, read_length },    { "tdm-reservation", 15, read_reservation },
 };

@@ -21,7 +21,10 @@ typedef struct {
     bool opted_out;
     double retry_after;        /* below 0: none */
     uint64_t content_length;   /* UINT64_MAX: not said */
+    uint64_t range_from, range_total;   /* Content-Range; UINT64_MAX: not said */
+    uint64_t linked_size;      /* UINT64_MAX: not said */
     size_t bytes;              /* of all header lines */
+    char etag[128], linked_etag[128];   /* "": not said, longer, or not printable */
     char content_type[128];    /* escaped, maybe cut; "": not said */
     text location;             /* empty: not said */
 } http_head;                   /* text_free(&head.location) */

@@ -35,7 +35,22 @@ void transfer_end(transfer *t, http_outcome outcome, const char *format, ...) {
 
 /* ---- the body -------------------------------------------------------------------------------------------------------------- */
 
-bool transfer_wanted(const transfer *t) { return t->head.status == 200 && (t->text || t->h->options.ignore_opt_out || !t->head.opted_out); }
+bool transfer_wanted(const transfer *t) {
+    const http_head *head = &t->head;
+    bool comes = head->status == 200 || (head->status == 206 && t->from && head->range_from == t->from);
+    return comes && (t->text || t->h->options.ignore_opt_out || !head->opted_out);
+}
+
+/* The headers are complete. */
+static bool begin_body(transfer *t) {
+    const http_head *head = &t->head;
+    t->written = head->status == 206 ? t->from : 0;
+    if (!t->answered) return true;
+    http_answer a = { head->status, head->status == 206 ? head->range_total : head->content_length, *head->etag ? head->etag : NULL };
+    if (t->answered(t->context, &a)) return true;
+    transfer_end(t, HTTP_DECLINED, "it was not wanted");
+    return false;
+}
 
 /* As it comes, at most 16 KB: gathering more costs what it saves. */
 static bool write_all(transfer *t, const char *data, size_t size) {
@@ -93,8 +108,10 @@ static size_t on_body(char *data, size_t one, size_t n, void *context) {
 static size_t on_header(char *line, size_t one, size_t n, void *context) {
     transfer *t = context;
     n *= one;
+    bool was_complete = t->head.complete;
     t->last = t->h->now;
     http_head_line(&t->head, line, n, t->h->unix_now);
+    if (t->head.complete && !was_complete && transfer_wanted(t) && !begin_body(t)) return 0;
     if (t->head.bytes > HEADERS_MOST) {
         transfer_end(t, HTTP_PROTOCOL, "the answer has more than %d KB of headers", HEADERS_MOST >> 10);
         return 0;
@@ -194,6 +211,7 @@ static int set_up(transfer *t) {
 void transfer_free(transfer *t) {
     if (t->easy) t->h->curl->easy_cleanup(t->easy);
     if (t->location) t->h->curl->free(t->location);
+    t->h->curl->slist_free_all(t->headers);
     text_free(&t->head.location);
     text_free(&t->url);
     text_free(&t->body);

@@ -34,19 +34,21 @@ the rest is answered, and may stand before another such part. Arguments follow a
     /_refuse/any                    closes without a word                       /_gzip/PATH           Content-Encoding: gzip
     /_as:N/PATH                     as PATH, but with status N
     /_length:TEXT/PATH              any text as Content-Length                  /_close/PATH          Connection: close
+    /_range/PATH                    with an ETag; Range and If-Range are obeyed /_range:blind/PATH    as if there were no If-Range
+    /_linked[:HASH[:SIZE]]/PATH     302 to /PATH with X-Linked-ETag, -Size      /_times:K:PART/PATH   /PART/PATH the first K times, then /PATH
     /_stats                         what was asked so far, as JSON              /_stats-reset         forgets it
 
 /_stats: {"connections": ever, "open": now, "requests": {"/path": n}, "hosts": {"127.0.0.1": {"requests": n,
 "most_at_once": requests under way at once, "most_connections": open at once, "most_a_second": begun within any second}},
 "agents": {"User-Agent": n}, "cookies": requests that had any, "accept_encoding": likewise, "last_headers": {"/path": {"name": "value"}}}.
 A host is what the Host header says, without the port."""
-import argparse, email.utils, gzip, json, os, random, select, socket, ssl, struct, subprocess, sys, threading, time
+import argparse, email.utils, gzip, hashlib, json, os, random, select, socket, ssl, struct, subprocess, sys, threading, time
 import urllib.error, urllib.parse, urllib.request
 
 TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif",
          ".bmp": "image/bmp", ".txt": "text/plain", ".html": "text/html", ".json": "application/json"}
 PAGE = b"<!DOCTYPE html><html><body><h1>%s</h1></body></html>\n"
-WORDS = {200: "OK", 204: "No Content", 301: "Moved Permanently", 302: "Found", 303: "See Other", 307: "Temporary Redirect", 308: "Permanent Redirect",
+WORDS = {200: "OK", 206: "Partial Content", 416: "Range Not Satisfiable", 204: "No Content", 301: "Moved Permanently", 302: "Found", 303: "See Other", 307: "Temporary Redirect", 308: "Permanent Redirect",
          403: "Forbidden", 404: "Not Found", 410: "Gone", 429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable"}
 
 
@@ -180,6 +182,12 @@ class Server:
         if what == "_relative": return redirect("../" + rest)
         if what == "_hops": return redirect(request.url("_hops:%d/%s" % (int(args[0]) - 1, rest))) if int(args[0]) > 0 else again()
         if what == "_loop": return redirect(request.url(path))
+        if what == "_times": return again() if self.stats.heals(request.path, int(args[0])) else self.answer(request, ":".join(args[1:]) + "/" + rest)
+        if what == "_linked":
+            body, a = again().body, redirect(request.url(rest))
+            a.headers += [("X-Linked-ETag", '"%s"' % (args[0] if args and args[0] else hashlib.sha256(body).hexdigest())),
+                          ("X-Linked-Size", args[1] if len(args) > 1 else str(len(body)))]
+            return a
         if what == "_location": return redirect(":".join(args))
         if what == "_nowhere": return redirect(None)
         if what == "_port": return redirect(request.url(rest, port=args[0]))
@@ -224,6 +232,17 @@ class Server:
         elif what == "_http09": a.raw, a.close = a.body, True
         elif what == "_gzip": a.body = gzip.compress(a.body); a.headers.append(("Content-Encoding", "gzip"))
         elif what == "_close": a.close = True
+        elif what == "_range":
+            tag, asked, size = '"%s"' % hashlib.md5(a.body).hexdigest(), request.headers.get("range", ""), len(a.body)
+            a.headers += [("ETag", tag), ("Accept-Ranges", "bytes")]
+            if asked.startswith("bytes=") and (args or request.headers.get("if-range", tag) == tag):
+                at = int(asked[6:].partition("-")[0])
+                if at >= size:
+                    a.status, a.body = 416, b""
+                    a.headers.append(("Content-Range", "bytes */%d" % size))
+                else:
+                    a.status, a.body = 206, a.body[at:]
+                    a.headers.append(("Content-Range", "bytes %d-%d/%d" % (at, size - 1, size)))
         else: return page(404)
         return a
 

@@ -361,6 +361,77 @@ static void headers_of_the_answer_are_told(void **state) {
     http_close(h);
 }
 
+typedef struct { int calls, status; uint64_t total; char etag[64]; bool want; } told;
+
+static bool take_answer(void *context, const http_answer *a) {
+    told *t = context;
+    t->calls++;
+    t->status = a->status;
+    t->total = a->total;
+    snprintf(t->etag, sizeof t->etag, "%s", a->etag ? a->etag : "none");
+    return t->want;
+}
+
+/* A file that was begun: the rest of it comes, or all of a newer one. */
+static void files_go_on(void **state) {
+    (void)state;
+    http *h = open_with(PATIENT);
+    int fd = new_fd();
+    told t = { .want = true };
+    http_request q = { .url = url_of("_range/a.jpg"), .fd = fd, .context = &t, .answered = take_answer };
+    assert_int_equal(http_start_file(h, &q), 0);
+    http_reply r = wait_for(h);
+    assert_int_equal(r.outcome, HTTP_ANSWERED);
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(t.status, 200);
+    assert_int_equal(t.total, PHOTO_SIZE);
+    assert_true(is_photo(fd) && strlen(t.etag) == 34 && strcmp(r.etag, t.etag) == 0);
+    char etag[64];
+    strcpy(etag, t.etag);
+
+    const struct { uint64_t from; const char *if_range, *path; int status; uint64_t bytes; bool whole; } cases[] = {
+        { 1000, etag, "_range/a.jpg", 206, PHOTO_SIZE - 1000, true },
+        { PHOTO_SIZE - 1, NULL, "_range/a.jpg", 206, 1, true },
+        { 1000, "\"older\"", "_range/a.jpg", 200, PHOTO_SIZE, true },          /* all of it, from the beginning */
+        { 1000, NULL, "a.jpg", 200, PHOTO_SIZE, true },                        /* a server that knows no ranges */
+        { PHOTO_SIZE, NULL, "_range/a.jpg", 416, 0, false },
+        { 1000, NULL, "_as:206/a.jpg", 206, 0, false },                        /* a part of something else: is not kept */
+        { 1000, NULL, "_header:Content-Range:bytes 999-150000%2F150001/_as:206/a.jpg", 206, 0, false },
+        { 1000, NULL, "_header:Content-Range:bytes x/_as:206/a.jpg", 206, 0, false },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        t = (told){ .want = true };
+        assert_int_equal(ftruncate(fd, 0), 0);
+        if (cases[i].from) assert_int_equal(pwrite(fd, photo, cases[i].from, 0), cases[i].from);
+        q = (http_request){ url_of(cases[i].path), fd, &t, cases[i].from, cases[i].if_range, take_answer };
+        assert_int_equal(http_start_file(h, &q), 0);
+        r = wait_for(h);
+        if (r.outcome != HTTP_ANSWERED || r.status != cases[i].status || r.bytes != cases[i].bytes || is_photo(fd) != (cases[i].whole || cases[i].from == PHOTO_SIZE))
+            fail_msg("%s from %d: outcome %d, status %d, %d bytes", cases[i].path, (int)cases[i].from, r.outcome, r.status, (int)r.bytes);
+        assert_int_equal(t.calls, cases[i].bytes > 0);
+        if (cases[i].bytes) assert_int_equal(t.total, PHOTO_SIZE);
+    }
+    /* No header of it is left for the next. */
+    assert_true(ask(h, url_of("_range/a.jpg"), fd).status == 200 && is_photo(fd));
+    /* What is not wanted is not written. */
+    t.want = false;
+    assert_int_equal(ftruncate(fd, 0), 0);
+    q = (http_request){ .url = url_of("_range/a.jpg"), .fd = fd, .context = &t, .answered = take_answer };
+    assert_int_equal(http_start_file(h, &q), 0);
+    r = wait_for(h);
+    assert_int_equal(r.outcome, HTTP_DECLINED);
+    assert_int_equal(size_of(fd), 0);
+    /* What a hub says of the file behind a redirect. */
+    r = ask(h, url_of("_linked/a.jpg"), fd);
+    assert_true(r.status == 302 && r.linked_etag && strlen(r.linked_etag) == 66 && r.linked_size == PHOTO_SIZE);
+    assert_true(ask(h, url_of("_redirect/a.jpg"), fd).linked_etag == NULL);
+    /* A tag that would make another header. */
+    q = (http_request){ .url = url_of("_range/a.jpg"), .fd = fd, .from = 1, .if_range = "\"x\"\r\nCookie: y" };
+    assert_int_equal(http_start_file(h, &q), ERR_USAGE);
+    close(fd);
+    http_close(h);
+}
+
 static void what_stalls_is_left(void **state) {
     (void)state;
     http_options o = PATIENT;
@@ -613,6 +684,7 @@ int main(void) {
         cmocka_unit_test(private_addresses_are_refused),
         cmocka_unit_test(redirects_are_reported),
         cmocka_unit_test(headers_of_the_answer_are_told),
+        cmocka_unit_test(files_go_on),
         cmocka_unit_test(what_stalls_is_left),
         cmocka_unit_test(text_comes_as_text),
         cmocka_unit_test(certificates_are_verified),
