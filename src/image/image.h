@@ -55,4 +55,7 @@ int image_resize(const image *in, int width, int height, resize_filter filter, c
 typedef struct { int x, y, width, height; } image_window;
 int image_resize_window(const image *in, int width, int height, const image_window *window, resize_filter filter, cpu_level cpu, image *out);
 
+/* Pillow's Image.resize by the nearest pixel: equal bytes. */
+int image_resize_nearest(const image *in, int width, int height, image *out);
+
 #endif
