@@ -17,6 +17,8 @@
 #include "face/faces_json.h"
 #include "face/map.h"
 #include "image/image.h"
+#include "image/png_text.h"
+#include "nn/plan_text.h"
 #include "weights/describe.h"
 
 typedef struct { void (*line)(void *context, const char *text); void *context; } listener;
@@ -48,26 +50,12 @@ static void tell_plan(const listener *l, const char *name, const plan *p) {
     }
 }
 
-static void tell_profile(const listener *l, const char *name, const plan_profile *t) {
-    plan_profile_row row[32];
-    size_t n = plan_profile_rows(t, row, sizeof row / sizeof *row), runs = plan_profile_runs(t);
-    double each = runs ? 1 / (double)runs : 0, total = 0;
-    for (size_t i = 0; i < n; i++) total += row[i].seconds;
-    tell(l, "%-28s %6zu runs %9.4f ms %9s %9s", name, runs, total * each * 1e3, "GFLOP/s", "GB/s");
-    for (size_t i = 0; i < n && runs; i++) {
-        double rate = row[i].seconds > 0 ? 1e-9 / row[i].seconds : 0;
-        tell(l, "  %-26s %5d steps %9.4f ms %9.1f %9.1f", row[i].kernel, row[i].steps, row[i].seconds * each * 1e3, row[i].flops * rate,
-             row[i].bytes * rate);
-    }
-}
-
 int mien_profile(const mien *m, void (*line)(void *context, const char *text), void *context) {
-    listener l = { line, context };
     plan_profile *detector, *landmarks;
     int rc = networks_profile_sum(face_mesh_networks(m->mesh), &detector, &landmarks);
     if (rc < 0) return rc;
-    tell_profile(&l, "face detector", detector);
-    tell_profile(&l, "face landmarks", landmarks);
+    plan_profile_tell(detector, "face detector", line, context);
+    plan_profile_tell(landmarks, "face landmarks", line, context);
     plan_profile_free(detector);
     plan_profile_free(landmarks);
     return 0;
@@ -119,6 +107,21 @@ static void tell_orientation(const listener *l, const uint8_t *data, size_t size
          o < 5 ? upright->height : upright->width);
 }
 
+/* The settings of a generated picture, line by line as they stand there. */
+static void tell_parameters(const listener *l, const uint8_t *data, size_t size) {
+    text words = { 0 };
+    if (png_text_find(data, size, PNG_PARAMETERS, &words) != 1) return;
+    char *escaped = malloc(4 * words.size + 8);
+    for (char *line = words.data, *next; escaped && line; line = next) {
+        if ((next = strchr(line, '\n'))) *next++ = 0;
+        memcpy(escaped, "  ", 2);
+        text_escape(escaped + 2, 4 * words.size + 6, line);
+        if (*line) l->line(l->context, escaped);
+    }
+    free(escaped);
+    text_free(&words);
+}
+
 static int tell_picture(const listener *l, const char *path, const uint8_t *data, size_t size) {
     char stamp[1024], hex[65];
     uint8_t digest[32];
@@ -131,6 +134,8 @@ static int tell_picture(const listener *l, const char *path, const uint8_t *data
     tell_orientation(l, data, size, &img);
     tell(l, "  sha256 %s", hex);
     if (image_png_text(data, size, FACES_STAMP_KEY, stamp, sizeof stamp)) tell(l, "  made by mien: %s", stamp);
+    tell_parameters(l, data, size);
+    if (png_is_machine_made(data, size)) tell(l, "  made by a machine that was trained (XMP: trainedAlgorithmicMedia)");
     image_free(&img);
     return 0;
 }
