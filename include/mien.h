@@ -441,6 +441,89 @@ MIEN_API int  mien_iterator_restore(mien_iterator *it, const mien_position *posi
  * iterator was opened; seconds: how long next has waited for an item; total: items of all this rank's epochs, 0 without end. */
 MIEN_API void mien_iterator_progress(const mien_iterator *it, mien_progress *out);
 
+/* ---- generate ----------------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    MIEN_DDIM, MIEN_DDIM_ORIGINAL, MIEN_EULER, MIEN_EULER_A, MIEN_DPMPP_2M, MIEN_DPMPP_2M_KARRAS, MIEN_UNIPC, MIEN_SAMPLERS,
+} mien_sampler;
+MIEN_API const char *const *mien_sampler_names(void);   /* "ddim", ... in that order; NULL ends them */
+
+typedef enum { MIEN_RNG_TORCH_CPU, MIEN_RNG_TORCH_CUDA } mien_rng;   /* whose noise a seed means */
+typedef enum { MIEN_DTYPE_AUTO, MIEN_DTYPE_BF16, MIEN_DTYPE_F32 } mien_dtype;
+typedef enum { MIEN_PREDICTION_AUTO, MIEN_PREDICTION_EPSILON, MIEN_PREDICTION_V } mien_prediction;
+
+/* How a picture is made, models and map apart: what stands in its file, and comes back from there. */
+typedef struct {
+    const char *prompt, *added, *negative;      /* what is asked for is "prompt, added", or the prompt if nothing is added */
+    mien_sampler sampler;
+    int steps;                                  /* 0: none, to see where the rest of the time goes */
+    double cfg;                                 /* guidance; 1: none, and the negative prompt counts for nothing */
+    double eta;                                 /* of ddim and ddim_original: 0..1 */
+    double strength, start, end;                /* of the control: 0..2; fractions of the steps between which it acts */
+    int guess;                                  /* control weighs less the further out it acts, and not on the negative half */
+    int only_mid_control;
+    long long seed;                             /* below 0: a random one */
+    mien_rng rng;
+    int width, height;                          /* multiples of 8, 64 to 2048. width 0: by the map; height 0: width is the short side */
+    /* Of a picture that was loaded: the models' short hashes, "" if unknown. mien_generate warns if its own are others. */
+    char base_hash[11], control_hash[11];
+    char *note;                                 /* what could not be taken over, or NULL */
+    char *strings;                              /* where the texts are, or NULL: they are the caller's */
+} mien_picture_settings;
+
+MIEN_API mien_picture_settings mien_picture_defaults(void);   /* the original's; the prompt is empty */
+/* From the "parameters" text of a PNG by mien (or AUTOMATIC1111's program, as far as there is such a setting); what it does not
+ * tell is left at its default. */
+MIEN_API int  mien_picture_settings_load(const char *png, mien_picture_settings *out);
+MIEN_API void mien_picture_settings_free(mien_picture_settings *s);
+
+/* A picture that was finished. */
+typedef struct {
+    const char *path;                           /* NULL: not written */
+    const char *map;                            /* NULL, or where the map was written */
+    long long seed;
+    int width, height, steps, control_steps;    /* runs of the UNet, and those of them beside the ControlNet */
+    double seconds;
+} mien_picture;
+
+/* Seconds; each step by itself. */
+typedef struct {
+    uint64_t pictures, skipped, failed;         /* skipped: of a batch, made by an earlier run */
+    double load, map, text, hint, decode, write, total;
+    double *steps;
+    size_t n_steps;
+} mien_generate_result;
+MIEN_API void mien_generate_result_free(mien_generate_result *r);
+
+typedef struct {
+    const char *base, *control;                 /* files or folders; control NULL: the one in the base's file */
+    const char *photo, *map, *faces;            /* one of them; faces: landmarks JSON. In a batch, for lines that have none */
+    const char *output;                         /* a PNG; further pictures are OUT-2.png, ...; NULL with steps 0: none. Of a batch: a folder */
+    const char *batch;                          /* JSON lines, one job each (docs/formats.md); NULL: none */
+    mien_picture_settings picture;              /* in a batch, what lines don't tell */
+    int count;                                  /* pictures with seeds seed, seed + 1, ...; 0: 1 */
+    mien_face_settings search;                  /* max_faces: how many of those found are taken; 0: 1 */
+    int face;                                   /* takes this one alone, 1 being the first; 0: the first max_faces */
+    int allow_empty;                            /* no face: an empty map */
+    mien_dtype dtype;
+    mien_prediction prediction;                 /* AUTO: as the model says or, if it does not, as one look at it does */
+    size_t memory;                              /* the most to be used, in bytes; 0: what the machine has free */
+    int preview;                                /* OUT.preview.png every so many steps; 0: none */
+    const char *save_map;                       /* PNG; NULL: none */
+    int no_metadata, force;
+    const char *models, *cpu;                   /* as in mien_options */
+    int jobs;                                   /* threads; 0: all cores */
+    void (*picture_done)(void *context, const mien_picture *p);   /* hooks.context, as all; may be NULL */
+    void (*profile)(void *context, const char *line);             /* not NULL: every kernel is timed, and this told at the end */
+    mien_hooks hooks;                           /* progress counts steps: total, done, of skipped and of failed pictures; counts pictures and control_steps */
+} mien_generate_options;
+
+/* From a photo (or a map, or landmarks) and a prompt to a picture, by Stable Diffusion 1.x or 2.x and a ControlNet. Files that exist are not
+ * replaced unless forced, but for pictures of a batch that were made by the very same settings and map: these are left alone.
+ * 0, in a batch also if lines failed (result tells how many), else what stopped it: MIEN_ERR_USAGE and MIEN_ERR_EXISTS before any
+ * work; MIEN_ERR_LIMIT if memory does not suffice, with what would fit. result may be NULL. */
+MIEN_API int mien_generate(const mien_generate_options *options, mien_generate_result *result);
+
 /* ---- profile ------------------------------------------------------------------------------------------------------ */
 
 /* Where the networks' time went: for each the kernels, with their time a run, GFLOP/s and GB/s, as lines of a table. Only

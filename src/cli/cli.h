@@ -17,6 +17,9 @@ typedef enum {
     OPTION_FLAG,      /* int: set to 1 */
     OPTION_INT,       /* int within least..most */
     OPTION_COUNT,     /* size_t within least..most */
+    OPTION_LONG,      /* long long within least..most */
+    OPTION_BYTES,     /* size_t within least..most: "3G" */
+    OPTION_SIZE,      /* int[2]: "640x480", or "512" (then the second is 0) */
     OPTION_NUMBER,    /* double within least..most */
     OPTION_TEXT,      /* const char * */
     OPTION_CHOICE,    /* int: which of choices */
@@ -76,6 +79,9 @@ typedef struct {
     unsigned long long images;
     timing part[12];
     int n_parts;
+    const char *series;                /* a part of which each time is told: "steps"; NULL: none */
+    const double *each;
+    size_t n_each;
 } timings;
 
 /* --timings FILE: refused before any work if it is there and is not such a file of ours, cannot be written, or is the
@@ -101,6 +107,7 @@ int command_build(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_download(int argc, char **argv);
 int command_draw(int argc, char **argv);
+int command_generate(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_package(int argc, char **argv);
 int command_preview(int argc, char **argv);

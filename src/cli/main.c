@@ -20,6 +20,7 @@ static const command commands[] = {
     { "check", "what is missing, broken or there twice in a data set", command_check },
     { "download", "the photos of a data set's list", command_download },
     { "draw", "landmarks JSON to face map", command_draw },
+    { "generate", "a photo's expression and gaze, and a prompt, to a picture", command_generate },
     { "package", "a data set to a zip without photos, or to tar shards with them", command_package },
     { "preview", "contact sheets and statistics of a data set", command_preview },
     { "info", "what this machine or a file is", command_info },

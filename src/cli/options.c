@@ -15,7 +15,7 @@
 
 const char *const cpu_choices[] = { "best", "avx512bf16", "avx512", "avx2", "reference", NULL };
 
-enum { MAX_OPTIONS = 40, FIRST_LONG = 256 };
+enum { MAX_OPTIONS = 64, FIRST_LONG = 256 };
 
 /* ---- words --------------------------------------------------------------------------------------------------------- */
 
@@ -106,10 +106,40 @@ static bool parse_number(const char *text, double least, double most, double *ou
     return errno == 0 && end != text && *end == 0 && *out >= least && *out <= most;
 }
 
+/* "640x512", or "512" for the short side: then the second is 0. */
+static bool parse_size(const char *text, double least, double most, int out[2]) {
+    char *end;
+    long long side;
+    if (parse_pair(text, 'x', least, most, out)) return true;
+    if (!parse_whole(text, least, most, &side, &end) || *end) return false;
+    out[0] = (int)side;
+    out[1] = 0;
+    return true;
+}
+
+/* "3G", "512M", "2.5 GB" without the blank: powers of 1000, as memory is sold and told here. */
+static bool parse_bytes(const char *text, double least, double most, size_t *out) {
+    static const char letters[] = "KMGT";
+    char *end;
+    if (*text < '0' || *text > '9' || strpbrk(text, "xXnN")) return false;
+    errno = 0;
+    double x = strtod(text, &end);
+    const char *unit = *end ? strchr(letters, *end >= 'a' && *end <= 'z' ? *end - 'a' + 'A' : *end) : NULL;
+    if (unit) end++;
+    for (long i = 0; unit && i <= unit - letters; i++) x *= 1000;
+    if (*end == 'B' || *end == 'b') end++;
+    if (errno || *end || !(x >= least && x <= most)) return false;
+    *out = (size_t)x;
+    return true;
+}
+
 static int wrong_value(const command_help *c, const option *o, const char *text) {
     switch (o->kind) {
     case OPTION_INT:
     case OPTION_COUNT: return misuse(c, "--%s %s: a whole number from %.0f to %.0f was expected", o->name, text, o->least, o->most);
+    case OPTION_LONG: return misuse(c, "--%s %s: a whole number from %.0f on was expected", o->name, text, o->least);
+    case OPTION_SIZE: return misuse(c, "--%s %s: WIDTHxHEIGHT or one number, the short side, was expected, such as 512x640 or 512, from %.0f to %.0f", o->name, text, o->least, o->most);
+    case OPTION_BYTES: return misuse(c, "--%s %s: a number of bytes was expected, such as 3G or 500M", o->name, text);
     case OPTION_NUMBER: return misuse(c, "--%s %s: a number from %g to %g was expected", o->name, text, o->least, o->most);
     case OPTION_WXH: return misuse(c, "--%s %s: WIDTHxHEIGHT was expected, such as 512x512, each from %.0f to %.0f", o->name, text, o->least, o->most);
     case OPTION_I_OF_N: return misuse(c, "--%s %s: I/N was expected, such as 1/4, with I from 1 to N and N up to %.0f", o->name, text, o->most);
@@ -141,6 +171,12 @@ static int set_value(const command_help *c, const option *o, const char *text) {
         right = parse_whole(text, o->least, o->most, &whole, &end) && !*end;
         if (right) *(int *)o->value = (int)whole;
         break;
+    case OPTION_LONG:
+        right = parse_whole(text, o->least, o->most, &whole, &end) && !*end;
+        if (right) *(long long *)o->value = whole;
+        break;
+    case OPTION_SIZE: right = parse_size(text, o->least, o->most, o->value); break;
+    case OPTION_BYTES: right = parse_bytes(text, o->least, o->most, o->value); break;
     case OPTION_COUNT:
         right = parse_whole(text, o->least, o->most, &whole, &end) && !*end;
         if (right) *(size_t *)o->value = (size_t)whole;

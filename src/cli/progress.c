@@ -25,6 +25,12 @@ static void clear_bar(progress *p) {
     p->shown = false;
 }
 
+void progress_clear(progress *p) {
+    pthread_mutex_lock(&p->mutex);
+    clear_bar(p);
+    pthread_mutex_unlock(&p->mutex);
+}
+
 void progress_end(progress *p) {
     clear_bar(p);
     fflush(stderr);
@@ -37,6 +43,7 @@ static uint64_t items_over(const mien_progress *n) { return n->done + n->skipped
 
 /* Items a second over the window, which reaches back 16 s. */
 static double rate_of(progress *p, const mien_progress *n) {
+    if (p->slow && n->done == 0) p->samples = 0;   /* loading is no part of the rate */
     int last = (p->samples - 1) % PROGRESS_WINDOW;
     if (p->samples == 0 || n->seconds - p->window[last].seconds >= sample_every) {
         last = p->samples++ % PROGRESS_WINDOW;
@@ -59,6 +66,14 @@ static void time_left(char out[32], const mien_progress *n, double rate) {
     else snprintf(out, 32, "%lu:%02lu", s / 60, s % 60);
 }
 
+/* "12.0 photos/s", or "2.71 s a step". */
+static void rate_text(char out[64], const progress *p, double rate) {
+    size_t n = strlen(p->unit);
+    if (!p->slow) snprintf(out, 64, "%.1f %s/s", rate, p->unit);
+    else if (rate > 0) snprintf(out, 64, "%.*f s a %.*s", rate < 10 ? 2 : 4, 1 / rate, (int)n - 1, p->unit);
+    else snprintf(out, 64, "- s a %.*s", (int)n - 1, p->unit);
+}
+
 /* "with faces 3, without faces 1, failed 0", and what was there already if anything was. */
 static void outcome(text *out, const mien_progress *n) {
     for (int i = 0; i < n->n_counts; i++) {
@@ -73,15 +88,16 @@ static void outcome(text *out, const mien_progress *n) {
 /* ---- showing ------------------------------------------------------------------------------------------------------- */
 
 static void show_bar(progress *p, const mien_progress *n) {
-    char left[32], bar[21];
+    char left[32], bar[21], speed[64];
     text line = { 0 };
     double rate = rate_of(p, n);
     time_left(left, n, rate);
+    rate_text(speed, p, rate);
     int full = n->total ? (int)(20 * items_over(n) / n->total) : 0;
     memset(bar, '.', 20);
     memset(bar, '#', (size_t)full);
     bar[20] = 0;
-    text_printf(&line, "[%s] %" PRIu64 "/%" PRIu64 "  %.1f %s/s  ETA %s  ", bar, items_over(n), n->total, rate, p->unit, left);
+    text_printf(&line, "[%s] %" PRIu64 "/%" PRIu64 "%s%s  %s  ETA %s  ", bar, items_over(n), n->total, p->slow ? " " : "", p->slow ? p->unit : "", speed, left);
     outcome(&line, n);
     struct winsize size;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && line.size >= size.ws_col) line.data[size.ws_col - 1] = 0;
@@ -91,13 +107,15 @@ static void show_bar(progress *p, const mien_progress *n) {
 }
 
 static void show_line(progress *p, const mien_progress *n) {
-    char left[32];
+    char left[32], speed[64];
     text counts = { 0 };
     double rate = rate_of(p, n);
     time_left(left, n, rate);
+    if (p->slow) rate_text(speed, p, rate);
+    else snprintf(speed, sizeof speed, "%.1f/s", rate);
     outcome(&counts, n);
     if (!counts.failed)
-        fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " %s, %.1f/s, %s left; %s\n", items_over(n), n->total, p->unit, rate, left, counts.data);
+        fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " %s, %s, %s left; %s\n", items_over(n), n->total, p->unit, speed, left, counts.data);
     text_free(&counts);
 }
 

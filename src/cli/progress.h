@@ -18,6 +18,7 @@ typedef struct {
     const common_options *common;
     const char *unit;
     bool notes;                               /* show what is only of note, one a photo, in words too */
+    bool slow;                                /* seconds a unit are told, not units a second */
     bool terminal, shown;                     /* a bar is on the screen */
     double next;                              /* when to show something again */
     struct { double seconds; uint64_t items; } window[PROGRESS_WINDOW];   /* for the rate of the last seconds */
@@ -30,6 +31,7 @@ void progress_begin(progress *p, const common_options *common, const char *unit)
 /* What a job is given to tell of itself and to be stopped by signals (cli.h, catch_signals). */
 mien_hooks progress_hooks(progress *p);
 void progress_log(void *context, mien_log_kind kind, const char *path, const char *message);   /* the context is the progress */
+void progress_clear(progress *p);             /* before something is printed on stdout: a bar would stand in it */
 void progress_end(progress *p);               /* clears the bar */
 
 /* {"event":EVENT,"total":...}, with all that the job counts. */

@@ -112,6 +112,11 @@ static int timings_save(const char *path, const timings *t) {
         text_add(&doc, ",");
         add_seconds(&doc, t->part[i].name, t->part[i].seconds);
     }
+    if (t->series) {
+        text_printf(&doc, ",\"%s\":[", t->series);
+        for (size_t i = 0; i < t->n_each; i++) text_printf(&doc, "%s%.6f", i ? "," : "", t->each[i]);
+        text_add(&doc, "]");
+    }
     text_add(&doc, "}\n");
     int rc = text_check(&doc);
     if (rc == 0) rc = file_save(path, doc.data, doc.size);
@@ -127,6 +132,9 @@ int timings_report(const common_options *common, const timings *t) {
             if (t->images) fprintf(stderr, " %9.3f ms a picture", t->part[i].seconds * 1e3 / (double)t->images);
             fprintf(stderr, "\n");
         }
+        double sum = 0;
+        for (size_t i = 0; i < t->n_each; i++) sum += t->each[i];
+        if (t->n_each) fprintf(stderr, "%-10s %9.1f ms %9.3f ms each of %zu\n", t->series, sum * 1e3, sum * 1e3 / (double)t->n_each, t->n_each);
     }
     return common->timings && timings_save(common->timings, t) < 0 ? work_failed(common) : 0;
 }

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mien.h's pictures: the options are looked at here, the work is in generate/. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/error.h"
+#include "generate/generate.h"
+#include "generate/job_line.h"
+#include "generate/output.h"
+
+const char *const *mien_sampler_names(void) { return sampler_names; }
+mien_picture_settings mien_picture_defaults(void) { return settings_defaults(); }
+
+int mien_picture_settings_load(const char *png, mien_picture_settings *out) {
+    picture_record r;
+    char *words = output_parameters(png);
+    if (!words) return error_code();
+    int rc = parameters_read(words, strlen(words), &r);
+    free(words);
+    if (rc < 0) error_prefix("%s", png);
+    else *out = r.how;
+    return rc;
+}
+
+void mien_picture_settings_free(mien_picture_settings *s) {
+    if (!s) return;
+    free(s->strings);
+    free(s->note);
+    *s = settings_defaults();
+}
+
+void mien_generate_result_free(mien_generate_result *r) {
+    if (!r) return;
+    free(r->steps);
+    *r = (mien_generate_result){ 0 };
+}
+
+static int check_kinds(const mien_generate_options *o) {
+    if (o->dtype < MIEN_DTYPE_AUTO || o->dtype > MIEN_DTYPE_F32) return error_set(ERR_USAGE, "dtype %d: there is none of that number", (int)o->dtype);
+    if (o->prediction < MIEN_PREDICTION_AUTO || o->prediction > MIEN_PREDICTION_V)
+        return error_set(ERR_USAGE, "prediction %d: there is none of that number", (int)o->prediction);
+    if (o->preview < 0 || o->jobs < 0) return error_set(ERR_USAGE, "preview and jobs are numbers from 0 on");
+    return 0;
+}
+
+/* Of one control map; a batch's lines are looked at one by one. */
+static int check_single(const mien_generate_options *o) {
+    generate_job j = { .how = o->picture, .photo = o->photo, .map = o->map, .faces = o->faces, .count = o->count ? o->count : 1, .face = o->face,
+                       .max_faces = o->search.max_faces ? o->search.max_faces : 1 };
+    int rc = job_check(&j);
+    if (rc == 0 && !(o->output && *o->output) && (o->picture.steps > 0 || o->preview))
+        rc = error_set(ERR_USAGE, "an output is needed: where to write the picture");
+    return rc;
+}
+
+static int check_batch(const mien_generate_options *o) {
+    if (!o->output || !*o->output) return error_set(ERR_USAGE, "an output folder is needed: where a batch's pictures are written");
+    if (o->save_map) return error_set(ERR_USAGE, "a batch saves no maps");
+    return 0;
+}
+
+int mien_generate(const mien_generate_options *options, mien_generate_result *result) {
+    mien_generate_options how = *options, *o = &how;
+    cpu_level level = CPU_BEST;
+    if (result) *result = (mien_generate_result){ 0 };
+    if (o->cpu && !cpu_level_parse(o->cpu, &level)) return error_set(ERR_USAGE, "%s: no such processor level", o->cpu);
+    if (!o->base || !*o->base) return error_set(ERR_USAGE, "a base model is needed");
+    if (!o->picture.prompt) o->picture.prompt = "";
+    if (!o->picture.added) o->picture.added = "";
+    if (!o->picture.negative) o->picture.negative = "";
+    int rc = check_kinds(o);
+    if (rc == 0) rc = o->batch ? check_batch(o) : check_single(o);
+    int taken = o->search.max_faces;
+    if (rc == 0) rc = api_face_settings(&o->search);
+    o->search.max_faces = taken;
+    return rc < 0 ? rc : generate_run(o, level, result);
+}

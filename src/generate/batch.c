@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Many jobs from a file of JSON lines. They are taken a few at a time, so that the text encoder, whose weights don't stay, is loaded once for
+ * all of these. A line that cannot be done is told of, and the rest goes on; what an earlier run has made is left alone. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/lock.h"
+#include "base/part.h"
+#include "base/stop.h"
+#include "base/stream.h"
+#include "generate/generate_inside.h"
+#include "generate/output.h"
+
+enum { TOGETHER = 16 };
+
+typedef struct {
+    generator *g;
+    generate_job defaults;
+    const char *name;              /* of the file, without its folder */
+    uint64_t *names;               /* hashes of all outputs' names, sorted */
+    size_t n_names, room;
+    prepared_job *job[TOGETHER];
+    size_t n;
+} batch;
+
+/* 1 with a line that has something in it, 0 at the end, ERR_IO; one that is too long is `broken`. */
+static int next_line(stream *s, stream_text *line, bool *broken) {
+    for (;;) {
+        int rc = stream_line(s, JOB_LINE_MOST, line);
+        *broken = rc == ERR_LIMIT;
+        if (*broken) return 1;
+        if (rc <= 0) return rc;
+        if (line->size && line->text[strspn(line->text, " \t")]) return 1;
+    }
+}
+
+/* What a job's file is called, without ".png". */
+static void name_of(const generate_job *j, uint64_t line, char out[JOB_NAME]) {
+    if (*j->name) snprintf(out, JOB_NAME, "%s", j->name);
+    else snprintf(out, JOB_NAME, "%06" PRIu64, line);
+}
+
+static int read_line(batch *b, const stream *s, const stream_text *line, bool broken, generate_job *out) {
+    char label[300];
+    if (broken) return error_set(ERR_LIMIT, "longer than %d bytes", JOB_LINE_MOST);
+    snprintf(label, sizeof label, "%.200s:%" PRIu64, b->name, stream_lines(s));
+    return job_line_read(label, line->text, line->size, &b->defaults, out);
+}
+
+/* ---- once through, for what there is ---------------------------------------------------------------------------------- */
+
+static int add_name(batch *b, const char *name) {
+    if (b->n_names == b->room) {
+        size_t room = b->room ? 2 * b->room : 256;
+        uint64_t *names = realloc(b->names, room * sizeof *names);
+        if (!names) return error_memory(room * sizeof *names);
+        b->names = names;
+        b->room = room;
+    }
+    b->names[b->n_names++] = part_hash(name);
+    return 0;
+}
+
+static int by_value(const void *a, const void *b) {
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static bool is_double(const batch *b, const char *name) {
+    uint64_t hash = part_hash(name);
+    const uint64_t *at = bsearch(&hash, b->names, b->n_names, sizeof *b->names, by_value);
+    return at && ((at > b->names && at[-1] == hash) || (at + 1 < b->names + b->n_names && at[1] == hash));
+}
+
+static int count_lines(batch *b, const char *path) {
+    stream *s;
+    stream_text line;
+    bool broken;
+    int rc = stream_open_file(path, &s), more = 0;
+    if (rc < 0) return rc;
+    while (rc == 0 && (more = next_line(s, &line, &broken)) > 0) {
+        generate_job j;
+        char name[JOB_NAME];
+        if (read_line(b, s, &line, broken, &j) < 0) continue;   /* told of later */
+        int steps;
+        if (engine_steps(b->g->e, &j.how, &steps) == 0) b->g->progress.total += (uint64_t)steps * (uint64_t)j.count;
+        name_of(&j, stream_lines(s), name);
+        rc = add_name(b, name);
+        job_free(&j);
+    }
+    stream_close(s);
+    if (b->n_names) qsort(b->names, b->n_names, sizeof *b->names, by_value);
+    return rc < 0 ? rc : more;
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------------------------------- */
+
+static bool ends_all(int rc) { return rc == ERR_CANCELLED || rc == ERR_FULL || rc == ERR_MEMORY; }
+
+static void fail(batch *b, const char *label, uint64_t pictures, uint64_t steps) {
+    generator *g = b->g;
+    g->result.failed += pictures;
+    g->progress.failed += steps;
+    generate_say(g, MIEN_LOG_ITEM_FAILED, label, error_message());
+    generate_tell(g);
+}
+
+static void drop(prepared_job *p) {
+    prepared_free(p);
+    free(p);
+}
+
+static int run_together(batch *b) {
+    generator *g = b->g;
+    int rc = b->n ? encode_jobs(g, b->job, b->n) : 0;
+    for (size_t i = 0; i < b->n; i++) {
+        prepared_job *p = b->job[i];
+        uint64_t before = g->result.pictures, steps = g->progress.done;
+        int one = rc < 0 ? rc : run_job(g, p, false);
+        if (one < 0 && ends_all(one)) rc = one;
+        else if (one < 0 && rc == 0) {
+            uint64_t made = g->result.pictures - before, left = prepared_steps(p) - (g->progress.done - steps);
+            fail(b, p->label, (uint64_t)p->missing - made, left);
+        }
+        drop(p);
+    }
+    b->n = 0;
+    return rc;
+}
+
+static int make_folder(const generator *g, prepared_job *p, const char *name) {
+    int n = snprintf(p->path, sizeof p->path, "%s/%s.png", g->o->output, name);
+    return (size_t)n < sizeof p->path ? 0 : error_set(ERR_USAGE, "%s: is too long a path", g->o->output);
+}
+
+/* A preview in the place of another file is nobody's wish. */
+static int check_previews(const generator *g, const prepared_job *p) {
+    char path[PATH_MAX];
+    int rc = 0;
+    for (int k = 0; g->o->preview && k < p->j.count && rc == 0; k++) {
+        rc = output_path(p->path, k, path);
+        if (rc == 0) rc = output_preview_path(path, path);
+        if (rc == 0) rc = output_refuse(path, g->o->force, true, NULL, 0);
+    }
+    return rc;
+}
+
+static int check_overwriting(const generator *g, const prepared_job *p) {
+    const char *const inputs[] = { g->o->base, g->o->control, g->o->batch, p->j.photo, p->j.map, p->j.faces };
+    char path[PATH_MAX];
+    int rc = 0;
+    for (int k = 0; g->o->force && k < p->j.count && rc == 0; k++) {
+        rc = output_path(p->path, k, path);
+        if (rc == 0) rc = output_refuse(path, true, false, inputs, sizeof inputs / sizeof *inputs);
+    }
+    return rc;
+}
+
+static int prepare_line(batch *b, prepared_job *p, uint64_t number) {
+    generator *g = b->g;
+    char name[JOB_NAME];
+    name_of(&p->j, number, name);
+    int rc = is_double(b, name) ? error_set(ERR_USAGE, "another line writes %s.png too: neither is done", name) : make_folder(g, p, name);
+    if (rc == 0) rc = check_overwriting(g, p);
+    if (rc == 0) rc = check_previews(g, p);
+    return rc < 0 ? rc : prepare_job(g, p, true);
+}
+
+static int take_line(batch *b, const stream *s, const stream_text *line, bool broken) {
+    generator *g = b->g;
+    prepared_job *p = calloc(1, sizeof *p);
+    if (!p) return error_memory(sizeof *p);
+    snprintf(p->label, sizeof p->label, "line %" PRIu64, stream_lines(s));
+    int rc = read_line(b, s, line, broken, &p->j);
+    bool read = rc == 0;
+    if (read) rc = prepare_line(b, p, stream_lines(s));
+    if (rc < 0) {
+        int steps = 0;
+        if (!ends_all(rc)) fail(b, p->label, read ? (uint64_t)p->j.count : 1, 0);
+        if (read && engine_steps(g->e, &p->j.how, &steps) == 0) g->progress.failed += (uint64_t)steps * (uint64_t)p->j.count;
+        drop(p);
+        return ends_all(rc) ? rc : 0;
+    }
+    g->result.skipped += (uint64_t)(p->j.count - p->missing);
+    g->progress.skipped += (uint64_t)p->steps * (uint64_t)(p->j.count - p->missing);
+    generate_tell(g);
+    if (p->missing) b->job[b->n++] = p;
+    else drop(p);
+    return 0;
+}
+
+static int run_lines(batch *b, const char *path) {
+    stream *s;
+    stream_text line;
+    bool broken;
+    int rc = stream_open_file(path, &s), more = 0;
+    if (rc < 0) return rc;
+    while (rc == 0 && (more = next_line(s, &line, &broken)) > 0) {
+        rc = take_line(b, s, &line, broken);
+        if (rc == 0 && stop_asked(b->g->o->hooks.stop)) rc = error_set(ERR_CANCELLED, "stopped");
+        if (rc == 0 && b->n == TOGETHER) rc = run_together(b);
+    }
+    stream_close(s);
+    if (rc == 0) rc = more;
+    if (rc == 0) rc = run_together(b);
+    while (b->n) drop(b->job[--b->n]);
+    return rc;
+}
+
+int batch_run(generator *g) {
+    const char *slash = strrchr(g->o->batch, '/');
+    batch b = { .g = g, .defaults = generate_defaults(g->o), .name = slash ? slash + 1 : g->o->batch };
+    folder_lock lock = FOLDER_UNLOCKED;
+    struct stat st;
+    if (stat(g->o->output, &st) == 0 ? !S_ISDIR(st.st_mode) : errno == ENOTDIR) return error_set(ERR_USAGE, "%s: is not a folder", g->o->output);
+    int rc = folder_make(g->o->output);
+    if (rc == 0) rc = folder_lock_take(g->o->output, 0, 0, &lock);
+    if (rc == 0) {
+        file_remove_leftovers(g->o->output, true);
+        rc = count_lines(&b, g->o->batch);
+    }
+    generate_tell(g);
+    if (rc == 0) rc = run_lines(&b, g->o->batch);
+    folder_lock_release(&lock);
+    free(b.names);
+    return rc;
+}

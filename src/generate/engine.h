@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The networks of a picture, in the order they are needed: text encoder, keys and values of the prompts, hint network, steps of ControlNet
+ * and UNet, decoder. Each has its weights packed when it is first needed and no longer than it is: the text encoder's go
+ * before the UNet's come. One workspace serves them all, one after the other.
+ *
+ *     engine_open(&options, &e);                       reads headers and settings, no weights
+ *     engine_fit(e, &shape, ...);                      what it will need; how guidance's halves are run
+ *     engine_texts(e, prompts, n);                     encodes, and lets the encoder go
+ *     engine_begin(e, &shape, prompt, negative, map);  for one control map: keys, values, hint; loads the steps' weights
+ *     engine_sample(e, &request, latent);              once a picture
+ *     engine_release_steps(e);                         before the last decoding
+ *     engine_decode(e, latent, &picture);
+ *
+ * One thread at a time. */
+#ifndef GENERATE_ENGINE_H
+#define GENERATE_ENGINE_H
+
+#include <stdbool.h>
+
+#include "generate/settings.h"
+#include "image/image.h"
+#include "weights/checkpoint.h"
+
+typedef struct {
+    const char *base, *control;
+    cpu_level cpu;
+    int threads;
+    mien_dtype dtype;
+    mien_prediction prediction;
+    size_t memory;                    /* the most to use; 0: what the machine has */
+    /* hooks.context */
+    void (*say)(void *context, const char *message);
+    void (*profile)(void *context, const char *line);   /* not NULL: every kernel is timed */
+    void *context;
+    const volatile int *stop;
+} engine_options;
+
+typedef struct engine engine;
+
+int  engine_open(const engine_options *options, engine **out);
+void engine_close(engine *e);
+
+const checkpoint *engine_checkpoint(const engine *e);
+int  engine_usual_side(const engine *e);          /* pixels: 512, or what the model was trained at */
+bool engine_bf16(const engine *e);
+bool engine_predicts_v(const engine *e);          /* after engine_sample */
+
+/* What a job asks of the networks. */
+typedef struct {
+    int width, height;
+    bool guidance;                    /* two halves */
+    bool with, without;               /* some steps have control; some have none */
+    bool only_mid;
+    bool many;                        /* more than one picture: the decoder is there beside the UNet */
+} engine_shape;
+
+/* Decides how the halves are run; ERR_LIMIT, with what would fit, if nothing does. *bytes (may be NULL): the most that will be in use. */
+int  engine_fit(engine *e, const engine_shape *shape, size_t *bytes);
+
+/* How many steps its sampler takes, which ddim_original may not be asked for exactly; 0 for 0. ERR_* for a number it does not have. */
+int  engine_steps(const engine *e, const picture_settings *how, int *steps);
+
+/* Seconds of what was done since the engine was opened. load: planning and packing. */
+typedef struct { double load, text, hint, decode; } engine_times;
+engine_times engine_times_of(const engine *e);
+
+/* How much of a text the encoder takes, in bytes: its length, if all of it. */
+int  engine_text_fits(engine *e, const char *text, size_t *fits);
+/* Encodes texts; those of the last call that are not among them are forgotten. */
+int  engine_texts(engine *e, const char *const texts[], size_t n);
+
+/* The texts have been encoded; negative NULL: no guidance. map NULL: no control. */
+int  engine_begin(engine *e, const engine_shape *shape, const char *prompt, const char *negative, const image *map);
+
+typedef struct {
+    const picture_settings *how;
+    long long seed;
+    /* After each step; below 0 ends it. May be NULL. */
+    int (*step)(void *context, int step, int steps, bool control, double seconds, const sampler *s);
+    void *context;
+} sample_request;
+
+/* [h,w,4], h and w an eighth of the picture's sides: the caller's. ERR_CANCELLED if stopped. */
+int  engine_sample(engine *e, const sample_request *r, float *latent);
+void engine_release_steps(engine *e);
+int  engine_decode(engine *e, const float *latent, image *out);
+
+/* Whether a step has control: diffusers' control_guidance_start and _end. */
+bool control_acts(const picture_settings *how, int step, int steps);
+/* The weight of addend i of n: guess mode's is cldm's, 0.825 for each one further out than the deepest. */
+float control_scale(const picture_settings *how, int i, int n);
+
+#endif

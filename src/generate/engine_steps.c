@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A job's keys, values and hint, computed once; and the runs of ControlNet and UNet. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "generate/engine_inside.h"
+
+/* ---- keys and values ------------------------------------------------------------------------------------------------- */
+
+void kept_free(kept_context *k) {
+    for (int i = 0; i < k->n; i++) {
+        free(k->k[i].data);
+        free(k->v[i].data);
+    }
+    k->n = 0;
+}
+
+static int keep_tensor(engine *e, const network *n, const tensor *t, kept_tensor *out) {
+    size_t bytes = shape_elements(t->shape) * nn_type_bytes(t->type);
+    if (!(out->data = malloc(bytes))) return error_memory(bytes);
+    out->bytes = bytes / t->shape.dim[0];
+    memcpy(out->data, plan_tensor(n->p, e->ws, t), bytes);
+    return 0;
+}
+
+static int keep_context(engine *e, const network *n, const cross_context *c, kept_context *out) {
+    int rc = 0;
+    *out = (kept_context){ .n = c->n };
+    for (int i = 0; i < c->n && rc == 0; i++) {
+        rc = keep_tensor(e, n, c->k[i], &out->k[i]);
+        if (rc == 0) rc = keep_tensor(e, n, c->v[i], &out->v[i]);
+    }
+    return rc;
+}
+
+static int compute_context(engine *e, const encoded_text *negative, const encoded_text *prompt, bool control) {
+    context_network n = { 0 };
+    params *p = NULL;
+    size_t pictures = negative ? 2 : 1;
+    int rc = engine_params(&p);
+    if (rc == 0) rc = build_context(e, control, pictures, &n);
+    if (rc == 0) rc = network_plan(e, &n.net, p);
+    double begin = clock_seconds();
+    if (rc == 0) {
+        size_t half = shape_elements(n.context->shape) / pictures * nn_type_bytes(e->type);
+        char *to = plan_tensor(n.net.p, e->ws, n.context);
+        if (negative) memcpy(to, negative->context, half);
+        memcpy(to + (pictures - 1) * half, prompt->context, half);
+        rc = network_run(e, &n.net);
+    }
+    if (rc == 0) rc = keep_context(e, &n.net, &n.unet, &e->unet_kept);
+    if (rc == 0) rc = keep_context(e, &n.net, &n.control, &e->control_kept);
+    e->times.text += clock_seconds() - begin;
+    network_free(e, &n.net);
+    params_free(p);
+    return rc;
+}
+
+static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
+
+static int begin_context(engine *e, const char *prompt, const char *negative, bool control) {
+    if (e->unet_kept.n && (!control || e->control_kept.n) && same_text(e->prompt, prompt) && same_text(e->negative, negative)) return 0;
+    kept_free(&e->unet_kept);
+    kept_free(&e->control_kept);
+    free(e->prompt);
+    free(e->negative);
+    e->negative = NULL;
+    e->prompt = strdup(prompt);
+    if (!e->prompt || (negative && !(e->negative = strdup(negative)))) return error_memory(strlen(prompt));
+    const encoded_text *p = engine_text_of(e, prompt), *n = negative ? engine_text_of(e, negative) : NULL;
+    if (!p || (negative && !n)) return error_set(ERR_USAGE, "a prompt that was not encoded");
+    return compute_context(e, n, p, control);
+}
+
+/* ---- hint ------------------------------------------------------------------------------------------------------------ */
+
+/* As PIL's bytes become floats in diffusers: v / 255 in f32. */
+static int put_map(engine *e, const hint_network *n, const image *map) {
+    size_t count = shape_elements(n->map->shape);
+    float *x = malloc(count * sizeof *x);
+    if (!x) return error_memory(count * sizeof *x);
+    for (size_t i = 0; i < count; i++) x[i] = (float)map->rgb[i] / 255.0f;
+    network_put(e, &n->net, n->map, x);
+    free(x);
+    return 0;
+}
+
+static int begin_hint(engine *e, const image *map) {
+    hint_network n = { 0 };
+    params *p = NULL;
+    free(e->hint);
+    e->hint = NULL;
+    int rc = engine_params(&p);
+    if (rc == 0) rc = build_hint(e, (size_t)map->height, (size_t)map->width, &n);
+    if (rc == 0) rc = network_plan(e, &n.net, p);
+    double begin = clock_seconds();
+    if (rc == 0) rc = put_map(e, &n, map);
+    if (rc == 0) rc = network_run(e, &n.net);
+    if (rc == 0) {
+        e->hint_bytes = shape_elements(n.out->shape) * nn_type_bytes(n.out->type);
+        if (!(e->hint = malloc(e->hint_bytes))) rc = error_memory(e->hint_bytes);
+        else memcpy(e->hint, plan_tensor(n.net.p, e->ws, n.out), e->hint_bytes);
+    }
+    e->times.hint += clock_seconds() - begin;
+    network_free(e, &n.net);
+    params_free(p);
+    return rc;
+}
+
+/* ---- steps ----------------------------------------------------------------------------------------------------------- */
+
+static void free_plans(engine *e) {
+    network_free(e, &e->with.net);
+    network_free(e, &e->without.net);
+    e->with = e->without = (step_network){ 0 };
+}
+
+void engine_free_steps(engine *e) {
+    free_plans(e);
+    kept_free(&e->unet_kept);
+    kept_free(&e->control_kept);
+    free(e->hint);
+    free(e->prompt);
+    free(e->negative);
+    e->hint = NULL;
+    e->prompt = e->negative = NULL;
+}
+
+void engine_release_steps(engine *e) {
+    engine_free_steps(e);
+    params_free(e->step_params);
+    e->step_params = NULL;
+}
+
+static int plan_step_network(engine *e, bool control, step_network *n) {
+    int rc = engine_params(&e->step_params);
+    if (rc == 0) rc = build_step(e, e->h, e->w, e->shape.guidance && !e->halves ? 2 : 1, control, e->shape.only_mid, n);
+    return rc < 0 ? rc : network_plan(e, &n->net, e->step_params);
+}
+
+static bool same_plans(const engine *e, const engine_shape *s) {
+    return e->shape.width == s->width && e->shape.height == s->height && e->shape.guidance == s->guidance && e->shape.only_mid == s->only_mid;
+}
+
+int engine_begin(engine *e, const engine_shape *shape, const char *prompt, const char *negative, const image *map) {
+    if (!same_plans(e, shape)) free_plans(e);
+    e->shape = *shape;
+    e->h = (size_t)shape->height / 8;
+    e->w = (size_t)shape->width / 8;
+    int rc = begin_context(e, prompt, negative, map != NULL);
+    if (rc == 0 && map) rc = begin_hint(e, map);
+    if (rc == 0 && shape->with && map && !e->with.net.p) rc = plan_step_network(e, true, &e->with);
+    if (rc == 0 && (shape->without || !map) && !e->without.net.p) rc = plan_step_network(e, false, &e->without);
+    return rc;
+}
+
+static void put_kept(engine *e, const step_network *n, const cross_context *c, const kept_context *k, size_t half) {
+    for (int i = 0; i < c->n; i++) {
+        memcpy(plan_tensor(n->net.p, e->ws, c->k[i]), k->k[i].data + half * k->k[i].bytes, (size_t)n->n * k->k[i].bytes);
+        memcpy(plan_tensor(n->net.p, e->ws, c->v[i]), k->v[i].data + half * k->v[i].bytes, (size_t)n->n * k->v[i].bytes);
+    }
+}
+
+/* Guess mode leaves the unconditional half (the first of two) without control. */
+static void put_scales(engine *e, const step_network *n, const float *scales, bool guess, size_t half) {
+    bool guided = e->shape.guidance;
+    for (int i = 0; i < n->n_scale; i++) {
+        float *s = plan_tensor(n->net.p, e->ws, n->scale[i]);
+        for (int k = 0; k < n->n; k++) s[k] = guess && guided && half + (size_t)k == 0 ? 0 : scales[i];
+    }
+}
+
+/* half: of the halves that stand in the kept keys, the first that this run computes. */
+static int run_half(engine *e, step_network *n, const float *x, float time, const float *scales, bool guess, size_t half) {
+    size_t count = shape_elements(n->x->shape) / (size_t)n->n, bytes = count * nn_type_bytes(n->x->type);
+    char *to = plan_tensor(n->net.p, e->ws, n->x);
+    nn_narrow(to, n->x->type, x, count);
+    if (n->n == 2) memcpy(to + bytes, to, bytes);
+    memcpy(plan_tensor(n->net.p, e->ws, n->time), &time, sizeof time);
+    put_kept(e, n, &n->unet, &e->unet_kept, half);
+    if (scales) {
+        put_kept(e, n, &n->control, &e->control_kept, half);
+        put_scales(e, n, scales, guess, half);
+        memcpy(plan_tensor(n->net.p, e->ws, n->hint), e->hint, e->hint_bytes);
+    }
+    return network_run(e, &n->net);
+}
+
+static void get_half(engine *e, const step_network *n, int k, float *out) {
+    size_t count = shape_elements(n->out->shape) / (size_t)n->n;
+    const char *from = plan_tensor(n->net.p, e->ws, n->out);
+    nn_widen(out, from + (size_t)k * count * nn_type_bytes(n->out->type), n->out->type, count);
+}
+
+int engine_step(engine *e, const float *x, float time, const float *scales, bool guess, float *uncond, float *cond) {
+    step_network *n = scales ? &e->with : &e->without;
+    int rc = n->net.p ? 0 : plan_step_network(e, scales != NULL, n);
+    if (rc == 0) rc = run_half(e, n, x, time, scales, guess, 0);
+    if (rc < 0) return rc;
+    if (uncond) get_half(e, n, 0, uncond);
+    if (n->n == 2 || !uncond) {
+        get_half(e, n, n->n - 1, cond);
+        return 0;
+    }
+    if ((rc = engine_stopped(e)) < 0 || (rc = run_half(e, n, x, time, scales, guess, 1)) < 0) return rc;
+    get_half(e, n, 0, cond);
+    return 0;
+}
+
+/* ---- what the control weighs ----------------------------------------------------------------------------------------- */
+
+bool control_acts(const picture_settings *how, int step, int steps) {
+    if (how->strength == 0) return false;
+    return !((double)step / steps < how->start || (double)(step + 1) / steps > how->end);
+}
+
+float control_scale(const picture_settings *how, int i, int n) {
+    return (float)(how->guess ? how->strength * pow(0.825, n - 1 - i) : how->strength);
+}

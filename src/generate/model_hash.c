@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "generate/model_hash.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+
+enum { SHORT = 10, LONG = 64 };
+
+static void add_stat(sha256_state *s, const char *name, const struct stat *st) {
+    char line[512];
+    int n = snprintf(line, sizeof line, "%.200s %llu %llu %lld %lld.%09ld %lld.%09ld\n", name, (unsigned long long)st->st_dev, (unsigned long long)st->st_ino,
+                     (long long)st->st_size, (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
+    sha256_add(s, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+/* The regular files of a folder, in any order: what each is goes in by exclusive or. */
+static void add_folder(sha256_state *s, const char *path) {
+    DIR *dir = opendir(path);
+    uint8_t all[32] = { 0 }, one[32];
+    const struct dirent *entry;
+    while (dir && folder_next(dir, path, &entry) > 0) {
+        struct stat st;
+        if (fstatat(dirfd(dir), entry->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode)) continue;
+        sha256_state file;
+        sha256_begin(&file);
+        add_stat(&file, entry->d_name, &st);
+        sha256_end(&file, one);
+        for (int i = 0; i < 32; i++) all[i] ^= one[i];
+    }
+    if (dir) closedir(dir);
+    sha256_add(s, all, sizeof all);
+}
+
+/* Where the hash of what lies there now is remembered; false if nowhere. */
+static bool cache_path(const char *model, bool control, char out[PATH_MAX]) {
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    bool set = base && *base == '/';
+    char inner[PATH_MAX], hex[65];
+    uint8_t digest[32];
+    struct stat st;
+    if ((!set && !(home && *home == '/')) || stat(model, &st) < 0) return false;
+    sha256_state s;
+    sha256_begin(&s);
+    add_stat(&s, control ? "control" : "base", &st);
+    if (S_ISDIR(st.st_mode)) {
+        add_folder(&s, model);
+        if ((size_t)snprintf(inner, sizeof inner, "%s/unet", model) < sizeof inner) add_folder(&s, inner);
+    }
+    sha256_end(&s, digest);
+    sha256_hex(digest, hex);
+    return (size_t)snprintf(out, PATH_MAX, "%s%s/mien/hashes/%s", set ? base : home, set ? "" : "/.cache", hex) < PATH_MAX;
+}
+
+static bool remembered(const char *path, char hex[LONG + 1]) {
+    uint8_t *data;
+    size_t size;
+    struct stat st;
+    if (stat(path, &st) < 0 || file_load(path, 256, &data, &size) < 0) return false;
+    bool right = size == LONG + 1 && data[LONG] == '\n';
+    for (size_t i = 0; i < LONG && right; i++) right = data[i] && strchr("0123456789abcdef", data[i]);
+    if (right) memcpy(hex, data, LONG), hex[LONG] = 0;
+    free(data);
+    return right;
+}
+
+/* Failing to is no failure: it will be taken again. */
+static void remember(char *path, const char *hex) {
+    char line[LONG + 2], *slash = strrchr(path, '/');
+    snprintf(line, sizeof line, "%s\n", hex);
+    *slash = 0;
+    int rc = folder_make(path);
+    *slash = '/';
+    if (rc == 0) file_save(path, line, LONG + 1);
+}
+
+int model_hash(const checkpoint *c, bool control, const char *path, char out[11], bool *read) {
+    char place[PATH_MAX], hex[65];
+    bool has_place = cache_path(path, control, place);
+    *read = !(has_place && remembered(place, hex));
+    if (*read) {
+        int rc = checkpoint_hash(c, control, hex);
+        if (rc < 0) return rc;
+        if (has_place) remember(place, hex);
+    }
+    memcpy(out, hex, SHORT);
+    out[SHORT] = 0;
+    return 0;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One control map and its pictures. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "generate/generate_inside.h"
+#include "generate/output.h"
+#include "generate/preview.h"
+
+/* ---- making it ready ------------------------------------------------------------------------------------------------- */
+
+static int random_seed(long long *out) {
+    uint32_t n;
+    if (getrandom(&n, sizeof n, 0) != sizeof n) return error_errno("a random seed");
+    *out = n;
+    return 0;
+}
+
+static int say_cut(generator *g, const char *what, const char *prompt) {
+    size_t fits;
+    int rc = engine_text_fits(g->e, prompt, &fits);
+    if (rc < 0 || fits >= strlen(prompt)) return rc;
+    text line = { 0 };
+    text_printf(&line, "the %s is longer than the 75 tokens that the model reads; this was cut off: \"%.400s%s\"", what, prompt + fits, strlen(prompt + fits) > 400 ? "..." : "");
+    if (line.data) generate_say(g, MIEN_LOG_WARNING, NULL, line.data);
+    text_free(&line);
+    return 0;
+}
+
+static int make_shape(generator *g, prepared_job *p, bool batch) {
+    const picture_settings *s = &p->j.how;
+    engine_shape *shape = &p->shape;
+    int rc = engine_steps(g->e, s, &p->steps);
+    if (rc < 0) return rc;
+    *shape = (engine_shape){ .width = p->map.picture.width, .height = p->map.picture.height, .guidance = s->cfg != 1, .only_mid = s->only_mid_control,
+                             .many = batch || p->j.count > 1, .with = !p->steps && s->strength != 0, .without = !p->steps && s->strength == 0 };
+    for (int i = 0; i < p->steps; i++) {
+        if (control_acts(s, i, p->steps)) shape->with = true;
+        else shape->without = true;
+    }
+    return engine_fit(g->e, shape, NULL);
+}
+
+static picture_record record_of(const generator *g, const prepared_job *p, long long seed) {
+    picture_record r = { .how = p->j.how, .bf16 = engine_bf16(g->e), .v = g->o->prediction == MIEN_PREDICTION_V };
+    r.how.width = p->map.picture.width;
+    r.how.height = p->map.picture.height;
+    r.how.seed = seed;
+    memcpy(r.how.base_hash, g->base_hash, sizeof r.how.base_hash);
+    memcpy(r.how.control_hash, g->control_hash, sizeof r.how.control_hash);
+    memcpy(r.map, p->map.hash, sizeof r.map);
+    return r;
+}
+
+/* Whether picture k is there, made by these settings: 1, 0 or ERR_EXISTS. A seed that is free becomes that of the picture. */
+static int look_at_output(generator *g, prepared_job *p, int k, bool *seed_free) {
+    char path[PATH_MAX], *words = NULL;
+    picture_record there;
+    int rc = output_path(p->path, k, path);
+    if (rc < 0) return rc;
+    if (g->o->no_metadata) return output_read(path, NULL, NULL);   /* it can't tell: taken for done */
+    if ((rc = output_read(path, &there, &words)) <= 0) return rc;
+    long long seed = *seed_free && there.how.seed >= k ? there.how.seed - k : p->seed;
+    picture_record wanted = record_of(g, p, seed + k);
+    text want = { 0 };
+    parameters_write(&wanted, &want);
+    bool same = !want.failed && strcmp(want.data, words) == 0;
+    text_free(&want);
+    free(words);
+    mien_picture_settings_free(&there.how);
+    if (!same) return error_set(ERR_EXISTS, "%s is there, made with other settings (--force overwrites it)", path);
+    p->seed = seed;
+    *seed_free = false;
+    return 1;
+}
+
+static int look_at_outputs(generator *g, prepared_job *p, bool batch) {
+    bool seed_free = p->j.how.seed < 0;
+    p->seed = p->j.how.seed;
+    p->missing = p->j.count;
+    p->there = calloc((size_t)p->j.count, sizeof *p->there);
+    if (!p->there) return error_memory((size_t)p->j.count);
+    int rc = seed_free ? random_seed(&p->seed) : 0;
+    for (int k = 0; batch && !g->o->force && k < p->j.count && rc >= 0; k++) {
+        rc = look_at_output(g, p, k, &seed_free);
+        if (rc == 1) p->there[k] = true, p->missing--;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+int prepare_job(generator *g, prepared_job *p, bool batch) {
+    double begin = clock_seconds();
+    int rc = control_map_make(&g->maps, &p->j, engine_usual_side(g->e), &p->map);
+    g->result.map += clock_seconds() - begin;
+    if (rc == 0) rc = make_shape(g, p, batch);
+    if (rc == 0) rc = look_at_outputs(g, p, batch);
+    settings_prompt(&p->j.how, &p->prompt);
+    if (rc == 0) rc = text_check(&p->prompt);
+    if (rc == 0 && p->missing) rc = say_cut(g, "prompt", p->prompt.data);
+    if (rc == 0 && p->missing && p->shape.guidance) rc = say_cut(g, "negative prompt", p->j.how.negative);
+    return rc;
+}
+
+void prepared_free(prepared_job *p) {
+    image_free(&p->map.picture);
+    text_free(&p->prompt);
+    free(p->there);
+    job_free(&p->j);
+}
+
+uint64_t prepared_steps(const prepared_job *p) { return (uint64_t)p->steps * (uint64_t)p->missing; }
+
+int encode_jobs(generator *g, prepared_job *const jobs[], size_t n) {
+    const char **texts = calloc(2 * n, sizeof *texts);
+    size_t count = 0;
+    if (!texts) return error_memory(2 * n * sizeof *texts);
+    for (size_t i = 0; i < n; i++) {
+        if (jobs[i]->shape.guidance) texts[count++] = jobs[i]->j.how.negative;
+        texts[count++] = jobs[i]->prompt.data;
+    }
+    int rc = engine_texts(g->e, texts, count);
+    free(texts);
+    return rc;
+}
+
+/* ---- running it ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    generator *g;
+    const prepared_job *p;
+    char path[PATH_MAX];
+    mien_picture picture;
+    float *denoised;      /* for previews; NULL: none */
+} one_picture;
+
+static int note_step(generator *g, double seconds) {
+    generate_result *r = &g->result;
+    if (r->n_steps == g->step_room) {
+        size_t room = g->step_room ? 2 * g->step_room : 64;
+        double *steps = realloc(r->steps, room * sizeof *steps);
+        if (!steps) return error_memory(room * sizeof *steps);
+        r->steps = steps;
+        g->step_room = room;
+    }
+    r->steps[r->n_steps++] = seconds;
+    return 0;
+}
+
+static int show_preview(const one_picture *k, const sampler *s) {
+    size_t h = (size_t)k->picture.height / 8, w = (size_t)k->picture.width / 8;
+    char path[PATH_MAX];
+    image rough;
+    sampler_denoised(s, k->denoised, h * w * 4);
+    int rc = output_preview_path(k->path, path);
+    if (rc < 0 || (rc = preview_of_latent(k->denoised, h, w, k->g->cpu, &rough)) < 0) return rc;
+    rc = output_write_preview(path, &rough);
+    image_free(&rough);
+    return rc;
+}
+
+static int step_done(void *context, int i, int steps, bool control, double seconds, const sampler *s) {
+    one_picture *k = context;
+    generator *g = k->g;
+    int every = g->o->preview, rc = note_step(g, seconds);
+    k->picture.steps++;
+    k->picture.control_steps += control;
+    g->progress.done++;
+    g->progress.count[COUNT_CONTROL_STEPS].n += control;
+    if (rc == 0 && k->denoised && ((i + 1) % every == 0 || i + 1 == steps)) rc = show_preview(k, s);
+    generate_tell(g);
+    return rc;
+}
+
+static int write_picture(one_picture *k, const image *picture) {
+    generator *g = k->g;
+    text words = { 0 };
+    double begin = clock_seconds();
+    if (!g->o->no_metadata) {
+        picture_record r = record_of(g, k->p, k->picture.seed);
+        parameters_write(&r, &words);
+    }
+    int rc = text_check(&words);
+    if (rc == 0) rc = output_write(k->path, picture, words.data, g->o->force);
+    g->result.write += clock_seconds() - begin;
+    text_free(&words);
+    return rc;
+}
+
+static int make_picture(one_picture *k, float *latent, bool last) {
+    generator *g = k->g;
+    double begin = clock_seconds();
+    sample_request r = { .how = &k->p->j.how, .seed = k->picture.seed, .step = step_done, .context = k };
+    image picture;
+    int rc = engine_sample(g->e, &r, latent);
+    if (rc == 0 && last) engine_release_steps(g->e);
+    if (rc == 0) rc = engine_decode(g->e, latent, &picture);
+    if (rc < 0) return rc;
+    rc = k->picture.path ? write_picture(k, &picture) : 0;
+    image_free(&picture);
+    if (rc < 0) return rc;
+    k->picture.seconds = clock_seconds() - begin;
+    g->result.pictures++;
+    if (g->o->picture_done) g->o->picture_done(g->o->hooks.context, &k->picture);
+    return 0;
+}
+
+static int save_map(generator *g, const prepared_job *p) {
+    if (!g->o->save_map) return 0;
+    uint8_t *data;
+    size_t size;
+    int rc = image_encode_png(&p->map.picture, NULL, 0, &data, &size);
+    if (rc < 0) return rc;
+    rc = g->o->force ? file_save(g->o->save_map, data, size) : file_save_new(g->o->save_map, data, size);
+    free(data);
+    return rc;
+}
+
+int run_job(generator *g, prepared_job *p, bool last) {
+    size_t n = (size_t)p->shape.width / 8 * ((size_t)p->shape.height / 8) * 4;
+    float *memory = malloc(2 * n * sizeof *memory);
+    one_picture *k = calloc(1, sizeof *k);
+    int rc = memory && k ? save_map(g, p) : error_memory(2 * n * sizeof *memory);
+    bool control = p->shape.with;
+    if (rc == 0) rc = engine_begin(g->e, &p->shape, p->prompt.data, p->shape.guidance ? p->j.how.negative : NULL, control ? &p->map.picture : NULL);
+    int left = p->missing;
+    for (int i = 0; i < p->j.count && rc == 0; i++) {
+        if (p->there[i]) continue;
+        *k = (one_picture){ .g = g, .p = p, .denoised = g->o->preview && *p->path ? memory + n : NULL };
+        k->picture = (mien_picture){ .path = *p->path ? k->path : NULL, .map = g->o->save_map, .seed = p->seed + i, .width = p->shape.width, .height = p->shape.height };
+        if (*p->path) rc = output_path(p->path, i, k->path);
+        if (rc == 0) rc = make_picture(k, memory, last && --left == 0);
+    }
+    free(k);
+    free(memory);
+    return rc;
+}

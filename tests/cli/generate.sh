@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# mien generate with small models: what it refuses before any work, what it writes, and that the same settings give the same picture.
+. "$(dirname "$0")/lib"
+build=$(realpath "${BUILD:-build}")
+photo=$(realpath -m third_party/demo/astronaut.png)
+cd "$T"
+XDG_CACHE_HOME=$T/cache; export XDG_CACHE_HOME
+
+"$build/tests/make_model" sd1 sd1.safetensors && "$build/tests/make_model" control1 c1.safetensors || exit 1
+"$build/tests/make_model" control2 c2.safetensors || exit 1
+faces f.json 512 512
+"$mien" draw f.json -o map.png --size 64x64 --quiet || exit 1
+g1="$mien generate --base sd1.safetensors --control c1.safetensors -j 1 --dtype f32 --size 64"
+small="$g1 --map map.png --prompt smile --steps 2 --seed 1"
+
+# ---- misuse: nothing is begun
+expect "no model" 2 "$mien" generate --map map.png --prompt x -o o.png
+check "says so" said "--base SD is missing"
+expect "no output" 2 $g1 --map map.png --prompt x
+check "says so" said "-o is missing"
+expect "nothing that steers" 2 $g1 --prompt x -o o.png
+check "says so" said "--photo PHOTO is missing (or --map or --faces)"
+expect "two things that steer" 2 $g1 --map map.png --faces f.json -o o.png
+expect "an unknown sampler" 2 $small --sampler eular -o o.png
+check "lists them" said "ddim, ddim_original, euler, euler_a, dpmpp_2m, dpmpp_2m_karras or unipc was expected; did you mean euler?"
+expect "an odd size" 2 $small --size 500x512 -o o.png
+check "names near ones" said "such as 496 or 504"
+expect "an output that is no PNG" 2 $small -o o.jpg
+expect "an output in no folder" 2 $small -o nowhere/o.png
+expect "a model that is not there" 2 $g1 --base none.safetensors --map map.png -o o.png
+expect "a photo that is not there" 2 $g1 --photo none.jpg -o o.png
+expect "a model that is none" 1 $g1 --base map.png --map map.png -o o.png
+expect "a ControlNet of another family" 2 $g1 --control c2.safetensors --map map.png -o o.png
+expect "ddim_original cannot do 27 steps" 2 $small --steps 27 --sampler ddim_original -o o.png
+expect "a map of another aspect" 2 $small --size 64x80 -o o.png
+check "says by how much" said "the aspects differ by 25.0%, 2% is bearable"
+expect "eta with euler" 2 $small --sampler euler --eta 1 -o o.png
+expect "timings in the output's place" 2 $small -o o.png --timings o.png
+check "nothing was written" test ! -e o.png
+
+# ---- a picture
+expect "a picture" 0 $small -o o.png --save-map m.png
+check "says size, seed and steps" printed "o.png: 64 x 64, seed 1, 2 steps"
+check "the map is the one that was given" cmp m.png map.png
+expect "its settings are shown" 0 "$mien" info o.png
+check "prompt" printed "smile, best quality, extremely detailed"
+check "settings" printed "Steps: 2, Sampler: DDIM, CFG scale: 9, Seed: 1, Size: 64x64, Model hash: "
+check "no path is in it" not grep -qa -e 'map\.png' -e 'safetensors' -e "$T" o.png
+check "the mark of a machine is" grep -qa 'digitalsourcetype/trainedAlgorithmicMedia' o.png
+expect "is not overwritten" 2 $small -o o.png
+check "says how to go on" said "o.png: is there already (--force overwrites it)"
+expect "the same again" 0 $small -o p.png --quiet
+check "--quiet prints nothing" silent
+check "the same bytes" cmp o.png p.png
+expect "another seed" 0 $small --seed 2 -o q.png
+check "another picture" not cmp -s o.png q.png
+expect "without metadata" 0 $small -o r.png --no-metadata
+check "there is none" not grep -qa -e parameters -e trainedAlgorithmicMedia r.png
+expect "the map may not be the output" 2 $small -o map.png --force
+check "it is as it was" cmp m.png map.png
+finish
