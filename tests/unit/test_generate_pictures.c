@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Whole pictures of small models beside those of diffusers (tests/golden/generate.bin, made by tests/reference/generate_golden.py): within 1/255 on 99.9%
+ * of the values. And what must not change a picture: the way guidance's halves are run (nearly), control of strength 0. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "mien.h"
+
+enum { EVERY = 5 };
+
+static char folder[64];
+
+static void command(const char *format, ...) {
+    char line[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (system(line) != 0) fail_msg("%s", line);
+}
+
+static const char *in_folder(const char *name) {
+    static char ring[4][256];
+    static int next;
+    char *out = ring[next++ & 3];
+    snprintf(out, sizeof *ring, "%s/%s", folder, name);
+    return out;
+}
+
+static int make_models(void **state) {
+    (void)state;
+    const char *build = getenv("BUILD");
+    strcpy(folder, "/tmp/mien-test-XXXXXX");
+    if (!mkdtemp(folder)) return -1;
+    for (int k = 1; k <= 2; k++) {
+        command("%s/tests/make_model sd%d %s/sd%d.safetensors", build ? build : "build", k, folder, k);
+        command("%s/tests/make_model control%d %s/control%d.safetensors", build ? build : "build", k, folder, k);
+    }
+    return 0;
+}
+
+static int remove_models(void **state) {
+    (void)state;
+    command("rm -r %s", folder);
+    return 0;
+}
+
+/* As in generate_golden.py. */
+static void save_map(int width, int height) {
+    mien_image m;
+    assert_int_equal(mien_image_new(width, height, &m), 0);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            uint8_t *p = m.rgb + 3 * (y * width + x);
+            if ((x / 8 + y / 8) % 3 == 0) continue;
+            p[0] = (uint8_t)(x / 8 * 37 + y / 8 * 11);
+            p[1] = (uint8_t)(x / 4 * 5 + y / 16 * 71);
+            p[2] = (uint8_t)(x / 16 * 101 + y / 4 * 3);
+        }
+    assert_int_equal(mien_image_save_png(in_folder("map.png"), &m), 0);
+    mien_image_free(&m);
+}
+
+static mien_generate_options options_of(int family) {
+    static char base[256], control[256], map[256], out[256];
+    snprintf(base, sizeof base, "%s/sd%d.safetensors", folder, family);
+    snprintf(control, sizeof control, "%s/control%d.safetensors", folder, family);
+    snprintf(map, sizeof map, "%s/map.png", folder);
+    snprintf(out, sizeof out, "%s/out.png", folder);
+    mien_generate_options o = { .base = base, .control = control, .map = map, .output = out, .picture = mien_picture_defaults(), .dtype = MIEN_DTYPE_F32,
+                                .jobs = 1, .force = 1, .no_metadata = 1 };
+    o.picture.prompt = "a portrait, smiling";
+    o.picture.negative = "lowres, bad anatomy";
+    return o;
+}
+
+static mien_image picture_of(const mien_generate_options *o) {
+    mien_image got;
+    if (mien_generate(o, NULL) < 0) fail_msg("%s", mien_error());
+    assert_int_equal(mien_image_load(o->output, 0, 0, &got), 0);
+    return got;
+}
+
+/* ---- goldens --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char name[16], sampler[32], prediction[16];
+    int family, steps, width, height, seed, count;
+    double cfg, strength, start, end;
+} golden;
+
+/* How many of the values are off by more than 1. */
+static int far_off(const mien_image *got, const uint8_t *want, int count, int *worst) {
+    int off = 0;
+    *worst = 0;
+    for (int i = 0; i < count; i++) {
+        int d = abs(got->rgb[i * EVERY] - want[i]);
+        off += d > 1;
+        if (d > *worst) *worst = d;
+    }
+    return off;
+}
+
+static void compare(const golden *k, const uint8_t *want) {
+    mien_generate_options o = options_of(k->family);
+    mien_picture_settings *s = &o.picture;
+    int sampler = 0, worst;
+    while (mien_sampler_names()[sampler] && strcmp(mien_sampler_names()[sampler], k->sampler) != 0) sampler++;
+    assert_true(sampler < MIEN_SAMPLERS);
+    s->sampler = (mien_sampler)sampler;
+    s->steps = k->steps, s->cfg = k->cfg, s->strength = k->strength, s->start = k->start, s->end = k->end, s->seed = k->seed;
+    s->width = k->width, s->height = k->height;
+    o.prediction = strcmp(k->prediction, "v") == 0 ? MIEN_PREDICTION_V : MIEN_PREDICTION_EPSILON;
+    save_map(k->width, k->height);
+    mien_image got = picture_of(&o);
+    assert_true(got.width == k->width && got.height == k->height && (got.width * got.height * 3 + EVERY - 1) / EVERY == k->count);
+    int off = far_off(&got, want, k->count, &worst);
+    print_message("%-9s %d of %d values off by more than 1, worst %d\n", k->name, off, k->count, worst);
+    if (off * 1000 > k->count) fail_msg("%s: %d of %d values are off by more than 1, worst %d", k->name, off, k->count, worst);
+    mien_image_free(&got);
+}
+
+static void test_goldens(void **state) {
+    (void)state;
+    uint8_t *data;
+    size_t size, at = 0;
+    int cases = 0;
+    if (file_load("tests/golden/generate.bin", 1 << 20, &data, &size) < 0) fail_msg("%s", error_message());
+    while (at < size) {
+        golden k;
+        const uint8_t *end = memchr(data + at, '\n', size - at);
+        char line[256];
+        assert_true(end && (size_t)(end - data - at) < sizeof line);
+        memcpy(line, data + at, (size_t)(end - data) - at);
+        line[(size_t)(end - data) - at] = 0;
+        assert_int_equal(sscanf(line, "%15s %d %31s %15s %d %d %d %lf %lf %lf %lf %d %d", k.name, &k.family, k.sampler, k.prediction, &k.steps, &k.width, &k.height, &k.cfg,
+                                &k.strength, &k.start, &k.end, &k.seed, &k.count), 13);
+        at = (size_t)(end - data) + 1;
+        assert_true(k.count > 0 && (size_t)k.count <= size - at);
+        compare(&k, data + at);
+        at += (size_t)k.count;
+        cases++;
+    }
+    assert_true(cases >= 13);
+    free(data);
+}
+
+/* ---- what must not matter, and what must ----------------------------------------------------------------------------- */
+
+static mien_generate_options short_run(void) {
+    mien_generate_options o = options_of(1);
+    o.picture.steps = 2, o.picture.seed = 5, o.picture.width = o.picture.height = 64;
+    save_map(64, 64);
+    return o;
+}
+
+static int differing(const mien_image *a, const mien_image *b, int *worst) {
+    int n = 0;
+    *worst = 0;
+    for (int i = 0; i < a->width * a->height * 3; i++) {
+        int d = abs(a->rgb[i] - b->rgb[i]);
+        n += d > 0;
+        if (d > *worst) *worst = d;
+    }
+    return n;
+}
+
+static void expect_differ(const mien_generate_options *a, const mien_generate_options *b, bool differ) {
+    int worst;
+    mien_image x = picture_of(a), y = picture_of(b);
+    int n = differing(&x, &y, &worst);
+    if ((n > 0) != differ) fail_msg("%d of %d values differ, by up to %d", n, x.width * x.height * 3, worst);
+    mien_image_free(&x);
+    mien_image_free(&y);
+}
+
+static void test_strength_zero_is_no_control(void **state) {
+    (void)state;
+    mien_generate_options a = short_run(), b = a;
+    a.picture.strength = 0;
+    b.picture.end = 0;               /* before any step ends */
+    expect_differ(&a, &b, false);
+    b = a;
+    b.picture.strength = 1;
+    expect_differ(&a, &b, true);
+}
+
+static void test_guess_mode(void **state) {
+    (void)state;
+    mien_generate_options a = short_run(), b = a;
+    b.picture.guess = 1;
+    expect_differ(&a, &b, true);
+    /* Without guidance there is no half to be spared: only the weights differ; with the middle alone, which keeps its full weight, nothing. */
+    a.picture.cfg = b.picture.cfg = 1;
+    expect_differ(&a, &b, true);
+    a.picture.only_mid_control = b.picture.only_mid_control = 1;
+    expect_differ(&a, &b, false);
+}
+
+static void test_unguided_ignores_negative(void **state) {
+    (void)state;
+    mien_generate_options a = short_run(), b = a;
+    a.picture.cfg = b.picture.cfg = 1;
+    b.picture.negative = "something else";
+    expect_differ(&a, &b, false);
+    a.picture.cfg = b.picture.cfg = 2;
+    expect_differ(&a, &b, true);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_goldens), cmocka_unit_test(test_strength_zero_is_no_control), cmocka_unit_test(test_guess_mode),
+        cmocka_unit_test(test_unguided_ignores_negative),
+    };
+    return cmocka_run_group_tests(tests, make_models, remove_models);
+}
