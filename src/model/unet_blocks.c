@@ -56,18 +56,19 @@ static tensor *transformer_block(unet_pass *u, const place *p, tensor *x) {
     return add(u->g, x, feed_forward(&ff, layer_norm_of(p, x, "norm3")));
 }
 
+/* The residual is added as tokens, where it meets proj_out's product without a view between them. */
 static tensor *spatial_transformer(unet_pass *u, const place *p, tensor *x) {
-    tensor *h = layer_group_norm(p, x, "norm", 1e-6f);
-    if (!h) return NULL;
-    nn_shape picture = h->shape;
-    h = layer_linear(p, reshape(u->g, h, shape3(picture.dim[0], picture.dim[1] * picture.dim[2], picture.dim[3])), "proj_in");
+    tensor *norm = layer_group_norm(p, x, "norm", 1e-6f);
+    if (!norm) return NULL;
+    nn_shape picture = norm->shape, tokens = shape3(picture.dim[0], picture.dim[1] * picture.dim[2], picture.dim[3]);
+    tensor *h = layer_linear(p, reshape(u->g, norm, tokens), "proj_in");
     for (int i = 0; h; i++) {
         place block = place_below(p, "transformer_blocks.%d", i);
         if (!place_has(&block, "norm1.weight")) break;
         h = transformer_block(u, &block, h);
     }
-    h = layer_linear(p, h, "proj_out");
-    return add(u->g, x, h ? reshape(u->g, h, picture) : NULL);
+    h = add(u->g, reshape(u->g, x, tokens), layer_linear(p, h, "proj_out"));
+    return h ? reshape(u->g, h, picture) : NULL;
 }
 
 tensor *unet_block(unet_pass *u, tensor *x, size_t height, size_t width, const char *format, ...) {

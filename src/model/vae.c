@@ -43,11 +43,12 @@ static tensor *res_block(const place *p, tensor *x) {
 static tensor *attention_block(const place *p, tensor *x) {
     tensor *h = layer_group_norm(p, x, "norm", EPSILON);
     if (!h) return NULL;
-    nn_shape picture = h->shape;
-    h = reshape(p->g, h, shape3(picture.dim[0], picture.dim[1] * picture.dim[2], picture.dim[3]));
+    nn_shape picture = h->shape, tokens = shape3(picture.dim[0], picture.dim[1] * picture.dim[2], picture.dim[3]);
+    h = reshape(p->g, h, tokens);
     tensor *q = layer_linear(p, h, "q"), *k = layer_linear(p, h, "k"), *v = layer_linear(p, h, "v");
     h = layer_linear(p, attention(p->g, q, k, v, (attention_attr){ .heads = 1 }, NULL), "proj_out");
-    return add(p->g, x, h ? reshape(p->g, h, picture) : NULL);
+    h = add(p->g, reshape(p->g, x, tokens), h);
+    return h ? reshape(p->g, h, picture) : NULL;
 }
 
 static tensor *middle(const place *half, tensor *x) {
