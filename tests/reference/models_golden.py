@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """models_golden.py MAKE_MODEL OUT.safetensors: what diffusers computes with the small models of build/tests/make_model, for
 tests/unit/test_unet.c and test_vae.c. Models, inputs and timesteps follow from formulas that both sides have; the file holds
-outputs alone, channels last, the long ones thinned out. torch 2.9.1, diffusers 0.42.1; f32."""
+outputs alone, channels last, the long ones thinned out. Computed in f64 (the timestep's sinusoid, as always, in f32), for PyTorch's own f32
+differs by 1e-6 from run to run. torch 2.9.1, diffusers 0.42.1."""
 import subprocess
 import sys
 import tempfile
@@ -10,45 +11,36 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
+import small_model
 from small_model import Small
 
-M = (1 << 64) - 1
+
+def numbers(*of):
+    return small_model.numbers(*of).astype(np.float64)
 
 
-def numbers(name, *shape):
-    """Uniform of variance 1: make_model's formula for a weight with one input."""
-    h = 0xCBF29CE484222325
-    for b in name.encode():
-        h = ((h ^ b) * 0x100000001B3) & M
-    with np.errstate(over="ignore"):
-        x = np.uint64(h) + np.arange(1, np.prod(shape) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
-    u = (x >> np.uint64(40)).astype(np.float64) / 8388608 - 1
-    return (u * np.float32(3 ** 0.5)).astype(np.float32).reshape(shape)
-
-
-def picture(name, n, h, w, c):
-    return torch.from_numpy(numbers(name, n, h, w, c)).permute(0, 3, 1, 2).contiguous()
+def picture(*of):
+    return small_model.picture(*of).double()
 
 
 def flat(t, every=1):
     if t.dim() == 4:
         t = t.permute(0, 2, 3, 1)
-    return t.reshape(-1)[::every].numpy().copy()
+    return t.reshape(-1)[::every].numpy().astype(np.float32)
 
 
 def controlled(m, x, t, context, hint, scales, only_mid=False):
     """The original's sum: each output times its factor (one a picture), the skips' left out with only_mid."""
     down, mid = m.control(x, t, context, hint.expand(x.shape[0], -1, -1, -1), return_dict=False)
-    outputs = [o * torch.tensor(s).reshape(-1, 1, 1, 1) for o, s in zip([*down, mid], scales)]
+    outputs = [o * torch.tensor(s, dtype=torch.float64).reshape(-1, 1, 1, 1) for o, s in zip([*down, mid], scales)]
     down = [torch.zeros_like(o) if only_mid else o for o in outputs[:-1]]
     return m.unet(x, t, context, down_block_additional_residuals=down, mid_block_additional_residual=outputs[-1]).sample
 
 
 def family(k, path, out):
     m = Small(path, path, parts=("unet", "vae"))
+    for network in (m.unet, m.vae, m.control):
+        network.double()
     width, n = (768, 1024)[k - 1], (13, 7)[k - 1]
     context = torch.from_numpy(numbers("context", 2, 7, width))
     hint = picture("map", 1, 9 * 8, 11 * 8, 3) / 4 + 0.5

@@ -12,12 +12,31 @@ Made with torch 2.9.1, diffusers 0.42.1, transformers 5.23."""
 import argparse
 import re
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import (
     convert_controlnet_checkpoint, convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint)
 from safetensors import safe_open
 from transformers import CLIPTextConfig, CLIPTextModel
+
+
+def numbers(name, *shape):
+    """Uniform of variance 1: make_model's formula for a weight with one input."""
+    h = 0xCBF29CE484222325
+    for b in name.encode():
+        h = ((h ^ b) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    with np.errstate(over="ignore"):
+        x = np.uint64(h) + np.arange(1, np.prod(shape) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x = x ^ (x >> np.uint64(31))
+    u = (x >> np.uint64(40)).astype(np.float64) / 8388608 - 1
+    return (u * np.float32(3 ** 0.5)).astype(np.float32).reshape(shape)
+
+
+def picture(name, n, h, w, c):
+    return torch.from_numpy(numbers(name, n, h, w, c)).permute(0, 3, 1, 2).contiguous()
 
 
 def read(path, prefix):
@@ -30,9 +49,16 @@ def indices(tensors, pattern):
     return sorted({int(m[1]) for m in (re.match(pattern, k) for k in tensors) if m})
 
 
-def fill(network, tensors):
-    network.load_state_dict(tensors, strict=True)
-    return network.eval()
+def fill(make, tensors):
+    """The tensors themselves become the parameters: nothing is initialised first, and there is no second copy."""
+    with torch.device("meta"):
+        network = make()
+    network.load_state_dict(tensors, strict=True, assign=True)
+    for name, b in list(network.named_buffers()):   # CLIP's position_ids, 0, 1, ...
+        if b.is_meta:
+            owner, _, end = name.rpartition(".")
+            network.get_submodule(owner).register_buffer(end, torch.arange(b.numel(), dtype=b.dtype).reshape(b.shape), persistent=False)
+    return network.eval().requires_grad_(False)
 
 
 def encoder_config(t):
@@ -62,14 +88,14 @@ def encoder_config(t):
 def unet(t):
     c = encoder_config(t)
     up = tuple(x.replace("DownBlock", "UpBlock") for x in reversed(c["down_block_types"]))
-    return fill(UNet2DConditionModel(sample_size=8, up_block_types=up, **c),
+    return fill(lambda: UNet2DConditionModel(sample_size=8, up_block_types=up, **c),
                 convert_ldm_unet_checkpoint({"model.diffusion_model." + k: v for k, v in t.items()}, c))
 
 
 def control(t):
     c = encoder_config(t)
     hint = tuple(t[f"input_hint_block.{i}.weight"].shape[0] for i in (0, 4, 8, 12))
-    return fill(ControlNetModel(conditioning_embedding_out_channels=hint, **c), convert_controlnet_checkpoint(t, c))
+    return fill(lambda: ControlNetModel(conditioning_embedding_out_channels=hint, **c), convert_controlnet_checkpoint(t, c))
 
 
 def vae(t):
@@ -77,7 +103,7 @@ def vae(t):
     c = dict(block_out_channels=tuple(t[f"encoder.down.{i}.block.0.conv1.weight"].shape[0] for i in levels),
              layers_per_block=len(indices(t, r"encoder\.down\.0\.block\.(\d+)\.")),
              down_block_types=("DownEncoderBlock2D",) * len(levels), up_block_types=("UpDecoderBlock2D",) * len(levels))
-    return fill(AutoencoderKL(sample_size=64, **c), convert_ldm_vae_checkpoint(t, c))
+    return fill(lambda: AutoencoderKL(sample_size=64, **c), convert_ldm_vae_checkpoint(t, c))
 
 
 def open_clip(t):
@@ -108,9 +134,9 @@ def text(path):
     c = CLIPTextConfig(vocab_size=table.shape[0], hidden_size=table.shape[1], intermediate_size=t["encoder.layers.0.mlp.fc1.weight"].shape[0],
                        num_hidden_layers=len(indices(t, r"encoder\.layers\.(\d+)\.")), num_attention_heads=table.shape[1] // 64,
                        hidden_act="gelu" if second else "quick_gelu", projection_dim=512, bos_token_id=49406, eos_token_id=49407, pad_token_id=1)
-    network = CLIPTextModel(c)
-    root = "text_model." if any(k.startswith("text_model.") for k in network.state_dict()) else ""
-    return fill(network, {root + k: v for k, v in t.items()})
+    with torch.device("meta"):
+        root = "text_model." if any(k.startswith("text_model.") for k in CLIPTextModel(c).state_dict()) else ""
+    return fill(lambda: CLIPTextModel(c), {root + k: v for k, v in t.items()})
 
 
 class Small:
