@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The processor's peak in GFLOP/s, from independent chains of multiply-adds, measured in the same run as what it is compared with. */
+ * The processor's peak in GFLOP/s, from independent chains of multiply-adds, and the rate of copying, measured in the same run as
+ * what they are compared with. */
 #ifndef BENCH_PEAK_H
 #define BENCH_PEAK_H
 
 #include <immintrin.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/parallel.h"
@@ -65,6 +68,31 @@ static inline double peak_now(nn_type type, cpu_level level, int threads) {
         double rate = 2 * lanes * PEAK_CHAINS * PEAK_STEPS * threads / (peak_clock(threads) - t) * 1e-9;
         if (rate > best) best = rate;
     }
+    return best;
+}
+
+typedef struct { char *to; const char *from; size_t bytes; } peak_copy;
+
+static inline void peak_copy_part(void *context, size_t begin, size_t end, int thread) {
+    (void)thread;
+    const peak_copy *j = context;
+    size_t last = end * 4096 < j->bytes ? end * 4096 : j->bytes;
+    memcpy(j->to + begin * 4096, j->from + begin * 4096, last - begin * 4096);
+}
+
+/* GB/s read and written together, of copying `bytes`. */
+static inline double copy_now(size_t bytes, int threads) {
+    peak_copy j = { malloc(bytes), calloc(1, bytes), bytes };
+    double best = 0;
+    if (!j.to || !j.from) abort();
+    memset((char *)j.from, 1, bytes);
+    for (int i = 0; i < PEAK_TRIES; i++) {
+        double t = peak_clock(threads);
+        parallel_for(threads, (bytes + 4095) / 4096, peak_copy_part, &j);
+        double rate = 2 * (double)bytes / (peak_clock(threads) - t) * 1e-9;
+        if (i && rate > best) best = rate;
+    }
+    free(j.to), free((char *)j.from);
     return best;
 }
 

@@ -114,7 +114,7 @@ static float number_at(const void *p, nn_type type, size_t i) {
 }
 
 static void broadcast_shapes(broadcast *w, nn_shape a, nn_shape b) {
-    size_t extent[NN_MAX_RANK], other[NN_MAX_RANK];   /* innermost first */
+    size_t extent[NN_MAX_RANK] = { 1, 1, 1, 1 }, other[NN_MAX_RANK] = { 1, 1, 1, 1 };   /* innermost first */
     for (int i = 0; i < a.rank; i++) {
         extent[i] = a.dim[a.rank - 1 - i];
         other[i] = i < b.rank ? b.dim[b.rank - 1 - i] : 1;

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The kernels beside attention that a step of Stable Diffusion spends its time in, at their shapes there (512x512, guidance's batch of
+ * two): milliseconds (best of RUNS), GB/s of what goes in and comes out, GFLOP/s, beside what the machine can do in the same run.
+ *
+ *     ops [--threads N] [--type bf16|f32] [PART OF A NAME...]
+ *
+ * Data are random. Warm: a row's tensors are in the third-level cache if they fit. */
+#include <getopt.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "nn/ops.h"
+#include "nn/plan.h"
+#include "peak.h"
+
+enum { RUNS = 15, MOST_INPUTS = 4 };
+
+typedef struct { graph *g; nn_type type; void *memory[8]; int n; } bench;
+
+static uint32_t seed = 1;
+static float draw(void) {
+    seed = seed * 1664525u + 1013904223u;
+    return (float)(int32_t)seed * 0x1p-31f;
+}
+
+static void fill(void *out, nn_type type, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float x = draw();
+        if (type == NN_F32) ((float *)out)[i] = x;
+        else nn_narrow((uint16_t *)out + i, type, &x, 1);
+    }
+}
+
+static tensor *input(bench *b, nn_shape s) { return graph_input(b->g, "x", b->type, s); }
+
+static tensor *weight(bench *b, nn_shape s) {
+    size_t n = shape_elements(s);
+    uint16_t *data = malloc(n * sizeof *data);
+    if (!data) exit(1);
+    fill(data, NN_BF16, n);
+    b->memory[b->n++] = data;
+    return graph_param(b->g, "w", NN_BF16, s, data);
+}
+
+/* One row: what is built of the numbers a, b, c, d. */
+typedef struct { const char *name; tensor *(*build)(bench *t, const size_t *s); size_t s[5]; } row;
+
+static tensor *build_gn(bench *t, const size_t *s) { return group_norm(t->g, input(t, shape4(2, s[0], s[0], s[1])), weight(t, shape1(s[1])), weight(t, shape1(s[1])), 32, 1e-5f); }
+static tensor *build_gn_silu(bench *t, const size_t *s) { return silu(t->g, build_gn(t, s)); }
+static tensor *build_gn_add(bench *t, const size_t *s) {
+    tensor *x = add(t->g, input(t, shape4(2, s[0], s[0], s[1])), input(t, shape4(1, 1, 1, s[1])));
+    return silu(t->g, group_norm(t->g, x, weight(t, shape1(s[1])), weight(t, shape1(s[1])), 32, 1e-5f));
+}
+static tensor *build_gn1(bench *t, const size_t *s) {
+    return silu(t->g, group_norm(t->g, input(t, shape4(1, s[0], s[0], s[1])), weight(t, shape1(s[1])), weight(t, shape1(s[1])), 32, 1e-5f));
+}
+static tensor *build_ln(bench *t, const size_t *s) { return layer_norm(t->g, input(t, shape2(s[0], s[1])), weight(t, shape1(s[1])), weight(t, shape1(s[1])), 1e-5f); }
+static tensor *build_silu(bench *t, const size_t *s) { return silu(t->g, input(t, shape2(s[0], s[1]))); }
+static tensor *build_gelu(bench *t, const size_t *s) { return gelu(t->g, input(t, shape2(s[0], s[1]))); }
+static tensor *build_geglu(bench *t, const size_t *s) { return geglu(t->g, input(t, shape2(s[0], 2 * s[1]))); }
+static tensor *build_add(bench *t, const size_t *s) { return add(t->g, input(t, shape2(s[0], s[1])), input(t, shape2(s[0], s[1]))); }
+static tensor *build_add_scaled(bench *t, const size_t *s) {
+    return add_scaled(t->g, input(t, shape2(s[0], s[1])), input(t, shape2(s[0], s[1])), graph_input(t->g, "s", NN_F32, shape1(1)));
+}
+static tensor *build_cast(bench *t, const size_t *s) { return cast(t->g, input(t, shape2(s[0], s[1])), t->type == NN_F32 ? NN_BF16 : NN_F32); }
+static tensor *build_concat(bench *t, const size_t *s) {
+    return concat(t->g, (tensor *[]){ input(t, shape4(2, s[0], s[0], s[1])), input(t, shape4(2, s[0], s[0], s[2])) }, 2, 3);
+}
+static tensor *build_upsample(bench *t, const size_t *s) { return upsample_nearest(t->g, input(t, shape4(2, s[0], s[0], s[1])), 2 * s[0], 2 * s[0]); }
+static tensor *build_linear(bench *t, const size_t *s) { return linear(t->g, input(t, shape2(s[0], s[1])), weight(t, shape2(s[2], s[1])), weight(t, shape1(s[2]))); }
+static tensor *build_linear_add(bench *t, const size_t *s) { return add(t->g, build_linear(t, s), input(t, shape2(s[0], s[2]))); }
+static tensor *build_linear_gelu(bench *t, const size_t *s) { return gelu(t->g, build_linear(t, s)); }
+static tensor *build_linear_quick(bench *t, const size_t *s) { return quick_gelu(t->g, build_linear(t, s)); }
+static tensor *build_linear_silu(bench *t, const size_t *s) { return silu(t->g, build_linear(t, s)); }
+static tensor *build_linear_geglu(bench *t, const size_t *s) { return geglu(t->g, build_linear(t, s)); }
+static tensor *build_conv(bench *t, const size_t *s) {   /* side, channels in, out, kernel, stride */
+    int pad = (int)s[3] / 2;
+    conv2d_attr a = { (int)s[4], pad, pad, pad, pad, WEIGHTS_OIHW };
+    return conv2d(t->g, input(t, shape4(2, s[0], s[0], s[1])), weight(t, shape4(s[2], s[1], s[3], s[3])), weight(t, shape1(s[2])), a);
+}
+static tensor *build_conv_add(bench *t, const size_t *s) {
+    tensor *y = build_conv(t, s);
+    return add(t->g, y, input(t, y->shape));
+}
+static tensor *build_conv_vector(bench *t, const size_t *s) { return add(t->g, build_conv(t, s), input(t, shape4(1, 1, 1, s[2]))); }
+static tensor *build_conv_silu(bench *t, const size_t *s) { return silu(t->g, build_conv(t, s)); }
+
+static const row rows[] = {
+    { "group_norm 64^2x320", build_gn, { 64, 320 } },
+    { "group_norm+silu 64^2x320", build_gn_silu, { 64, 320 } },
+    { "group_norm+silu 32^2x640", build_gn_silu, { 32, 640 } },
+    { "group_norm+silu 16^2x1280", build_gn_silu, { 16, 1280 } },
+    { "group_norm+silu 8^2x1280", build_gn_silu, { 8, 1280 } },
+    { "group_norm+silu 64^2x960", build_gn_silu, { 64, 960 } },
+    { "add+group_norm+silu 64^2x320", build_gn_add, { 64, 320 } },
+    { "group_norm+silu 1x256^2x256", build_gn1, { 256, 256 } },
+    { "layer_norm 8192x320", build_ln, { 8192, 320 } },
+    { "layer_norm 2048x640", build_ln, { 2048, 640 } },
+    { "layer_norm 512x1280", build_ln, { 512, 1280 } },
+    { "geglu 8192x1280", build_geglu, { 8192, 1280 } },
+    { "geglu 2048x2560", build_geglu, { 2048, 2560 } },
+    { "geglu 512x5120", build_geglu, { 512, 5120 } },
+    { "silu 8192x320", build_silu, { 8192, 320 } },
+    { "gelu 8192x320", build_gelu, { 8192, 320 } },
+    { "add 8192x320", build_add, { 8192, 320 } },
+    { "add_scaled 8192x320", build_add_scaled, { 8192, 320 } },
+    { "cast 8192x320", build_cast, { 8192, 320 } },
+    { "concat 64^2x(640+320)", build_concat, { 64, 640, 320 } },
+    { "upsample 32^2x640", build_upsample, { 32, 640 } },
+    { "linear 8192x320x320", build_linear, { 8192, 320, 320 } },
+    { "linear+add 8192x320x320", build_linear_add, { 8192, 320, 320 } },
+    { "linear+add 8192x1280x320", build_linear_add, { 8192, 1280, 320 } },
+    { "linear+add 2048x2560x640", build_linear_add, { 2048, 2560, 640 } },
+    { "linear+add 512x5120x1280", build_linear_add, { 512, 5120, 1280 } },
+    { "linear 8192x320x2560", build_linear, { 8192, 320, 2560 } },
+    { "linear+geglu 8192x320x1280", build_linear_geglu, { 8192, 320, 2560 } },
+    { "linear 2048x640x5120", build_linear, { 2048, 640, 5120 } },
+    { "linear+geglu 2048x640x2560", build_linear_geglu, { 2048, 640, 5120 } },
+    { "linear 512x1280x10240", build_linear, { 512, 1280, 10240 } },
+    { "linear+geglu 512x1280x5120", build_linear_geglu, { 512, 1280, 10240 } },
+    { "linear+geglu 128x1280x5120", build_linear_geglu, { 128, 1280, 10240 } },
+    { "linear+gelu 77x1024x4096", build_linear_gelu, { 77, 1024, 4096 } },
+    { "linear+quick_gelu 77x768x3072", build_linear_quick, { 77, 768, 3072 } },
+    { "linear+silu 1x320x1280", build_linear_silu, { 1, 320, 1280 } },
+    { "linear 1x1280x320", build_linear, { 1, 1280, 320 } },
+    { "linear 1x1280x1280", build_linear, { 1, 1280, 1280 } },
+    { "linear 2x1280x1280", build_linear, { 2, 1280, 1280 } },
+    { "conv 64^2 320->320", build_conv, { 64, 320, 320, 3, 1 } },
+    { "conv+add 64^2 320->320", build_conv_add, { 64, 320, 320, 3, 1 } },
+    { "conv+vector 64^2 320->320", build_conv_vector, { 64, 320, 320, 3, 1 } },
+    { "conv+add 32^2 640->640", build_conv_add, { 32, 640, 640, 3, 1 } },
+    { "conv+add 16^2 1280->1280", build_conv_add, { 16, 1280, 1280, 3, 1 } },
+    { "conv+add 8^2 1280->1280", build_conv_add, { 8, 1280, 1280, 3, 1 } },
+    { "conv 16^2 2560->1280", build_conv, { 16, 2560, 1280, 3, 1 } },
+    { "conv 64^2 960->320", build_conv, { 64, 960, 320, 3, 1 } },
+    { "conv 64^2 320 stride 2", build_conv, { 64, 320, 320, 3, 2 } },
+    { "conv 1x1 64^2 640->320", build_conv, { 64, 640, 320, 1, 1 } },
+    { "linear 8192x640x320", build_linear, { 8192, 640, 320 } },
+    { "conv 1x1 16^2 2560->1280", build_conv, { 16, 2560, 1280, 1, 1 } },
+    { "conv 64^2 4->320", build_conv, { 64, 4, 320, 3, 1 } },
+    { "conv 64^2 320->4", build_conv, { 64, 320, 4, 3, 1 } },
+    { "conv+silu 256^2 16->16", build_conv_silu, { 256, 16, 16, 3, 1 } },
+};
+
+static double bytes_of(const graph *g) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < graph_tensors(g); i++) {
+        const tensor *t = graph_tensor(g, i);
+        if (t->kind != TENSOR_VALUE || t->output) bytes += shape_elements(t->shape) * nn_type_bytes(t->type);
+    }
+    return (double)bytes;
+}
+
+static void measure(const row *r, nn_type type, const device *d, int threads, double peak) {
+    bench b = { .g = graph_new(), .type = type };
+    params *store = params_new();
+    graph_output(b.g, r->build(&b, r->s));
+    plan *p = plan_new(b.g, d, store, &(plan_options){ .threads = threads, .no_reference = true });
+    workspace *w = p ? workspace_new(plan_bytes(p)) : NULL;
+    if (!w) {
+        fprintf(stderr, "%s: %s\n", r->name, error_message());
+        exit(1);
+    }
+    double best = 1e9;
+    for (int i = 0; i < RUNS; i++) {
+        for (size_t k = 0; k < graph_tensors(b.g); k++) {
+            const tensor *t = graph_tensor(b.g, k);
+            if (t->kind == TENSOR_INPUT && (i == 0 || shape_elements(t->shape) < 100000)) fill(plan_tensor(p, w, t), t->type, shape_elements(t->shape));
+        }
+        double t = peak_clock(threads);
+        plan_run(p, w, NULL);
+        t = peak_clock(threads) - t;
+        if (t < best) best = t;
+    }
+    printf("  %-32s %8.3f ms %7.1f GB/s", r->name, best * 1e3, bytes_of(b.g) / best * 1e-9);
+    if (plan_flops(p) > 1e6) printf(" %7.0f GFLOP/s %5.1f %%", plan_flops(p) / best * 1e-9, plan_flops(p) / best * 1e-7 / peak);
+    for (size_t i = 0; i < plan_steps(p); i++) printf("%s %s %s", i ? "," : "  ", plan_step(p, i)->kernel->name, plan_step(p, i)->info);
+    printf("\n");
+    workspace_free(w);
+    plan_free(p);
+    params_free(store);
+    graph_free(b.g);
+    for (int i = 0; i < b.n; i++) free(b.memory[i]);
+}
+
+static bool wanted(const char *name, char **parts, int n) {
+    for (int i = 0; i < n; i++)
+        if (strstr(name, parts[i])) return true;
+    return n == 0;
+}
+
+int main(int argc, char **argv) {
+    static const struct option options[] = { { "threads", 1, NULL, 'j' }, { "type", 1, NULL, 't' }, { NULL, 0, NULL, 0 } };
+    int threads = parallel_cores();
+    cpu_level level = cpu_level_here();
+    nn_type type = level >= CPU_AVX512_BF16 ? NN_BF16 : NN_F32;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 'j') threads = atoi(optarg);
+        else if (c == 't' && (strcmp(optarg, "f32") == 0 || strcmp(optarg, "bf16") == 0)) type = optarg[0] == 'f' ? NN_F32 : NN_BF16;
+        else return fprintf(stderr, "usage: ops [--threads N] [--type bf16|f32] [PART OF A NAME...]\n"), 2;
+    }
+    if (level < CPU_AVX2 || threads < 1) return fprintf(stderr, "ops: needs AVX2 and at least one thread\n"), 1;
+    device *d = device_cpu(level);
+    if (!d) return 1;
+    double peak = peak_now(type, level, threads);
+    printf("%s, %d threads, %s: peak %.0f GFLOP/s, copy of 5 MB %.0f GB/s, of 256 MB %.0f GB/s\n", nn_type_name(type), threads, cpu_level_name(level), peak,
+           copy_now(5 << 20, threads), copy_now(256 << 20, threads));
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (wanted(rows[i].name, argv + optind, argc - optind)) measure(&rows[i], type, d, threads, peak);
+    printf("peak, at the end: %.0f GFLOP/s\n", peak_now(type, level, threads));
+    device_free(d);
+    return 0;
+}
