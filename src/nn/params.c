@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "nn/params.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 
@@ -15,17 +17,71 @@ typedef struct block {
     void *data;
 } block;
 
-enum { BUCKETS = 1024 };
+/* Blocks lie in slabs that are mapped, since the system's fresh pages are zero already: huge ones, where it has them, for
+ * packing a gigabyte would otherwise fault 250,000 times. A slab is as large as all before it, within these bounds. */
+enum { BUCKETS = 1024, SLAB_LEAST = 2 << 20, SLAB_MOST = 64 << 20, PAGE = 2 << 20 };
+
+typedef struct slab {
+    struct slab *next;
+    char *data;
+    size_t bytes, used;
+} slab;
 
 struct params {
     block *bucket[BUCKETS];
+    slab *slabs;
     size_t bytes;
+    bool counting;
+    params_packed *packed;
+    void *context;
 };
+
+/* Memory that begins with a huge page. */
+static void *map_slab(size_t bytes) {
+    char *all = mmap(NULL, bytes + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) return NULL;
+    size_t before = (PAGE - (uintptr_t)all % PAGE) % PAGE;
+    if (before) munmap(all, before);
+    munmap(all + before + bytes, PAGE - before);
+    madvise(all + before, bytes, MADV_HUGEPAGE);   /* a wish */
+    return all + before;
+}
+
+static slab *new_slab(params *p, size_t least) {
+    size_t bytes = p->bytes < SLAB_LEAST ? SLAB_LEAST : p->bytes > SLAB_MOST ? SLAB_MOST : p->bytes;
+    bytes = ((bytes < least ? least : bytes) + PAGE - 1) / PAGE * PAGE;
+    slab *s = calloc(1, sizeof *s);
+    if (s) *s = (slab){ p->slabs, map_slab(bytes), bytes, 0 };
+    if (s && s->data) return p->slabs = s;
+    free(s);
+    return NULL;
+}
+
+/* Zeroed. bytes: a multiple of 64. */
+static void *new_data(params *p, size_t bytes) {
+    slab *s = p->slabs;
+    if ((!s || s->bytes - s->used < bytes) && !(s = new_slab(p, bytes))) return NULL;
+    s->used += bytes;
+    return s->data + s->used - bytes;
+}
 
 params *params_new(void) {
     params *p = calloc(1, sizeof *p);
     if (!p) error_memory(sizeof *p);
     return p;
+}
+
+params *params_new_counting(void) {
+    params *p = params_new();
+    if (p) p->counting = true;
+    return p;
+}
+
+bool params_counts(const params *p) { return p->counting; }
+
+void params_on_packed(params *p, params_packed *packed, void *context) {
+    p->packed = packed;
+    p->context = context;
 }
 
 void params_free(params *p) {
@@ -34,9 +90,13 @@ void params_free(params *p) {
         for (block *b = p->bucket[i], *next; b; b = next) {
             next = b->next;
             free(b->tag);
-            free(b->data);
             free(b);
         }
+    for (slab *s = p->slabs, *next; s; s = next) {
+        next = s->next;
+        munmap(s->data, s->bytes);
+        free(s);
+    }
     free(p);
 }
 
@@ -54,17 +114,19 @@ const void *params_pack(params *p, const tensor *t, const char *tag, size_t byte
     if (bytes > (size_t)1 << 44) return error_memory(bytes), NULL;
     size_t room = (bytes + 127) & ~(size_t)63;   /* whole lines, and 64 readable bytes behind */
     block *b = calloc(1, sizeof *b);
-    if (b) *b = (block){ *head, t->data, t->type, t->shape, strdup(tag), aligned_alloc(64, room) };
+    if (b) *b = (block){ *head, t->data, t->type, t->shape, strdup(tag), p->counting ? p : new_data(p, room) };
     bool packed = false;
     if (!b || !b->tag || !b->data) error_memory(room);
-    else packed = pack(memset(b->data, 0, room), t, context) == 0;
+    else packed = p->counting || pack(b->data, t, context) == 0;
     if (!packed) {
-        if (b) free(b->tag), free(b->data);
+        if (b && b->data && !p->counting) p->slabs->used -= room, memset(b->data, 0, room);   /* as it was */
+        if (b) free(b->tag);
         free(b);
         return NULL;
     }
     *head = b;
     p->bytes += room;
+    if (p->packed && !p->counting) p->packed(p->context, t->data, shape_elements(t->shape) * nn_type_bytes(t->type));
     return b->data;
 }
 

@@ -11,8 +11,17 @@
 
 typedef struct params params;
 params *params_new(void);
+/* One that only counts: plans made with it know their size and its, packed nothing and cannot run. To ask what a model will
+ * take before gigabytes are read. */
+params *params_new_counting(void);
 void    params_free(params *p);     /* after all plans that use it */
 size_t  params_bytes(const params *p);
+bool    params_counts(const params *p);
+
+/* From here on, packed(context, data, bytes) is told of each parameter that has been packed, with its stored bytes: whoever mapped them
+ * may let their pages go. Another plan that wants it in another form reads it again. */
+typedef void params_packed(void *context, const void *data, size_t bytes);
+void    params_on_packed(params *p, params_packed *packed, void *context);
 
 /* The packed block of `t` under `tag` (say everything the layout depends on: "ohwi16/pad32"); made by pack(dst, t,
  * context) on first use. 64-byte aligned, zeroed before pack. NULL, with a message, without memory or if pack returned

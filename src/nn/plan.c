@@ -386,6 +386,7 @@ plan *plan_new(const graph *g, const device *d, params *weights, const plan_opti
     p->g = g;
     p->threads = options && options->threads > 1 ? options->threads : 1;
     p->no_reference = options && options->no_reference;
+    p->counted = params_counts(weights);
     if (build(p, d, weights) < 0) {
         plan_free(p);
         return NULL;

@@ -32,6 +32,7 @@ struct plan {
     const graph *g;
     int threads;
     bool no_reference;
+    bool counted;           /* its parameters were only counted */
     planned_step *steps;
     size_t n_steps;
     value *values;

@@ -46,6 +46,7 @@ static int run_step(const plan *p, workspace *w, const planned_step *s) {
 }
 
 int plan_run(const plan *p, workspace *w, plan_profile *profile) {
+    if (p->counted) return error_set(ERR_USAGE, "this plan's parameters were counted, not packed");
     int rc = 0;
     double before = profile ? clock_seconds() : 0;
     for (size_t i = 0; i < p->n_steps && rc == 0; i++) {

@@ -38,6 +38,7 @@ for header in $headers; do
     case $header in
     *_avx2.h) isa="-mavx2 -mfma -mf16c" ;;
     *_avx512*.h) isa="-mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl" ;;
+    *onednn_inside.h) [ "${ONEDNN:-system}" = system ] && isa= || isa="-I$ONEDNN/include" ;;
     *) isa= ;;
     esac
     if faults=$($CC -std=gnu11 -Wall -Wextra -Werror -Isrc -Iinclude $isa -fsyntax-only -x c "$header" 2>&1); then

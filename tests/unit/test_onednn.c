@@ -4,7 +4,8 @@
  *
  * Bounds. Let M be the same expression over absolute values, K the number of terms, u = 2^-24. Two orders of summation
  * of K rounded terms differ by at most about 2 K u M, and by a few sqrt(K) u M for signs as they come: f32 must stay within
- * (8 + 4 sqrt(K)) u M. bf16 (8 significant bits) accumulates in f32 and rounds once: 2^-8 |y| more, and 2^-8 M more where
+ * (8 + 4 sqrt(K)) u M. An activation behind it (slope below 1.2, at least half of its argument for positive ones) may treble that, and has
+ * errors of its own of 2^-20 M; geglu is a product of two such, and of sums that were rounded to bf16. bf16 (8 significant bits) accumulates in f32 and rounds once: 2^-8 |y| more, and 2^-8 M more where
  * f32 weights were rounded to bf16. Truth is the f32 reference over the same (bf16) inputs. */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -30,13 +31,22 @@
 typedef enum { CONV, DEPTHWISE, LINEAR } kind;
 static const char *const kind_name[] = { "conv2d", "depthwise_conv2d", "linear" };
 
+typedef enum { NONE, RELU, SILU, GELU, QUICK_GELU, GEGLU, ACTIVATIONS } activation;
+static const char *const activation_name[] = { "", "+relu", "+silu", "+gelu", "+quick_gelu", "+geglu" };
+/* Those that a kernel takes behind it. */
+static bool served(kind k, activation a, int residual) {
+    if (a <= RELU) return true;
+    return residual == 0 && k == LINEAR;
+}
+
 typedef struct {
     kind kind;
     size_t n, h, w, ci, co;    /* LINEAR: n*h rows */
     size_t kh, kw;
     int rank;                  /* of LINEAR's input */
     conv2d_attr attr;
-    bool bias, relu, bordered;
+    bool bias, bordered;
+    activation act;
     int residual;              /* 0: none, 1: the first operand of the add, 2: the second */
     nn_type type, weight_type;
     bool unaligned;
@@ -56,10 +66,10 @@ static float number(nn_type exact_in) {
 }
 
 static void describe(const test_case *c, char *out, size_t size) {
-    snprintf(out, size, "%s %s w:%s n%zu %zux%zu %zu->%zu k%zux%zu s%d pad %d,%d,%d,%d %s bias%d res%d relu%d border%d unaligned%d threads%d",
+    snprintf(out, size, "%s %s w:%s n%zu %zux%zu %zu->%zu k%zux%zu s%d pad %d,%d,%d,%d %s bias%d res%d%s border%d unaligned%d threads%d",
              kind_name[c->kind], nn_type_name(c->type), nn_type_name(c->weight_type), c->n, c->h, c->w, c->ci, c->co, c->kh, c->kw,
              c->attr.stride, c->attr.pad_top, c->attr.pad_left, c->attr.pad_bottom, c->attr.pad_right,
-             c->attr.weights == WEIGHTS_OIHW ? "OIHW" : "OHWI", c->bias, c->residual, c->relu, c->bordered, c->unaligned, c->threads);
+             c->attr.weights == WEIGHTS_OIHW ? "OIHW" : "OHWI", c->bias, c->residual, activation_name[c->act], c->bordered, c->unaligned, c->threads);
 }
 
 /* ---- a kernel that leaves a border and padded channels, to be read by oneDNN's ----------------------------------------- */
@@ -142,7 +152,8 @@ static void build(const test_case *c, const numbers *v, bool truth, built *b) {
         b->residual = graph_input(b->g, "residual", type, y->shape);
         y = c->residual == 1 ? add(b->g, b->residual, y) : add(b->g, y, b->residual);
     }
-    if (c->relu) y = relu(b->g, y);
+    static tensor *(*const activate[])(graph *g, tensor *x) = { [RELU] = relu, [SILU] = silu, [GELU] = gelu, [QUICK_GELU] = quick_gelu, [GEGLU] = geglu };
+    if (c->act) y = activate[c->act](b->g, y);
     b->y = graph_output(b->g, y);
 }
 
@@ -215,7 +226,7 @@ static void check(const test_case *c, cpu_level level) {
     if (!p) fail_msg("%s: %s", what, error_message());
     const kernel_step *s = plan_step(p, plan_steps(p) - 1);
     char name[64];
-    snprintf(name, sizeof name, "%s%s%s/onednn", kind_name[c->kind], c->residual ? "+add" : "", c->relu ? "+relu" : "");
+    snprintf(name, sizeof name, "%s%s%s/onednn", kind_name[c->kind], c->residual ? "+add" : "", activation_name[c->act]);
     if (plan_steps(p) != (c->bordered ? 3u : 1u) || strcmp(s->kernel->name, name) != 0) fail_msg("%s: %zu steps, the last %s", what, plan_steps(p), s->kernel->name);
     if (getenv("VERBOSE")) printf("%s: %s\n", what, s->info);
     if (!s->info[0] || strstr(s->info, "ref")) fail_msg("%s: implementation %s", what, s->info);
@@ -232,6 +243,8 @@ static void check(const test_case *c, cpu_level level) {
     double terms = c->kind == LINEAR ? (double)c->ci : (double)(c->kh * c->kw * (c->kind == CONV ? c->ci : 1)), worst = 0;
     double relative = (8 + 4 * sqrt(terms)) * 0x1p-24;
     if (c->type == NN_BF16 && c->weight_type == NN_F32) relative += 0x1p-8;
+    if (c->act == GEGLU && c->type == NN_BF16) relative += 0x1p-8;
+    if (c->act > RELU) relative = (c->act == GEGLU ? 6 : 3) * relative + 0x1p-20;
     for (size_t i = 0; i < v.ny; i++) {
         double bound = relative * magnitude[i] + (c->type == NN_BF16 ? 0x1p-8 * fabsf(want[i]) : 0) + 1e-30;
         double off = fabs((double)got[i] - want[i]) / bound;
@@ -261,7 +274,10 @@ static test_case random_case(kind k) {
     if (c.h < c.kh) c.h = c.kh;
     if (c.w < c.kw) c.w = c.kw;
     c.attr.weights = k == CONV && draw() % 2 ? WEIGHTS_OIHW : WEIGHTS_OHWI;
-    c.bias = draw() % 3, c.relu = draw() % 2, c.residual = (int)between(0, 2);
+    c.bias = draw() % 3, c.act = draw() % 2 ? (activation)(draw() % ACTIVATIONS) : NONE, c.residual = (int)between(0, 2);
+    if (!served(k, c.act, 0)) c.act = RELU;
+    if (!served(k, c.act, c.residual) || k == DEPTHWISE) c.residual = 0;
+    if (c.act == GEGLU) c.co *= 2, c.n += 32, c.h += 8, c.rank += c.rank == 1;   /* few rows are left to others */
     c.bordered = k != LINEAR && draw() % 4 == 0;
     c.weight_type = types[draw() % 3];
     c.unaligned = draw() % 4 == 0;
@@ -316,7 +332,7 @@ static void typical(void **unused) {
     for (int type = 0; type < 2; type++) {
         if (type && !have(CPU_AVX512_BF16, "bf16")) break;
         for (int fused = 0; fused < 2; fused++) {
-            test_case c = { .n = 2, .bias = true, .relu = fused, .residual = fused ? 2 : 0, .rank = 2, .threads = 2,
+            test_case c = { .n = 2, .bias = true, .act = fused ? RELU : NONE, .residual = fused ? 2 : 0, .rank = 2, .threads = 2,
                             .type = type ? NN_BF16 : NN_F32, .weight_type = type ? NN_BF16 : NN_F32 };
             for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
                 int pad = (int)convs[i].k / 2;
@@ -325,7 +341,7 @@ static void typical(void **unused) {
                 check(&c, cpu_level_here());
             }
             for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
-                c.kind = LINEAR, c.n = 1, c.h = products[i].m, c.ci = products[i].k, c.co = products[i].n;
+                c.kind = LINEAR, c.n = 1, c.act = fused ? RELU : NONE, c.residual = fused ? 2 : 0, c.h = products[i].m, c.ci = products[i].k, c.co = products[i].n;
                 check(&c, cpu_level_here());
             }
         }

@@ -338,9 +338,51 @@ static void loud_reference(void **state) {
     graph_free(g);
 }
 
+typedef struct { const void *data[8]; size_t bytes[8]; int n; } dropped;
+
+static void note_dropped(void *context, const void *data, size_t bytes) {
+    dropped *d = context;
+    assert_true(d->n < 8);
+    d->data[d->n] = data;
+    d->bytes[d->n++] = bytes;
+}
+
+static void parameters_are_counted_or_dropped(void **state) {
+    (void)state;
+    float w[16 * 8], bias[16];
+    fill(w, 128, 7), fill(bias, 16, 8);
+    graph *g = graph_new();
+    tensor *x = graph_input(g, "x", NN_F32, shape2(3, 8));
+    tensor *wt = graph_param(g, "w", NN_F32, shape2(16, 8), w), *bt = graph_param(g, "b", NN_F32, shape1(16), bias);
+    graph_output(g, linear(g, x, wt, bt));
+    device *d = device_new(CPU_REFERENCE);
+    params *counted = params_new_counting(), *packed = params_new();
+    dropped told = { 0 };
+    params_on_packed(counted, note_dropped, &told);
+    params_on_packed(packed, note_dropped, &told);
+    plan *p = plan_new(g, d, counted, NULL);
+    assert_non_null(p);
+    assert_int_equal(told.n, 0);
+    plan *q = plan_new(g, d, packed, NULL), *again = plan_new(g, d, packed, NULL);
+    assert_non_null(q);
+    assert_non_null(again);
+    assert_int_equal(told.n, 2);   /* once each */
+    assert_true(told.data[0] == w && told.bytes[0] == sizeof w && told.data[1] == bias && told.bytes[1] == sizeof bias);
+    assert_int_equal(params_bytes(counted), params_bytes(packed));
+    assert_int_equal(plan_bytes(p), plan_bytes(q));
+    workspace *ws = workspace_new(plan_bytes(p));
+    assert_int_equal(plan_run(p, ws, NULL), ERR_USAGE);
+    assert_int_equal(plan_run(q, ws, NULL), 0);
+    workspace_free(ws);
+    plan_free(p), plan_free(q), plan_free(again);
+    params_free(counted), params_free(packed);
+    device_free(d);
+    graph_free(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kernels_that_disagree), cmocka_unit_test(loud_reference),
+        cmocka_unit_test(kernels_that_disagree), cmocka_unit_test(loud_reference), cmocka_unit_test(parameters_are_counted_or_dropped),
         cmocka_unit_test(two_outputs),
         cmocka_unit_test(a_failing_kernel_stops_the_run),
         cmocka_unit_test(a_failed_packing_leaves_nothing),

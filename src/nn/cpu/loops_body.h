@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inner loops of loops.h for one instruction set: a loops_*.c file is this, with LOOPS the name of its table. */
+ * Template of the inner loops of loops.h: a loops_*.c file is this for its instruction set, LOOPS and NAME being its table's. */
 #include <math.h>
 
 #include "nn/cpu/loops.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inner loops over elements of one type, included twice by loops_body.h: T is the type in C, TYPE(name) appends its suffix. */
+ * Template of the loops over elements of one type, included twice by loops_body.h: T is the type in C, TYPE(name) appends its suffix. */
 
 /* The next vector of `left` elements, or all that are left; put rounds as fast as it goes, put_exact as nn_narrow does. */
 static inline vec TYPE(get)(const T *p, size_t left) { return left >= LANES ? TYPE(load)(p) : TYPE(load_part)(p, left); }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * oneDNN's convolution and matrix product behind the kernel contract: conv2d, depthwise_conv2d and linear, each alone or
- * with a residual add, a relu, or both; f32, and bf16 where the processor has AVX-512 bf16. Nodes flagged `ordered` are
+ * oneDNN's convolution and matrix product behind the kernel contract: conv2d, depthwise_conv2d and linear, alone or with what
+ * follows them (a residual, an activation, geglu); f32, and bf16 where the processor has AVX-512 bf16. Nodes flagged `ordered` are
  * left to others.
  *
  * The library is opened when the first such step is prepared, not when the program starts: linked in, it would cost

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A vector of f32 as wide as the file's instruction set (told by its suffix), for loops that are written once: loads and stores
- * of f32 and bf16, whole or the first n lanes, and the few functions that activations need. Included by loops_*.c only. */
+ * Template of a vector of f32, as wide as the including file's instruction set (told by its suffix), for loops that are written once:
+ * loads and stores of f32 and bf16, whole or the first n lanes, and the few functions that activations need. */
 #ifndef NN_CPU_VECTOR_H
 #define NN_CPU_VECTOR_H
 

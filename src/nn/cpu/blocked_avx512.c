@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sixteen outputs' rows are read 16 numbers at a time and transposed, so that each vector has one (input, tap) of 16 outputs; those are
+ * kept for some inputs and then written in the order of the layout, a cache line each. */
+#include "nn/cpu/blocked.h"
+
+#include "base/parallel.h"
+#include "nn/cpu/vector.h"
+
+enum { TILE = 16 * BLOCKED_MOST_TAPS };   /* numbers of an output at a time: 64 to 576 bytes of its row */
+
+typedef struct {
+    const blocked_layout *l;
+    void *to;
+    const char *from;
+    nn_type to_type, from_type;
+} pack_job;
+
+/* a[i] lane j becomes a[j] lane i. */
+static inline void transpose(vec a[16]) {
+    __m512 b[16];
+    for (int i = 0; i < 16; i += 2) {
+        b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+        b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {   /* a[i + c]: in each quarter q, column 4q + c of rows i..i+3 */
+        a[i] = _mm512_shuffle_ps(b[i], b[i + 2], 0x44);
+        a[i + 1] = _mm512_shuffle_ps(b[i], b[i + 2], 0xee);
+        a[i + 2] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+        a[i + 3] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+    }
+    for (int c = 0; c < 4; c++) {
+        __m512 low01 = _mm512_shuffle_f32x4(a[c], a[4 + c], 0x88), high01 = _mm512_shuffle_f32x4(a[c], a[4 + c], 0xdd);
+        __m512 low23 = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0x88), high23 = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0xdd);
+        b[c] = _mm512_shuffle_f32x4(low01, low23, 0x88);
+        b[4 + c] = _mm512_shuffle_f32x4(high01, high23, 0x88);
+        b[8 + c] = _mm512_shuffle_f32x4(low01, low23, 0xdd);
+        b[12 + c] = _mm512_shuffle_f32x4(high01, high23, 0xdd);
+    }
+    for (int i = 0; i < 16; i++) a[i] = b[i];
+}
+
+/* The first n of 16 numbers, then zeros. */
+static inline vec read(const char *p, nn_type type, size_t n) {
+    __mmask16 some = (__mmask16)((1u << n) - 1);
+    if (type == NN_F32) return _mm512_maskz_loadu_ps(some, p);
+    __m256i half = _mm256_maskz_loadu_epi16(some, p);
+    return type == NN_F16 ? _mm512_cvtph_ps(half) : from_bf16(half);
+}
+
+/* out[k] = number k of each of `rows` rows, for k < count, which is rounded up to 16. */
+static inline void gather_rows(vec *out, const char *from, nn_type type, size_t step, size_t rows, size_t count) {
+    size_t bytes = nn_type_bytes(type);
+    for (size_t k = 0; k < count; k += 16) {
+        vec a[16];
+        for (size_t r = 0; r < 16; r++) a[r] = r < rows ? read(from + (r * step + k) * bytes, type, count - k < 16 ? count - k : 16) : v_zero();
+        transpose(a);
+        for (size_t r = 0; r < 16; r++) out[k + r] = a[r];
+    }
+}
+
+static inline __m512i pair(vec low, vec high) {
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(to_bf16_exact(low)), _mm512_slli_epi32(_mm512_cvtepu16_epi32(to_bf16_exact(high)), 16));
+}
+
+static void pack_block(const pack_job *j, size_t block) {
+    const blocked_layout *l = j->l;
+    vec tile[TILE];
+    size_t first = block * l->block, rows = l->outputs - first < l->block ? l->outputs - first : l->block, step = l->inputs * l->taps;
+    size_t inputs = TILE / l->taps / 16 * 16;
+    size_t bytes = nn_type_bytes(j->from_type);
+    for (size_t i = 0; i < l->inputs; i += inputs)
+        for (size_t o = 0; o < l->block; o += 16) {
+            size_t n = l->inputs - i < inputs ? l->inputs - i : inputs, left = rows > o ? rows - o : 0;
+            gather_rows(tile, j->from + ((first + o) * step + i * l->taps) * bytes, j->from_type, step, left < 16 ? left : 16, n * l->taps);
+            size_t at = block * l->block_step + i * l->block + o * l->group;
+            for (size_t t = 0; t < l->taps; t++, at += l->tap_step)
+                for (size_t k = 0; k < n; k += l->group)
+                    if (j->to_type == NN_F32) store_f32((float *)j->to + at + k * l->block, tile[k * l->taps + t]);
+                    else _mm512_storeu_si512((uint16_t *)j->to + at + k * l->block,
+                                             pair(tile[k * l->taps + t], k + 1 < n ? tile[(k + 1) * l->taps + t] : v_zero()));
+        }
+}
+
+static void pack_part(void *context, size_t begin, size_t end, int thread) {
+    (void)thread;
+    for (size_t b = begin; b < end; b++) pack_block(context, b);
+}
+
+void blocked_pack(const blocked_layout *l, void *to, nn_type to_type, const void *from, nn_type from_type, int threads) {
+    pack_job j = { l, to, from, to_type, from_type };
+    parallel_for(threads, (l->outputs + l->block - 1) / l->block, pack_part, &j);
+}

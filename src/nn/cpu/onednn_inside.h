@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the parts of our use of oneDNN (onednn*.c) share, and the only door to it. A step owns one primitive (immutable, shared
+ * by threads) and a few bindings: what oneDNN calls memory objects, which hold the addresses of one call, so that each running
+ * thread needs a binding of its own. */
+#ifndef NN_CPU_ONEDNN_INSIDE_H
+#define NN_CPU_ONEDNN_INSIDE_H
+
+#include <pthread.h>
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include "nn/cpu/onednn.h"
+#include "nn/ops.h"
+
+typedef struct onednn onednn;
+
+#define ONEDNN_LIBRARY "libdnnl.so.3"
+
+#define ONEDNN_FUNCTIONS(F) \
+    F(version) F(engine_create) F(engine_destroy) F(stream_create) F(stream_wait) F(stream_destroy) \
+    F(memory_desc_create_with_strides) F(memory_desc_create_with_tag) F(memory_desc_destroy) F(memory_desc_query) \
+    F(memory_desc_get_size) F(memory_create) F(memory_set_data_handle) F(memory_destroy) \
+    F(post_ops_create) F(post_ops_append_binary) F(post_ops_append_eltwise) F(post_ops_destroy) \
+    F(primitive_attr_create) F(primitive_attr_set_scratchpad_mode) F(primitive_attr_set_fpmath_mode) \
+    F(primitive_attr_set_post_ops) F(primitive_attr_destroy) \
+    F(convolution_forward_primitive_desc_create) F(matmul_primitive_desc_create) \
+    F(inner_product_forward_primitive_desc_create) F(reorder_primitive_desc_create) \
+    F(primitive_desc_query) F(primitive_desc_query_md) F(primitive_desc_next_impl) F(primitive_desc_destroy) \
+    F(primitive_create) F(primitive_execute) F(primitive_destroy)
+
+/* A kernel of the table: a core operation, and what it swallows behind it. */
+typedef struct {
+    const char *name;
+    const op *root, *core;
+    bool residual;
+    const op *activation;    /* relu, silu, gelu or quick_gelu; geglu, whose product goes through memory in chunks; or NULL */
+} onednn_form;
+
+typedef struct {
+    onednn *home;
+    const onednn_form *form;
+} onednn_row;
+
+enum { ONEDNN_FORMS = 14 };
+
+/* Belongs to one device. */
+struct onednn {
+    cpu_level level;
+    onednn_row rows[ONEDNN_FORMS];
+    kernel kernels[ONEDNN_FORMS];
+    pthread_mutex_t lock;    /* of opening; all below is set once under it */
+    void *library;
+    dnnl_engine_t engine;
+#define DECLARE(f) __typeof__(dnnl_##f) *f;
+    ONEDNN_FUNCTIONS(DECLARE)
+#undef DECLARE
+};
+
+int onednn_open(onednn *o);                                /* the library, unless it is open already */
+int onednn_failed(dnnl_status_t status, const char *what);   /* sets the message */
+
+/* ---- a step's own state ------------------------------------------------------------------------------------------------ */
+
+enum { X, RESIDUAL, Y, WEIGHTS, BIAS, SCRATCH, OPERANDS };
+
+/* The addresses of one call. */
+typedef struct onednn_binding {
+    struct onednn_binding *next;
+    dnnl_stream_t stream;
+    dnnl_exec_arg_t args[OPERANDS];
+    int operand[OPERANDS];   /* whose address args[i] takes */
+    int n;
+} onednn_binding;
+
+typedef struct { int rank; dnnl_dims_t dim, stride; } onednn_strided;
+
+typedef struct {
+    onednn *home;
+    dnnl_memory_desc_t made[BIAS + 1];      /* ours to destroy; NULL where there is no such operand */
+    onednn_strided stored;                  /* the weights as the checkpoint has them */
+    const_dnnl_memory_desc_t md[OPERANDS];  /* what the primitive reads; NULL or of no size: absent */
+    dnnl_primitive_desc_t desc;
+    dnnl_primitive_t primitive;
+    size_t rows;                            /* of the product in one call; geglu: of a chunk */
+    size_t own_scratch;                     /* bytes of the primitive's */
+    pthread_mutex_t lock;                   /* of `spare` */
+    pthread_cond_t returned;
+    onednn_binding *spare;
+} onednn_state;
+
+onednn_state *onednn_state_new(onednn *o);
+void onednn_state_free(onednn_state *s);
+onednn_binding *onednn_binding_new(const onednn_state *s);
+/* One call; the width of oneDNN's threads is set by the caller. */
+int  onednn_execute(onednn_state *s, void *const address[OPERANDS], const char *what);
+
+dnnl_data_type_t onednn_type(nn_type t);
+dnnl_status_t onednn_describe(const onednn *o, dnnl_memory_desc_t *md, const onednn_strided *s, dnnl_data_type_t type);
+/* Describes the operands of node n and makes the primitive; its implementation's name goes to step->info. */
+int  onednn_make(onednn_state *s, kernel_step *step, const node *n, const op *activation);
+/* Packs w as the primitive wants it, into step->packed[0]. */
+int  onednn_pack(onednn_state *s, kernel_step *step, params *store, const node *n);
+
+/* linear and the geglu behind it, in chunks of rows, a thread each, whose product stays in the cache. */
+bool   onednn_geglu_pays(const node *n);
+size_t onednn_geglu_rows(const kernel_step *step);    /* of a chunk: set s->rows before onednn_make */
+size_t onednn_geglu_scratch(const onednn_state *s, const kernel_step *step);
+int    onednn_geglu_run(const kernel_step *step, void *const address[OPERANDS]);
+
+#endif
