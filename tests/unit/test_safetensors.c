@@ -121,6 +121,7 @@ static void test_cut(void **state) {
         memcpy(cut, file, n);
         weights *w;
         assert_int_equal(read_file(cut, n, &w), ERR_FORMAT);
+        if (!strstr(error_message(), n < 8 ? "too short for a safetensors file" : "it is cut short")) fail_msg("%zu bytes: %s", n, error_message());
         weights_close(w);
         free(cut);
     }

@@ -161,6 +161,10 @@ static void test_shards(void **state) {
     need_value(w, "unet/b", 2);
     assert_int_equal(weights_files(w), 2);
     weights_close(w);
+    put_tensor("s-1.safetensors", "b", 1);
+    put_tensor("s-2.safetensors", "a", 2);
+    expect_refusal(ERR_FORMAT, "tensor \"a\" is not in s-1.safetensors, where it should be");
+    put_tensor("s-1.safetensors", "a", 1);
     put_tensor("s-2.safetensors", "c", 2);
     expect_refusal(ERR_FORMAT, "tensor \"b\" is not in s-2.safetensors, where it should be");
     put_tensor("s-2.safetensors", "a", 2);
