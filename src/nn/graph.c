@@ -148,6 +148,7 @@ bool graph_apply_many(graph *g, const op *o, const void *attr, tensor *const in[
     for (int i = 0; i < n_out && rc == 0; i++) {
         size_t count;
         n->out[i]->producer = n;
+        if (n->out[i]->type == NN_F16) n->out[i]->type = NN_F32;   /* what is made of a stored f16 */
         if (!shape_count(n->out[i]->shape, &count)) rc = error_set(ERR_FORMAT, "%s: impossible output shape", o->name);
     }
     if (rc < 0) return graph_fail(g, rc), false;

@@ -172,7 +172,7 @@ static tensor *make_slice(trial *t) {
         to.dim[i] = rng_chance(&t->r, 2) ? s.dim[i] : rng_between(&t->r, 1, s.dim[i]);
         begin[i] = rng_between(&t->r, 0, s.dim[i] - to.dim[i]);
     }
-    return slice(t->g, trial_input(t, activation_type(t), s), begin, to);
+    return slice(t->g, rng_chance(&t->r, 4) ? trial_param(t, param_type(t), s, 1) : trial_input(t, activation_type(t), s), begin, to);
 }
 
 static tensor *make_attention(trial *t) {

@@ -55,7 +55,18 @@ static int concat_run(const kernel_step *s, const void *const in[], void *const 
 
 /* ---- slice ------------------------------------------------------------------------------------------------------------- */
 
-typedef struct { const char *from; char *to; nn_shape x, y; size_t begin[NN_MAX_RANK], bytes; } slice_job;
+/* x may be a parameter, which is read where the checkpoint has it; f16 becomes f32. */
+static bool slice_match(const kernel *k, const node *root, kernel_match *m) {
+    (void)k;
+    tensor *x = root->in[0];
+    match_node(m, root);
+    if (x->kind == TENSOR_PARAM) match_param(m, x);
+    else match_in(m, x, (layout_need){ 0 });
+    match_out(m, root->out[0], (layout_need){ 0 });
+    return true;
+}
+
+typedef struct { const char *from; char *to; nn_type type; nn_shape x, y; size_t begin[NN_MAX_RANK], bytes; } slice_job;
 
 static void slice_part(void *context, size_t first, size_t end, int thread) {
     (void)thread;
@@ -69,14 +80,16 @@ static void slice_part(void *context, size_t first, size_t end, int thread) {
             rest /= j->y.dim[d];
             step *= j->x.dim[d];
         }
-        memcpy(j->to + r * row, j->from + from * j->bytes, row);
+        if (j->type == NN_F16) nn_widen((float *)j->to + r * j->y.dim[last], j->from + from * j->bytes, NN_F16, j->y.dim[last]);
+        else memcpy(j->to + r * row, j->from + from * j->bytes, row);
     }
 }
 
 static int slice_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     (void)scratch;
     const node *n = s->match.nodes[0];
-    slice_job j = { in[0], out[0], n->in[0]->shape, n->out[0]->shape, { 0 }, nn_type_bytes(n->out[0]->type) };
+    const tensor *x = n->in[0];
+    slice_job j = { x->kind == TENSOR_PARAM ? x->data : in[0], out[0], x->type, x->shape, n->out[0]->shape, { 0 }, nn_type_bytes(x->type) };
     memcpy(j.begin, ((const slice_attr *)n->attr)->begin, sizeof j.begin);
     size_t count = shape_elements(j.y);
     parallel_for(threads_for(s, count * j.bytes), count / j.y.dim[j.y.rank - 1], slice_part, &j);
@@ -152,7 +165,7 @@ static int timestep_run(const kernel_step *s, const void *const in[], void *cons
 
 static const kernel table[] = {
     { "concat/copy", &op_concat, inputs_match, nothing, concat_run, NULL, NULL },
-    { "slice/copy", &op_slice, inputs_match, nothing, slice_run, NULL, NULL },
+    { "slice/copy", &op_slice, slice_match, nothing, slice_run, NULL, NULL },
     { "upsample_nearest/copy", &op_upsample_nearest, inputs_match, nothing, upsample_run, NULL, NULL },
     { "embedding/copy", &op_embedding, embedding_match, embedding_prepare, embedding_run, NULL, NULL },
     { "timestep_embedding/plain", &op_timestep_embedding, inputs_match, nothing, timestep_run, NULL, NULL },
