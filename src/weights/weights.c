@@ -15,6 +15,8 @@
 #include "base/error.h"
 #include "weights/weights_inside.h"
 
+enum { MOST_METADATA = 10000 };   /* each is compared with all before */
+
 weights *weights_new(const char *path, weights_format format) {
     weights *w = calloc(1, sizeof *w);
     if (w) w->path = strdup(path);
@@ -75,6 +77,7 @@ int weights_add_tensor(weights *w, const stored_tensor *t) {
 }
 
 int weights_add_metadata(weights *w, const char *key, const char *value) {
+    if (w->metadata_count == MOST_METADATA) return error_set(ERR_LIMIT, "%s: more than %d entries of metadata", w->path, MOST_METADATA);
     if (weights_metadata(w, key)) return 0;
     int rc = grow((void **)&w->metadata, w->metadata_count, &w->metadata_room, sizeof *w->metadata);
     if (rc < 0) return rc;

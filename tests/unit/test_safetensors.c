@@ -160,6 +160,25 @@ static void test_many(void **state) {
     free(file);
 }
 
+/* Metadata by the ten thousand is no metadata. */
+static void test_metadata(void **state) {
+    (void)state;
+    enum { ENTRIES = 10001 };
+    uint8_t *file = malloc(64 + (size_t)ENTRIES * 16);
+    assert_non_null(file);
+    char *at = (char *)file + 8;
+    at += sprintf(at, "{\"__metadata__\":{");
+    for (int i = 0; i < ENTRIES; i++) at += sprintf(at, "%s\"%d\":\"\"", i ? "," : "", i);
+    at += sprintf(at, "}}");
+    size_t n = (size_t)(at - (char *)file) - 8;
+    for (int i = 0; i < 8; i++) file[i] = (uint8_t)(n >> 8 * i);
+    weights *w;
+    assert_int_equal(read_file(file, 8 + n, &w), ERR_LIMIT);
+    assert_int_equal(weights_metadata_count(w), ENTRIES - 1);
+    weights_close(w);
+    free(file);
+}
+
 static void test_types(void **state) {
     (void)state;
     for (int i = 0; i < STORED_TYPES; i++) {
@@ -238,7 +257,7 @@ static void test_others(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read), cmocka_unit_test(test_lies), cmocka_unit_test(test_cut), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_types), cmocka_unit_test(test_drop), cmocka_unit_test(test_others),
+        cmocka_unit_test(test_metadata), cmocka_unit_test(test_types), cmocka_unit_test(test_drop), cmocka_unit_test(test_others),
     };
     if (!mkdtemp(folder)) return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
