@@ -50,15 +50,15 @@ static void cut_work(attention_job *a, const attention_isa *isa) {
     a->copy_q = a->d % isa->pair || (isa->pair == 1 && a->type != NN_F32);
 }
 
-/* Thread scratch: scores [rows][block_keys] f32, sums [rows][columns] f32, copied queries [rows][words], and of each row its
- * maximum, sum and factor. Rows of scores are a line longer than a power of two, which would crowd a few sets of the first cache. */
+/* Thread scratch: scores [rows][block_keys] f32, sums [rows][columns] f32, copied queries [rows][words], and of each row
+ * maxima, sum and factor. Rows of scores are a line longer than a power of two, which would crowd a few sets of the first cache. */
 static int lay_out(attention_job *a, const attention_isa *isa, size_t *bytes, int threads) {
     size_t lanes = isa->lanes, pack, all;
     a->s_row = a->block_keys + 16;
     a->o_row = a->columns.panels * lanes;
     a->k_bytes = a->keys.panels * lanes * a->words * 4;
     a->head_bytes = a->k_bytes + a->key_words * a->o_row * 4;
-    a->thread_bytes = lines(a->block_rows * (a->s_row + a->o_row + a->words + 3) * 4) + 64;
+    a->thread_bytes = lines(a->block_rows * (a->s_row + a->o_row + a->words) * 4) + 4 * lines((a->block_rows + lanes) * 4);
     if (__builtin_mul_overflow(a->head_bytes, a->n * a->heads, &pack) || __builtin_mul_overflow(a->thread_bytes, (size_t)threads, &all) ||
         __builtin_add_overflow(all, lines(pack), &all))
         return error_set(ERR_LIMIT, "attention over %zu keys needs too much memory", a->S);

@@ -21,6 +21,7 @@ INLINE V v_set1(float x) { return _mm256_set1_ps(x); }
 INLINE V v_load(const float *p) { return _mm256_loadu_ps(p); }
 INLINE void v_store(float *p, V x) { _mm256_storeu_ps(p, x); }
 INLINE V v_mul(V a, V b) { return _mm256_mul_ps(a, b); }
+INLINE V v_sub(V a, V b) { return _mm256_sub_ps(a, b); }
 INLINE V v_max(V a, V b) { return _mm256_max_ps(a, b); }
 INLINE __m256i v_lanes(size_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n > 8 ? 8 : (int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
 INLINE V v_first(size_t n, V x, V y) { return _mm256_blendv_ps(y, x, _mm256_castsi256_ps(v_lanes(n))); }
@@ -75,9 +76,11 @@ INLINE void w_transpose(W x[LANES]) {
 }
 static void w_copy_row(nn_type type, char *to, const char *row, size_t d) { nn_widen((float *)to, row, type, d); }
 
-/* As exp2_v and row_exp2 of AVX-512. */
+/* 2^z for z <= 0 or barely above, from 2^f = 1 + f c[0] + f^2 c[1] + ... for |f| <= 1/2: exactly 1 at 0, off by 9e-8 elsewhere. Below
+ * -125 it is 0. A NaN remains one: maxps answers its second operand then. */
 INLINE V exp2_v(V z) {
-    const V magic = v_set1(0x1.8p23f);
+    const V magic = v_set1(0x1.8p23f);   /* added, the integer nearest to z stands in the last bits */
+    V tiny = _mm256_cmp_ps(z, v_set1(-125), _CMP_LT_OQ);
     z = _mm256_max_ps(v_set1(-125), z);
     V t = _mm256_add_ps(z, magic), f = _mm256_sub_ps(z, _mm256_sub_ps(t, magic)), p = v_set1(0x1.5bba14p-10f);
     p = _mm256_fmadd_ps(p, f, v_set1(0x1.3cea88p-7f));
@@ -85,9 +88,11 @@ INLINE V exp2_v(V z) {
     p = _mm256_fmadd_ps(p, f, v_set1(0x1.ebf9bcp-3f));
     p = _mm256_fmadd_ps(p, f, v_set1(0x1.62e42ap-1f));
     p = _mm256_fmadd_ps(p, f, v_set1(1));
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
+    return _mm256_andnot_ps(tiny, _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23))));
 }
-static inline V row_exp2(float *s, size_t n, float scale, float most) {
+
+/* s[i] = 2^(scale s[i] - most), and their sum. */
+INLINE V row_exp2(float *s, size_t n, float scale, float most) {
     V sum = v_zero();
     for (size_t i = 0; i < n; i += LANES) {
         V x = exp2_v(_mm256_fmsub_ps(v_load(s + i), v_set1(scale), v_set1(most)));

@@ -24,12 +24,17 @@ INLINE W w_load_pair(nn_type type, const char *row, const char *next, size_t i, 
 }
 static void w_copy_row(nn_type type, char *to, const char *row, size_t d) { nn_widen((float *)to, row, type, d); }
 
-/* s[i] = 2^(scale s[i] - most), and their sum. Degree 5 is off by 9e-8. */
-static inline V row_exp2(float *s, size_t n, float scale, float most) {
-    static const float c[] = { 0x1.62e42ap-1f, 0x1.ebf9bcp-3f, 0x1.c6b752p-5f, 0x1.3cea88p-7f, 0x1.5bba14p-10f };
+/* Of degree 5, off by 8e-8. */
+INLINE V exp2_v(V z) {
+    static const float c[] = { 0x1.62e4bap-1f, 0x1.ebdb56p-3f, 0x1.c91ce6p-5f, 0x1.277854p-7f, 0x1.e974fcp-10f };
+    return exp2_by(z, c, 5);
+}
+
+/* s[i] = 2^(scale s[i] - most), and their sum. */
+INLINE V row_exp2(float *s, size_t n, float scale, float most) {
     V sum = v_zero();
     for (size_t i = 0; i < n; i += 16) {
-        V x = exp2_v(_mm512_fmsub_ps(v_load(s + i), v_set1(scale), v_set1(most)), c, 5);
+        V x = exp2_v(_mm512_fmsub_ps(v_load(s + i), v_set1(scale), v_set1(most)));
         sum = _mm512_add_ps(sum, x);
         v_store(s + i, x);
     }

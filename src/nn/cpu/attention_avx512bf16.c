@@ -39,21 +39,25 @@ static void w_copy_row(nn_type type, char *to, const char *row, size_t d) {
     if (d % 2) memset(to + d * 2, 0, 2);
 }
 
-/* s[i] = 2^(scale s[i] - most) as bf16, from the same address on; returns their sum, before rounding. Of degree 4: off by 3e-6,
- * which is nothing beside bf16's 4e-3 but would show in log_sum. */
-static inline V row_exp2(float *s, size_t n, float scale, float most) {
-    static const float c[] = { 0x1.62e12cp-1f, 0x1.ec0378p-3f, 0x1.c9fc46p-5f, 0x1.3a02ccp-7f };
+/* Of degree 4, off by 3e-6: nothing beside bf16's 4e-3, but 3 would show in log_sum. */
+INLINE V exp2_v(V z) {
+    static const float c[] = { 0x1.62d6c6p-1f, 0x1.ee2450p-3f, 0x1.abf868p-5f, 0x1.b7f732p-7f };
+    return exp2_by(z, c, 4);
+}
+
+/* s[i] = 2^(scale s[i] - most) as bf16, from the same address on; returns their sum, before rounding. */
+INLINE V row_exp2(float *s, size_t n, float scale, float most) {
     const V scales = v_set1(scale), mosts = v_set1(most);
     V sum = v_zero(), other = v_zero();
     char *p = (char *)s;
     size_t i = 0;
     for (; i + 32 <= n; i += 32) {
-        V a = exp2_v(_mm512_fmsub_ps(v_load(s + i), scales, mosts), c, 4), b = exp2_v(_mm512_fmsub_ps(v_load(s + i + 16), scales, mosts), c, 4);
+        V a = exp2_v(_mm512_fmsub_ps(v_load(s + i), scales, mosts)), b = exp2_v(_mm512_fmsub_ps(v_load(s + i + 16), scales, mosts));
         sum = _mm512_add_ps(sum, a), other = _mm512_add_ps(other, b);
         _mm512_storeu_si512(p + 2 * i, (__m512i)_mm512_cvtne2ps_pbh(b, a));
     }
     if (i < n) {
-        V a = exp2_v(_mm512_fmsub_ps(v_load(s + i), scales, mosts), c, 4);
+        V a = exp2_v(_mm512_fmsub_ps(v_load(s + i), scales, mosts));
         sum = _mm512_add_ps(sum, a);
         _mm256_storeu_si256((__m256i *)(p + 2 * i), (__m256i)_mm512_cvtneps_pbh(a));
     }

@@ -10,7 +10,7 @@
  *
  * Per task, for each block of keys: scores of all rows; then of each row maximum, exponentials and sum; then the sums of values,
  * each tile of them loaded, multiplied by the row's factor exp(old maximum - new maximum), and stored. The factor is exactly 1 where
- * the maximum has not changed: 2^0 has no error, and any other would be taken to the power of the number of blocks. */
+ * the maximum has not changed: exp2_v(0) is 1 without error, for any other number would be taken to the power of the number of blocks. */
 #include <math.h>
 #include <string.h>
 
@@ -18,21 +18,24 @@
 
 enum { MOST = 6 };   /* rows of a tile, and more than panels */
 
-/* ---- tiles: fixed bounds and full unrolling, or gcc keeps the sums in memory ------------------------------------------- */
+/* ---- tiles: fixed bounds and full unrolling, or compilers keep the sums in memory --------------------------------------- */
+
+/* clang unrolls before it inlines, when it does not know n yet. */
+#define EACH(i, n) UNROLL for (int i = 0; i < MOST; i++) if (i < (n))
 
 /* s[r][c] = q[r] . k[c], over `words` words; q_row and s_row in bytes. */
 INLINE void scores_tile(int rows, int panels, const char *q, size_t q_row, const char *k, size_t words, char *s, size_t s_row) {
     V sum[MOST][MOST];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < panels; c++) sum[r][c] = v_zero();
+    EACH(r, rows) EACH(c, panels) sum[r][c] = v_zero();
     for (size_t w = 0; w < words; w++, q += 4, k += panels * LANES * 4) {
         W b[MOST];
-        UNROLL for (int c = 0; c < panels; c++) b[c] = w_load(k + c * LANES * 4);
-        UNROLL for (int r = 0; r < rows; r++) {
+        EACH(c, panels) b[c] = w_load(k + c * LANES * 4);
+        EACH(r, rows) {
             W x = w_set1(q + (size_t)r * q_row);
-            UNROLL for (int c = 0; c < panels; c++) sum[r][c] = w_dot(x, b[c], sum[r][c]);
+            EACH(c, panels) sum[r][c] = w_dot(x, b[c], sum[r][c]);
         }
     }
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < panels; c++) v_store((float *)(s + (size_t)r * s_row) + c * LANES, sum[r][c]);
+    EACH(r, rows) EACH(c, panels) v_store((float *)(s + (size_t)r * s_row) + c * LANES, sum[r][c]);
 }
 
 /* o[r][c] = factor[r] o[r][c] + p[r] . v[c], over `words` words of keys; without the first term where factor is NULL. */
@@ -42,35 +45,35 @@ INLINE void values_tile(int rows, int panels, bool half, const char *p, size_t p
     size_t step = (size_t)panels * LANES * 4;
 #ifdef HALF
     H low[MOST];
-    UNROLL for (int r = 0; r < rows; r++) low[r] = h_zero();
+    EACH(r, rows) low[r] = h_zero();
 #endif
     if (factor) {
-        UNROLL for (int r = 0; r < rows; r++) {
+        EACH(r, rows) {
             V f = v_set1(factor[r]);
-            UNROLL for (int c = 0; c < whole; c++) sum[r][c] = v_mul(f, v_load(o + (size_t)r * o_row + c * LANES));
+            EACH(c, whole) sum[r][c] = v_mul(f, v_load(o + (size_t)r * o_row + c * LANES));
 #ifdef HALF
             if (half) low[r] = h_mul(h_of(f), h_load(o + (size_t)r * o_row + whole * LANES));
 #endif
         }
     } else {
-        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < whole; c++) sum[r][c] = v_zero();
+        EACH(r, rows) EACH(c, whole) sum[r][c] = v_zero();
     }
     for (size_t w = 0; w < words; w++, p += 4, v += step) {
         W b[MOST];
-        UNROLL for (int c = 0; c < whole; c++) b[c] = w_load(v + c * LANES * 4);
+        EACH(c, whole) b[c] = w_load(v + c * LANES * 4);
 #ifdef HALF
         HW last = half ? hw_load(v + whole * LANES * 4) : hw_zero();
 #endif
-        UNROLL for (int r = 0; r < rows; r++) {
+        EACH(r, rows) {
             W x = w_set1(p + (size_t)r * p_row);
-            UNROLL for (int c = 0; c < whole; c++) sum[r][c] = w_dot(x, b[c], sum[r][c]);
+            EACH(c, whole) sum[r][c] = w_dot(x, b[c], sum[r][c]);
 #ifdef HALF
             if (half) low[r] = hw_dot(hw_of(x), last, low[r]);
 #endif
         }
     }
-    UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int c = 0; c < whole; c++) v_store(o + (size_t)r * o_row + c * LANES, sum[r][c]);
+    EACH(r, rows) {
+        EACH(c, whole) v_store(o + (size_t)r * o_row + c * LANES, sum[r][c]);
 #ifdef HALF
         if (half) h_store(o + (size_t)r * o_row + whole * LANES, low[r]);
 #endif
@@ -159,7 +162,8 @@ typedef struct {
     const char *k, *v;               /* packed */
     const char *q;                   /* of the first row */
     size_t q_row, rows, token;       /* bytes between rows; number of rows; the first one's token */
-    float *s, *o, *most, *sum, *factor;
+    float *s, *o;
+    float *most, *sum, *top, *factor;   /* of each row: maximum and sum so far, maximum of this block, what sums so far are multiplied by */
 } task;
 
 static void scores(const task *t, size_t first_group, size_t end_group) {
@@ -177,27 +181,41 @@ static void scores(const task *t, size_t first_group, size_t end_group) {
     }
 }
 
-/* The scores of one row become its exponentials: `valid` of them, then zeros up to `width`. */
-static void soften(const task *t, size_t r, size_t valid, size_t width, bool first_block) {
-    float *s = t->s + r * t->a->s_row, scale = t->a->scale;
-    size_t whole = valid / LANES * LANES;
+/* Keys that row r sees. */
+static size_t seen(const task *t, size_t r) { return t->a->causal ? t->token + r + 1 : t->a->S; }
+
+/* The largest of `valid` scores; the lanes behind them in their last vector become -inf. */
+INLINE float row_top(float *s, size_t valid) {
+    size_t whole = valid / LANES * LANES, i = 0;
     V top = v_set1(-INFINITY), up = top;
-    size_t i = 0;
     for (; i + 2 * LANES <= whole; i += 2 * LANES) top = v_max(top, v_load(s + i)), up = v_max(up, v_load(s + i + LANES));
     if (i < whole) top = v_max(top, v_load(s + i));
     if (whole < valid) {
         V tail = v_first(valid - whole, v_load(s + whole), v_set1(-INFINITY));
         v_store(s + whole, tail);
-        top = v_max(top, tail);
-        whole += LANES;
+        up = v_max(up, tail);
     }
-    float before = first_block ? -INFINITY : t->most[r], most = v_top(v_max(top, up)) * scale;
-    if (before > most) most = before;
-    t->most[r] = most;
-    t->factor[r] = before == most ? 1 : exp2f(before - most);
-    V total = row_exp2(s, whole, scale, most);
-    if (valid < width) memset((char *)s + valid * (4 / PAIR), 0, (width - valid) * (4 / PAIR));
-    t->sum[r] = (first_block ? 0 : t->sum[r] * t->factor[r]) + v_total(total);
+    return v_top(v_max(top, up));
+}
+
+/* The scores of keys [first, first + keys) become exponentials, below the rows' new maxima; those a row does not see, zeros. */
+static void soften(const task *t, size_t first, size_t keys) {
+    const attention_job *a = t->a;
+    for (size_t r = 0; r < t->rows; r++) {
+        size_t n = seen(t, r), valid = n < first ? 0 : n - first < keys ? n - first : keys;
+        t->top[r] = row_top(t->s + r * a->s_row, valid) * a->scale;
+    }
+    for (size_t r = 0; r < t->rows; r += LANES) {
+        V before = v_load(t->most + r), now = v_max(before, v_load(t->top + r));
+        v_store(t->most + r, now);
+        v_store(t->factor + r, exp2_v(v_sub(before, now)));
+    }
+    for (size_t r = 0; r < t->rows; r++) {
+        size_t n = seen(t, r), valid = n < first ? 0 : n - first < keys ? n - first : keys, whole = (valid + LANES - 1) / LANES * LANES;
+        float *s = t->s + r * a->s_row;
+        t->sum[r] = t->sum[r] * t->factor[r] + v_total(row_exp2(s, whole, a->scale, t->most[r]));
+        if (whole < keys) memset((char *)s + whole * (4 / PAIR), 0, (keys - whole) * (4 / PAIR));
+    }
 }
 
 static void values(const task *t, size_t first, size_t keys, bool first_block) {
@@ -222,9 +240,6 @@ static void values(const task *t, size_t first, size_t keys, bool first_block) {
     (void)half;
 }
 
-/* Keys that row r sees. */
-static size_t seen(const task *t, size_t r) { return t->a->causal ? t->token + r + 1 : t->a->S; }
-
 static void attend_blocks(const task *t) {
     const attention_job *a = t->a;
     size_t most = seen(t, t->rows - 1);
@@ -235,10 +250,7 @@ static void attend_blocks(const task *t) {
         while (attention_begin(a->keys, end_group - 1) * LANES >= most) end_group--;
         size_t keys = attention_begin(a->keys, end_group) * LANES - first;
         scores(t, first_group, end_group);
-        for (size_t r = 0; r < t->rows; r++) {
-            size_t n = seen(t, r);
-            soften(t, r, n < first ? 0 : n - first < keys ? n - first : keys, keys, b == 0);
-        }
+        soften(t, first, keys);
         values(t, first, keys, b == 0);
     }
 }
@@ -251,9 +263,12 @@ static void attend(const attention_job *a, size_t picture, size_t head, size_t b
     t.s = (float *)scratch;
     t.o = t.s + a->block_rows * a->s_row;
     char *copy = (char *)(t.o + a->block_rows * a->o_row);
+    size_t room = (a->block_rows + LANES - 1) / LANES * LANES;
     t.most = (float *)(copy + a->block_rows * a->words * 4);
-    t.sum = t.most + a->block_rows;
-    t.factor = t.sum + a->block_rows;
+    t.sum = t.most + room;
+    t.top = t.sum + room;
+    t.factor = t.top + room;
+    for (size_t r = 0; r < room; r++) t.most[r] = t.top[r] = -INFINITY, t.sum[r] = 0;
     if (a->copy_q) {
         for (size_t r = 0; r < rows; r++) w_copy_row(a->type, copy + r * a->words * 4, t.q + r * t.q_row, a->d);
         t.q = copy;

@@ -20,6 +20,7 @@ INLINE V v_set1(float x) { return _mm512_set1_ps(x); }
 INLINE V v_load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void v_store(float *p, V x) { _mm512_storeu_ps(p, x); }
 INLINE V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
+INLINE V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
 INLINE V v_max(V a, V b) { return _mm512_max_ps(a, b); }
 INLINE __mmask16 v_lanes(size_t n) { return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1); }
 INLINE V v_first(size_t n, V x, V y) { return _mm512_mask_blend_ps(v_lanes(n), y, x); }
@@ -74,15 +75,11 @@ INLINE void w_transpose(W x[LANES]) {
     UNROLL for (int i = 0; i < 16; i++) x[i] = y[i];
 }
 
-/* 2^z for z <= 0 or barely above, from 2^f = 1 + f c[0] + f^2 c[1] + ... for |f| <= 1/2, 1 itself at 0. Below -125 it stays at
- * 2^-125: nothing beside the largest term, which is 1. A NaN remains one: maxps answers its second operand then. */
-INLINE V exp2_v(V z, const float *c, int degree) {
-    const V magic = v_set1(0x1.8p23f);   /* added, the integer nearest to z stands in the last bits */
-    z = _mm512_max_ps(v_set1(-125), z);
-    V t = _mm512_add_ps(z, magic), f = _mm512_sub_ps(z, _mm512_sub_ps(t, magic)), p = v_set1(c[degree - 1]);
+/* 2^z for z <= 0 or barely above, from 2^f = 1 + f c[0] + f^2 c[1] + ... for 0 <= f < 1: exactly 1 at 0, 0 at -inf, NaN at NaN. */
+INLINE V exp2_by(V z, const float *c, int degree) {
+    V f = _mm512_reduce_ps(z, 1), p = v_set1(c[degree - 1]);   /* z - floor(z) */
     UNROLL for (int i = degree - 1; i-- > 0;) p = _mm512_fmadd_ps(p, f, v_set1(c[i]));
-    p = _mm512_fmadd_ps(p, f, v_set1(1));
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+    return _mm512_scalef_ps(_mm512_fmadd_ps(p, f, v_set1(1)), z);   /* times 2^floor(z) */
 }
 
 #endif
