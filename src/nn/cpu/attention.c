@@ -12,6 +12,9 @@
 #include "nn/cpu/attention_isa.h"
 #include "nn/ops.h"
 
+/* Packed heads of a picture that stay in the second cache: then a token's heads, which share lines, are read and written together. */
+enum { CACHE = 512 << 10 };
+
 static size_t over(size_t n, size_t by) { return (n + by - 1) / by; }
 static size_t lines(size_t bytes) { return over(bytes, 64) * 64; }
 
@@ -35,6 +38,7 @@ static attention_cut cut_panels(const attention_isa *isa, size_t n) {
 }
 
 static void cut_work(attention_job *a, const attention_isa *isa) {
+    a->scale = (float)(M_LOG2E / sqrt((double)a->d));
     a->words = over(a->d, isa->pair);
     a->keys = cut_panels(isa, a->S);
     a->columns = cut_panels(isa, a->d);
@@ -45,24 +49,27 @@ static void cut_work(attention_job *a, const attention_isa *isa) {
         size_t keys = (attention_begin(a->keys, attention_begin(a->blocks, b + 1)) - attention_begin(a->keys, attention_begin(a->blocks, b))) * isa->lanes;
         if (keys > a->block_keys) a->block_keys = keys;
     }
-    a->rows = (attention_cut){ a->T, over(a->T, isa->block_rows) };
+    a->rows = (attention_cut){ a->T, over(a->T, a->S <= 128 ? isa->rows_few : isa->rows_many) };
     a->block_rows = over(a->T, a->rows.groups);
     a->copy_q = a->d % isa->pair || (isa->pair == 1 && a->type != NN_F32);
 }
 
-/* Thread scratch: scores [rows][block_keys] f32, sums [rows][columns] f32, copied queries [rows][words], and of each row
- * maxima, sum and factor. Rows of scores are a line longer than a power of two, which would crowd a few sets of the first cache. */
-static int lay_out(attention_job *a, const attention_isa *isa, size_t *bytes, int threads) {
-    size_t lanes = isa->lanes, pack, all;
+/* Packed heads first, then the scratch of each thread: scores [rows][block_keys] f32, sums [rows][columns] f32, copied queries
+ * [rows][words], and of each row maxima, sum and factor. Rows of scores are a line longer than a power of two, which would crowd a few
+ * sets of the first cache. */
+int attention_plan(attention_job *a, const attention_isa *isa, int threads, size_t *scratch_bytes) {
+    size_t lanes = isa->lanes, all;
+    cut_work(a, isa);
     a->s_row = a->block_keys + 16;
     a->o_row = a->columns.panels * lanes;
     a->k_bytes = a->keys.panels * lanes * a->words * 4;
     a->head_bytes = a->k_bytes + a->key_words * a->o_row * 4;
     a->thread_bytes = lines(a->block_rows * (a->s_row + a->o_row + a->words) * 4) + 4 * lines((a->block_rows + lanes) * 4);
-    if (__builtin_mul_overflow(a->head_bytes, a->n * a->heads, &pack) || __builtin_mul_overflow(a->thread_bytes, (size_t)threads, &all) ||
-        __builtin_add_overflow(all, lines(pack), &all))
+    if (__builtin_mul_overflow(a->head_bytes, a->n * a->heads, &a->packed_bytes) || a->packed_bytes > SIZE_MAX / 2 ||
+        __builtin_mul_overflow(a->thread_bytes, threads > 1 ? (size_t)threads : 1, &all) || __builtin_add_overflow(all, lines(a->packed_bytes), &all))
         return error_set(ERR_LIMIT, "attention over %zu keys needs too much memory", a->S);
-    *bytes = all;
+    a->heads_inside = a->head_bytes * a->heads <= CACHE;
+    *scratch_bytes = all;
     return 0;
 }
 
@@ -79,22 +86,20 @@ static int attention_prepare(kernel_step *s, params *p) {
     a->q_picture = s->in_layout[0].stride[0], a->q_row = s->in_layout[0].stride[1];
     a->k_picture = s->in_layout[1].stride[0], a->k_row = s->in_layout[1].stride[1];
     a->v_picture = s->in_layout[2].stride[0], a->v_row = s->in_layout[2].stride[1];
-    a->scale = (float)(M_LOG2E / sqrt((double)a->d));
-    cut_work(a, isa);
     s->state = a;
-    int rc = lay_out(a, isa, &s->scratch_bytes, s->threads > 1 ? s->threads : 1);
+    int rc = attention_plan(a, isa, s->threads, &s->scratch_bytes);
     if (rc < 0) free(a), s->state = NULL;
     return rc;
 }
 
 static void attention_release(kernel_step *s) { free(s->state); }
 
-typedef struct { const attention_isa *isa; attention_job a; } call;
+typedef struct { const attention_isa *isa; const attention_job *a; char *scratch; } call;
 
 static void pack_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     const call *c = context;
-    const attention_job *a = &c->a;
+    const attention_job *a = c->a;
     for (size_t i = begin; i < end; i++) {
         size_t head = i / a->keys.groups;
         c->isa->pack(a, head / a->heads, head % a->heads, i % a->keys.groups);
@@ -103,22 +108,21 @@ static void pack_part(void *context, size_t begin, size_t end, int thread) {
 
 static void attend_part(void *context, size_t begin, size_t end, int thread) {
     const call *c = context;
-    const attention_job *a = &c->a;
-    for (size_t i = begin; i < end; i++) {
-        size_t head = i / a->rows.groups;
-        c->isa->attend(a, head / a->heads, head % a->heads, i % a->rows.groups, a->scratch + (size_t)thread * a->thread_bytes);
-    }
+    for (size_t i = begin; i < end; i++) c->isa->attend(c->a, i, c->scratch + (size_t)thread * c->a->thread_bytes);
+}
+
+void attention_compute(attention_job *a, const attention_isa *isa, int threads, void *scratch) {
+    call c = { isa, a, (char *)scratch + lines(a->packed_bytes) };
+    a->packed = scratch;
+    parallel_for(threads, a->n * a->heads * a->keys.groups, pack_part, &c);
+    parallel_for(threads, a->n * a->heads * a->rows.groups, attend_part, &c);
 }
 
 static int attention_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
-    call c = { s->kernel->variant, *(const attention_job *)s->state };
-    attention_job *a = &c.a;
-    a->q = in[0], a->k = in[1], a->v = in[2], a->y = out[0];
-    a->log_sum = s->match.n_out > 1 ? out[1] : NULL;
-    a->packed = scratch;
-    a->scratch = (char *)scratch + lines(a->head_bytes * a->n * a->heads);
-    parallel_for(s->threads, a->n * a->heads * a->keys.groups, pack_part, &c);
-    parallel_for(s->threads, a->n * a->heads * a->rows.groups, attend_part, &c);
+    attention_job a = *(const attention_job *)s->state;
+    a.q = in[0], a.k = in[1], a.v = in[2], a.y = out[0];
+    a.log_sum = s->match.n_out > 1 ? out[1] : NULL;
+    attention_compute(&a, s->kernel->variant, s->threads, scratch);
     return 0;
 }
 

@@ -7,7 +7,8 @@
 
 #include "nn/cpu/attention_isa.h"
 
-#define BLOCK_ROWS 60
+#define ROWS_FEW 32
+#define ROWS_MANY 64
 #define BLOCK_BYTES 1024
 #define WIDE 3
 #define WIDEST 3

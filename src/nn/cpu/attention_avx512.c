@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-#define BLOCK_ROWS 60
+#define ROWS_FEW 32
+#define ROWS_MANY 64
 #define BLOCK_BYTES 1024
 #define HALF
 #define WIDE 4

@@ -5,10 +5,9 @@
 
 #include <string.h>
 
-#ifndef BLOCK_ROWS
-#define BLOCK_ROWS 60
+#define ROWS_FEW 32
+#define ROWS_MANY 64
 #define BLOCK_BYTES 2048
-#endif
 #define HALF
 #define WIDE 4
 #define WIDEST 5

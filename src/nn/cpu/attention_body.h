@@ -3,7 +3,7 @@
  * Template of the inner loops of attention, for one instruction set. Before it is included, a file defines
  *     LANES, PAIR               numbers of a vector, of a word
  *     WIDE, WIDEST, ROWS(c)     panels of a group (see attention_isa.h); rows of queries that go with c panels in the registers
- *     BLOCK_ROWS, BLOCK_BYTES
+ *     ROWS_FEW, ROWS_MANY, BLOCK_BYTES
  *     V, W                      a vector of f32, of words; v_*, w_* and exp2_v, see attention_v512.h and attention_avx2.c
  *     HALF                      where an operation on half a vector takes half the time, a vector H of half the lanes, h_*
  *     NAME                      the name of the attention_isa that comes out
@@ -161,6 +161,8 @@ typedef struct {
     const attention_job *a;
     const char *k, *v;               /* packed */
     const char *q;                   /* of the first row */
+    const char *next_q;              /* the next task's */
+    char *y;
     size_t q_row, rows, token;       /* bytes between rows; number of rows; the first one's token */
     float *s, *o;
     float *most, *sum, *top, *factor;   /* of each row: maximum and sum so far, maximum of this block, what sums so far are multiplied by */
@@ -198,10 +200,20 @@ INLINE float row_top(float *s, size_t valid) {
     return v_top(v_max(top, up));
 }
 
+/* Short rows at long strides are what no hardware prefetches: the next task's query, and the output where it will be written. */
+static void fetch_row(const task *t, size_t r) {
+    size_t size = nn_type_bytes(t->a->type), used = t->a->d * size;
+    for (size_t i = 0; i < used; i += 64) {
+        __builtin_prefetch(t->next_q + r * t->a->q_row * size + i, 0, 2);
+        __builtin_prefetch(t->y + r * t->a->y_row * size + i, 1);
+    }
+}
+
 /* The scores of keys [first, first + keys) become exponentials, below the rows' new maxima; those a row does not see, zeros. */
 static void soften(const task *t, size_t first, size_t keys) {
     const attention_job *a = t->a;
     for (size_t r = 0; r < t->rows; r++) {
+        if (first == 0) fetch_row(t, r);
         size_t n = seen(t, r), valid = n < first ? 0 : n - first < keys ? n - first : keys;
         t->top[r] = row_top(t->s + r * a->s_row, valid) * a->scale;
     }
@@ -255,33 +267,51 @@ static void attend_blocks(const task *t) {
     }
 }
 
-static void attend(const attention_job *a, size_t picture, size_t head, size_t block, char *scratch) {
-    size_t token = attention_begin(a->rows, block), rows = attention_begin(a->rows, block + 1) - token, size = nn_type_bytes(a->type);
-    task t = { .a = a, .k = a->packed + (picture * a->heads + head) * a->head_bytes, .token = token, .rows = rows, .q_row = a->q_row * size };
-    t.v = t.k + a->k_bytes;
-    t.q = element(a, a->q, picture * a->q_picture + token * a->q_row + head * a->d);
-    t.s = (float *)scratch;
-    t.o = t.s + a->block_rows * a->s_row;
-    char *copy = (char *)(t.o + a->block_rows * a->o_row);
+/* The first query of a task, among all; *head and *token are its own. */
+static size_t query_of(const attention_job *a, size_t i, size_t *picture, size_t *head, size_t *block) {
+    size_t each = a->heads * a->rows.groups, rest = i % each;
+    *picture = i / each;
+    *head = a->heads_inside ? rest % a->heads : rest / a->rows.groups;
+    *block = a->heads_inside ? rest / a->heads : rest % a->rows.groups;
+    return *picture * a->q_picture + attention_begin(a->rows, *block) * a->q_row + *head * a->d;
+}
+
+/* Cuts the thread's scratch up (see lay_out in attention.c). */
+static void place_scratch(task *t, char *scratch) {
+    const attention_job *a = t->a;
     size_t room = (a->block_rows + LANES - 1) / LANES * LANES;
-    t.most = (float *)(copy + a->block_rows * a->words * 4);
-    t.sum = t.most + room;
-    t.top = t.sum + room;
-    t.factor = t.top + room;
-    for (size_t r = 0; r < room; r++) t.most[r] = t.top[r] = -INFINITY, t.sum[r] = 0;
-    if (a->copy_q) {
-        for (size_t r = 0; r < rows; r++) w_copy_row(a->type, copy + r * a->words * 4, t.q + r * t.q_row, a->d);
-        t.q = copy;
-        t.q_row = a->words * 4;
-    }
+    t->s = (float *)scratch;
+    t->o = t->s + a->block_rows * a->s_row;
+    char *copy = (char *)(t->o + a->block_rows * a->o_row);
+    t->most = (float *)(copy + a->block_rows * a->words * 4);
+    t->sum = t->most + room;
+    t->top = t->sum + room;
+    t->factor = t->top + room;
+    for (size_t r = 0; r < room; r++) t->most[r] = t->top[r] = -INFINITY, t->sum[r] = 0;
+    if (!a->copy_q) return;
+    for (size_t r = 0; r < t->rows; r++) w_copy_row(a->type, copy + r * a->words * 4, t->q + r * t->q_row, a->d);
+    t->q = copy;
+    t->q_row = a->words * 4;
+}
+
+static void attend(const attention_job *a, size_t index, char *scratch) {
+    size_t picture, head, block, size = nn_type_bytes(a->type);
+    task t = { .a = a, .q_row = a->q_row * size };
+    t.next_q = element(a, a->q, query_of(a, index + 1, &picture, &head, &block));   /* behind the last task: an address, never read */
+    t.q = element(a, a->q, query_of(a, index, &picture, &head, &block));
+    t.token = attention_begin(a->rows, block);
+    t.rows = attention_begin(a->rows, block + 1) - t.token;
+    t.k = a->packed + (picture * a->heads + head) * a->head_bytes;
+    t.v = t.k + a->k_bytes;
+    t.y = (char *)a->y + (picture * a->y_picture + t.token * a->y_row + head * a->d) * size;
+    place_scratch(&t, scratch);
     attend_blocks(&t);
-    char *y = (char *)a->y + (picture * a->y_picture + token * a->y_row + head * a->d) * size;
-    for (size_t r = 0; r < rows; r++) finish_row(a->type, y + r * a->y_row * size, t.o + r * a->o_row, a->d, 1 / t.sum[r]);
-    float *log_sum = a->log_sum ? a->log_sum + (picture * a->heads + head) * a->T + token : NULL;
-    for (size_t r = 0; log_sum && r < rows; r++) log_sum[r] = (float)(t.most[r] * M_LN2 + log((double)t.sum[r]));
+    for (size_t r = 0; r < t.rows; r++) finish_row(a->type, t.y + r * a->y_row * size, t.o + r * a->o_row, a->d, 1 / t.sum[r]);
+    float *log_sum = a->log_sum ? a->log_sum + (picture * a->heads + head) * a->T + t.token : NULL;
+    for (size_t r = 0; log_sum && r < t.rows; r++) log_sum[r] = (float)(t.most[r] * M_LN2 + log((double)t.sum[r]));
 }
 
 const attention_isa NAME = {
-    .lanes = LANES, .pair = PAIR, .wide = WIDE, .widest = WIDEST, .block_rows = BLOCK_ROWS, .block_bytes = BLOCK_BYTES,
+    .lanes = LANES, .pair = PAIR, .wide = WIDE, .widest = WIDEST, .rows_few = ROWS_FEW, .rows_many = ROWS_MANY, .block_bytes = BLOCK_BYTES,
     .pack = pack, .attend = attend,
 };

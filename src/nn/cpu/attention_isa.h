@@ -23,22 +23,23 @@ typedef struct {
     nn_type type;                  /* of q, k, v and y */
     size_t n, heads, T, S, d;
     bool causal;
-    float scale;                   /* of the scores, times log2(e) */
     const void *q, *k, *v;         /* of the first token and head; heads are d elements apart */
     void *y;
     float *log_sum;                /* [n][heads][T], or NULL */
     size_t q_row, k_row, v_row, y_row;                   /* elements between tokens, */
     size_t q_picture, k_picture, v_picture, y_picture;   /* and between pictures */
 
+    /* The rest is attention_plan's. */
+    float scale;                   /* 1 / sqrt(d), times log2(e) */
     size_t words, key_words;       /* of a key; of all keys */
     attention_cut keys, columns;
     attention_cut blocks;          /* groups of keys in blocks whose scores are kept at once */
     attention_cut rows;            /* queries in blocks of one task; .panels is T */
     size_t block_keys, block_rows; /* the largest */
+    bool heads_inside;             /* the order of tasks: heads of a block of queries, or blocks of queries of a head */
     bool copy_q;                   /* a query must be widened, or padded to whole words */
     char *packed;                  /* of all heads */
-    size_t k_bytes, head_bytes;    /* packed keys of a head; with its values */
-    char *scratch;                 /* of all threads */
+    size_t k_bytes, head_bytes, packed_bytes;   /* packed keys of a head; with its values; of all heads */
     size_t s_row, o_row;           /* words between rows of scores, floats between rows of sums */
     size_t thread_bytes;
 } attention_job;
@@ -47,12 +48,18 @@ typedef struct {
     const char *name;
     size_t lanes, pair;            /* of a panel; numbers in a word */
     size_t wide, widest;           /* panels of a group: if there are many; the most */
-    size_t block_rows, block_bytes; /* a task's queries; bytes of the scores of a row */
+    size_t rows_few, rows_many;    /* a task's queries where a row has up to 128 keys, or more */
+    size_t block_bytes;            /* of the scores of a row */
     /* Keys and values of one group of keys. */
     void (*pack)(const attention_job *a, size_t picture, size_t head, size_t group);
-    /* Outputs of one block of queries. */
-    void (*attend)(const attention_job *a, size_t picture, size_t head, size_t block, char *scratch);
+    /* Outputs of one task: a block of queries of one head. */
+    void (*attend)(const attention_job *a, size_t task, char *scratch);
 } attention_isa;
+
+/* Fills in how the work of a job of that shape is cut; 0 or ERR_LIMIT. */
+int  attention_plan(attention_job *a, const attention_isa *isa, int threads, size_t *scratch_bytes);
+/* With the operands set. */
+void attention_compute(attention_job *a, const attention_isa *isa, int threads, void *scratch);
 
 #define INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
