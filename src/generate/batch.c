@@ -142,12 +142,12 @@ static int make_folder(const generator *g, prepared_job *p, const char *name) {
 
 /* A preview in the place of another file is nobody's wish. */
 static int check_previews(const generator *g, const prepared_job *p) {
-    char path[PATH_MAX];
+    char path[PATH_MAX], preview[PATH_MAX];
     int rc = 0;
     for (int k = 0; g->o->preview && k < p->j.count && rc == 0; k++) {
         rc = output_path(p->path, k, path);
-        if (rc == 0) rc = output_preview_path(path, path);
-        if (rc == 0) rc = output_refuse(path, g->o->force, true, NULL, 0);
+        if (rc == 0) rc = output_preview_path(path, preview);
+        if (rc == 0) rc = output_refuse(preview, g->o->force, true, NULL, 0);
     }
     return rc;
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "generate/generate_inside.h"
 #include "generate/model_hash.h"
 #include "generate/output.h"
@@ -52,18 +53,24 @@ static int check_inputs(const generate_options *o) {
     return 0;
 }
 
-static int check_outputs(const generate_options *o, const generate_job *j) {
+/* And what a run that was killed left of it. */
+static int check_output(const generate_options *o, const char *path, bool preview) {
     const char *const inputs[] = { o->base, o->control, o->photo, o->map, o->faces };
-    enum { INPUTS = sizeof inputs / sizeof *inputs };
-    char path[PATH_MAX];
+    int rc = output_refuse(path, o->force, preview, inputs, sizeof inputs / sizeof *inputs);
+    if (rc == 0) file_remove_leftovers_of(path);
+    return rc;
+}
+
+static int check_outputs(const generate_options *o, const generate_job *j) {
+    char path[PATH_MAX], preview[PATH_MAX];
     int rc = 0;
     for (int k = 0; o->output && k < j->count && rc == 0; k++) {
         rc = output_path(o->output, k, path);
-        if (rc == 0) rc = output_refuse(path, o->force, false, inputs, INPUTS);
-        if (rc == 0 && o->preview) rc = output_preview_path(path, path);
-        if (rc == 0 && o->preview) rc = output_refuse(path, o->force, true, inputs, INPUTS);
+        if (rc == 0) rc = check_output(o, path, false);
+        if (rc == 0 && o->preview) rc = output_preview_path(path, preview);
+        if (rc == 0 && o->preview) rc = check_output(o, preview, true);
     }
-    return rc == 0 && o->save_map ? output_refuse(o->save_map, o->force, false, inputs, INPUTS) : rc;
+    return rc == 0 && o->save_map ? check_output(o, o->save_map, false) : rc;
 }
 
 /* ---- models ---------------------------------------------------------------------------------------------------------- */

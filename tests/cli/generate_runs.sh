@@ -1,0 +1,105 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# mien generate with small models: several pictures, control on part of the steps, faces that are chosen, --like, previews, what models do not say.
+. "$(dirname "$0")/lib"
+build=$(realpath "${BUILD:-build}")
+photo=$(realpath -m third_party/demo/astronaut.png)
+cd "$T"
+XDG_CACHE_HOME=$T/cache; export XDG_CACHE_HOME
+
+for k in 1 2; do
+    "$build/tests/make_model" sd$k sd$k.safetensors && "$build/tests/make_model" control$k c$k.safetensors || exit 1
+done
+"$build/tests/make_model" sd1 full.safetensors --parts unet,vae,text,control || exit 1
+faces f.json 512 512
+"$mien" draw f.json -o map.png --size 64x64 --quiet || exit 1
+g="$mien generate -j 1 --dtype f32 --size 64 --base sd1.safetensors --control c1.safetensors"
+small="$g --map map.png --prompt smile --steps 2 --seed 1"
+
+# ---- several pictures
+$small -o one.png -q && $small --seed 2 -o two.png -q || exit 1
+expect "--count" 0 $small --count 2 -o c.png
+check "each tells its seed" printed "c-2.png: 64 x 64, seed 2, 2 steps"
+check "the first is that of its seed alone" cmp c.png one.png
+check "so is the second" cmp c-2.png two.png
+expect "one of them is there" 2 $small --count 3 -o c.png
+check "nothing is begun" test ! -e c-3.png
+expect "a file that holds both models" 0 $small --base full.safetensors --control full.safetensors -o full.png --no-metadata -q
+expect "without --control too" 0 "$mien" generate -j 1 --dtype f32 --size 64 --base full.safetensors --map map.png --prompt smile --steps 2 --seed 1 -o alone.png --no-metadata -q
+check "the same" cmp full.png alone.png
+
+# ---- which steps have control
+passes() { # passes NAME WITH STEPS OPTION...
+    name=$1 with=$2 steps=$3; shift 3
+    expect "$name" 0 $g --map map.png --prompt smile --seed 1 --no-metadata --force -o passes.png --log-json "$@"
+    check "$name: runs of the ControlNet" printed "\"steps\":$steps,\"control_steps\":$with,"
+}
+passes "control on all steps" 4 4 --steps 4
+passes "--start and --end" 2 4 --steps 4 --start 0.25 --end 0.75
+expect "the profile tells the same" 0 $g --map map.png --prompt smile --seed 1 --no-metadata --force -o passes.png --steps 4 --start 0.5 --profile -q
+check "two runs with control" grep -q '^ControlNet and UNet  *2 runs' .stderr
+check "two without" grep -q '^UNet  *2 runs' .stderr
+check "one of the hint network" grep -q '^hint network  *1 runs' .stderr
+passes "strength 0" 0 2 --steps 2 --strength 0
+cp passes.png none.png
+passes "control that ends before it begins" 0 2 --steps 2 --end 0
+check "the same picture" cmp passes.png none.png
+passes "ddim_original takes 7 steps for 6" 3 7 --steps 6 --sampler ddim_original --end 0.5
+passes "guess mode" 2 2 --steps 2 --guess
+passes "the middle alone" 2 2 --steps 2 --only-mid-control
+
+# ---- sizes, faces
+expect "520 x 520, where the original crashes" 0 $g --faces f.json --prompt x --steps 1 --size 520x520 -o big.png
+check "it is" printed "big.png: 520 x 520"
+picture black.bmp 64 64
+if [ -r "$MIEN_MODELS/face_landmark_with_attention.tflite" ] && [ -r "$photo" ]; then
+    expect "no face" 1 $g --photo black.bmp --prompt x --steps 1 -o none2.png
+    check "says so, and what may help" said "black.bmp: no face was found, so nothing would steer the picture"
+    expect "no face, --allow-empty" 0 $g --photo black.bmp --allow-empty --prompt x --steps 1 -o none2.png --save-map none2-map.png -q
+    expect "a photo" 0 $g --photo "$photo" --prompt x --steps 1 -o photo.png --save-map photo-map.png -q
+    check "a face was drawn" not cmp -s none2-map.png photo-map.png
+    "$mien" annotate "$photo" -o an --json -q && "$mien" draw an/astronaut.json -o drawn.png --size 64x64 -q
+    expect "the map is that of the landmarks" 0 "$mien" generate --base sd1.safetensors --control c1.safetensors --map drawn.png --steps 0 --size 64 --save-map again.png -q
+    check "the same" cmp again.png photo-map.png
+else
+    skip "photos" "no face models, or no photo (make setup)"
+fi
+sed 's/"faces":\[\(.*\)\]}$/"faces":[\1,\1]}/' f.json >ff.json
+expect "more faces than are taken" 0 $g --faces ff.json --prompt x --steps 1 -o ff.png
+check "says which" said "ff.json: 2 faces were found: number 1 is taken"
+expect "a face that is not there" 2 $g --faces ff.json --face 3 --prompt x --steps 1 -o ff3.png
+check "says how many are" said "face 3 was asked for, but 2 were found"
+
+# ---- settings
+expect "--like" 0 "$mien" generate -j 1 --dtype f32 --base sd1.safetensors --control c1.safetensors --map map.png --like one.png -o like.png -q
+check "the same picture" cmp like.png one.png
+expect "--like, another seed" 0 "$mien" generate -j 1 --dtype f32 --base sd1.safetensors --control c1.safetensors --map map.png --seed 2 --like one.png -o like2.png -q
+check "the picture of that seed" cmp like2.png two.png
+expect "--like with another model" 0 "$mien" generate -j 1 --dtype f32 --base full.safetensors --map map.png --like one.png -o like3.png
+check "warns" said "the settings are of a picture by another model"
+expect "--like of a picture that says nothing" 2 $small --like map.png -o like4.png
+words=$(i=0; while [ $i -lt 100 ]; do printf 'word '; i=$((i + 1)); done)
+expect "a long prompt" 0 $g --map map.png --prompt "$words end" --added '' --steps 1 -o long.png
+check "what was cut is told" said 'the prompt is longer than the 75 tokens that the model reads; this was cut off: "word word'
+expect "a random seed" 0 $g --map map.png --prompt x --steps 1 -o random.png
+check "is printed" grep -q 'random.png: 64 x 64, seed [0-9][0-9]*, 1 step' .stdout
+expect "nothing but the rest" 0 $g --map map.png --prompt x --steps 0
+check "says where the time went" grep -q '^load [0-9.]* s, map .* text .* hint .* decode .* in all$' .stdout
+expect "--timings" 0 $small --steps 3 --force -o t.png --timings t.json -q
+check "each step" grep -q '^{"load":[0-9.]*,"total":[0-9.]*,"images":1,"peak_bytes":[0-9]*,.*"decode":[0-9.]*,.*"steps":\[[0-9.]*,[0-9.]*,[0-9.]*\]}$' t.json
+expect "a model that does not say what it predicts" 0 $g --base sd2.safetensors --control c2.safetensors --map map.png --prompt x --steps 1 -o p.png
+check "is looked at" said "(--prediction says it)"
+expect "bf16 without the instructions" 1 $small --dtype bf16 --cpu avx2 -o b.png
+check "the reason" said "bf16 needs a processor with AVX-512 bf16"
+
+# ---- previews
+expect "--preview" 0 $small --steps 3 --preview 2 -o pre.png -q
+check "is written" test -s pre.preview.png
+check "and says what made it" grep -qa trainedAlgorithmicMedia pre.preview.png
+rm pre.png
+expect "an old preview is replaced" 0 $small --preview 1 -o pre.png -q
+rm pre.png; cp map.png pre.preview.png
+expect "another file is not" 2 $small --preview 1 -o pre.png -q
+check "it is as it was" cmp map.png pre.preview.png
+finish
