@@ -34,7 +34,7 @@ void unet_context_inputs(graph *g, const checkpoint *c, const unet_config *f, si
 typedef struct { tensor *out[UNET_MAX_SKIPS + 1]; int n; } control_outputs;
 
 /* x [N,h,w,4] and time [N] or [1] f32 (the timestep) -> [N,h,w,4]. control NULL: none. scales, with control: [n] tensors f32 [N] or [1], the factor of
- * each addend; NULL: 1. With only_mid, skips get nothing. */
+ * each addend; NULL: 1. With only_mid, skips get nothing. A ControlNet of one picture serves all N. */
 tensor *unet_build(graph *g, const checkpoint *c, const unet_config *f, tensor *x, tensor *time, const cross_context *context,
                    const control_outputs *control, tensor *const scales[], bool only_mid);
 

@@ -54,6 +54,11 @@ def family(k, path, out):
     scales = [[0.1 * i, 1.5 - 0.1 * i] for i in range(n)]
     out[f"sd{k}.scaled"] = flat(controlled(m, x, torch.tensor(300.0), context, hint, scales))
     out[f"sd{k}.only_mid"] = flat(controlled(m, x, torch.tensor(300.0), context, hint, scales, True))
+    # The original's guess mode: the ControlNet sees the conditional half alone, and the other half gets nothing.
+    down, mid = m.control(x[1:], torch.tensor(300.0), context[1:], hint, return_dict=False)
+    outputs = [torch.cat([torch.zeros_like(o), o * 0.825 ** (n - 1 - i)]) for i, o in enumerate([*down, mid])]
+    out[f"sd{k}.guess"] = flat(m.unet(x, torch.tensor(300.0), context, down_block_additional_residuals=outputs[:-1],
+                                      mid_block_additional_residual=outputs[-1]).sample)
     out[f"sd{k}.decoded"] = flat(m.vae.decode(picture("latent", 2, 5, 3, 4)).sample, 11)
     out[f"sd{k}.encoded"] = flat(m.vae.encode(picture("picture", 2, 40, 24, 3) / 2).latent_dist.parameters)
 

@@ -137,6 +137,19 @@ static void check_scaled(int family, cpu_level level, nn_type type, bool only_mi
     check(&b, only_mid ? "only_mid" : "scaled", unet_build(b.g, b.c, &b.unet, x, t, &kv, &control, scales, only_mid), 1);
 }
 
+/* Guess mode under guidance: a ControlNet of the conditional half alone serves both pictures, the first with a factor of 0. */
+static void check_guess(int family, cpu_level level, nn_type type) {
+    bench b = begin(family, level, type);
+    tensor *x = given(&b, "latent", type, shape4(2, 9, 11, 4)), *t = numbers_in(&b, "time", 1, (float[]){ 300 }), *scales[UNET_MAX_SKIPS + 1];
+    cross_context kv = context_of(&b, &b.unet, 2), half;
+    tensor *second = slice(b.g, graph_find(b.g, "context"), (size_t[NN_MAX_RANK]){ 1 }, shape3(1, 7, b.unet.context_width));
+    unet_context_build(b.g, b.c, &b.control, second, &half);
+    control_outputs control;
+    controlnet_build(b.g, b.c, &b.control, slice(b.g, x, (size_t[NN_MAX_RANK]){ 1 }, shape4(1, 9, 11, 4)), hint(&b), t, &half, &control);
+    for (int i = 0; i < control.n; i++) scales[i] = numbers_in(&b, "scale", 2, (float[]){ 0, powf(0.825f, (float)(control.n - 1 - i)) });
+    check(&b, "guess", unet_build(b.g, b.c, &b.unet, x, t, &kv, &control, scales, false), 1);
+}
+
 static void check_all(int family, cpu_level level, nn_type type) {
     check_even(family, level, type);
     check_odd(family, level, type);
@@ -144,6 +157,7 @@ static void check_all(int family, cpu_level level, nn_type type) {
     check_controlled(family, level, type);
     check_scaled(family, level, type, false);
     check_scaled(family, level, type, true);
+    check_guess(family, level, type);
 }
 
 static void sd1(void **state) { (void)state; check_all(1, CPU_BEST, NN_F32); }
