@@ -277,7 +277,7 @@ static void test_bombs(void **state) {
     for (int level = 2; level < 9; level++) {
         PUT(&t, "0}");
         for (int i = 0; i < 100; i++) {
-            char key[8];
+            char key[16];
             snprintf(key, sizeof key, "%d", i);
             put_text(&t, key);
             PUT(&t, "h");
