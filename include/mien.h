@@ -174,6 +174,48 @@ typedef struct {
  * nothing was begun since an input is missing or would be overwritten, MIEN_ERR_EXISTS if another process writes there. */
 MIEN_API int mien_annotate(const mien *m, const mien_annotate_options *options, mien_progress *result);
 
+/* ---- models from the network -------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *name, *title;                   /* "sd15", "Stable Diffusion 1.5" */
+    const char *url, *size;                     /* size: for people, "4.27 GB" */
+    const char *sha256, *source;                /* and where that is written */
+    const char *licence, *licence_url;
+    int restricted;                             /* the licence says what the model must not be used for */
+    const char *note;                           /* what one should know; or NULL */
+} mien_pull_model;
+
+/* The models that mien knows, one after the other: 0, or MIEN_ERR_USAGE behind the last. */
+MIEN_API int mien_pull_model_at(size_t i, mien_pull_model *out);
+
+typedef struct {
+    const char *name;                           /* of a known model, or an https URL */
+    const char *to;                             /* folder; NULL: the one that keeps models (not with a URL) */
+    const char *url_base;                       /* a mirror's, instead of https://huggingface.co; or NULL */
+    const char *sha256;                         /* with a URL: what the file must have; or NULL */
+    int accept_license;                         /* needed where the licence is restricted */
+    int insecure, allow_private;                /* http, and certificates that are not verified; addresses of private networks */
+    int retries;                                /* without a byte in between */
+    double retry_seconds, connect_seconds, stall_seconds;
+    mien_hooks hooks;                           /* counts bytes: total 0 is not known yet, skipped are of earlier runs; count "checked" */
+} mien_pull_options;
+
+typedef enum { MIEN_PULL_UNVERIFIED, MIEN_PULL_AS_KNOWN, MIEN_PULL_AS_HUB_SAYS } mien_pull_proof;   /* that the SHA-256 is right */
+
+typedef struct {
+    char path[4096], sha256[65];
+    uint64_t bytes, fetched;
+    int there;                                  /* it was there already */
+    mien_pull_proof proof;
+} mien_pull_result;
+
+MIEN_API mien_pull_options mien_pull_defaults(void);   /* 5 retries, 1 s, 20 s, 60 s; name is NULL */
+/* Fetches a file to <to>/<its name>, beside which are kept what has come (.part, .part.json) and where it is from (.pull.json); goes on where
+ * an earlier run stopped. What is there is not overwritten. */
+MIEN_API int mien_pull(const mien_pull_options *options, mien_pull_result *result);
+/* Where a known model lies: 1, or 0 if it was not pulled yet; MIEN_ERR_USAGE if there is no such model. */
+MIEN_API int mien_pull_find(const char *name, char path[4096]);
+
 /* ---- data sets: download ------------------------------------------------------------------------------------------ */
 
 typedef enum { MIEN_CHECK_FULL, MIEN_CHECK_HEADER } mien_download_check;   /* HEADER: a picture's size is enough, broken data passes */

@@ -111,5 +111,6 @@ int command_generate(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_package(int argc, char **argv);
 int command_preview(int argc, char **argv);
+int command_pull(int argc, char **argv);
 
 #endif

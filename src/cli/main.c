@@ -23,6 +23,7 @@ static const command commands[] = {
     { "generate", "a photo's expression and gaze, and a prompt, to a picture", command_generate },
     { "package", "a data set to a zip without photos, or to tar shards with them", command_package },
     { "preview", "contact sheets and statistics of a data set", command_preview },
+    { "pull", "models from the network, or a list of them", command_pull },
     { "info", "what this machine or a file is", command_info },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -184,7 +184,9 @@ class Server:
         if what == "_loop": return redirect(request.url(path))
         if what == "_times": return again() if self.stats.heals(request.path, int(args[0])) else self.answer(request, ":".join(args[1:]) + "/" + rest)
         if what == "_linked":
-            body, a = again().body, redirect(request.url(rest))
+            plain = rest
+            while plain.startswith("_"): plain = plain.partition("/")[2]
+            body, a = self.file(request, plain).body, redirect(request.url(rest))
             a.headers += [("X-Linked-ETag", '"%s"' % (args[0] if args and args[0] else hashlib.sha256(body).hexdigest())),
                           ("X-Linked-Size", args[1] if len(args) > 1 else str(len(body)))]
             return a
