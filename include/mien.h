@@ -565,6 +565,70 @@ typedef struct {
  * 0, in a batch also if lines failed (result tells how many), else what stopped it: MIEN_ERR_USAGE and MIEN_ERR_EXISTS before any
  * work; MIEN_ERR_LIMIT if memory does not suffice, with what would fit. result may be NULL. */
 MIEN_API int mien_generate(const mien_generate_options *options, mien_generate_result *result);
+/* ---- models: convert ---------------------------------------------------------------------------------------------- */
+
+/* LDM: one file under the original's names. CONTROL: the ControlNet alone, its names without "control_model.". DIFFUSERS: a folder. */
+typedef enum { MIEN_LAYOUT_LDM, MIEN_LAYOUT_CONTROL, MIEN_LAYOUT_DIFFUSERS } mien_layout;
+typedef enum { MIEN_STORE_AS_IS, MIEN_STORE_F32, MIEN_STORE_F16, MIEN_STORE_BF16 } mien_store_type;
+
+typedef struct {
+    const char *input;                          /* .safetensors, .ckpt, .pth, ..., or a diffusers folder */
+    const char *output;                         /* a .safetensors file, or for DIFFUSERS a folder */
+    mien_layout to;
+    mien_store_type type;                       /* of all tensors of the networks; schedule buffers and integers stay as they are */
+    const char *prediction;                     /* "epsilon" or "v": what the output says of the model; NULL: as the input does */
+    int ema;                                    /* the UNet's moving average in place of its weights; else it is left out */
+    int force;                                  /* the output may exist (but may not be an input) */
+    mien_hooks hooks;                           /* progress is in megabytes */
+} mien_convert_options;
+
+typedef struct {
+    uint64_t tensors, bytes;                    /* written */
+    uint64_t extra;                             /* of these, carried along for the way back: the new layout has no place for them */
+    uint64_t ema;                               /* keys of a moving average, not written as such */
+    uint64_t moved;                             /* transfer: tensors that were offset */
+    double seconds;
+} mien_convert_result;
+
+/* Bytes of tensors are carried as they are, unless type asks for another; so back and forth gives the same bytes under the same names
+ * (docs/formats.md, "Models", says what each layout keeps where). Memory does not grow with the file. What is written is seen
+ * under its name only when it is whole. MIEN_ERR_USAGE, MIEN_ERR_EXISTS: refused before anything was done. */
+MIEN_API int mien_convert(const mien_convert_options *options, mien_convert_result *result);
+
+typedef struct {
+    const char *controlled;                     /* a model with a ControlNet that was trained on `from`, or the ControlNet alone */
+    const char *from, *onto;                    /* the base it was trained on, and the one it is wanted for */
+    const char *output;                         /* a .safetensors file, with the names of `controlled` */
+    mien_store_type type;
+    int force;
+    mien_hooks hooks;
+} mien_transfer_options;
+
+/* The original's tool_transfer_control.py: what the ControlNet copied from its base, and the base's own weights, become
+ * p + onto - from, in f32; text encoder and VAE are those of `onto`; the rest is copied. */
+MIEN_API int mien_transfer(const mien_transfer_options *options, mien_convert_result *result);
+
+/* ---- models: init ------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *base;                           /* Stable Diffusion 1.x or 2.x in any layout */
+    const char *output;                         /* a .safetensors file */
+    uint64_t seed;                              /* of the hint network's numbers */
+    mien_store_type type;
+    mien_layout layout;                         /* CONTROL; LDM: the base and the ControlNet in one file, as the original has it */
+    int force;
+    mien_hooks hooks;                           /* log: each tensor that is newly made (info) */
+} mien_init_options;
+
+typedef struct {
+    uint64_t copied, zero, drawn;               /* tensors; in LDM, copied counts those of the base too */
+    uint64_t parameters, bytes;
+    double seconds;
+} mien_init_result;
+
+/* The original's tool_add_control.py: encoder and middle block copied, zero convolutions zero, the hint network drawn as PyTorch draws
+ * convolutions, but its last layer zero. The same base and seed give the same bytes. */
+MIEN_API int mien_init(const mien_init_options *options, mien_init_result *result);
 
 /* ---- profile ------------------------------------------------------------------------------------------------------ */
 

@@ -34,5 +34,7 @@ int checkpoint_complete(const checkpoint *c, network net);
 int checkpoint_fits(const checkpoint *c, unsigned needs);
 
 int checkpoint_settle(checkpoint *c);    /* fills settings */
+/* What the family alone says; text_skip 0. */
+checkpoint_settings checkpoint_family_settings(int family);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "weights/checkpoint_inside.h"
+#include "weights/settings_metadata.h"
 
 /* ---- config files ------------------------------------------------------------------------------------------------------- */
 
@@ -75,12 +76,13 @@ static int read_unet(checkpoint_settings *s, const json_at *root) {
     return rc;
 }
 
-static int read_text(checkpoint_settings *s, const json_at *root) {
+static int read_text(checkpoint_settings *s, size_t width, const json_at *root) {
     const char *activation = s->text_quick_gelu ? "quick_gelu" : "gelu";
     int rc = string(root, "hidden_act", &activation);
     if (rc == 0) rc = integer(root, "num_attention_heads", 1, 4096, &s->text_heads);
     if (rc < 0) return rc;
     s->text_quick_gelu = strcmp(activation, "quick_gelu") == 0;
+    if ((size_t)s->text_heads * 64 == width) s->text_heads = 0;
     if (s->text_quick_gelu || strcmp(activation, "gelu") == 0) return 0;
     return json_error(root, ERR_UNSUPPORTED, "hidden_act is \"%s\": mien knows quick_gelu and gelu", activation);
 }
@@ -132,7 +134,7 @@ static int read_folder(checkpoint *c, checkpoint_settings *s) {
     int rc = 0, unet = c->from[NETWORK_UNET], control = c->from[NETWORK_CONTROL], text = c->from[NETWORK_TEXT], vae = c->from[NETWORK_VAE];
     if (unet >= 0 && config(&c->file[unet], "unet/config.json", &root)) rc = read_unet(s, &root);
     else if (control >= 0 && config(&c->file[control], "controlnet/config.json", &root)) rc = read_unet(s, &root);
-    if (rc == 0 && text >= 0 && config(&c->file[text], "text_encoder/config.json", &root)) rc = read_text(s, &root);
+    if (rc == 0 && text >= 0 && config(&c->file[text], "text_encoder/config.json", &root)) rc = read_text(s, checkpoint_width(c, NETWORK_TEXT), &root);
     if (rc == 0 && vae >= 0 && config(&c->file[vae], "vae/config.json", &root)) rc = number(&root, "scaling_factor", 1e-6, 1e6, &s->vae_scale);
     if (rc == 0 && config(&c->file[0], "scheduler/scheduler_config.json", &root)) rc = read_scheduler(s, &root);
     if (rc == 0 && config(&c->file[0], "tokenizer/special_tokens_map.json", &root)) rc = read_padding(s, &root);
@@ -153,17 +155,22 @@ static const char *metadata(const model_file *f, const char *const keys[]) {
 static bool is_true(const char *s) { return s && (strcmp(s, "true") == 0 || strcmp(s, "True") == 0 || strcmp(s, "1") == 0); }
 
 static void read_metadata(checkpoint *c, checkpoint_settings *s) {
-    static const char *const prediction[] = { "mien.prediction", "modelspec.prediction_type", NULL }, *const middle[] = { "mien.only_mid_control", "only_mid_control", NULL },
-        *const licence[] = { "license", "licence", "modelspec.license", NULL }, *const skip[] = { "mien.text_skip", NULL }, *const resolution[] = { "modelspec.resolution", NULL };
-    const char *said = metadata(&c->file[0], prediction), *layers = metadata(&c->file[0], skip), *size = metadata(&c->file[0], resolution);
+    static const char *const prediction[] = { "modelspec.prediction_type", NULL }, *const resolution[] = { "modelspec.resolution", NULL },
+        *const middle[] = { "mien.only_mid_control", "only_mid_control", NULL }, *const licence[] = { "license", "licence", "modelspec.license", NULL };
+    const model_file *first = &c->file[c->file[0].w ? 0 : 1];
+    const char *said = metadata(first, prediction), *size = metadata(first, resolution);
     int control = c->from[NETWORK_CONTROL];
     if (said && parse_prediction(said, &s->prediction) == 0) s->prediction_source = "metadata";
+    if (size && strcmp(size, "768x768") == 0) s->sample_size = 96;
+    if (size && strcmp(size, "512x512") == 0) s->sample_size = 64;
+    for (size_t i = 0; i < settings_fields(); i++) {
+        const char *const key[] = { settings_key(i), NULL };
+        const char *value = metadata(first, key);
+        if (value && settings_read(s, i, value) && strcmp(*key, "mien.prediction") == 0) s->prediction_source = "metadata";
+    }
     if (control >= 0) s->only_mid_control = is_true(metadata(&c->file[control], middle));
     s->licence = metadata(&c->file[0], licence);
     if (!s->licence) s->licence = metadata(&c->file[1], licence);
-    if (layers && layers[0] >= '0' && layers[0] <= '9' && !layers[1]) s->text_skip = layers[0] - '0';
-    if (size && strcmp(size, "768x768") == 0) s->sample_size = 96;
-    if (size && strcmp(size, "512x512") == 0) s->sample_size = 64;
 }
 
 /* ---- family ------------------------------------------------------------------------------------------------------------- */
@@ -195,16 +202,19 @@ static int skipped_layers(const checkpoint *c) {
     return layers > 1 && !(layers == 23 && checkpoint_width(c, NETWORK_TEXT) == 1024);
 }
 
-int checkpoint_settle(checkpoint *c) {
-    checkpoint_settings *s = &c->settings;
-    int family = family_of(c);
-    *s = (checkpoint_settings){
-        .family = family, .heads = family == 1 ? 8 : 0, .head_width = family == 1 ? 0 : 64, .groups = 32,
-        .text_quick_gelu = family == 1, .text_skip = skipped_layers(c), .pad_token = family == 1 ? 49407 : 0,
-        .prediction = family == 1 ? PREDICT_EPSILON : PREDICT_UNKNOWN, .prediction_source = family == 1 ? "the family" : "nothing",
+checkpoint_settings checkpoint_family_settings(int family) {
+    bool first = family == 1;
+    return (checkpoint_settings){
+        .family = family, .heads = first ? 8 : 0, .head_width = first ? 0 : 64, .groups = 32, .text_quick_gelu = first, .pad_token = first ? 49407 : 0,
+        .prediction = first ? PREDICT_EPSILON : PREDICT_UNKNOWN, .prediction_source = first ? "the family" : "nothing",
         .beta_start = 0.00085, .beta_end = 0.012, .train_steps = 1000, .spacing = SPACING_DEFAULT, .steps_offset = -1,
-        .vae_scale = 0.18215, .sample_size = family == 1 ? 64 : 0,
+        .vae_scale = 0.18215, .sample_size = first ? 64 : 0,
     };
-    read_metadata(c, s);
-    return read_folder(c, s);
+}
+
+int checkpoint_settle(checkpoint *c) {
+    c->settings = checkpoint_family_settings(family_of(c));
+    c->settings.text_skip = skipped_layers(c);
+    read_metadata(c, &c->settings);
+    return read_folder(c, &c->settings);
 }

@@ -21,7 +21,7 @@ expect "help of an unknown command" 2 "$mien" help anotate
 
 expect "no command" 2 "$mien"
 expect "an unknown command" 2 "$mien" anotate
-check "the near one is named" said "anotate: no such command: annotate, build, check, download, draw, generate, package, preview, pull, info or help was expected; did you mean annotate?"
+check "the near one is named" said "anotate: no such command: annotate, build, check, convert, download, draw, generate, init, package, preview, pull, info or help was expected; did you mean annotate?"
 expect "a control character in a command" 2 "$mien" "$(printf 'x\033[2J')"
 check "is escaped" said 'x\x1b[2J'
 

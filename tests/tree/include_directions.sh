@@ -21,7 +21,7 @@ check() { # check ROOT: prints the faults
         room("face",      "image tflite nn base mien.h")
         room("synth",     "image base mien.h")
         room("data",      "image face tflite nn base mien.h")
-        room("weights",   "nn base")
+        room("weights",   "nn base mien.h")
         room("model",     "nn weights base")
         room("diffusion", "nn base")
         room("generate",  "face model diffusion image tflite nn weights base mien.h")

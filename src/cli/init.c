@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "mien.h"
+
+static const char notes[] =
+    "The UNet's encoder and middle block are copied, the convolutions that lead into the base are zero, and the network that reads\n"
+    "the map is drawn at random but for its last layer: so the new ControlNet changes nothing until it is trained. The same base\n"
+    "and seed give the same bytes. A licence in the base's metadata is carried on.";
+
+static const char *const layouts[] = { "ldm", "control", NULL };
+static const char *const types[] = { "keep", "f32", "f16", "bf16", NULL };
+
+typedef struct {
+    common_options common;
+    mien_init_options job;
+    int to, type, verbose;
+    size_t seed;
+} arguments;
+
+static int parse(arguments *a, int argc, char **argv) {
+    mien_init_options *j = &a->job;
+    const option options[] = {
+        { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion that it is to steer: a file or a diffusers folder", NULL },
+        { "output", 'o', OPTION_TEXT, &j->output, 0, 0, "CONTROL.safetensors", "the file to write", NULL },
+        { "seed", 0, OPTION_COUNT, &a->seed, 0, 9007199254740992.0, "N", "of the random numbers (default 0)", NULL },
+        { "dtype", 0, OPTION_CHOICE, &a->type, 0, 0, "TYPE", "f32, f16 or bf16 (default: as in the base)", types },
+        { "to", 0, OPTION_CHOICE, &a->to, 0, 0, "LAYOUT", "control (the ControlNet alone, the default) or ldm (base and ControlNet in one file)", layouts },
+        { "verbose", 'v', OPTION_FLAG, &a->verbose, 0, 0, NULL, "name every tensor that is newly made", NULL },
+        { "force", 'f', OPTION_FLAG, &j->force, 0, 0, NULL, "overwrite the output", NULL },
+    };
+    const command_help help = {
+        "init", "--base SD -o CONTROL.safetensors [OPTION...]", "Makes a new ControlNet for a base, ready to be trained.", options, sizeof options / sizeof *options, notes,
+    };
+    int rest;
+    int status = options_parse(&help, &a->common, argc, argv, &rest);
+    if (status >= 0) return status;
+    int wrong = a->common.wrong;
+    if (!j->base || !*j->base) wrong |= misuse(&help, "--base SD is missing: the model to steer");
+    if (!j->output || !*j->output) wrong |= misuse(&help, "-o CONTROL.safetensors is missing: the file to write");
+    wrong |= timings_check(&help, &a->common, j->output, NULL);
+    if (wrong) return misuse_end(&help);
+    j->seed = a->seed;
+    j->type = (mien_store_type)a->type;
+    j->layout = (mien_layout)a->to;
+    return -1;
+}
+
+static void print_summary(const arguments *a, const mien_init_result *r) {
+    char output[4 * 4096];
+    if (a->common.quiet) return;
+    if (a->common.log_json)
+        printf("{\"event\":\"summary\",\"copied\":%" PRIu64 ",\"zero\":%" PRIu64 ",\"drawn\":%" PRIu64 ",\"parameters\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"seed\":%zu,\"seconds\":%.3f}\n",
+               r->copied, r->zero, r->drawn, r->parameters, r->bytes, a->seed, r->seconds);
+    else
+        printf("%s: %" PRIu64 " tensors copied, %" PRIu64 " newly made as zeros, %" PRIu64 " newly drawn with seed %zu; %.1f M parameters, %.1f MB; %.1f s\n",
+               text_escape(output, sizeof output, a->job.output), r->copied, r->zero, r->drawn, a->seed, (double)r->parameters * 1e-6, (double)r->bytes * 1e-6, r->seconds);
+}
+
+int command_init(int argc, char **argv) {
+    double begin = clock_seconds();
+    arguments a = { .to = MIEN_LAYOUT_CONTROL };
+    int status = parse(&a, argc, argv);
+    if (status >= 0) return status;
+    mien_init_result r = { 0 };
+    progress shown;
+    progress_begin(&shown, &a.common, "MB");
+    shown.notes = a.verbose;
+    a.job.hooks = progress_hooks(&shown);
+    catch_signals();
+    int rc = mien_init(&a.job, &r);
+    progress_end(&shown);
+    status = job_status(&a.common, rc, 0);
+    if (rc == MIEN_ERR_EXISTS) status = EXIT_MISUSE;
+    if (rc == 0) print_summary(&a, &r);
+    timings where = { .total = clock_seconds() - begin };
+    int failed = status == EXIT_MISUSE ? 0 : timings_report(&a.common, &where);
+    return status ? status : failed;
+}

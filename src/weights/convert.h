@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The jobs over whole models: from one layout to another, a ControlNet moved to another base, a new ControlNet. mien.h has their
+ * options; here they are known to make sense. All write aside and rename, so that nothing half-written stays. */
+#ifndef WEIGHTS_CONVERT_H
+#define WEIGHTS_CONVERT_H
+
+#include "mien.h"
+
+/* vocabulary: the folder of CLIP's own (tokenizer_locate), for folders whose input has no tokenizer; or NULL. */
+int convert_run(const mien_convert_options *o, const char *vocabulary, mien_convert_result *result);
+int transfer_run(const mien_transfer_options *o, mien_convert_result *result);
+int init_run(const mien_init_options *o, mien_init_result *result);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "weights/convert_inside.h"
+#include "weights/settings_metadata.h"
+
+/* ---- telling ------------------------------------------------------------------------------------------------------------ */
+
+void job_begin(job *j, const mien_hooks *hooks) { *j = (job){ .hooks = hooks, .begin = clock_seconds() }; }
+
+static void tell(job *j, double now) {
+    j->told = now;
+    j->progress.total = (j->total + 999999) / 1000000;
+    j->progress.done = j->bytes == j->total ? j->progress.total : j->bytes / 1000000;
+    j->progress.seconds = now - j->begin;
+    if (j->hooks->progress) j->hooks->progress(j->hooks->context, &j->progress);
+}
+
+void job_moved(void *context, size_t bytes) {
+    job *j = context;
+    double now = clock_seconds();
+    j->bytes += bytes;
+    if (now - j->told > 0.1) tell(j, now);
+}
+
+void job_end(job *j) { tell(j, clock_seconds()); }
+
+void job_log(const job *j, mien_log_kind kind, const char *format, ...) {
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (j->hooks->log) j->hooks->log(j->hooks->context, kind, NULL, line);
+}
+
+/* ---- outputs -------------------------------------------------------------------------------------------------------------- */
+
+static bool same_file(const struct stat *a, const struct stat *b) { return a->st_dev == b->st_dev && a->st_ino == b->st_ino; }
+
+/* Whether `path`, or the folder it would be made in, is the folder `root` or lies below it. */
+static bool lies_in(const char *path, const char *root) {
+    char *own = realpath(path, NULL), *outer = realpath(root, NULL);
+    if (!own) {
+        char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL;
+        if (slash) slash[slash == copy] = 0;
+        own = copy ? realpath(slash ? copy : ".", NULL) : NULL;
+        free(copy);
+    }
+    size_t n = outer ? strlen(outer) : 0;
+    bool within = own && outer && strncmp(own, outer, n) == 0 && (n == 1 || own[n] == '/' || own[n] == 0);
+    free(own);
+    free(outer);
+    return within;
+}
+
+static int check_inputs(const char *output, bool there, const struct stat *out, const char *const inputs[], int n) {
+    for (int i = 0; i < n; i++) {
+        struct stat in;
+        if (!inputs[i] || stat(inputs[i], &in) < 0) continue;
+        if ((there && same_file(out, &in)) || file_same_place(output, inputs[i])) return error_set(ERR_USAGE, "%s: is an input", output);
+        if (S_ISDIR(in.st_mode) && lies_in(output, inputs[i])) return error_set(ERR_USAGE, "%s: lies in the input %s", output, inputs[i]);
+        if (there && S_ISDIR(out->st_mode) && lies_in(inputs[i], output)) return error_set(ERR_USAGE, "%s: the input %s lies in it", output, inputs[i]);
+    }
+    return 0;
+}
+
+int output_check(const char *output, bool folder, bool force, const char *const inputs[], int n) {
+    struct stat out = { 0 }, above;
+    bool there = stat(output, &out) == 0;
+    if (!there && errno != ENOENT) return error_errno("%s", output), ERR_USAGE;
+    int rc = check_inputs(output, there, &out, inputs, n);
+    if (rc < 0) return rc;
+    bool link = lstat(output, &above) == 0 && S_ISLNK(above.st_mode);
+    if (link && !there) return error_set(ERR_EXISTS, "%s: is a link to nothing", output);
+    if (there && !folder && S_ISDIR(out.st_mode)) return error_set(ERR_USAGE, "%s: is a folder", output);
+    if (there && folder && !S_ISDIR(out.st_mode)) return error_set(ERR_USAGE, "%s: is not a folder", output);
+    if (there && !folder && !S_ISREG(out.st_mode)) return error_set(ERR_USAGE, "%s: is not a regular file", output);
+    if (there) return force ? 0 : error_set(ERR_EXISTS, "%s: is there already (--force overwrites it)", output);
+    char *path = strdup(output);
+    if (!path) return error_memory(strlen(output));
+    for (size_t k = strlen(path); k > 1 && path[k - 1] == '/'; k--) path[k - 1] = 0;
+    char *slash = strrchr(path, '/');
+    if (slash) slash[slash == path] = 0;
+    const char *parent = slash ? path : ".";
+    if (stat(parent, &above) < 0) rc = (error_errno("%s", parent), ERR_USAGE);
+    else if (!S_ISDIR(above.st_mode)) rc = error_set(ERR_USAGE, "%s: is not a folder", parent);
+    else if (access(parent, W_OK | X_OK) < 0) rc = (error_errno("%s", parent), ERR_USAGE);
+    free(path);
+    return rc;
+}
+
+static const char *ldm_prefix(network net, int family) {
+    static const char *const prefixes[NETWORKS] = { "model.diffusion_model.", NULL, "first_stage_model.", "control_model." };
+    return net != NETWORK_TEXT ? prefixes[net] : family == 1 ? "cond_stage_model.transformer.text_model." : "cond_stage_model.model.";
+}
+
+bool ldm_name(const name_source *from, int family, network net, const char *rest, const char *canonical, char out[2 * NAME_MOST]) {
+    int n;
+    char name[NAME_MOST];
+    bool ldm = from->style == STYLE_LDM || (*from->prefix && strncmp(from->prefix, "cond_stage_model.", 17) == 0);
+    if (ldm) n = snprintf(out, 2 * NAME_MOST, "%s%s", *from->prefix ? from->prefix : ldm_prefix(net, family), rest);
+    else if (net == NETWORK_TEXT && family == 2) {
+        const name_map openclip = { .net = NETWORK_TEXT, .style = STYLE_OPENCLIP };
+        int part;
+        if (!name_from_canonical(&openclip, canonical, name, &part)) return false;
+        n = snprintf(out, 2 * NAME_MOST, "%s%s", ldm_prefix(net, family), name);
+    } else n = snprintf(out, 2 * NAME_MOST, "%s%s", ldm_prefix(net, family), canonical);
+    return n >= 0 && n < 2 * NAME_MOST;
+}
+
+stored_type output_type(stored_type own, mien_store_type wish) {
+    if (wish == MIEN_STORE_AS_IS || !stored_is_float(own)) return own;
+    return wish == MIEN_STORE_F32 ? STORED_F32 : wish == MIEN_STORE_F16 ? STORED_F16 : STORED_BF16;
+}
+
+static int carry(tensor_list *l, const weights *w) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && w && i < weights_metadata_count(w); i++) {
+        const char *key = weights_metadata_key(w, i);
+        if (!settings_is_key(key) && strcmp(key, FORMAT_KEY) != 0) rc = tensor_list_metadata(l, key, weights_metadata(w, key));
+    }
+    return rc;
+}
+
+static bool has_text(const tensor_list *l) {
+    for (size_t i = 0; i < l->count; i++)
+        if (strncmp(l->item[i].name, "cond_stage_model.", 17) == 0) return true;
+    return false;
+}
+
+int output_metadata(tensor_list *l, const checkpoint *c, const checkpoint_settings *s) {
+    checkpoint_settings family = checkpoint_family_settings(c->settings.family);
+    int rc = tensor_list_metadata(l, FORMAT_KEY, "1");
+    for (size_t i = 0; rc == 0 && s && i < settings_fields(); i++) {
+        char value[SETTING_TEXT];
+        /* How many layers are not computed can't be guessed where a folder's were cut already. */
+        bool skip = strcmp(settings_key(i), "mien.text_skip") == 0;
+        if (skip ? s->family != 2 || !has_text(l) : settings_same(s, &family, i)) continue;
+        settings_write(s, i, value);
+        rc = tensor_list_metadata(l, settings_key(i), value);
+    }
+    for (int k = 0; rc == 0 && k < CHECKPOINT_FILES; k++) rc = carry(l, c->file[k].w);
+    return rc < 0 ? rc : tensor_list_metadata(l, "format", "pt");
+}
+
+int output_save(const tensor_list *l, const char *path, bool replace, uint64_t seed, job *j) {
+    tensor_list_target t = { .path = path, .replace = replace, .seed = seed, .hooks = j->hooks, .moved = job_moved, .context = j };
+    return tensor_list_save(l, &t);
+}
