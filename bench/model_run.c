@@ -82,16 +82,14 @@ static void line(void *context, const char *text) {
     puts(text);
 }
 
+static void packed(void *context, const void *data, size_t bytes) { checkpoint_drop(context, data, bytes); }
+
 /* Plans and runs a job; got[i]: its outputs in f32. */
 static void run(bench *b, job *j, float *got[], bool measured) {
     double begin = clock_seconds();
     if (graph_check(j->g) < 0) die(error_message());
     plan *p = plan_new(j->g, b->device, b->params, &(plan_options){ .threads = b->threads, .no_reference = device_level(b->device) != CPU_REFERENCE });
     if (!p) die(error_message());
-    for (size_t i = 0; i < checkpoint_count(b->c); i++) {
-        const parameter *q = checkpoint_parameter(b->c, i);
-        checkpoint_drop(b->c, q->data, shape_elements(q->shape) * nn_type_bytes(q->type));
-    }
     b->packing += clock_seconds() - begin;
     if (plan_bytes(p) > b->workspace) b->workspace = plan_bytes(p);
     workspace *w = workspace_new(plan_bytes(p));
@@ -214,6 +212,7 @@ int main(int argc, char **argv) {
     b.params = params_new();
     job j = { .g = graph_new() };
     if (!b.device || !b.params || !j.g) die(error_message());
+    params_on_packed(b.params, packed, b.c);
     if (!strcmp(b.network, "encode") || !strcmp(b.network, "decode")) add_vae(&b, &j);
     else add_unet(&b, &j);
     float *got[MOST_OUTS];
