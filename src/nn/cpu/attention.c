@@ -54,21 +54,28 @@ static void cut_work(attention_job *a, const attention_isa *isa) {
     a->copy_q = a->d % isa->pair || (isa->pair == 1 && a->type != NN_F32);
 }
 
+/* As many heads for each thread, or so many that the last ones do not matter. */
+static attention_order order_of(const attention_job *a, size_t threads) {
+    size_t heads = a->n * a->heads;
+    if (a->head_bytes * a->heads <= CACHE) return ATTENTION_BY_TOKENS;
+    return heads % threads == 0 || heads >= 8 * threads ? ATTENTION_BY_HEADS : ATTENTION_BY_BLOCKS;
+}
+
 /* Packed heads first, then the scratch of each thread: scores [rows][block_keys] f32, sums [rows][columns] f32, copied queries
  * [rows][words], and of each row maxima, sum and factor. Rows of scores are a line longer than a power of two, which would crowd a few
  * sets of the first cache. */
-int attention_plan(attention_job *a, const attention_isa *isa, int threads, size_t *scratch_bytes) {
-    size_t lanes = isa->lanes, all;
+int attention_plan(attention_job *a, const attention_isa *isa, int n_threads, size_t *scratch_bytes) {
+    size_t lanes = isa->lanes, threads = n_threads > 1 ? (size_t)n_threads : 1, all;
     cut_work(a, isa);
     a->s_row = a->block_keys + 16;
     a->o_row = a->columns.panels * lanes;
     a->k_bytes = a->keys.panels * lanes * a->words * 4;
-    a->head_bytes = a->k_bytes + a->key_words * a->o_row * 4;
+    a->head_bytes = lines(a->k_bytes + a->key_words * a->o_row * 4);
     a->thread_bytes = lines(a->block_rows * (a->s_row + a->o_row + a->words) * 4) + 4 * lines((a->block_rows + lanes) * 4);
-    if (__builtin_mul_overflow(a->head_bytes, a->n * a->heads, &a->packed_bytes) || a->packed_bytes > SIZE_MAX / 2 ||
-        __builtin_mul_overflow(a->thread_bytes, threads > 1 ? (size_t)threads : 1, &all) || __builtin_add_overflow(all, lines(a->packed_bytes), &all))
+    a->order = order_of(a, threads);
+    if (__builtin_mul_overflow(a->head_bytes, a->order == ATTENTION_BY_HEADS ? threads : a->n * a->heads, &a->packed_bytes) ||
+        __builtin_mul_overflow(a->thread_bytes, threads, &all) || __builtin_add_overflow(all, a->packed_bytes, &all))
         return error_set(ERR_LIMIT, "attention over %zu keys needs too much memory", a->S);
-    a->heads_inside = a->head_bytes * a->heads <= CACHE;
     *scratch_bytes = all;
     return 0;
 }
@@ -94,28 +101,47 @@ static int attention_prepare(kernel_step *s, params *p) {
 
 static void attention_release(kernel_step *s) { free(s->state); }
 
-typedef struct { const attention_isa *isa; const attention_job *a; char *scratch; } call;
+typedef struct { const attention_isa *isa; const attention_job *a; char *packed, *scratch; } call;
 
 static void pack_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     const call *c = context;
     const attention_job *a = c->a;
-    for (size_t i = begin; i < end; i++) {
-        size_t head = i / a->keys.groups;
-        c->isa->pack(a, head / a->heads, head % a->heads, i % a->keys.groups);
+    for (size_t i = begin; i < end; i++) {   /* all heads of some tokens, then of the next */
+        size_t group = i / a->heads, picture = group / a->keys.groups, head = i % a->heads;
+        c->isa->pack(a, picture, head, group % a->keys.groups, c->packed + (picture * a->heads + head) * a->head_bytes);
     }
 }
 
 static void attend_part(void *context, size_t begin, size_t end, int thread) {
     const call *c = context;
-    for (size_t i = begin; i < end; i++) c->isa->attend(c->a, i, c->scratch + (size_t)thread * c->a->thread_bytes);
+    const attention_job *a = c->a;
+    for (size_t i = begin; i < end; i++) {
+        size_t picture, head, block;
+        attention_task(a, i, &picture, &head, &block);
+        c->isa->attend(a, i, c->packed + (picture * a->heads + head) * a->head_bytes, c->scratch + (size_t)thread * a->thread_bytes);
+    }
 }
 
-void attention_compute(attention_job *a, const attention_isa *isa, int threads, void *scratch) {
-    call c = { isa, a, (char *)scratch + lines(a->packed_bytes) };
-    a->packed = scratch;
-    parallel_for(threads, a->n * a->heads * a->keys.groups, pack_part, &c);
-    parallel_for(threads, a->n * a->heads * a->rows.groups, attend_part, &c);
+static void head_part(void *context, size_t begin, size_t end, int thread) {
+    const call *c = context;
+    const attention_job *a = c->a;
+    char *packed = c->packed + (size_t)thread * a->head_bytes, *scratch = c->scratch + (size_t)thread * a->thread_bytes;
+    for (size_t i = begin; i < end; i++) {
+        for (size_t g = 0; g < a->keys.groups; g++) c->isa->pack(a, i / a->heads, i % a->heads, g, packed);
+        for (size_t b = 0; b < a->rows.groups; b++) c->isa->attend(a, i * a->rows.groups + b, packed, scratch);
+    }
+}
+
+void attention_compute(const attention_job *a, const attention_isa *isa, int threads, void *scratch) {
+    call c = { isa, a, scratch, (char *)scratch + a->packed_bytes };
+    size_t heads = a->n * a->heads;
+    if (a->order == ATTENTION_BY_HEADS) {
+        parallel_for(threads, heads, head_part, &c);
+    } else {
+        parallel_for(threads, heads * a->keys.groups, pack_part, &c);
+        parallel_for(threads, heads * a->rows.groups, attend_part, &c);
+    }
 }
 
 static int attention_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {

@@ -144,14 +144,20 @@ static void pack_values(const attention_job *a, const char *v, size_t first, siz
         }
 }
 
-static void pack(const attention_job *a, size_t picture, size_t head, size_t group) {
-    size_t first = attention_begin(a->keys, group), end = attention_begin(a->keys, group + 1);
-    char *to = a->packed + (picture * a->heads + head) * a->head_bytes;
-    pack_keys(a, element(a, a->k, picture * a->k_picture + head * a->d), first * LANES, end - first, to + first * LANES * a->words * 4);
-    const char *v = element(a, a->v, picture * a->v_picture + head * a->d);
+/* The next head's part of a token's row: it is packed next, and no hardware prefetches short rows at long strides. */
+static inline void fetch_next(const attention_job *a, const char *row) {
+    size_t used = a->d * nn_type_bytes(a->type);
+    for (size_t i = 0; i < used; i += 64) __builtin_prefetch(row + used + i, 0, 2);
+}
+
+static void pack(const attention_job *a, size_t picture, size_t head, size_t group, char *packed) {
+    size_t first = attention_begin(a->keys, group), end = attention_begin(a->keys, group + 1), size = nn_type_bytes(a->type);
+    const char *k = element(a, a->k, picture * a->k_picture + head * a->d), *v = element(a, a->v, picture * a->v_picture + head * a->d);
+    for (size_t t = first * LANES; t < end * LANES && t < a->S && head + 1 < a->heads; t++) fetch_next(a, k + t * a->k_row * size), fetch_next(a, v + t * a->v_row * size);
+    pack_keys(a, k, first * LANES, end - first, packed + first * LANES * a->words * 4);
     for (size_t c = 0; c < a->columns.groups; c++) {
         size_t column = attention_begin(a->columns, c), panels = attention_begin(a->columns, c + 1) - column;
-        pack_values(a, v, first * LANES / PAIR, end * LANES / PAIR, column * LANES, panels, to + a->k_bytes + column * LANES * a->key_words * 4);
+        pack_values(a, v, first * LANES / PAIR, end * LANES / PAIR, column * LANES, panels, packed + a->k_bytes + column * LANES * a->key_words * 4);
     }
 }
 
@@ -267,13 +273,11 @@ static void attend_blocks(const task *t) {
     }
 }
 
-/* The first query of a task, among all; *head and *token are its own. */
-static size_t query_of(const attention_job *a, size_t i, size_t *picture, size_t *head, size_t *block) {
-    size_t each = a->heads * a->rows.groups, rest = i % each;
-    *picture = i / each;
-    *head = a->heads_inside ? rest % a->heads : rest / a->rows.groups;
-    *block = a->heads_inside ? rest / a->heads : rest % a->rows.groups;
-    return *picture * a->q_picture + attention_begin(a->rows, *block) * a->q_row + *head * a->d;
+/* The first query of task i, among all. Behind the last task: an address that is only prefetched. */
+static const char *query_of(const attention_job *a, size_t i) {
+    size_t picture, head, block;
+    attention_task(a, i, &picture, &head, &block);
+    return element(a, a->q, picture * a->q_picture + attention_begin(a->rows, block) * a->q_row + head * a->d);
 }
 
 /* Cuts the thread's scratch up (see lay_out in attention.c). */
@@ -294,15 +298,12 @@ static void place_scratch(task *t, char *scratch) {
     t->q_row = a->words * 4;
 }
 
-static void attend(const attention_job *a, size_t index, char *scratch) {
+static void attend(const attention_job *a, size_t i, const char *packed, char *scratch) {
     size_t picture, head, block, size = nn_type_bytes(a->type);
-    task t = { .a = a, .q_row = a->q_row * size };
-    t.next_q = element(a, a->q, query_of(a, index + 1, &picture, &head, &block));   /* behind the last task: an address, never read */
-    t.q = element(a, a->q, query_of(a, index, &picture, &head, &block));
+    attention_task(a, i, &picture, &head, &block);
+    task t = { .a = a, .k = packed, .v = packed + a->k_bytes, .q = query_of(a, i), .next_q = query_of(a, i + 1), .q_row = a->q_row * size };
     t.token = attention_begin(a->rows, block);
     t.rows = attention_begin(a->rows, block + 1) - t.token;
-    t.k = a->packed + (picture * a->heads + head) * a->head_bytes;
-    t.v = t.k + a->k_bytes;
     t.y = (char *)a->y + (picture * a->y_picture + t.token * a->y_row + head * a->d) * size;
     place_scratch(&t, scratch);
     attend_blocks(&t);
