@@ -25,6 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (head.location.size > HTTP_URL_MOST || head.retry_after > 1e12) abort();
     for (const char *c = head.content_type; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f) abort();
+    if (strpbrk(head.etag, "\r\n ") || strpbrk(head.linked_etag, "\r\n ")) abort();
+    if (head.range_from != UINT64_MAX && head.range_total <= head.range_from) abort();
     text_free(&head.location);
     return 0;
 }

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# compare_tokens.py BPE.txt.gz build/tests/tokens [COUNT]   compares with transformers' CLIPTokenizer on COUNT (10,000) random texts
-# compare_tokens.py BPE.txt.gz --golden > tests/golden/tokens.txt
+# compare_tokens.py BPE.txt build/tests/tokens [COUNT]   compares with transformers' CLIPTokenizer on COUNT (10,000) random texts
+# compare_tokens.py BPE.txt --golden > tests/golden/tokens.txt
 #
 # The tokenizer of each family is loaded from a folder with the settings that come with Stable Diffusion 1.5 and 2.1. The golden
 # was made with transformers 5.23.0 and tokenizers 0.23.3.
-import gzip
 import json
 import os
 import random
@@ -24,7 +23,7 @@ def bytes_as_letters():
 
 
 def make_folders(path, root):
-    merges = gzip.open(path).read().decode().split("\n")[1 : 49152 - 256 - 2 + 1]
+    merges = open(path, encoding="utf-8").read().split("\n")[1 : 49152 - 256 - 2 + 1]
     words = bytes_as_letters()
     words += [w + "</w>" for w in words] + ["".join(m.split()) for m in merges] + ["<|startoftext|>", "<|endoftext|>"]
     for family, pad in ((1, "<|endoftext|>"), (2, "!")):
