@@ -101,9 +101,13 @@ int engine_usual_side(const engine *e) {
 
 /* ---- networks -------------------------------------------------------------------------------------------------------- */
 
-int engine_params(params **p) {
-    if (!*p) *p = params_new();
-    return *p ? 0 : error_code();
+static void drop_pages(void *context, const void *data, size_t bytes) { checkpoint_drop(context, data, bytes); }
+
+int engine_params(engine *e, params **p) {
+    if (*p) return 0;
+    if (!(*p = params_new())) return error_code();
+    params_on_packed(*p, drop_pages, e->c);
+    return 0;
 }
 
 static int workspace_reserve(engine *e, size_t bytes) {
@@ -114,9 +118,15 @@ static int workspace_reserve(engine *e, size_t bytes) {
     return e->ws ? 0 : error_code();
 }
 
+/* Where there are kernels at all, a large network that fell to the reference would run for hours: it is refused. */
+plan_options engine_plan_options(const engine *e) {
+    return (plan_options){ .threads = e->options.threads, .no_reference = device_level(e->d) > CPU_REFERENCE };
+}
+
 int network_plan(engine *e, network *n, params *p) {
     double begin = clock_seconds();
-    n->p = plan_new(n->g, e->d, p, &(plan_options){ .threads = e->options.threads });
+    plan_options how = engine_plan_options(e);
+    n->p = plan_new(n->g, e->d, p, &how);
     int rc = n->p ? workspace_reserve(e, plan_bytes(n->p)) : error_code();
     if (rc == 0 && e->options.profile && !(n->profile = plan_profile_new(n->p))) rc = error_code();
     e->times.load += clock_seconds() - begin;
@@ -170,7 +180,7 @@ static int encode(engine *e, text_network *n, encoded_text *t) {
 static int encode_new(engine *e, size_t from) {
     text_network n = { 0 };
     params *p = NULL;
-    int rc = engine_params(&p);
+    int rc = engine_params(e, &p);
     if (rc == 0) rc = build_text(e, &n);
     if (rc == 0) rc = network_plan(e, &n.net, p);
     double begin = clock_seconds();

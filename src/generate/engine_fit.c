@@ -1,11 +1,174 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Memory: what a job needs, and how guidance's halves are run. */
+ * Memory: what a job needs, and how guidance's halves are run. The plans are made with parameters that only count, so nothing is read. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
 #include "generate/engine_inside.h"
 
+/* The program, oneDNN, the face networks, what one parameter has of mapped pages while it is packed, pictures and latents. */
+#define OVERHEAD ((size_t)200 * 1000 * 1000)
+
+/* ---- what there is --------------------------------------------------------------------------------------------------- */
+
+static size_t number_after(const char *path, const char *name) {
+    FILE *f = fopen(path, "r");
+    char line[256];
+    unsigned long long n = 0, found = 0;
+    size_t length = strlen(name);
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, name, length) == 0 && sscanf(line + length, " %llu", &n) == 1) found = n;
+    if (f) fclose(f);
+    return (size_t)found;
+}
+
+/* What the machine, and a container that this may be, have free; 0: unknown. */
+static size_t free_memory(void) {
+    size_t kilobytes = number_after("/proc/meminfo", "MemAvailable:") + number_after("/proc/meminfo", "SwapFree:"), bytes = kilobytes * 1024;
+    size_t most = number_after("/sys/fs/cgroup/memory.max", ""), used = number_after("/sys/fs/cgroup/memory.current", "");
+    size_t cached = number_after("/sys/fs/cgroup/memory.stat", "inactive_file");
+    used = used > cached ? used - cached : 0;
+    if (most) {
+        size_t left = most > used ? most - used : 1;
+        if (!bytes || left < bytes) bytes = left;
+    }
+    return bytes;
+}
+
+/* ---- what is needed -------------------------------------------------------------------------------------------------- */
+
+typedef struct { size_t weights, workspace; } stage;
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Adds a network to a stage; p counts. */
+static int count(engine *e, int built, network *n, params *p, stage *out) {
+    int rc = built;
+    if (rc == 0) {
+        plan_options how = engine_plan_options(e);
+        n->p = plan_new(n->g, e->d, p, &how);
+        if (!n->p) rc = error_code();
+        else out->workspace = larger(out->workspace, plan_bytes(n->p));
+    }
+    plan_free(n->p);
+    graph_free(n->g);
+    out->weights = params_bytes(p);
+    return rc < 0 ? rc : engine_stopped(e);
+}
+
+static int count_text(engine *e, stage *out) {
+    text_network n = { 0 };
+    params *p = params_new_counting();
+    if (!p) return error_code();
+    int rc = count(e, build_text(e, &n), &n.net, p, out);
+    params_free(p);
+    return rc;
+}
+
+static int count_steps(engine *e, const engine_shape *s, bool halves, stage *out) {
+    size_t h = (size_t)s->height / 8, w = (size_t)s->width / 8, pictures = s->guidance && !halves ? 2 : 1;
+    step_network n;
+    hint_network hint;
+    params *p = params_new_counting();
+    if (!p) return error_code();
+    int rc = 0;
+    memset(&n, 0, sizeof n);
+    if (s->with) rc = count(e, build_step(e, h, w, pictures, true, s->only_mid, &n), &n.net, p, out);
+    memset(&n, 0, sizeof n);
+    if (rc == 0 && s->without) rc = count(e, build_step(e, h, w, pictures, false, false, &n), &n.net, p, out);
+    memset(&hint, 0, sizeof hint);
+    if (rc == 0 && s->with) rc = count(e, build_hint(e, h * 8, w * 8, &hint), &hint.net, p, out);
+    params_free(p);
+    return rc;
+}
+
+static int count_decoder(engine *e, const engine_shape *s, stage *out) {
+    decode_network n = { 0 };
+    params *p = params_new_counting();
+    if (!p) return error_code();
+    int rc = count(e, build_decode(e, (size_t)s->height / 8, (size_t)s->width / 8, &n), &n.net, p, out);
+    params_free(p);
+    return rc;
+}
+
+/* The most that is in use at once. One workspace serves all, and stays as large as it was. */
+static int count_all(engine *e, const engine_shape *s, bool halves, size_t *bytes) {
+    stage text = { 0 }, steps = { 0 }, decode = { 0 };
+    int rc = count_text(e, &text);
+    if (rc == 0) rc = count_steps(e, s, halves, &steps);
+    if (rc == 0) rc = count_decoder(e, s, &decode);
+    size_t workspace = larger(text.workspace, steps.workspace), last = larger(workspace, decode.workspace);
+    size_t sampling = steps.weights + workspace, decoding = decode.weights + last + (s->many ? steps.weights : 0);
+    *bytes = OVERHEAD + larger(text.weights + text.workspace, larger(sampling, decoding));
+    return rc;
+}
+
+/* ---- what would fit -------------------------------------------------------------------------------------------------- */
+
+static int refuse(engine *e, const engine_shape *shape, size_t limit, size_t needed) {
+    const char *tail = e->options.memory ? "may be used" : "are free (--memory says how much may be used)";
+    engine_shape s = *shape;
+    nn_type type = e->type;
+    size_t bytes = needed;
+    char size[32] = "";
+    const char *with = "";
+    int rc = 0;
+    if (type == NN_F32 && e->options.dtype == MIEN_DTYPE_F32 && device_level(e->d) >= CPU_AVX512_BF16) {
+        e->type = NN_BF16;
+        with = " --dtype bf16";
+        rc = count_all(e, &s, true, &bytes);
+    }
+    while (rc == 0 && bytes > limit && (s.width > 256 || s.height > 256)) {
+        int longer = s.width > s.height ? s.width : s.height, next = (longer - 1) / 64 * 64;
+        s.width = larger(64, (size_t)((double)shape->width * next / larger((size_t)shape->width, (size_t)shape->height) / 64 + 0.5) * 64);
+        s.height = larger(64, (size_t)((double)shape->height * next / larger((size_t)shape->width, (size_t)shape->height) / 64 + 0.5) * 64);
+        snprintf(size, sizeof size, " --size %dx%d", s.width, s.height);
+        rc = count_all(e, &s, true, &bytes);
+    }
+    e->type = type;
+    if (rc < 0) return rc;
+    if (bytes > limit)
+        return error_set(ERR_LIMIT, "%.2f GB of memory are needed and %.2f GB %s: nothing would fit, the least is %.2f GB, with%s%s", (double)needed * 1e-9, (double)limit * 1e-9,
+                         tail, (double)bytes * 1e-9, with, size);
+    return error_set(ERR_LIMIT, "%.2f GB of memory are needed and %.2f GB %s: it would fit with%s%s (%.2f GB)", (double)needed * 1e-9, (double)limit * 1e-9, tail, with, size,
+                     (double)bytes * 1e-9);
+}
+
+/* ---- without counting ------------------------------------------------------------------------------------------------ */
+
+static size_t weights_below(const engine *e, const char *root) {
+    size_t n = 0, length = strlen(root);
+    for (size_t i = 0; i < checkpoint_count(e->c); i++) {
+        const parameter *p = checkpoint_parameter(e->c, i);
+        if (strncmp(p->name, root, length) == 0) n += shape_elements(p->shape);
+    }
+    return n * nn_type_bytes(e->type);
+}
+
+/* More than is needed, as a look at the weights' number and the size can tell: where there is that much, nothing need be counted. */
+static size_t bound(const engine *e, const engine_shape *s) {
+    size_t weights = weights_below(e, "unet.") + weights_below(e, "control.") + weights_below(e, "vae.") + weights_below(e, "text.");
+    size_t pixels = (size_t)s->width * (size_t)s->height, channels = e->unet.model_channels + e->vae.channels;
+    return OVERHEAD + 2 * weights + 32 * pixels * channels * nn_type_bytes(e->type);
+}
+
 int engine_fit(engine *e, const engine_shape *shape, size_t *bytes) {
-    (void)shape;
+    size_t limit = e->options.memory ? e->options.memory : free_memory(), needed, less;
     e->halves = false;
     if (bytes) *bytes = 0;
-    return 0;
+    if (!limit || (!bytes && bound(e, shape) <= limit)) return 0;
+    double begin = clock_seconds();
+    int rc = count_all(e, shape, false, &needed);
+    if (rc == 0 && needed > limit && shape->guidance) {
+        rc = count_all(e, shape, true, &less);
+        e->halves = rc == 0 && less <= limit;
+        if (e->halves && e->options.say) e->options.say(e->options.context, "guidance's halves are run one after the other, for lack of memory");
+        if (rc == 0) needed = less;
+    }
+    if (rc == 0 && needed > limit) rc = refuse(e, shape, limit, needed);
+    if (bytes) *bytes = needed;
+    e->times.load += clock_seconds() - begin;
+    return rc;
 }

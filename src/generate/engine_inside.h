@@ -81,13 +81,14 @@ int build_decode(const engine *e, size_t h, size_t w, decode_network *n);
 
 /* ---- networks (engine.c) ---- */
 
+plan_options engine_plan_options(const engine *e);
 int  network_plan(engine *e, network *n, params *p);
 int  network_run(engine *e, network *n);
 void network_free(engine *e, network *n);         /* tells its profile */
 /* Between plain f32 and an input or output of the plan, whatever type that has. */
 void network_put(engine *e, const network *n, const tensor *t, const float *x);
 void network_get(engine *e, const network *n, const tensor *t, float *x);
-int  engine_params(params **p);                   /* made if need be */
+int  engine_params(engine *e, params **p);        /* made if need be; what it has packed leaves memory */
 int  engine_stopped(const engine *e);             /* ERR_CANCELLED if it is to stop */
 const encoded_text *engine_text_of(const engine *e, const char *text);
 

@@ -140,7 +140,7 @@ int engine_sample(engine *e, const sample_request *r, float *latent) {
 static int plan_decoder(engine *e) {
     if (e->decode.net.p && e->decode_h == e->h && e->decode_w == e->w) return 0;
     network_free(e, &e->decode.net);
-    int rc = engine_params(&e->vae_params);
+    int rc = engine_params(e, &e->vae_params);
     if (rc == 0) rc = build_decode(e, e->h, e->w, &e->decode);
     if (rc == 0) rc = network_plan(e, &e->decode.net, e->vae_params);
     e->decode_h = e->h;

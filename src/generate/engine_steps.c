@@ -41,7 +41,7 @@ static int compute_context(engine *e, const encoded_text *negative, const encode
     context_network n = { 0 };
     params *p = NULL;
     size_t pictures = negative ? 2 : 1;
-    int rc = engine_params(&p);
+    int rc = engine_params(e, &p);
     if (rc == 0) rc = build_context(e, control, pictures, &n);
     if (rc == 0) rc = network_plan(e, &n.net, p);
     double begin = clock_seconds();
@@ -94,7 +94,7 @@ static int begin_hint(engine *e, const image *map) {
     params *p = NULL;
     free(e->hint);
     e->hint = NULL;
-    int rc = engine_params(&p);
+    int rc = engine_params(e, &p);
     if (rc == 0) rc = build_hint(e, (size_t)map->height, (size_t)map->width, &n);
     if (rc == 0) rc = network_plan(e, &n.net, p);
     double begin = clock_seconds();
@@ -137,7 +137,7 @@ void engine_release_steps(engine *e) {
 }
 
 static int plan_step_network(engine *e, bool control, step_network *n) {
-    int rc = engine_params(&e->step_params);
+    int rc = engine_params(e, &e->step_params);
     if (rc == 0) rc = build_step(e, e->h, e->w, e->shape.guidance && !e->halves ? 2 : 1, control, e->shape.only_mid, n);
     return rc < 0 ? rc : network_plan(e, &n->net, e->step_params);
 }

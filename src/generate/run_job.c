@@ -197,6 +197,7 @@ static int make_picture(one_picture *k, float *latent, bool last) {
     double begin = clock_seconds();
     sample_request r = { .how = &k->p->j.how, .seed = k->picture.seed, .step = step_done, .context = k };
     image picture;
+    generate_tell(g);   /* from here on steps take their time */
     int rc = engine_sample(g->e, &r, latent);
     if (rc == 0 && last) engine_release_steps(g->e);
     if (rc == 0) rc = engine_decode(g->e, latent, &picture);

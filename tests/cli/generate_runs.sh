@@ -93,6 +93,14 @@ check "is looked at" said "(--prediction says it)"
 expect "bf16 without the instructions" 1 $small --dtype bf16 --cpu avx2 -o b.png
 check "the reason" said "bf16 needs a processor with AVX-512 bf16"
 
+expect "too little memory" 1 $small --memory 50M -o m.png
+check "says what is needed, before anything is loaded" said "GB of memory are needed and 0.05 GB may be used: nothing would fit, the least is "
+expect "too little memory in f32 for the size" 1 $small --memory 420M --size 1024x1024 -o m.png
+check "says what would fit" said "it would fit with"
+expect "memory enough" 0 $small --memory 3G -o m.png -q
+check "changes nothing" cmp m.png one.png
+expect "kernels of AVX2" 0 $small --cpu avx2 -o avx2.png -q
+
 # ---- previews
 expect "--preview" 0 $small --steps 3 --preview 2 -o pre.png -q
 check "is written" test -s pre.preview.png

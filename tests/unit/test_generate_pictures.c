@@ -2,6 +2,7 @@
  *
  * Whole pictures of small models beside those of diffusers (tests/golden/generate.bin, made by tests/reference/generate_golden.py): within 1/255 on 99.9%
  * of the values. And what must not change a picture: the way guidance's halves are run (nearly), control of strength 0. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "generate/engine_inside.h"
 #include "mien.h"
 
 enum { EVERY = 5 };
@@ -218,10 +220,43 @@ static void test_unguided_ignores_negative(void **state) {
     expect_differ(&a, &b, true);
 }
 
+/* One after the other or together, guidance's halves are the same numbers but for rounding; without the memory for both the picture must not change. */
+static void test_halves(void **state) {
+    (void)state;
+    enum { SIDE = 64, VALUES = SIDE / 8 * (SIDE / 8) * 4 };
+    static float latent[2][VALUES];
+    mien_generate_options o = options_of(2);
+    save_map(SIDE, SIDE);
+    mien_image m;
+    assert_int_equal(mien_image_load(o.map, 0, 0, &m), 0);
+    image map = { m.width, m.height, m.rgb };
+    engine_options how = { .base = o.base, .control = o.control, .cpu = CPU_BEST, .threads = 1, .dtype = MIEN_DTYPE_F32, .prediction = MIEN_PREDICTION_EPSILON };
+    engine_shape shape = { .width = SIDE, .height = SIDE, .guidance = true, .with = true, .without = true };
+    for (int halves = 0; halves < 2; halves++) {
+        engine *e;
+        o.picture.steps = 4, o.picture.start = 0.5, o.picture.guess = 1;
+        const char *texts[] = { o.picture.negative, o.picture.prompt };
+        sample_request r = { .how = &o.picture, .seed = 3 };
+        if (engine_open(&how, &e) < 0 || engine_texts(e, texts, 2) < 0) fail_msg("%s", error_message());
+        e->halves = halves;
+        if (engine_begin(e, &shape, o.picture.prompt, o.picture.negative, &map) < 0 || engine_sample(e, &r, latent[halves]) < 0) fail_msg("%s", error_message());
+        engine_close(e);
+    }
+    double worst = 0, most = 0;
+    for (int i = 0; i < VALUES; i++) {
+        double d = fabs((double)latent[0][i] - (double)latent[1][i]);
+        if (d > worst) worst = d;
+        if (fabs((double)latent[0][i]) > most) most = fabs((double)latent[0][i]);
+    }
+    print_message("halves: worst difference %g of %g\n", worst, most);
+    assert_true(most > 0.5 && worst < 2e-4 * most);
+    mien_image_free(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_strength_zero_is_no_control), cmocka_unit_test(test_guess_mode),
-        cmocka_unit_test(test_unguided_ignores_negative),
+        cmocka_unit_test(test_unguided_ignores_negative), cmocka_unit_test(test_halves),
     };
     return cmocka_run_group_tests(tests, make_models, remove_models);
 }
