@@ -8,6 +8,10 @@
 
 #include "base/error.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22   /* Linux 5.14 */
+#endif
+
 typedef struct block {
     struct block *next;    /* in its bucket */
     const void *source;    /* tensor.data */
@@ -19,7 +23,7 @@ typedef struct block {
 
 /* Blocks lie in slabs that are mapped, since the system's fresh pages are zero already: huge ones, where it has them, for
  * packing a gigabyte would otherwise fault 250,000 times. A slab is as large as all before it, within these bounds. */
-enum { BUCKETS = 1024, SLAB_LEAST = 2 << 20, SLAB_MOST = 64 << 20, PAGE = 2 << 20 };
+enum { BUCKETS = 1024, SLAB_LEAST = 2 << 20, SLAB_MOST = 64 << 20, PAGE = 2 << 20, LARGE = 1 << 20 };
 
 typedef struct slab {
     struct slab *next;
@@ -107,6 +111,19 @@ static size_t bucket_of(const void *source) {
     return (size_t)(h >> 54) % BUCKETS;
 }
 
+/* The whole pages of a large parameter; their place in memory, or NULL. */
+static void *pages_of(const tensor *t, size_t *bytes) {
+    uintptr_t page = 4096, first = (uintptr_t)t->data / page * page, last = (uintptr_t)t->data + shape_elements(t->shape) * nn_type_bytes(t->type);
+    *bytes = last - first;
+    return t->data && *bytes >= LARGE ? (void *)first : NULL;
+}
+
+void params_expect(const params *p, const tensor *t) {
+    size_t bytes;
+    void *pages = p->counting ? NULL : pages_of(t, &bytes);
+    if (pages) madvise(pages, bytes, MADV_WILLNEED);
+}
+
 const void *params_pack(params *p, const tensor *t, const char *tag, size_t bytes, params_packer *pack, const void *context) {
     block **head = &p->bucket[bucket_of(t->data)];
     for (block *b = *head; b; b = b->next)
@@ -117,7 +134,12 @@ const void *params_pack(params *p, const tensor *t, const char *tag, size_t byte
     if (b) *b = (block){ *head, t->data, t->type, t->shape, strdup(tag), p->counting ? p : new_data(p, room) };
     bool packed = false;
     if (!b || !b->tag || !b->data) error_memory(room);
-    else packed = p->counting || pack(b->data, t, context) == 0;
+    else {
+        size_t pages_bytes;
+        void *pages = p->counting ? NULL : pages_of(t, &pages_bytes);
+        if (pages) madvise(pages, pages_bytes, MADV_POPULATE_READ);   /* in one go instead of thousands of faults; older systems refuse */
+        packed = p->counting || pack(b->data, t, context) == 0;
+    }
     if (!packed) {
         if (b && b->data && !p->counting) p->slabs->used -= room, memset(b->data, 0, room);   /* as it was */
         if (b) free(b->tag);

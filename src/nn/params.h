@@ -29,6 +29,9 @@ void    params_on_packed(params *p, params_packed *packed, void *context);
 typedef int params_packer(void *dst, const tensor *t, const void *context);
 const void *params_pack(params *p, const tensor *t, const char *tag, size_t bytes, params_packer *pack, const void *context);
 
+/* t will be packed soon: its pages are fetched meanwhile, if they are not in memory. */
+void params_expect(const params *p, const tensor *t);
+
 /* All of t's elements as plain f32. */
 const float *params_f32(params *p, const tensor *t);
 

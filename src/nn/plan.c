@@ -71,8 +71,9 @@ static int choose_kernel(const plan *p, const device *d, const node *n, planned_
     const graph *g = p->g;
     for (size_t k = 0; k < device_kernels(d); k++) {
         s->step.kernel = device_kernel(d, k);
+        if (s->step.kernel->root != n->op) continue;
         s->step.match = (kernel_match){ 0 };
-        if (s->step.kernel->root == n->op && s->step.kernel->match(s->step.kernel, n, &s->step.match) && match_holds(g, &s->step.match, n)) return 0;
+        if (s->step.kernel->match(s->step.kernel, n, &s->step.match) && match_holds(g, &s->step.match, n)) return 0;
     }
     if (p->no_reference) return no_kernel(n, device_level(d));
     s->step.kernel = &reference_kernel;
@@ -356,6 +357,14 @@ static int place_all(plan *p) {
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
+enum { PACK_AHEAD = 6 };   /* steps whose weights are fetched from the file meanwhile */
+
+static void expect_params(const plan *p, size_t step, const params *weights) {
+    if (step >= p->n_steps) return;
+    const kernel_match *m = &p->steps[step].step.match;
+    for (int k = 0; k < m->n_param; k++) params_expect(weights, m->param[k]);
+}
+
 static int build(plan *p, const device *d, params *weights) {
     const graph *g = p->g;
     size_t tensors = graph_tensors(g), nodes = graph_nodes(g);
@@ -373,6 +382,7 @@ static int build(plan *p, const device *d, params *weights) {
     if (rc == 0) rc = bind(p);
     arena_free(&scratch);
     for (size_t i = 0; i < p->n_steps && rc == 0; i++) {
+        expect_params(p, i + PACK_AHEAD, weights);
         rc = p->steps[i].step.kernel->prepare(&p->steps[i].step, weights);
         p->flops += p->steps[i].flops;
     }
