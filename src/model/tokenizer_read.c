@@ -23,7 +23,7 @@ typedef struct { const char *a, *b; uint32_t a_size, b_size; } spelling;
 
 /* Tokens by their spelling. 24 bytes each, and an index apart: this is most of the time of opening. */
 typedef struct { const char *a; uint32_t hash, a_size : 24, gap : 8, b_size; int32_t id; } name;   /* the second piece stands gap bytes behind the first */
-typedef struct { name *at; size_t count, room; uint32_t *index; int bits; } names;                 /* index: open addressing, 2^bits, 1 + which; 0: empty */
+typedef struct { name *at; size_t count, room; uint64_t *index; int bits; } names;   /* index: open addressing, 2^bits; hash << 32 | 1 + which, or 0 */
 enum { MAX_SPELLING = (1 << 24) - 1 };
 
 static uint32_t hash_more(uint32_t h, const char *s, size_t n) {   /* FNV-1a, so that two pieces are hashed as one */
@@ -41,24 +41,25 @@ static bool same(const spelling *p, const spelling *q) {
 }
 
 /* Its place in the index, or the empty one where it belongs. */
-static uint32_t *find_place(const names *n, const spelling *s, uint32_t hash) {
+static uint64_t *find_place(const names *n, const spelling *s, uint32_t hash) {
     size_t mask = ((size_t)1 << n->bits) - 1;
     for (size_t i = hash * 0x9e3779b1u >> (32 - n->bits);; i = (i + 1) & mask) {
         if (!n->index[i]) return &n->index[i];
-        const name *m = &n->at[n->index[i] - 1];
-        if (m->hash == hash && same(&(spelling){ m->a, m->a + m->a_size + m->gap, m->a_size, m->b_size }, s)) return &n->index[i];
+        if (n->index[i] >> 32 != hash) continue;
+        const name *m = &n->at[(uint32_t)n->index[i] - 1];
+        if (same(&(spelling){ m->a, m->a + m->a_size + m->gap, m->a_size, m->b_size }, s)) return &n->index[i];
     }
 }
 
 static int32_t find_id(const names *n, const spelling *s) {
-    uint32_t place = *find_place(n, s, hash_of(s));
-    return place ? n->at[place - 1].id : -1;
+    uint64_t place = *find_place(n, s, hash_of(s));
+    return place ? n->at[(uint32_t)place - 1].id : -1;
 }
 
 static int grow(names *n) {
     name *at = realloc(n->at, 2 * n->room * sizeof *at);
     if (at) n->at = at;
-    uint32_t *index = calloc((size_t)2 << n->bits, sizeof *index);
+    uint64_t *index = calloc((size_t)2 << n->bits, sizeof *index);
     if (!at || !index) return free(index), error_memory(2 * n->room * sizeof *at);
     free(n->index);
     n->index = index;
@@ -68,14 +69,14 @@ static int grow(names *n) {
     for (size_t k = 0; k < n->count; k++) {
         size_t i = n->at[k].hash * 0x9e3779b1u >> (32 - n->bits);
         while (index[i]) i = (i + 1) & mask;
-        index[i] = (uint32_t)k + 1;
+        index[i] = (uint64_t)n->at[k].hash << 32 | (k + 1);
     }
     return 0;
 }
 
-static int names_new(names *n) {
-    *n = (names){ .room = 3 << 14, .bits = 17 };             /* CLIP's are 49,408: just less */
-    n->room += 256;
+/* For a vocabulary in so many bytes. */
+static int names_new(names *n, size_t bytes) {
+    *n = (names){ .room = bytes > 1 << 18 ? 49408 : 1024, .bits = bytes > 1 << 18 ? 17 : 12 };   /* CLIP's own are so many */
     n->at = malloc(n->room * sizeof *n->at);
     n->index = calloc((size_t)1 << n->bits, sizeof *n->index);
     return n->at && n->index ? 0 : error_memory(n->room * sizeof *n->at);
@@ -85,12 +86,13 @@ static int names_new(names *n) {
 static int put(names *n, const spelling *s, int32_t id) {
     int rc = n->count == n->room ? grow(n) : 0;
     if (rc < 0) return rc;
-    uint32_t hash = hash_of(s), *place = find_place(n, s, hash);
-    if (*place) n->at[*place - 1].id = id;
+    uint32_t hash = hash_of(s);
+    uint64_t *place = find_place(n, s, hash);
+    if (*place) n->at[(uint32_t)*place - 1].id = id;
     else {
         if (n->count == MAX_NAMES || s->a_size > MAX_SPELLING) return error_set(ERR_LIMIT, "has more than %d tokens, or a huge one", MAX_NAMES);
         n->at[n->count] = (name){ s->a, hash, s->a_size, s->b_size ? (uint32_t)(s->b - s->a - s->a_size) : 0, s->b_size, id };
-        *place = (uint32_t)++n->count;
+        *place = (uint64_t)hash << 32 | ++n->count;
     }
     return 0;
 }
@@ -205,7 +207,7 @@ static int read_clip(tokenizer *t, names *n, arena *memory, const char *data, si
     return read_merges(t, n, data, size, CLIP_MERGES, 512);
 }
 
-typedef struct { names *n; arena *memory; int rc; } taking;
+typedef struct { names *n; char *room; size_t left; int rc; } taking;   /* room: where the next name is kept */
 
 static void take_name(void *context, const char *key, json_field_kind kind, const char *text, size_t size) {
     taking *k = context;
@@ -218,17 +220,20 @@ static void take_name(void *context, const char *key, json_field_kind kind, cons
         return;
     }
     size_t length = strlen(key);
-    char *copy = arena_new(k->memory, length + 1, 1);
-    if (!copy) {
-        k->rc = error_code();
+    if (length > k->left) {
+        k->rc = error_set(ERR_FORMAT, "the vocabulary's names are longer than all of it");
         return;
     }
-    memcpy(copy, key, length);
+    char *copy = memcpy(k->room, key, length);
+    k->room += length;
+    k->left -= length;
     k->rc = put(k->n, &(spelling){ copy, "", (uint32_t)length, 0 }, (int32_t)id);
 }
 
 static int read_names(names *n, arena *memory, const char *data, size_t size) {
-    taking k = { n, memory, 0 };
+    /* Names are no longer than the JSON they stand in. */
+    taking k = { n, arena_new(memory, size + 1, 1), size, 0 };
+    if (!k.room) return error_code();
     json_fields *f = json_fields_new();
     if (!f) return error_code();
     int rc = json_fields_read(f, data, size, take_name, &k);
@@ -261,7 +266,7 @@ int tokenizer_read(const char *vocabulary, size_t vocabulary_size, const char *m
     if (!t) return error_memory(sizeof *t);
     names n;
     arena memory = { .block_bytes = 1 << 18 };
-    int rc = names_new(&n);
+    int rc = names_new(&n, vocabulary ? vocabulary_size : merges_size);
     if (rc >= 0 && !(t->letters = unicode_open())) rc = error_code();
     if (rc >= 0)
         rc = vocabulary ? read_pair(t, &n, &memory, vocabulary, vocabulary_size, merges, merges_size) : read_clip(t, &n, &memory, merges, merges_size);
