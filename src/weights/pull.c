@@ -157,7 +157,7 @@ static int check_hop(const fetch *f, const char *from, const char *to) {
 /* What the hub says of the file that its redirect leads to. */
 static int heed_hub(fetch *f, const http_reply *r) {
     char sum[65], bare[80] = "";
-    f->hub_size = r->linked_size == UINT64_MAX || !r->linked_etag ? 0 : r->linked_size;
+    if (r->linked_etag && r->linked_size != UINT64_MAX) f->hub_size = r->linked_size;
     if (r->linked_etag) snprintf(bare, sizeof bare, "%s", r->linked_etag + (*r->linked_etag == '"'));
     bare[strcspn(bare, "\"")] = 0;
     if (!is_sum(bare)) return 0;
@@ -352,6 +352,16 @@ static int check_whole(fetch *f) {
                                    f->proof == PULL_AS_HUB_SAYS ? ", says the hub" : "");
 }
 
+/* Nothing has come: nothing stays. The message is kept. */
+static int leave(fetch *f, int rc) {
+    struct stat st;
+    if (fstat(f->paths.fd, &st) == 0 && st.st_size == 0) {
+        unlink(f->paths.part);
+        unlink(f->paths.state);
+    }
+    return rc;
+}
+
 static int run(fetch *f) {
     int rc = look_there(f);
     if (rc != 0) return rc < 0 ? rc : 0;
@@ -376,7 +386,7 @@ static int run(fetch *f) {
     }
     if (rc == 0) rc = error_set(ERR_IO, "%s: it is another file each time", f->o->url);
     tell(f, true);
-    if (rc < 0) return rc;
+    if (rc < 0) return leave(f, rc);
     f->out->fetched = f->came;
     if (fsync(f->paths.fd) < 0) return error_errno("%s", f->paths.part);
     rc = file_rename_new(f->paths.part, f->paths.whole);
