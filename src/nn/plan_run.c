@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _DEFAULT_SOURCE
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "nn/plan_parts.h"
 
 struct workspace { char *memory; };
+
+/* From here on huge pages of 2 MB: short rows at long strides, as heads of tokens are, cost a page table walk each with small ones. */
+enum { LARGE = 4 << 20 };
 
 struct plan_profile {
     const plan *p;
@@ -17,12 +22,13 @@ struct plan_profile {
 
 workspace *workspace_new(size_t bytes) {
     workspace *w = calloc(1, sizeof *w);
-    size_t room = (bytes + 4095) & ~(size_t)4095;
-    if (w && room >= bytes) w->memory = aligned_alloc(4096, room ? room : 4096);
+    size_t page = bytes < LARGE ? 4096 : LARGE / 2, room = (bytes + page - 1) / page * page;
+    if (w && room >= bytes) w->memory = aligned_alloc(page, room ? room : page);
     if (!w || !w->memory) {
         free(w);
         return error_memory(bytes), NULL;
     }
+    if (page > 4096) madvise(w->memory, room, MADV_HUGEPAGE);   /* a wish */
     return w;
 }
 
