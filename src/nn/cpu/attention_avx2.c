@@ -103,6 +103,9 @@ INLINE V row_exp2(float *s, size_t n, float scale, float most) {
     return sum;
 }
 
+enum { Y_BYTES = 4 };
+INLINE void y_store(char *y, V x) { v_store((float *)y, x); }
+
 static inline void finish_row(nn_type type, char *y, float *o, size_t d, float factor) {
     for (size_t i = 0; i < d; i += LANES) v_store(o + i, v_mul(v_load(o + i), v_set1(factor)));
     nn_narrow(y, type, o, d);

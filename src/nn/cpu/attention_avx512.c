@@ -42,6 +42,10 @@ INLINE V row_exp2(float *s, size_t n, float scale, float most) {
     return sum;
 }
 
+enum { Y_BYTES = 4 };
+INLINE void y_store(char *y, V x) { v_store((float *)y, x); }
+INLINE void yh_store(char *y, H x) { h_store((float *)y, x); }
+
 static inline void finish_row(nn_type type, char *y, float *o, size_t d, float factor) {
     for (size_t i = 0; i < d; i += 16) {
         V x = v_mul(v_load(o + i), v_set1(factor));

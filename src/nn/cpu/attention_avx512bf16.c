@@ -63,6 +63,10 @@ INLINE V row_exp2(float *s, size_t n, float scale, float most) {
     return _mm512_add_ps(sum, other);
 }
 
+enum { Y_BYTES = 2 };
+INLINE void y_store(char *y, V x) { _mm256_storeu_si256((__m256i *)y, (__m256i)_mm512_cvtneps_pbh(x)); }
+INLINE void yh_store(char *y, H x) { _mm_storeu_si128((__m128i *)y, (__m128i)_mm256_cvtneps_pbh(x)); }
+
 static inline void finish_row(nn_type type, char *y, float *o, size_t d, float factor) {
     (void)type;
     for (size_t i = 0; i < d; i += 16)

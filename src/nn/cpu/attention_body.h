@@ -6,6 +6,7 @@
  *     ROWS_FEW, ROWS_MANY, BLOCK_BYTES
  *     V, W                      a vector of f32, of words; v_*, w_* and exp2_v, see attention_v512.h and attention_avx2.c
  *     HALF                      where an operation on half a vector takes half the time, a vector H of half the lanes, h_*
+ *     y_store, Y_BYTES          how a vector of results is written, and bytes of one of them
  *     NAME                      the name of the attention_isa that comes out
  *
  * Per task, for each block of keys: scores of all rows; then of each row maximum, exponentials and sum; then the sums of values,
@@ -38,27 +39,42 @@ INLINE void scores_tile(int rows, int panels, const char *q, size_t q_row, const
     EACH(r, rows) EACH(c, panels) v_store((float *)(s + (size_t)r * s_row) + c * LANES, sum[r][c]);
 }
 
-/* o[r][c] = factor[r] o[r][c] + p[r] . v[c], over `words` words of keys; without the first term where factor is NULL. */
-INLINE void values_tile(int rows, int panels, bool half, const char *p, size_t p_row, const char *v, size_t words, float *o, size_t o_row, const float *factor) {
+/* Rows of queries times a group of columns, over the keys of a block. */
+typedef struct {
+    const char *p;           /* exponentials, as words */
+    size_t p_row;            /* bytes between rows */
+    const char *v;           /* packed values */
+    size_t words;
+    float *o;                /* sums of the blocks before, if `factor` is not NULL, and after this one, if y is NULL */
+    size_t o_row;
+    const float *factor;     /* what those before are multiplied by, of each row */
+    char *y;                 /* this is the last block: results go here, multiplied by `share` */
+    size_t y_row;            /* bytes */
+    const float *share;
+} values_work;
+
+INLINE void values_tile(int rows, int panels, bool half, const values_work *t) {
     V sum[MOST][MOST];
     const int whole = panels - half;
-    size_t step = (size_t)panels * LANES * 4;
+    const char *p = t->p, *v = t->v;
+    float *o = t->o;
+    size_t p_row = t->p_row;
 #ifdef HALF
     H low[MOST];
     EACH(r, rows) low[r] = h_zero();
 #endif
-    if (factor) {
+    EACH(r, rows) EACH(c, whole) sum[r][c] = v_zero();
+    if (t->factor) {
         EACH(r, rows) {
-            V f = v_set1(factor[r]);
-            EACH(c, whole) sum[r][c] = v_mul(f, v_load(o + (size_t)r * o_row + c * LANES));
+            V f = v_set1(t->factor[r]);
+            EACH(c, whole) sum[r][c] = v_mul(f, v_load(o + c * LANES));
 #ifdef HALF
-            if (half) low[r] = h_mul(h_of(f), h_load(o + (size_t)r * o_row + whole * LANES));
+            if (half) low[r] = h_mul(h_of(f), h_load(o + whole * LANES));
 #endif
+            o += t->o_row;
         }
-    } else {
-        EACH(r, rows) EACH(c, whole) sum[r][c] = v_zero();
     }
-    for (size_t w = 0; w < words; w++, p += 4, v += step) {
+    for (size_t w = t->words; w > 0; w--, p += 4, v += panels * LANES * 4) {
         W b[MOST];
         EACH(c, whole) b[c] = w_load(v + c * LANES * 4);
 #ifdef HALF
@@ -72,30 +88,40 @@ INLINE void values_tile(int rows, int panels, bool half, const char *p, size_t p
 #endif
         }
     }
-    EACH(r, rows) {
-        EACH(c, whole) v_store(o + (size_t)r * o_row + c * LANES, sum[r][c]);
+    if (t->y) {
+        char *y = t->y;
+        EACH(r, rows) {
+            V f = v_set1(t->share[r]);
+            EACH(c, whole) y_store(y + c * LANES * Y_BYTES, v_mul(f, sum[r][c]));
 #ifdef HALF
-        if (half) h_store(o + (size_t)r * o_row + whole * LANES, low[r]);
+            if (half) yh_store(y + whole * LANES * Y_BYTES, h_mul(h_of(f), low[r]));
 #endif
+            y += t->y_row;
+        }
+    } else {
+        o = t->o;
+        __asm__("" : "+r"(o));   /* or gcc keeps all addresses from above, in vector registers */
+        EACH(r, rows) {
+            EACH(c, whole) v_store(o + c * LANES, sum[r][c]);
+#ifdef HALF
+            if (half) h_store(o + whole * LANES, low[r]);
+#endif
+            o += t->o_row;
+        }
     }
 }
 
 /* One function for each number of rows and panels: what is constant here must not become a variable. */
 typedef void scores_function(const char *q, size_t q_row, const char *k, size_t words, char *s, size_t s_row);
-typedef void values_function(const char *p, size_t p_row, const char *v, size_t words, float *o, size_t o_row, const float *factor);
+typedef void values_function(const values_work *t);
 
 #define TILE(R, C) \
     static __attribute__((noinline)) void scores_##R##_##C(const char *q, size_t q_row, const char *k, size_t words, char *s, size_t s_row) { \
         scores_tile(R, C, q, q_row, k, words, s, s_row); \
     } \
-    static __attribute__((noinline)) void values_##R##_##C(const char *p, size_t p_row, const char *v, size_t words, float *o, size_t o_row, const float *f) { \
-        values_tile(R, C, false, p, p_row, v, words, o, o_row, f); \
-    }
+    static __attribute__((noinline)) void values_##R##_##C(const values_work *t) { values_tile(R, C, false, t); }
 #ifdef HALF
-#define HALF_TILE(R, C) \
-    static __attribute__((noinline)) void halves_##R##_##C(const char *p, size_t p_row, const char *v, size_t words, float *o, size_t o_row, const float *f) { \
-        values_tile(R, C, true, p, p_row, v, words, o, o_row, f); \
-    }
+#define HALF_TILE(R, C) static __attribute__((noinline)) void halves_##R##_##C(const values_work *t) { values_tile(R, C, true, t); }
 #else
 #define HALF_TILE(R, C)
 #endif
@@ -171,7 +197,9 @@ typedef struct {
     char *y;
     size_t q_row, rows, token;       /* bytes between rows; number of rows; the first one's token */
     float *s, *o;
-    float *most, *sum, *top, *factor;   /* of each row: maximum and sum so far, maximum of this block, what sums so far are multiplied by */
+    bool direct;                     /* results are written by the last block's tiles */
+    float *most, *sum, *top, *factor;   /* of each row: maximum and sum so far, maximum of this block, what sums so far are multiplied by, */
+    float *share;                       /* and what results are */
 } task;
 
 static void scores(const task *t, size_t first_group, size_t end_group) {
@@ -236,40 +264,50 @@ static void soften(const task *t, size_t first, size_t keys) {
     }
 }
 
-static void values(const task *t, size_t first, size_t keys, bool first_block) {
-    const attention_job *a = t->a;
-    bool half = false;
+/* Whether tiles write the results themselves: whole vectors or halves, of this instruction set's own type. */
+static bool direct(const attention_job *a) {
+    size_t rest = a->d % LANES;
 #ifdef HALF
-    half = (a->d - 1) % LANES < LANES / 2;
+    if (rest == LANES / 2) rest = 0;
 #endif
+    return rest == 0 && a->type == (PAIR == 2 ? NN_BF16 : NN_F32);
+}
+
+static void values(const task *t, size_t first, size_t keys, bool last_block) {
+    const attention_job *a = t->a;
+    values_work work = { .p_row = a->s_row * 4, .words = keys / PAIR, .o_row = a->o_row, .y_row = a->y_row * Y_BYTES };
     for (size_t c = 0; c < a->columns.groups; c++) {
         size_t column = attention_begin(a->columns, c), panels = attention_begin(a->columns, c + 1) - column;
         attention_cut strips = { t->rows, (t->rows + ROWS(panels) - 1) / ROWS(panels) };
-        const char *v = t->v + (column * a->key_words + first / PAIR * panels) * LANES * 4;
         values_function *const *of = values_of[panels - 1];
 #ifdef HALF
-        if (half && c + 1 == a->columns.groups) of = halves_of[panels - 1];
+        if ((a->d - 1) % LANES < LANES / 2 && c + 1 == a->columns.groups) of = halves_of[panels - 1];
 #endif
+        work.v = t->v + (column * a->key_words + first / PAIR * panels) * LANES * 4;
         for (size_t i = 0; i < strips.groups; i++) {
             size_t r = attention_begin(strips, i), n = attention_begin(strips, i + 1) - r;
-            of[n - 1]((char *)(t->s + r * a->s_row), a->s_row * 4, v, keys / PAIR, t->o + r * a->o_row + column * LANES, a->o_row, first_block ? NULL : t->factor + r);
+            work.p = (const char *)(t->s + r * a->s_row);
+            work.o = t->o + r * a->o_row + column * LANES;
+            work.factor = first ? t->factor + r : NULL;
+            if (last_block && t->direct) work.y = t->y + r * work.y_row + column * LANES * Y_BYTES, work.share = t->share + r;
+            of[n - 1](&work);
         }
     }
-    (void)half;
 }
 
-static void attend_blocks(const task *t) {
+static void attend_blocks(task *t) {
     const attention_job *a = t->a;
     size_t most = seen(t, t->rows - 1);
-    for (size_t b = 0; b < a->blocks.groups; b++) {
+    for (size_t b = 0, first = 0; first < most; b++) {
         size_t first_group = attention_begin(a->blocks, b), end_group = attention_begin(a->blocks, b + 1);
-        size_t first = attention_begin(a->keys, first_group) * LANES;
-        if (first >= most) break;
         while (attention_begin(a->keys, end_group - 1) * LANES >= most) end_group--;
-        size_t keys = attention_begin(a->keys, end_group) * LANES - first;
+        size_t end = attention_begin(a->keys, end_group) * LANES;
         scores(t, first_group, end_group);
-        soften(t, first, keys);
-        values(t, first, keys, b == 0);
+        soften(t, first, end - first);
+        if (end >= most)
+            for (size_t r = 0; r < t->rows; r++) t->share[r] = 1 / t->sum[r];
+        values(t, first, end - first, end >= most);
+        first = end;
     }
 }
 
@@ -291,6 +329,7 @@ static void place_scratch(task *t, char *scratch) {
     t->sum = t->most + room;
     t->top = t->sum + room;
     t->factor = t->top + room;
+    t->share = t->top;
     for (size_t r = 0; r < room; r++) t->most[r] = t->top[r] = -INFINITY, t->sum[r] = 0;
     if (!a->copy_q) return;
     for (size_t r = 0; r < t->rows; r++) w_copy_row(a->type, copy + r * a->words * 4, t->q + r * t->q_row, a->d);
@@ -301,13 +340,13 @@ static void place_scratch(task *t, char *scratch) {
 static void attend(const attention_job *a, size_t i, const char *packed, char *scratch) {
     size_t picture, head, block, size = nn_type_bytes(a->type);
     attention_task(a, i, &picture, &head, &block);
-    task t = { .a = a, .k = packed, .v = packed + a->k_bytes, .q = query_of(a, i), .next_q = query_of(a, i + 1), .q_row = a->q_row * size };
+    task t = { .a = a, .k = packed, .v = packed + a->k_bytes, .q = query_of(a, i), .next_q = query_of(a, i + 1), .q_row = a->q_row * size, .direct = direct(a) };
     t.token = attention_begin(a->rows, block);
     t.rows = attention_begin(a->rows, block + 1) - t.token;
     t.y = (char *)a->y + (picture * a->y_picture + t.token * a->y_row + head * a->d) * size;
     place_scratch(&t, scratch);
     attend_blocks(&t);
-    for (size_t r = 0; r < t.rows; r++) finish_row(a->type, t.y + r * a->y_row * size, t.o + r * a->o_row, a->d, 1 / t.sum[r]);
+    for (size_t r = 0; r < t.rows && !t.direct; r++) finish_row(a->type, t.y + r * a->y_row * size, t.o + r * a->o_row, a->d, t.share[r]);
     float *log_sum = a->log_sum ? a->log_sum + (picture * a->heads + head) * a->T + t.token : NULL;
     for (size_t r = 0; log_sum && r < t.rows; r++) log_sum[r] = (float)(t.most[r] * M_LN2 + log((double)t.sum[r]));
 }
