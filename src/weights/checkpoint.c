@@ -223,7 +223,7 @@ static int hash_folder(const char *path, bool control, char hex[65]) {
 int checkpoint_hash(const checkpoint *c, bool control, char hex[65]) {
     int k = c->from[control ? NETWORK_CONTROL : NETWORK_UNET];
     if (k < 0) k = c->path[control] ? control : !control;
-    char *kept = ((checkpoint *)c)->hash[k];   /* what was worked out once; it does not change what c is */
+    char *kept = ((checkpoint *)c)->hash[control];   /* what was worked out once; it does not change what c is */
     if (!*kept) {
         bool folder = weights_format_of(c->file[k].w) == WEIGHTS_FOLDER;
         int rc = folder ? hash_folder(c->path[k], control, kept) : file_hash(c->path[k], kept);
@@ -233,6 +233,6 @@ int checkpoint_hash(const checkpoint *c, bool control, char hex[65]) {
             return rc;
         }
     }
-    memcpy(hex, kept, sizeof c->hash[k]);
+    memcpy(hex, kept, sizeof c->hash[0]);
     return 0;
 }

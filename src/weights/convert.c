@@ -43,7 +43,7 @@ static int add(work *w, int list, const char *name, const stored_tensor *t, cons
     tensor_item *i = tensor_list_add_copy(&w->list[list], name, from, t);
     if (!i) return ERR_MEMORY;
     if (parameter || name_key_of(t->name) != KEY_SCHEDULE) i->type = output_type(t->type, w->o->type);
-    w->r->extra += !parameter;
+    w->r->extra += list == LIST_EXTRA || strncmp(name, EXTRA_PREFIX, strlen(EXTRA_PREFIX)) == 0;
     if (out) *out = i;
     return 0;
 }

@@ -200,8 +200,10 @@ void weights_drop(const weights *w, const void *data, size_t bytes) {
         size_t size = w->source[i].map.size;
         if (at < map || at - map >= size) continue;
         size_t from = at - map, most = size - from;
-        size_t to = from + (bytes < most ? bytes : most), begin = from / page * page;
-        madvise((void *)(map + begin), to - begin, MADV_DONTNEED);
+        size_t to = from + (bytes < most ? bytes : most), window = page < 65536 ? 65536 : page;
+        /* Whoever touched the first and the last byte has mapped the pages around them as well (fault-around, 64 KB). */
+        size_t begin = from / window * window, end = size - to > window ? (to + window - 1) / window * window : size;
+        madvise((void *)(map + begin), end - begin, MADV_DONTNEED);
         return;
     }
 }

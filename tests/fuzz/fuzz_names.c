@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "weights/names.h"
+#include "weights/settings_metadata.h"
 
 enum { MOST = 200 };
 
@@ -18,6 +19,17 @@ static void try_way_back(const name_map *m, const char *canonical) {
         return;
     }
     if (strcmp(again, canonical) != 0) abort();
+}
+
+/* What a setting's text becomes is what it is written as. */
+static void try_setting(const char *value) {
+    for (size_t i = 0; i < settings_fields(); i++) {
+        checkpoint_settings a = { 0 }, b = { 0 };
+        char again[SETTING_TEXT];
+        if (!settings_read(&a, i, value)) continue;
+        settings_write(&a, i, again);
+        if (!settings_read(&b, i, again) || !settings_same(&a, &b, i)) abort();
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -43,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         int parts = k >= 0 ? name_to_canonical(&map[k], name, 0, canonical) : 0;
         for (int p = 0; p < parts; p++)
             if (name_to_canonical(&map[k], name, p, canonical)) try_way_back(&map[k], canonical);
+        try_setting(line[i]);
         name_key_of(line[i]);
         name_of_ema(line[i], ema);
     }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "mien.h"
 #include "weights/checkpoint.h"
 
 static char folder[64];
@@ -140,7 +141,58 @@ static void test_missing(void **state) {
     }
 }
 
+__attribute__((format(printf, 1, 0))) static void shell(const char *format, const char *folder_name, const char *more) {
+    char command[1024], full[256];
+    snprintf(full, sizeof full, "%s/%s", folder, folder_name);
+    snprintf(command, sizeof command, format, full, more);
+    if (system(command) != 0) fail_msg("%s", command);
+}
+
+/* The same model as a file and as a folder: the same parameters, and what its config files say. */
+static void test_folder(void **state) {
+    (void)state;
+    char path[256], back[256];
+    snprintf(path, sizeof path, "%s/folder", folder);
+    snprintf(back, sizeof back, "%s/back.safetensors", folder);
+    const char *base = model("sd1", "--parts unet,vae,control --type f32");
+    mien_convert_options o = { .input = base, .output = path, .to = MIEN_LAYOUT_DIFFUSERS, .prediction = "v" };
+    if (mien_convert(&o, NULL) < 0) fail_msg("%s", error_message());
+    const unsigned all = CHECKPOINT_UNET | CHECKPOINT_VAE | CHECKPOINT_CONTROL;
+    checkpoint *a = opened(base, NULL, all), *b = opened(path, NULL, all);
+    assert_int_equal(checkpoint_count(a), checkpoint_count(b));
+    for (size_t i = 0; i < checkpoint_count(a); i++) {
+        const parameter *p = checkpoint_parameter(a, i), *q = checkpoint_parameter(b, i);
+        assert_string_equal(p->name, q->name);
+        assert_true(p->type == q->type && shape_equal(p->shape, q->shape));
+        assert_memory_equal(p->data, q->data, shape_elements(p->shape) * 4);
+    }
+    assert_string_equal(checkpoint_find(b, "unet.input_blocks.1.0.in_layers.0.weight")->stored_name, "unet/down_blocks.0.resnets.0.norm1.weight");
+    assert_int_equal(checkpoint_settings_of(b)->prediction, PREDICT_V);
+    assert_string_equal(checkpoint_settings_of(b)->prediction_source, "scheduler_config.json");
+    char first[65], second[65];
+    assert_int_equal(checkpoint_hash(b, false, first), 0);
+    assert_int_equal(checkpoint_hash(b, true, second), 0);
+    assert_string_not_equal(first, second);
+    checkpoint_close(a);
+    checkpoint_close(b);
+
+    /* What configs say, and that it goes through a file and back. */
+    shell("sed -i 's/\"attention_head_dim\": 8/\"attention_head_dim\": 4/; s/\"norm_num_groups\": 32/\"norm_num_groups\": 16/' '%s/%s/config.json'", "folder", "unet");
+    shell("sed -i 's/\"beta_end\": 0.012/\"beta_end\": 0.02, \"timestep_spacing\": \"trailing\"/' '%s/%s/scheduler_config.json'", "folder", "scheduler");
+    o = (mien_convert_options){ .input = path, .output = back, .to = MIEN_LAYOUT_LDM };
+    if (mien_convert(&o, NULL) < 0) fail_msg("%s", error_message());
+    for (int i = 0; i < 2; i++) {
+        b = opened(i ? back : path, NULL, all);
+        const checkpoint_settings *s = checkpoint_settings_of(b);
+        assert_true(s->heads == 4 && s->head_width == 0 && s->groups == 16 && s->spacing == SPACING_TRAILING && s->prediction == PREDICT_V && s->sample_size == 64);
+        assert_true(s->beta_end > 0.0199 && s->beta_end < 0.0201 && s->steps_offset == 1);
+        checkpoint_close(b);
+    }
+    shell("echo '{\"attention_head_dim\": [4, \"x\"], \"block_out_channels\": [1]}' >'%s/%s/config.json'", "folder", "unet");
+    refused(path, NULL, CHECKPOINT_UNET, "unet/config.json: block_out_channels: 2 values were expected, there are 1");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_sd1), cmocka_unit_test(test_sd2), cmocka_unit_test(test_refused), cmocka_unit_test(test_missing) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_folder), cmocka_unit_test(test_sd1), cmocka_unit_test(test_sd2), cmocka_unit_test(test_refused), cmocka_unit_test(test_missing) };
     return cmocka_run_group_tests(tests, begin, end);
 }
