@@ -4,8 +4,6 @@ tests/unit/test_generate_pictures.c.
 
 The file is lines "NAME FAMILY SAMPLER PREDICTION STEPS WIDTH HEIGHT CFG STRENGTH START END SEED COUNT\\n", each followed by COUNT bytes of the picture, every 5th. The map
 is a formula of both sides. torch 2.9.1, diffusers 0.42.1, transformers 5.23; f32, 1 thread."""
-import gzip
-import os
 import subprocess
 import sys
 import tempfile
@@ -53,9 +51,7 @@ def main():
     make_model, bpe, out = sys.argv[1:]
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder, open(out, "wb") as f:
-        with gzip.open(f"{folder}/bpe.gz", "wb") as z:
-            z.write(open(bpe, "rb").read())
-        make_folders(f"{folder}/bpe.gz", folder)
+        make_folders(bpe, folder)
         models = {}
         for k in (1, 2):
             base, control = f"{folder}/sd{k}.safetensors", f"{folder}/control{k}.safetensors"
