@@ -92,8 +92,8 @@ int unet_configure(const checkpoint *c, const char *root, unet_config *out) {
 
 void unet_context_build(graph *g, const checkpoint *c, const unet_config *f, tensor *context, cross_context *out) {
     char places[UNET_MAX_CROSS][PLACE_NAME];
-    *out = (cross_context){ .n = f->cross_layers };
-    if (unet_cross_places(c, f, places) < 0) graph_fail(g, error_code());
+    *out = (cross_context){ .n = unet_cross_places(c, f, places) };
+    if (out->n < 0) graph_fail(g, out->n), out->n = 0;
     for (int i = 0; i < out->n; i++) {
         place p = place_at(g, c, f->groups, "%s", places[i]);
         out->k[i] = layer_linear(&p, context, "to_k");
@@ -103,11 +103,10 @@ void unet_context_build(graph *g, const checkpoint *c, const unet_config *f, ten
 
 void unet_context_inputs(graph *g, const checkpoint *c, const unet_config *f, size_t n, size_t s, nn_type type, cross_context *out) {
     char places[UNET_MAX_CROSS][PLACE_NAME], name[PLACE_NAME];
-    *out = (cross_context){ .n = f->cross_layers };
-    if (unet_cross_places(c, f, places) < 0) graph_fail(g, error_code());
+    *out = (cross_context){ .n = unet_cross_places(c, f, places) };
+    if (out->n < 0) graph_fail(g, out->n), out->n = 0;
     for (int i = 0; i < out->n; i++) {
-        tensor *w = param(g, c, "%s.to_k.weight", places[i]);
-        nn_shape shape = shape3(n, s, w ? w->shape.dim[0] : 1);
+        nn_shape shape = shape3(n, s, param_look(c, "%s.to_k.weight", places[i])->shape.dim[0]);
         snprintf(name, sizeof name, "%s.k.%d", f->root, i);
         out->k[i] = graph_input(g, name, type, shape);
         snprintf(name, sizeof name, "%s.v.%d", f->root, i);
