@@ -31,7 +31,8 @@ static uint32_t hash_more(uint32_t h, const char *s, size_t n) {   /* FNV-1a, so
     return h;
 }
 
-static uint32_t hash_of(const spelling *s) { return hash_more(hash_more(2166136261u, s->a, s->a_size), s->b, s->b_size); }
+#define HASH_BEGIN 2166136261u
+static uint32_t hash_of(const spelling *s) { return hash_more(hash_more(HASH_BEGIN, s->a, s->a_size), s->b, s->b_size); }
 
 static bool same(const spelling *p, const spelling *q) {
     if (p->a_size + p->b_size != q->a_size + q->b_size) return false;
@@ -40,10 +41,12 @@ static bool same(const spelling *p, const spelling *q) {
     return !memcmp(p->a, q->a, p->a_size) && !memcmp(p->b, q->a + p->a_size, middle) && !memcmp(p->b + middle, q->b, q->b_size);
 }
 
+static uint64_t *first_place(const names *n, uint32_t hash) { return &n->index[hash * 0x9e3779b1u >> (32 - n->bits)]; }
+
 /* Its place in the index, or the empty one where it belongs. */
 static uint64_t *find_place(const names *n, const spelling *s, uint32_t hash) {
     size_t mask = ((size_t)1 << n->bits) - 1;
-    for (size_t i = hash * 0x9e3779b1u >> (32 - n->bits);; i = (i + 1) & mask) {
+    for (size_t i = (size_t)(first_place(n, hash) - n->index);; i = (i + 1) & mask) {
         if (!n->index[i]) return &n->index[i];
         if (n->index[i] >> 32 != hash) continue;
         const name *m = &n->at[(uint32_t)n->index[i] - 1];
@@ -51,8 +54,8 @@ static uint64_t *find_place(const names *n, const spelling *s, uint32_t hash) {
     }
 }
 
-static int32_t find_id(const names *n, const spelling *s) {
-    uint64_t place = *find_place(n, s, hash_of(s));
+static int32_t find_id(const names *n, const spelling *s, uint32_t hash) {
+    uint64_t place = *find_place(n, s, hash);
     return place ? n->at[(uint32_t)place - 1].id : -1;
 }
 
@@ -83,10 +86,9 @@ static int names_new(names *n, size_t bytes) {
 }
 
 /* Of two tokens of one spelling the later counts, as in a Python dict. */
-static int put(names *n, const spelling *s, int32_t id) {
+static int put(names *n, const spelling *s, uint32_t hash, int32_t id) {
     int rc = n->count == n->room ? grow(n) : 0;
     if (rc < 0) return rc;
-    uint32_t hash = hash_of(s);
     uint64_t *place = find_place(n, s, hash);
     if (*place) n->at[(uint32_t)*place - 1].id = id;
     else {
@@ -164,21 +166,45 @@ static size_t count_lines(const char *s, size_t size) {
     return n;
 }
 
+/* Lines are read ahead, so that the places of their names are on their way from memory when they are looked at: it is all misses. */
+enum { AHEAD = 16 };
+typedef struct { spelling s; uint32_t a, b, both; size_t line; } pending;   /* a, b, both: hashes */
+
+static int read_ahead(lines *l, const names *n, pending *p) {
+    int rc = next_merge(l, &p->s);
+    if (rc <= 0) return rc;
+    p->line = l->line;
+    p->a = hash_more(HASH_BEGIN, p->s.a, p->s.a_size);
+    p->b = hash_more(HASH_BEGIN, p->s.b, p->s.b_size);
+    p->both = hash_more(p->a, p->s.b, p->s.b_size);
+    __builtin_prefetch(first_place(n, p->a));
+    __builtin_prefetch(first_place(n, p->b));
+    __builtin_prefetch(first_place(n, p->both));
+    return rc;
+}
+
 /* first_id: of the first merge's token, where ids follow by order; -1: they are in `n`. */
+static int take_merge(tokenizer *t, names *n, const pending *p, int32_t rank, int32_t first_id) {
+    const spelling *s = &p->s;
+    int32_t a = find_id(n, &(spelling){ s->a, "", s->a_size, 0 }, p->a), b = find_id(n, &(spelling){ s->b, "", s->b_size, 0 }, p->b);
+    int32_t id = first_id < 0 ? find_id(n, s, p->both) : first_id + rank;
+    if (a < 0 || b < 0 || id < 0) return error_set(ERR_FORMAT, "line %zu of the merges has a token that there is none of", p->line);
+    put_merge(t, a, b, rank, id);
+    return first_id < 0 ? 0 : put(n, s, p->both, id);
+}
+
 static int read_merges(tokenizer *t, names *n, const char *data, size_t size, size_t most, int32_t first_id) {
     lines l = { data, data + size, 0 };
-    spelling s;
-    int rc = 1;
-    size_t lines_there = most < CLIP_MERGES + 1 ? most : size ? count_lines(data, size) : 0;
-    rc = make_merges(t, lines_there < most ? lines_there : most);
-    for (int32_t rank = 0; rc >= 0 && (size_t)rank < most; rank++) {
-        rc = next_merge(&l, &s);
-        if (rc <= 0) break;
-        int32_t a = find_id(n, &(spelling){ s.a, "", s.a_size, 0 }), b = find_id(n, &(spelling){ s.b, "", s.b_size, 0 });
-        int32_t id = first_id < 0 ? find_id(n, &s) : first_id + rank;
-        if (a < 0 || b < 0 || id < 0) return error_set(ERR_FORMAT, "line %zu of the merges has a token that there is none of", l.line);
-        put_merge(t, a, b, rank, id);
-        if (first_id >= 0) rc = put(n, &s, id);
+    pending ring[AHEAD];
+    size_t there = most < CLIP_MERGES + 1 ? most : size ? count_lines(data, size) : 0, read = 0;
+    int rc = make_merges(t, there < most ? there : most), more = 1;
+    for (size_t rank = 0; rc >= 0 && rank < most; rank++) {
+        for (; more > 0 && read < most && read < rank + AHEAD; read += more > 0) more = read_ahead(&l, n, &ring[read % AHEAD]);
+        if (rank == read) {
+            rc = more;        /* the end, or a line that is none */
+            break;
+        }
+        rc = take_merge(t, n, &ring[rank % AHEAD], (int32_t)rank, first_id);
     }
     if (rc >= 0 && first_id >= 0 && n->count != 512 + most) rc = error_set(ERR_FORMAT, "has fewer than %zu different merges", most);
     return rc < 0 ? rc : 0;
@@ -197,8 +223,8 @@ static int read_clip(tokenizer *t, names *n, arena *memory, const char *data, si
             spelling s, last;
             int rc = spell_byte(memory, byte, false, &s);
             if (rc >= 0) rc = spell_byte(memory, byte, true, &last);
-            if (rc >= 0) rc = put(n, &s, t->byte[byte] = id);
-            if (rc >= 0) rc = put(n, &last, t->last_byte[byte] = 256 + id);
+            if (rc >= 0) rc = put(n, &s, hash_of(&s), t->byte[byte] = id);
+            if (rc >= 0) rc = put(n, &last, hash_of(&last), t->last_byte[byte] = 256 + id);
             if (rc < 0) return rc;
             id++;
         }
@@ -227,7 +253,8 @@ static void take_name(void *context, const char *key, json_field_kind kind, cons
     char *copy = memcpy(k->room, key, length);
     k->room += length;
     k->left -= length;
-    k->rc = put(k->n, &(spelling){ copy, "", (uint32_t)length, 0 }, (int32_t)id);
+    spelling s = { copy, "", (uint32_t)length, 0 };
+    k->rc = put(k->n, &s, hash_of(&s), (int32_t)id);
 }
 
 static int read_names(names *n, arena *memory, const char *data, size_t size) {
@@ -242,7 +269,8 @@ static int read_names(names *n, arena *memory, const char *data, size_t size) {
 }
 
 static int need_name(const names *n, const char *text, int32_t *id) {
-    *id = find_id(n, &(spelling){ text, "", (uint32_t)strlen(text), 0 });
+    spelling s = { text, "", (uint32_t)strlen(text), 0 };
+    *id = find_id(n, &s, hash_of(&s));
     return *id >= 0 ? 0 : error_set(ERR_FORMAT, "the vocabulary has no %s", text);
 }
 
@@ -254,7 +282,7 @@ static int read_pair(tokenizer *t, names *n, arena *memory, const char *vocabula
         spelling s;
         rc = spell_byte(memory, i & 255, i >= 256, &s);
         if (rc < 0) break;
-        int32_t id = find_id(n, &s);
+        int32_t id = find_id(n, &s, hash_of(&s));
         if (id < 0) id = t->end;                 /* the unknown token */
         (i < 256 ? t->byte : t->last_byte)[i & 255] = id;
     }
