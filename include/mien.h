@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * libmien: find faces exactly as MediaPipe's FaceMesh does, draw their colour-coded control maps, and make, look after and
- * read the data sets of both.
+ * libmien: find faces exactly as MediaPipe's FaceMesh does, draw their colour-coded control maps; make, look after and read the
+ * data sets of both; and make pictures that such a map steers, by Stable Diffusion and a ControlNet.
  *
  * Functions return 0 or a negative MIEN_ERR_*; mien_error() then has one sentence for a person, kept per thread. A
  * `mien` may be used from any number of threads at once. Pictures are 8-bit RGB, rows tightly packed, row 0 on top. */
