@@ -95,7 +95,9 @@ engine_times engine_times_of(const engine *e) { return e->times; }
 int engine_stopped(const engine *e) { return stop_asked(e->options.stop) ? error_set(ERR_CANCELLED, "stopped") : 0; }
 
 int engine_usual_side(const engine *e) {
-    int side = checkpoint_settings_of(e->c)->sample_size * 8;
+    const checkpoint_settings *s = checkpoint_settings_of(e->c);
+    int side = s->sample_size * 8;
+    if (!side && s->family == 2 && s->prediction == PREDICT_V) return 768;   /* the one model of 2.x that does, and its kin */
     return side >= 512 && side <= SETTINGS_MOST_SIDE ? side : 512;
 }
 

@@ -28,9 +28,9 @@ static int look_at_prediction(engine *e, bool *v) {
     double likeness = xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
     *v = likeness < 0.5;
     if (rc == 0 && e->options.say) {
-        char line[160];
-        snprintf(line, sizeof line, "the model does not say what it predicts; on noise its output is %.0f%% like that noise, so it is taken for %s (--prediction says it)",
-                 100 * likeness, *v ? "v" : "epsilon");
+        char line[256];
+        snprintf(line, sizeof line, "the model does not say what it predicts; on noise its output is %.0f%% like that noise, so it is taken for %s (--prediction says it)%s",
+                 100 * likeness, *v ? "v" : "epsilon", *v && e->w < 96 && e->h < 96 ? "; such models were trained at a size of 768" : "");
         e->options.say(e->options.context, line);
     }
     free(uncond);

@@ -137,6 +137,7 @@ void engine_release_steps(engine *e) {
 }
 
 static int plan_step_network(engine *e, bool control, step_network *n) {
+    network_free(e, &n->net);   /* what an earlier failure left */
     int rc = engine_params(e, &e->step_params);
     if (rc == 0) rc = build_step(e, e->h, e->w, e->shape.guidance && !e->halves ? 2 : 1, control, e->shape.only_mid, n);
     return rc < 0 ? rc : network_plan(e, &n->net, e->step_params);

@@ -49,6 +49,11 @@ passes "ddim_original takes 7 steps for 6" 3 7 --steps 6 --sampler ddim_original
 passes "guess mode" 2 2 --steps 2 --guess
 passes "the middle alone" 2 2 --steps 2 --only-mid-control
 
+"$build/tests/make_model" control1 mid.safetensors --metadata mien.format=1 --metadata mien.only_mid_control=true || exit 1
+cp passes.png mid.png
+passes "a ControlNet that says it wants the middle alone" 2 2 --steps 2 --control mid.safetensors
+check "the same picture" cmp passes.png mid.png
+
 # ---- sizes, faces
 expect "520 x 520, where the original crashes" 0 $g --faces f.json --prompt x --steps 1 --size 520x520 -o big.png
 check "it is" printed "big.png: 520 x 520"

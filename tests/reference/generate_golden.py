@@ -11,6 +11,7 @@ import tempfile
 import numpy as np
 import torch
 from diffusers import StableDiffusionControlNetPipeline
+from PIL import Image
 from transformers import CLIPTokenizer
 
 from compare_tokens import make_folders
@@ -35,6 +36,8 @@ CASES = [
     ("v_euler", 2, "euler", "v", 10, 64, 64, 7.5, 1.0, 0.0, 1.0, 10),
     ("v_dpmpp", 2, "dpmpp_2m", "v", 10, 64, 64, 9.0, 0.5, 0.0, 1.0, 11),
     ("two", 2, "unipc", "epsilon", 10, 64, 64, 9.0, 1.0, 0.0, 1.0, 12),
+    ("guess", 1, "ddim", "epsilon", 6, 64, 64, 4.0, 0.9, 0.0, 1.0, 14),
+    ("mid", 2, "ddim", "epsilon", 6, 64, 64, 9.0, 1.0, 0.0, 1.0, 15),
     ("unguided", 2, "ddim", "epsilon", 5, 64, 64, 1.0, 1.0, 0.0, 1.0, 13),
 ]
 
@@ -47,10 +50,28 @@ def control_map(width, height):
     return m.astype(np.uint8)
 
 
+def original(m, pipe, image, prompt, negative, steps, cfg, strength, seed, guess, only_mid):
+    """cldm's way, which diffusers does not have: guess mode (0.825 a step outwards, no control on the negative half), or the middle block's control alone."""
+    context, uncond = pipe.encode_prompt(prompt, "cpu", 1, True, negative)
+    hint = torch.from_numpy(np.asarray(image).astype(np.float32) / 255).permute(2, 0, 1)[None]
+    x = torch.randn(1, 4, image.height // 8, image.width // 8, generator=torch.Generator("cpu").manual_seed(seed))
+    pipe.scheduler.set_timesteps(steps)
+    for t in pipe.scheduler.timesteps:
+        out = {}
+        for name, c in (("cond", context), ("uncond", uncond)):
+            down, mid = m.control(x, t, c, hint, return_dict=False)
+            n = len(down) + 1
+            scale = [strength * (0.825 ** float(n - 1 - i) if guess else 1) * (not (guess and name == "uncond")) for i in range(n)]
+            down = [o * s * (not only_mid) for o, s in zip(down, scale)]
+            out[name] = m.unet(x, t, c, down_block_additional_residuals=down, mid_block_additional_residual=mid * scale[-1]).sample
+        x = pipe.scheduler.step(out["uncond"] + cfg * (out["cond"] - out["uncond"]), t, x).prev_sample
+    return pipe.image_processor.postprocess(m.vae.decode(x / m.vae.config.scaling_factor).sample)[0]
+
+
 def main():
     make_model, bpe, out = sys.argv[1:]
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder, open(out, "wb") as f:
+    with tempfile.TemporaryDirectory() as folder, open(out, "wb") as f, torch.no_grad():
         make_folders(bpe, folder)
         models = {}
         for k in (1, 2):
@@ -64,10 +85,13 @@ def main():
                 vae=m.vae, text_encoder=m.text, tokenizer=CLIPTokenizer.from_pretrained(f"{folder}/{k}"), unet=m.unet, controlnet=m.control,
                 scheduler=scheduler(sampler, prediction == "v"), safety_checker=None, feature_extractor=None, requires_safety_checker=False)
             pipe.set_progress_bar_config(disable=True)
-            from PIL import Image
-            image = pipe(PROMPT, image=Image.fromarray(control_map(width, height)), negative_prompt=NEGATIVE, width=width, height=height,
-                         num_inference_steps=steps, guidance_scale=cfg, generator=torch.Generator("cpu").manual_seed(seed),
-                         controlnet_conditioning_scale=strength, control_guidance_start=start, control_guidance_end=end).images[0]
+            hint = Image.fromarray(control_map(width, height))
+            if name in ("guess", "mid"):
+                image = original(m, pipe, hint, PROMPT, NEGATIVE, steps, cfg, strength, seed, name == "guess", name == "mid")
+            else:
+                image = pipe(PROMPT, image=hint, negative_prompt=NEGATIVE, width=width, height=height, num_inference_steps=steps, guidance_scale=cfg,
+                             generator=torch.Generator("cpu").manual_seed(seed), controlnet_conditioning_scale=strength,
+                             control_guidance_start=start, control_guidance_end=end).images[0]
             values = np.asarray(image).reshape(-1)[::EVERY]
             f.write(f"{name} {k} {sampler} {prediction} {steps} {width} {height} {cfg} {strength} {start} {end} {seed} {values.size}\n".encode() + values.tobytes())
             print(f"{name:9} {image.size} mean {values.mean():.1f} sd {values.std():.1f} saturated {np.mean((values == 0) | (values == 255)):.3f}")
