@@ -84,3 +84,11 @@ tensor *layer_norm_of(const place *p, tensor *x, const char *name) {
     layer l = begin(p, x, name, true);
     return l.w ? end(&l, layer_norm(p->g, x, l.w, l.b, 1e-5f)) : NULL;
 }
+
+tensor *layer_promised(const place *p, tensor *y, nn_shape shape) {
+    if (!y || shape_equal(y->shape, shape)) return y;
+    char got[96], wanted[96];
+    graph_fail(p->g, error_set(ERR_FORMAT, "%s: its weights make %s of what should become %s", p->name, shape_text(y->shape, got, sizeof got),
+                               shape_text(shape, wanted, sizeof wanted)));
+    return NULL;
+}

@@ -27,4 +27,7 @@ tensor *layer_linear(const place *p, tensor *x, const char *name);   /* with a b
 tensor *layer_group_norm(const place *p, tensor *x, const char *name, float epsilon);
 tensor *layer_norm_of(const place *p, tensor *x, const char *name);  /* epsilon 1e-5, everywhere in these models */
 
+/* y, which must have this shape: whoever reads a network's output sizes it by what the network promises, and weights may lie. */
+tensor *layer_promised(const place *p, tensor *y, nn_shape shape);
+
 #endif

@@ -8,23 +8,48 @@
 #include "base/error.h"
 #include "model/layer.h"
 
-enum { MAX_LEVELS = 8, MAX_BLOCKS = 16 };
+enum { MAX_LEVELS = 8, MAX_BLOCKS = 16, LATENT = 4 };
 static const float EPSILON = 1e-6f;   /* of all its norms */
 
 /* ---- what the checkpoint says -------------------------------------------------------------------------------------------------- */
 
+/* How many blocks or levels there are: "<before>0<after>", "<before>1<after>", ... */
+static int count(const checkpoint *c, const char *before, const char *after, int most) {
+    int n = 0;
+    while (n <= most && param_look(c, "%s%d%s.norm1.weight", before, n, after)) n++;
+    return n;
+}
+
+/* A convolution's weight of `outputs` (0: any) from `inputs` channels. */
+static bool is_conv(const parameter *w, size_t outputs, size_t inputs) {
+    return w && w->shape.rank == 4 && (!outputs || w->shape.dim[0] == outputs) && (!inputs || w->shape.dim[1] == inputs);
+}
+
+/* Pictures have 3 channels, and everything from the noise to the preview's table is made for a latent of 4. */
+static int check_ends(const parameter *in, const parameter *out) {
+    char shape[96];
+    if (!is_conv(in, 0, LATENT))
+        return error_set(ERR_UNSUPPORTED, "the VAE's decoder begins with weights %s: a latent of %d channels was expected", shape_text(in->shape, shape, sizeof shape), LATENT);
+    if (!is_conv(out, 3, 0))
+        return error_set(ERR_UNSUPPORTED, "the VAE's decoder ends with weights %s: pictures of 3 channels were expected", shape_text(out->shape, shape, sizeof shape));
+    return 0;
+}
+
 int vae_configure(const checkpoint *c, vae_config *out) {
-    vae_config f = { .groups = checkpoint_settings_of(c)->groups };
-    const parameter *first = param_look(c, "vae.encoder.conv_in.weight"), *last = param_look(c, "vae.decoder.conv_in.weight");
-    while (f.levels <= MAX_LEVELS && param_look(c, "vae.encoder.down.%d.block.0.norm1.weight", f.levels)) f.levels++;
-    while (f.encoder_blocks <= MAX_BLOCKS && param_look(c, "vae.encoder.down.0.block.%d.norm1.weight", f.encoder_blocks)) f.encoder_blocks++;
-    while (f.decoder_blocks <= MAX_BLOCKS && param_look(c, "vae.decoder.up.0.block.%d.norm1.weight", f.decoder_blocks)) f.decoder_blocks++;
-    if (!first || !last || first->shape.rank != 4 || last->shape.rank != 4 || !f.levels || !f.encoder_blocks || !f.decoder_blocks)
-        return error_set(ERR_FORMAT, "the model has no VAE");
+    vae_config f = { .groups = checkpoint_settings_of(c)->groups, .latent_channels = LATENT };
+    const parameter *first = param_look(c, "vae.decoder.conv_in.weight"), *last = param_look(c, "vae.decoder.conv_out.weight");
+    f.levels = count(c, "vae.decoder.up.", ".block.0", MAX_LEVELS);
+    f.decoder_blocks = count(c, "vae.decoder.up.0.block.", "", MAX_BLOCKS);
+    f.encoder_blocks = count(c, "vae.encoder.down.0.block.", "", MAX_BLOCKS);
+    int encoder_levels = count(c, "vae.encoder.down.", ".block.0", MAX_LEVELS);
+    if (!first || !last || !f.levels || !f.decoder_blocks) return error_set(ERR_FORMAT, "the model has no VAE");
     if (f.levels > MAX_LEVELS || f.encoder_blocks > MAX_BLOCKS || f.decoder_blocks > MAX_BLOCKS)
         return error_set(ERR_LIMIT, "the VAE has more than %d levels or %d blocks in one", MAX_LEVELS, MAX_BLOCKS);
-    f.channels = first->shape.dim[0];
-    f.latent_channels = last->shape.dim[1];
+    if (encoder_levels && encoder_levels != f.levels)
+        return error_set(ERR_FORMAT, "the VAE has %d levels in its encoder and %d in its decoder", encoder_levels, f.levels);
+    int rc = check_ends(first, last);
+    if (rc < 0) return rc;
+    f.channels = last->shape.dim[1];
     f.factor = 1 << (f.levels - 1);
     *out = f;
     return 0;
@@ -64,6 +89,8 @@ static tensor *end(const place *half, tensor *x) {
 
 tensor *vae_decode_build(graph *g, const checkpoint *c, const vae_config *f, tensor *latent) {
     place vae = place_at(g, c, f->groups, "vae"), p = place_below(&vae, "decoder");
+    if (!latent) return NULL;
+    const size_t *d = latent->shape.dim, factor = (size_t)f->factor;
     tensor *h = middle(&p, layer_conv(&p, layer_conv(&vae, latent, "post_quant_conv", 1), "conv_in", 1));
     for (int level = f->levels - 1; level >= 0; level--) {
         place up = place_below(&p, "up.%d", level);
@@ -73,11 +100,13 @@ tensor *vae_decode_build(graph *g, const checkpoint *c, const vae_config *f, ten
         }
         if (level && h) h = layer_conv(&up, upsample_nearest(g, h, 2 * h->shape.dim[1], 2 * h->shape.dim[2]), "upsample.conv", 1);
     }
-    return end(&p, h);
+    return layer_promised(&p, end(&p, h), shape4(d[0], factor * d[1], factor * d[2], 3));
 }
 
 tensor *vae_encode_build(graph *g, const checkpoint *c, const vae_config *f, tensor *picture) {
     place vae = place_at(g, c, f->groups, "vae"), p = place_below(&vae, "encoder");
+    if (!picture) return NULL;
+    const size_t *d = picture->shape.dim, factor = (size_t)f->factor;
     tensor *h = layer_conv(&p, picture, "conv_in", 1);
     for (int level = 0; level < f->levels; level++) {
         place down = place_below(&p, "down.%d", level);
@@ -89,5 +118,6 @@ tensor *vae_encode_build(graph *g, const checkpoint *c, const vae_config *f, ten
         conv2d_attr halve = { .stride = 2, .pad_bottom = 1, .pad_right = 1 };
         if (level < f->levels - 1) h = layer_conv_padded(&down, h, "downsample.conv", halve);
     }
-    return layer_conv(&vae, end(&p, middle(&p, h)), "quant_conv", 1);
+    h = layer_conv(&vae, end(&p, middle(&p, h)), "quant_conv", 1);
+    return layer_promised(&p, h, shape4(d[0], d[1] / factor, d[2] / factor, 2 * f->latent_channels));
 }

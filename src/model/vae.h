@@ -8,11 +8,12 @@
 #include "model/param.h"
 
 typedef struct {
-    size_t channels, latent_channels;   /* of the first convolution; of the latent */
-    int levels, encoder_blocks, decoder_blocks, groups;
+    size_t channels, latent_channels;   /* of the finest level; of the latent: 4 */
+    int levels, encoder_blocks, decoder_blocks, groups;   /* encoder_blocks 0: there is no encoder */
     int factor;                         /* pixels a latent: 2^(levels - 1) */
 } vae_config;
 
+/* The decoder must be there. */
 int vae_configure(const checkpoint *c, vae_config *out);
 /* [N,h,w,4] -> [N,factor*h,factor*w,3] */
 tensor *vae_decode_build(graph *g, const checkpoint *c, const vae_config *f, tensor *latent);

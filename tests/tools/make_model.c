@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * make_model sd1|sd2|control1|control2 OUT.safetensors [--type f32|f16|bf16|mixed] [--parts unet,vae,text,control] [--prefix] [--real]
- *            [--seed N] [--context N] [--vocabulary N] [--without NAME]... [--metadata KEY=VALUE]...
+ *            [--seed N] [--context N] [--vocabulary N] [--without NAME]... [--shape NAME=N,N,...]... [--metadata KEY=VALUE]...
  *
  * Writes a random Stable Diffusion (or the ControlNet beside it) under the original's names, for tests and benches. Small but whole:
  * four levels of two blocks (sd1) or three of one (sd2), 32 or 64 channels, the true context width and vocabulary. --real: the
  * true shapes. --parts: these networks alone; with "control" among a base's, its names begin with control_model. A control
- * file's do with --prefix only. --context: another context width; --vocabulary: fewer tokens. --without: this tensor (its canonical name) is left out.
+ * file's do with --prefix only. --context: another context width; --vocabulary: fewer tokens. --without: this tensor (its canonical name; "vae.encoder.": all
+ * of that beginning) is left out;
+ * --shape: it has this shape, whatever fits.
  *
  * The values follow from the canonical name (weights/checkpoint.h), the index and the seed, so files of any type and layout hold
  * the same numbers: u = the first 24 bits of splitmix64(FNV-1a(name) + seed + (i + 1) golden), scaled to [-1, 1);
@@ -56,8 +58,8 @@ typedef struct {
     unsigned networks;
     bool prefix;
     uint64_t seed;
-    const char *without[16], *metadata[16];
-    int n_without, n_metadata;
+    const char *without[16], *shape[16], *metadata[16];
+    int n_without, n_shape, n_metadata;
     const char *stored, *canonical;      /* roots of the network that is being listed */
 } maker;
 
@@ -76,7 +78,7 @@ static uint64_t fnv(const char *text) {
 
 static entry *append(maker *m, const char *stored, const char *canonical, int rank, const int dim[]) {
     for (int i = 0; i < m->n_without; i++)
-        if (!strcmp(m->without[i], canonical)) return NULL;
+        if (!strcmp(m->without[i], canonical) || (m->without[i][strlen(m->without[i]) - 1] == '.' && !strncmp(m->without[i], canonical, strlen(m->without[i])))) return NULL;
     if (m->count == m->room) {
         m->room = m->room ? 2 * m->room : 512;
         m->list = realloc(m->list, m->room * sizeof *m->list);
@@ -88,6 +90,17 @@ static entry *append(maker *m, const char *stored, const char *canonical, int ra
     snprintf(e->canonical[0], sizeof e->canonical[0], "%s", canonical);
     memcpy(e->dim, dim, (size_t)rank * sizeof *dim);
     return e;
+}
+
+/* --shape. */
+static void reshape(const maker *m, entry *e) {
+    size_t length = strlen(e->canonical[0]);
+    for (int i = 0; i < m->n_shape; i++) {
+        const char *at = m->shape[i];
+        if (strncmp(at, e->canonical[0], length) != 0 || at[length] != '=') continue;
+        at += length;
+        for (e->rank = 0; *at && e->rank < 4; at += strcspn(at, ",")) e->dim[e->rank++] = (int)strtol(at + 1, (char **)&at, 10);
+    }
 }
 
 /* A tensor whose names differ by the root alone. */
@@ -302,7 +315,7 @@ static void open_clip(maker *m) {
     pair(m, "ln_final", "final_layer_norm", 1, &w);
 }
 
-static void list(maker *m) {
+static void list_networks(maker *m) {
     if (m->networks & UNET) {
         m->stored = "model.diffusion_model.", m->canonical = "unet.";
         unet(m);
@@ -322,6 +335,11 @@ static void list(maker *m) {
         m->family == 1 ? clip(m) : open_clip(m);
     }
     if (m->networks & CONTROL) m->stored = m->prefix ? "control_model." : "", m->canonical = "control.", control(m);
+}
+
+static void list(maker *m) {
+    list_networks(m);
+    for (size_t i = 0; i < m->count; i++) reshape(m, &m->list[i]);
 }
 
 /* ---- values -------------------------------------------------------------------------------------------------------------------- */
@@ -443,7 +461,7 @@ static int type_of(const char *text) {
 
 int main(int argc, char **argv) {
     if (argc < 3) die("sd1|sd2|control1|control2 OUT.safetensors [--type f32|f16|bf16|mixed] [--parts unet,vae,text,control] [--prefix] [--real] "
-                      "[--seed N] [--context N] [--vocabulary N] [--without NAME] [--metadata KEY=VALUE]");
+                      "[--seed N] [--context N] [--vocabulary N] [--without NAME] [--shape NAME=N,N,...] [--metadata KEY=VALUE]");
     maker m = { .type = NN_F16, .vocabulary = 49408 };
     bool base = !strncmp(argv[1], "sd", 2), real = false;
     int context = 0;
@@ -461,6 +479,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--context")) context = (int)strtol(value, NULL, 10);
         else if (!strcmp(argv[i], "--vocabulary")) m.vocabulary = (int)strtol(value, NULL, 10);
         else if (!strcmp(argv[i], "--without") && m.n_without < 16) m.without[m.n_without++] = value;
+        else if (!strcmp(argv[i], "--shape") && m.n_shape < 16) m.shape[m.n_shape++] = value;
         else if (!strcmp(argv[i], "--metadata") && m.n_metadata < 16) m.metadata[m.n_metadata++] = value;
         else die("an unknown option");
         i++;

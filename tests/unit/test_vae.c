@@ -91,9 +91,56 @@ static void named(void **state) {
     checkpoint_close(c);
 }
 
+/* A model whose VAE has tensors of other shapes or lacks some, by make_model's options. */
+static checkpoint *odd_one(const char *name, const char *options) {
+    char all[512];
+    snprintf(all, sizeof all, "--parts vae %s", options);
+    return model_opened(model_made(name, "sd1", all), NULL, CHECKPOINT_VAE);
+}
+
+static void expect_refused(const char *name, const char *options, const char *message) {
+    checkpoint *c = odd_one(name, options);
+    vae_config f;
+    assert_true(vae_configure(c, &f) < 0);
+    if (strcmp(error_message(), message) != 0) fail_msg("\"%s\", not \"%s\"", error_message(), message);
+    checkpoint_close(c);
+}
+
+/* Latents and pictures are sized by what a VAE is known to have, never by what a file claims. */
+static void ends(void **state) {
+    (void)state;
+    expect_refused("latent64", "--shape vae.post_quant_conv.weight=64,64,1,1 --shape vae.post_quant_conv.bias=64 --shape vae.decoder.conv_in.weight=64,64,3,3",
+                   "the VAE's decoder begins with weights 64x64x3x3: a latent of 4 channels was expected");
+    expect_refused("picture300", "--shape vae.decoder.conv_out.weight=300,32,3,3 --shape vae.decoder.conv_out.bias=300",
+                   "the VAE's decoder ends with weights 300x32x3x3: pictures of 3 channels were expected");
+    /* Moments of another number are not seen before the encoder is built. */
+    checkpoint *c = odd_one("moments", "--shape vae.quant_conv.weight=80,8,1,1 --shape vae.quant_conv.bias=80");
+    vae_config f = configured(c);
+    graph *g = graph_new();
+    assert_null(vae_encode_build(g, c, &f, graph_input(g, "picture", NN_F32, shape4(1, 16, 16, 3))));
+    expect_failure(g, "vae.encoder: its weights make 1x2x2x80 of what should become 1x2x2x8");
+    checkpoint_close(c);
+}
+
+/* Generating needs no encoder. */
+static void decoder_alone(void **state) {
+    (void)state;
+    checkpoint *c = odd_one("decoder", "--without vae.encoder. --without vae.quant_conv.");
+    vae_config f = configured(c);
+    assert_int_equal(f.encoder_blocks, 0);
+    graph *g = graph_new();
+    assert_non_null(vae_decode_build(g, c, &f, graph_input(g, "latent", NN_F32, shape4(1, 2, 3, 4))));
+    graph_free(g);
+    g = graph_new();
+    assert_null(vae_encode_build(g, c, &f, graph_input(g, "picture", NN_F32, shape4(1, 16, 16, 3))));
+    expect_failure(g, "the model has no vae.encoder.conv_in.weight");
+    checkpoint_close(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(f32), cmocka_unit_test(by_reference), cmocka_unit_test(avx2), cmocka_unit_test(bf16), cmocka_unit_test(named),
+        cmocka_unit_test(ends), cmocka_unit_test(decoder_alone),
     };
     goldens = goldens_opened("tests/golden/models.safetensors");
     int failed = cmocka_run_group_tests(tests, models_begin, models_end);
