@@ -10,6 +10,8 @@ tensor *controlnet_hint_build(graph *g, const checkpoint *c, const unet_config *
     place p = place_at(g, c, f->groups, "%s.input_hint_block", f->root);
     tensor *h = map;
     char name[16], next[32];
+    if (!map) return NULL;
+    const size_t *d = map->shape.dim;
     for (int i = 0; h; i++) {
         snprintf(name, sizeof name, "%d", 2 * i);   /* SiLUs lie between */
         snprintf(next, sizeof next, "%d.weight", 2 * i + 2);
@@ -19,7 +21,7 @@ tensor *controlnet_hint_build(graph *g, const checkpoint *c, const unet_config *
         if (last) break;
         h = silu(g, h);
     }
-    return h;
+    return layer_promised(&p, h, shape4(d[0], d[1] / 8, d[2] / 8, f->model_channels));
 }
 
 void controlnet_build(graph *g, const checkpoint *c, const unet_config *f, tensor *x, tensor *hint, tensor *time,

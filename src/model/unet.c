@@ -72,6 +72,19 @@ static int read_shapes(const checkpoint *c, unet_config *f) {
     return 0;
 }
 
+/* Heads of head_width must fill every attention: a rest would make it another model without a word. */
+static int check_heads(const checkpoint *c, const unet_config *f) {
+    size_t root = strlen(f->root), most = checkpoint_count(c);
+    for (size_t i = 0; i < most && !f->heads; i++) {
+        const parameter *p = checkpoint_parameter(c, i);
+        const char *end = strstr(p->name, ".to_q.weight");
+        if (strncmp(p->name, f->root, root) != 0 || p->name[root] != '.' || !end) continue;
+        if (p->shape.dim[0] % (size_t)f->head_width)
+            return error_set(ERR_FORMAT, "%s is %zu wide, which can't be split into heads of %d", p->name, p->shape.dim[0], f->head_width);
+    }
+    return 0;
+}
+
 int unet_configure(const checkpoint *c, const char *root, unet_config *out) {
     const checkpoint_settings *s = checkpoint_settings_of(c);
     bool control = !strcmp(root, "control");
@@ -84,6 +97,7 @@ int unet_configure(const checkpoint *c, const char *root, unet_config *out) {
         return error_set(ERR_FORMAT, "the UNet has %d blocks in its encoder and %d in its decoder", f.input_blocks, f.output_blocks);
     if (param_look(c, "%s.label_emb.0.0.weight", root)) return error_set(ERR_UNSUPPORTED, "a UNet with class embeddings (SDXL's) is no Stable Diffusion 1 or 2");
     if (f.heads < 1 && f.head_width < 1) return error_set(ERR_FORMAT, "%s: neither heads nor their width are known", root);
+    if ((rc = check_heads(c, &f)) < 0) return rc;
     *out = f;
     return 0;
 }
@@ -101,16 +115,23 @@ void unet_context_build(graph *g, const checkpoint *c, const unet_config *f, ten
     }
 }
 
+/* How wide a linear layer's results are: as unet_context_build has them. */
+static size_t outputs_of(graph *g, const checkpoint *c, const char *at, const char *layer) {
+    const parameter *w = param_look(c, "%s.%s.weight", at, layer);
+    if (w && w->shape.rank == 2) return w->shape.dim[0];
+    if (!graph_failed(g)) graph_fail(g, error_set(ERR_FORMAT, w ? "%s.%s.weight is no matrix" : "the model has no %s.%s.weight", at, layer));
+    return 1;
+}
+
 void unet_context_inputs(graph *g, const checkpoint *c, const unet_config *f, size_t n, size_t s, nn_type type, cross_context *out) {
     char places[UNET_MAX_CROSS][PLACE_NAME], name[PLACE_NAME];
     *out = (cross_context){ .n = unet_cross_places(c, f, places) };
     if (out->n < 0) graph_fail(g, out->n), out->n = 0;
     for (int i = 0; i < out->n; i++) {
-        nn_shape shape = shape3(n, s, param_look(c, "%s.to_k.weight", places[i])->shape.dim[0]);
         snprintf(name, sizeof name, "%s.k.%d", f->root, i);
-        out->k[i] = graph_input(g, name, type, shape);
+        out->k[i] = graph_input(g, name, type, shape3(n, s, outputs_of(g, c, places[i], "to_k")));
         snprintf(name, sizeof name, "%s.v.%d", f->root, i);
-        out->v[i] = graph_input(g, name, type, shape);
+        out->v[i] = graph_input(g, name, type, shape3(n, s, outputs_of(g, c, places[i], "to_v")));
     }
 }
 
@@ -148,5 +169,6 @@ tensor *unet_build(graph *g, const checkpoint *c, const unet_config *f, tensor *
         h = unet_block(&u, concat(g, (tensor *[]){ h, skip }, 2, -1), next[1], next[2], "%s.output_blocks.%d", f->root, i);
     }
     place out = place_at(g, c, f->groups, "%s.out", f->root);
-    return layer_conv(&out, silu(g, layer_group_norm(&out, h, "0", 1e-5f)), "2", 1);
+    h = layer_conv(&out, silu(g, layer_group_norm(&out, h, "0", 1e-5f)), "2", 1);
+    return layer_promised(&out, h, shape4(x->shape.dim[0], x->shape.dim[1], x->shape.dim[2], f->out_channels));
 }

@@ -182,9 +182,72 @@ static void bf16(void **state) {
     }
 }
 
+static void expect_message(const char *message) {
+    if (strcmp(error_message(), message) != 0) fail_msg("\"%s\", not \"%s\"", error_message(), message);
+}
+static void expect_failure(graph *g, const char *message) {
+    assert_true(graph_check(g) < 0);
+    expect_message(message);
+    graph_free(g);
+}
+
+/* What is computed by one graph and handed to another has one shape in both, whatever the weights are. */
+static void values_wider_than_keys(void **state) {
+    (void)state;
+    const char *at = "unet.input_blocks.1.1.transformer_blocks.0.attn2";
+    char options[256];
+    snprintf(options, sizeof options, "--parts unet --shape %s.to_v.weight=2048,768", at);
+    checkpoint *c = model_opened(model_made("wide", "sd1", options), NULL, CHECKPOINT_UNET);
+    unet_config f;
+    assert_int_equal(unet_configure(c, "unet", &f), 0);
+    cross_context made, inputs;
+    graph *g = graph_new();
+    unet_context_build(g, c, &f, graph_input(g, "context", NN_F32, shape3(2, 7, f.context_width)), &made);
+    unet_context_inputs(g, c, &f, 2, 7, NN_F32, &inputs);
+    assert_int_equal(graph_check(g), 0);
+    for (int i = 0; i < made.n; i++) assert_true(shape_equal(made.k[i]->shape, inputs.k[i]->shape) && shape_equal(made.v[i]->shape, inputs.v[i]->shape));
+    assert_int_equal(inputs.v[0]->shape.dim[2], 2048);
+    assert_null(unet_build(g, c, &f, graph_input(g, "x", NN_F32, shape4(2, 8, 8, 4)), graph_input(g, "time", NN_F32, shape1(1)), &inputs, NULL, NULL, false));
+    assert_true(graph_check(g) < 0);
+    graph_free(g);
+    checkpoint_close(c);
+}
+
+static void refused_hint(const char *name, const char *options, const char *message) {
+    checkpoint *c = model_opened(model_made(name, "control1", options), NULL, CHECKPOINT_CONTROL);
+    unet_config f;
+    assert_int_equal(unet_configure(c, "control", &f), 0);
+    graph *g = graph_new();
+    assert_null(controlnet_hint_build(g, c, &f, graph_input(g, "map", NN_F32, shape4(1, 64, 48, 3))));
+    expect_failure(g, message);
+    checkpoint_close(c);
+}
+
+/* The step's graph takes features of an eighth of the map's sides. */
+static void hints_of_another_size(void **state) {
+    (void)state;
+    char options[1024] = "--prefix --without control.input_hint_block.2. --without control.input_hint_block.4. --without control.input_hint_block.6. "
+                         "--without control.input_hint_block.8. --without control.input_hint_block.10. --without control.input_hint_block.12. "
+                         "--without control.input_hint_block.14. --shape control.input_hint_block.0.weight=32,3,3,3 --shape control.input_hint_block.0.bias=32";
+    refused_hint("one_layer", options, "control.input_hint_block: its weights make 1x64x48x32 of what should become 1x8x6x32");
+    snprintf(options, sizeof options, "--prefix --without control.input_hint_block.12. --without control.input_hint_block.14. "
+             "--shape control.input_hint_block.10.weight=32,32,3,3 --shape control.input_hint_block.10.bias=32");
+    refused_hint("halved_twice", options, "control.input_hint_block: its weights make 1x16x12x32 of what should become 1x8x6x32");
+}
+
+static void heads_that_do_not_fill(void **state) {
+    (void)state;
+    checkpoint *c = model_opened(model_made("heads", "sd2", "--parts unet --shape unet.middle_block.1.transformer_blocks.0.attn1.to_q.weight=96,128"), NULL, CHECKPOINT_UNET);
+    unet_config f;
+    assert_true(unet_configure(c, "unet", &f) < 0);
+    expect_message("unet.middle_block.1.transformer_blocks.0.attn1.to_q.weight is 96 wide, which can't be split into heads of 64");
+    checkpoint_close(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sd1), cmocka_unit_test(sd2), cmocka_unit_test(by_reference), cmocka_unit_test(avx2), cmocka_unit_test(bf16),
+        cmocka_unit_test(values_wider_than_keys), cmocka_unit_test(hints_of_another_size), cmocka_unit_test(heads_that_do_not_fill),
     };
     goldens = goldens_opened("tests/golden/models.safetensors");
     int failed = cmocka_run_group_tests(tests, models_begin, models_end);
