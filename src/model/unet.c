@@ -139,13 +139,6 @@ void unet_context_inputs(graph *g, const checkpoint *c, const unet_config *f, si
 
 /* h + scale * control; a control of one picture serves all. */
 static tensor *steer(graph *g, tensor *h, tensor *control, tensor *scale) {
-    if (!h || !control) return NULL;
-    size_t n = h->shape.dim[0];
-    if (control->shape.dim[0] == 1 && n > 1 && n <= NN_MAX_IN) {
-        tensor *parts[NN_MAX_IN];
-        for (size_t i = 0; i < n; i++) parts[i] = control;
-        control = concat(g, parts, (int)n, 0);
-    }
     return scale ? add_scaled(g, h, control, scale) : add(g, h, control);
 }
 

@@ -97,8 +97,10 @@ tensor *prelu(graph *g, tensor *x, tensor *alpha) { return graph_apply(g, &op_pr
 
 static int add_scaled_shape(node *n) {
     const tensor *a = n->in[0], *b = n->in[1], *s = n->in[2];
-    bool fits = shape_equal(a->shape, b->shape) && s->shape.rank == 1 && (s->shape.dim[0] == 1 || s->shape.dim[0] == a->shape.dim[0]);
-    if (!fits || s->type != NN_F32) return error_set(ERR_FORMAT, "add_scaled: equal shapes and one f32 factor a picture are wanted");
+    nn_shape one = b->shape;   /* b of one picture, which serves all */
+    if (one.dim[0] == 1) one.dim[0] = a->shape.dim[0];
+    bool fits = shape_equal(a->shape, one) && s->shape.rank == 1 && (s->shape.dim[0] == 1 || s->shape.dim[0] == a->shape.dim[0]);
+    if (!fits || s->type != NN_F32) return error_set(ERR_FORMAT, "add_scaled: equal shapes (or one picture for all) and one f32 factor a picture are wanted");
     return same_shape(n);
 }
 
@@ -106,7 +108,8 @@ static void add_scaled_reference(const node *n, const void *const in[], void *co
     const float *a = in[0], *b = in[1], *s = in[2];
     float *y = out[0];
     size_t count = shape_elements(n->in[0]->shape), pictures = n->in[0]->shape.dim[0], each = count / pictures, step = n->in[2]->shape.dim[0] > 1;
-    for (size_t i = 0; i < count; i++) y[i] = fmaf(b[i], s[i / each * step], a[i]);
+    size_t given = shape_elements(n->in[1]->shape);
+    for (size_t i = 0; i < count; i++) y[i] = fmaf(b[i % given], s[i / each * step], a[i]);
 }
 
 const op op_add_scaled = { .name = "add_scaled", .shape = add_scaled_shape, .reference = add_scaled_reference };

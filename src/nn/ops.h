@@ -58,7 +58,7 @@ tensor *gelu(graph *g, tensor *x);         /* the exact one, by erf */
 tensor *quick_gelu(graph *g, tensor *x);   /* x / (1 + exp(-1.702 x)): OpenAI's CLIP */
 /* x [..., 2C] -> [..., C]: the first half times gelu of the second (Shazeer 2020, GEGLU, in PyTorch's order of halves). */
 tensor *geglu(graph *g, tensor *x);
-/* a + s b, of equal shapes; s [N] f32 with one factor a picture (dim 0), or [1]. */
+/* a + s b, of equal shapes or with a b of one picture, which serves all; s [N] f32 with one factor a picture (dim 0), or [1]. */
 tensor *add_scaled(graph *g, tensor *a, tensor *b, tensor *s);
 
 typedef struct { int groups; float epsilon; } group_norm_attr;

@@ -221,7 +221,9 @@ static tensor *make_geglu(trial *t) {
 static tensor *make_add_scaled(trial *t) {
     nn_shape s = any_shape(t, 20000);
     nn_type type = activation_type(t);
-    tensor *a = trial_input(t, type, s), *b = rng_chance(&t->r, 6) ? a : trial_input(t, type, s);
+    nn_shape one = s;
+    one.dim[0] = 1;
+    tensor *a = trial_input(t, type, s), *b = rng_chance(&t->r, 6) ? a : trial_input(t, type, rng_chance(&t->r, 3) ? one : s);
     nn_shape factors = shape1(rng_chance(&t->r, 2) ? 1 : s.dim[0]);
     return add_scaled(t->g, a, b, rng_chance(&t->r, 6) ? trial_param(t, NN_F32, factors, 1) : trial_input(t, NN_F32, factors));
 }

@@ -235,6 +235,35 @@ static void hints_of_another_size(void **state) {
     refused_hint("halved_twice", options, "control.input_hint_block: its weights make 1x16x12x32 of what should become 1x8x6x32");
 }
 
+/* A ControlNet of one picture beside more pictures than a node has inputs. */
+static void one_control_for_nine(void **state) {
+    (void)state;
+    bench b = begin(1, CPU_BEST, NN_F32);
+    float *got[2];
+    tensor *t = numbers_in(&b, "time", 1, (float[]){ 300 }), *x = given(&b, "latent", NN_F32, shape4(9, 8, 8, 4)), *scales[UNET_MAX_SKIPS + 1];
+    tensor *first = slice(b.g, x, (size_t[NN_MAX_RANK]){ 0 }, shape4(1, 8, 8, 4)), *last = slice(b.g, x, (size_t[NN_MAX_RANK]){ 8 }, shape4(1, 8, 8, 4));
+    tensor *map = given(&b, "map", NN_F32, shape4(1, 64, 64, 3));
+    cross_context nine = context_of(&b, &b.unet, 9), one, control_kv;
+    tensor *context = slice(b.g, graph_find(b.g, "context"), (size_t[NN_MAX_RANK]){ 8 }, shape3(1, 7, b.unet.context_width));
+    unet_context_build(b.g, b.c, &b.unet, context, &one);
+    unet_context_build(b.g, b.c, &b.control, context, &control_kv);
+    control_outputs control;
+    controlnet_build(b.g, b.c, &b.control, first, controlnet_hint_build(b.g, b.c, &b.control, map), t, &control_kv, &control);
+    for (int i = 0; i < control.n; i++) scales[i] = numbers_in(&b, "scale", 1, (float[]){ 0.5f });
+    tensor *outs[2] = { unet_build(b.g, b.c, &b.unet, x, t, &nine, &control, scales, false), unet_build(b.g, b.c, &b.unet, last, t, &one, &control, scales, false) };
+    model_compute(b.g, b.level, b.feeds, b.n_feeds, outs, 2, got);
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < 8 * 8 * 4; i++) {
+        double d = (double)got[0][8 * 256 + i] - (double)got[1][i];
+        difference += d * d;
+        size += (double)got[1][i] * (double)got[1][i];
+    }
+    assert_true(size > 0 && sqrt(difference / size) < 5e-6);
+    free(got[0]);
+    free(got[1]);
+    end(&b);
+}
+
 static void heads_that_do_not_fill(void **state) {
     (void)state;
     checkpoint *c = model_opened(model_made("heads", "sd2", "--parts unet --shape unet.middle_block.1.transformer_blocks.0.attn1.to_q.weight=96,128"), NULL, CHECKPOINT_UNET);
@@ -247,7 +276,7 @@ static void heads_that_do_not_fill(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sd1), cmocka_unit_test(sd2), cmocka_unit_test(by_reference), cmocka_unit_test(avx2), cmocka_unit_test(bf16),
-        cmocka_unit_test(values_wider_than_keys), cmocka_unit_test(hints_of_another_size), cmocka_unit_test(heads_that_do_not_fill),
+        cmocka_unit_test(values_wider_than_keys), cmocka_unit_test(one_control_for_nine), cmocka_unit_test(hints_of_another_size), cmocka_unit_test(heads_that_do_not_fill),
     };
     goldens = goldens_opened("tests/golden/models.safetensors");
     int failed = cmocka_run_group_tests(tests, models_begin, models_end);

@@ -193,6 +193,7 @@ typedef struct {
     void *y;
     nn_type type;
     size_t each, step;       /* elements a picture; 0 if one factor serves all */
+    size_t b_each;           /* the same of b; 0 if one picture serves all */
 } scaled;
 
 static void scaled_part(void *context, size_t begin, size_t end, int thread) {
@@ -201,8 +202,9 @@ static void scaled_part(void *context, size_t begin, size_t end, int thread) {
     size_t blocks = (w->each + BLOCK - 1) / BLOCK;
     for (size_t i = begin; i < end; i++) {
         size_t picture = i / blocks, first = i % blocks * BLOCK, n = w->each - first < BLOCK ? w->each - first : BLOCK;
+        const char *b = at(w->b, w->type, picture * w->b_each + first);
         first += picture * w->each;
-        w->loop(at(w->a, w->type, first), at(w->b, w->type, first), w->s[picture * w->step], at(w->y, w->type, first), n);
+        w->loop(at(w->a, w->type, first), b, w->s[picture * w->step], at(w->y, w->type, first), n);
     }
 }
 
@@ -211,7 +213,7 @@ static int add_scaled_run(const kernel_step *s, const void *const in[], void *co
     const node *n = s->match.nodes[0];
     size_t pictures = n->in[0]->shape.dim[0], count = shape_elements(n->in[0]->shape);
     scaled w = { ((const loops *)s->kernel->variant)->add_scaled[n->in[0]->type], in[0], in[1], s->match.n_param ? s->packed[0] : in[2], out[0],
-                 n->in[0]->type, count / pictures, n->in[2]->shape.dim[0] > 1 };
+                 n->in[0]->type, count / pictures, n->in[2]->shape.dim[0] > 1, n->in[1]->shape.dim[0] > 1 ? count / pictures : 0 };
     parallel_for(count <= ALONE ? 1 : s->threads, pictures * ((w.each + BLOCK - 1) / BLOCK), scaled_part, &w);
     return 0;
 }
