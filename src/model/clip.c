@@ -30,20 +30,20 @@ int clip_configure(const checkpoint *c, clip_config *out) {
     return 0;
 }
 
-static tensor *self_attention(const place *layer, const clip_config *f, tensor *x) {
-    place p = place_below(layer, "self_attn");
+static tensor *self_attention(const scope *layer, const clip_config *f, tensor *x) {
+    scope p = scope_below(layer, "self_attn");
     tensor *q = layer_linear(&p, x, "q_proj"), *k = layer_linear(&p, x, "k_proj"), *v = layer_linear(&p, x, "v_proj");
     return layer_linear(&p, attention(p.g, q, k, v, (attention_attr){ f->heads, .causal = true }, NULL), "out_proj");
 }
 
-static tensor *mlp(const place *layer, const clip_config *f, tensor *x) {
-    place p = place_below(layer, "mlp");
+static tensor *mlp(const scope *layer, const clip_config *f, tensor *x) {
+    scope p = scope_below(layer, "mlp");
     tensor *h = layer_linear(&p, x, "fc1");
     return layer_linear(&p, f->quick_gelu ? quick_gelu(p.g, h) : gelu(p.g, h), "fc2");
 }
 
 /* The positions' vectors [T,width]. */
-static tensor *positions(const place *p, const clip_config *f, size_t count) {
+static tensor *positions(const scope *p, const clip_config *f, size_t count) {
     tensor *all = param(p->g, p->c, "%s.embeddings.position_embedding.weight", p->name);
     if (!all || count == f->positions) return all;
     if (count > f->positions) {
@@ -54,14 +54,14 @@ static tensor *positions(const place *p, const clip_config *f, size_t count) {
 }
 
 tensor *clip_build(graph *g, const checkpoint *c, const clip_config *f, tensor *ids, nn_type type) {
-    place p = place_at(g, c, 0, "text");
+    scope p = scope_at(g, c, 0, "text");
     if (!ids) return NULL;
     tensor *h = embedding(g, ids, param(g, c, "text.embeddings.token_embedding.weight"), type);
     h = add(g, h, positions(&p, f, ids->shape.dim[ids->shape.rank - 1]));
     for (int i = 0; i < f->layers; i++) {
-        place layer = place_below(&p, "encoder.layers.%d", i);
-        h = add(g, h, self_attention(&layer, f, layer_norm_of(&layer, h, "layer_norm1")));
-        h = add(g, h, mlp(&layer, f, layer_norm_of(&layer, h, "layer_norm2")));
+        scope layer = scope_below(&p, "encoder.layers.%d", i);
+        h = add(g, h, self_attention(&layer, f, layer_layer_norm(&layer, h, "layer_norm1")));
+        h = add(g, h, mlp(&layer, f, layer_layer_norm(&layer, h, "layer_norm2")));
     }
-    return layer_norm_of(&p, h, "final_layer_norm");
+    return layer_layer_norm(&p, h, "final_layer_norm");
 }

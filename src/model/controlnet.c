@@ -7,7 +7,7 @@
 #include "model/unet_blocks.h"
 
 tensor *controlnet_hint_build(graph *g, const checkpoint *c, const unet_config *f, tensor *map) {
-    place p = place_at(g, c, f->groups, "%s.input_hint_block", f->root);
+    scope p = scope_at(g, c, f->groups, "%s.input_hint_block", f->root);
     tensor *h = map;
     char name[16], next[32];
     if (!map) return NULL;
@@ -15,7 +15,7 @@ tensor *controlnet_hint_build(graph *g, const checkpoint *c, const unet_config *
     for (int i = 0; h; i++) {
         snprintf(name, sizeof name, "%d", 2 * i);   /* SiLUs lie between */
         snprintf(next, sizeof next, "%d.weight", 2 * i + 2);
-        bool last = !place_has(&p, next);
+        bool last = !scope_has(&p, next);
         /* Every second one halves the picture, but neither the first nor the last. */
         h = layer_conv(&p, h, name, i > 0 && i % 2 == 0 && !last ? 2 : 1);
         if (last) break;
@@ -33,9 +33,9 @@ void controlnet_build(graph *g, const checkpoint *c, const unet_config *f, tenso
     unet_pass u = unet_begin(g, c, f, time, context, x->type);
     h[n] = unet_encoder(&u, x, hint, h);
     for (int i = 0; i < n; i++) {
-        place p = place_at(g, c, f->groups, "%s.zero_convs.%d", f->root, i);
+        scope p = scope_at(g, c, f->groups, "%s.zero_convs.%d", f->root, i);
         out->out[i] = layer_conv(&p, h[i], "0", 1);
     }
-    place p = place_at(g, c, f->groups, "%s.middle_block_out", f->root);
+    scope p = scope_at(g, c, f->groups, "%s.middle_block_out", f->root);
     out->out[n] = layer_conv(&p, h[n], "0", 1);
 }

@@ -8,8 +8,8 @@
 
 enum { LARGEST_KERNEL = 1 << 10 };
 
-place place_at(graph *g, const checkpoint *c, int groups, const char *format, ...) {
-    place p = { .g = g, .c = c, .groups = groups };
+scope scope_at(graph *g, const checkpoint *c, int groups, const char *format, ...) {
+    scope p = { .g = g, .c = c, .groups = groups };
     va_list a;
     va_start(a, format);
     vsnprintf(p.name, sizeof p.name, format, a);
@@ -17,8 +17,8 @@ place place_at(graph *g, const checkpoint *c, int groups, const char *format, ..
     return p;
 }
 
-place place_below(const place *p, const char *format, ...) {
-    place below = *p;
+scope scope_below(const scope *p, const char *format, ...) {
+    scope below = *p;
     int length = snprintf(below.name, sizeof below.name, "%s.", p->name);
     va_list a;
     va_start(a, format);
@@ -27,17 +27,17 @@ place place_below(const place *p, const char *format, ...) {
     return below;
 }
 
-bool place_has(const place *p, const char *name) {
-    char whole[2 * PLACE_NAME];
+bool scope_has(const scope *p, const char *name) {
+    char whole[2 * SCOPE_NAME];
     snprintf(whole, sizeof whole, "%s.%s", p->name, name);
     return checkpoint_find(p->c, whole) != NULL;
 }
 
 /* A layer that is being added. What fails between begin and end is its own fault, and is named after it. */
-typedef struct { const place *p; const char *name; tensor *w, *b; } layer;
+typedef struct { const scope *p; const char *name; tensor *w, *b; } layer;
 
 /* w NULL: nothing can be added. */
-static layer begin(const place *p, const tensor *x, const char *name, bool bias) {
+static layer begin(const scope *p, const tensor *x, const char *name, bool bias) {
     layer l = { p, name, NULL, NULL };
     if (!x || graph_failed(p->g)) return l;
     l.w = param(p->g, p->c, "%s.%s.weight", p->name, name);
@@ -51,13 +51,13 @@ static tensor *end(const layer *l, tensor *y) {
     return y;
 }
 
-tensor *layer_conv_padded(const place *p, tensor *x, const char *name, conv2d_attr attr) {
+tensor *layer_conv_padded(const scope *p, tensor *x, const char *name, conv2d_attr attr) {
     layer l = begin(p, x, name, true);
     attr.weights = WEIGHTS_OIHW;
     return l.w ? end(&l, conv2d(p->g, x, l.w, l.b, attr)) : NULL;
 }
 
-tensor *layer_conv(const place *p, tensor *x, const char *name, int stride) {
+tensor *layer_conv(const scope *p, tensor *x, const char *name, int stride) {
     layer l = begin(p, x, name, true);
     if (!l.w) return NULL;
     size_t kernel = l.w->shape.rank == 4 ? l.w->shape.dim[2] : 0;
@@ -70,22 +70,22 @@ tensor *layer_conv(const place *p, tensor *x, const char *name, int stride) {
     return end(&l, conv2d(p->g, x, l.w, l.b, (conv2d_attr){ stride, pad, pad, pad, pad, WEIGHTS_OIHW }));
 }
 
-tensor *layer_linear(const place *p, tensor *x, const char *name) {
+tensor *layer_linear(const scope *p, tensor *x, const char *name) {
     layer l = begin(p, x, name, false);
     return l.w ? end(&l, linear(p->g, x, l.w, l.b)) : NULL;
 }
 
-tensor *layer_group_norm(const place *p, tensor *x, const char *name, float epsilon) {
+tensor *layer_group_norm(const scope *p, tensor *x, const char *name, float epsilon) {
     layer l = begin(p, x, name, true);
     return l.w ? end(&l, group_norm(p->g, x, l.w, l.b, p->groups, epsilon)) : NULL;
 }
 
-tensor *layer_norm_of(const place *p, tensor *x, const char *name) {
+tensor *layer_layer_norm(const scope *p, tensor *x, const char *name) {
     layer l = begin(p, x, name, true);
     return l.w ? end(&l, layer_norm(p->g, x, l.w, l.b, 1e-5f)) : NULL;
 }
 
-tensor *layer_promised(const place *p, tensor *y, nn_shape shape) {
+tensor *layer_promised(const scope *p, tensor *y, nn_shape shape) {
     if (!y || shape_equal(y->shape, shape)) return y;
     char got[96], wanted[96];
     graph_fail(p->g, error_set(ERR_FORMAT, "%s: its weights make %s of what should become %s", p->name, shape_text(y->shape, got, sizeof got),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How model code names its parameters: param(g, c, "%s.in_layers.0.weight", place) is the tensor of that name as a constant of
+ * How model code names its parameters: param(g, c, "%s.in_layers.0.weight", scope) is the tensor of that name as a constant of
  * the graph. What is missing fails the graph and is named; two uses of one name give one tensor. */
 #ifndef MODEL_PARAM_H
 #define MODEL_PARAM_H

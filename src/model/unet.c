@@ -27,34 +27,34 @@ static size_t dimension(const checkpoint *c, const char *root, const char *name,
 }
 
 /* Appends the cross-attentions of one entry. */
-static int cross_of_block(const checkpoint *c, const char *block, char places[][PLACE_NAME], int n) {
+static int cross_of_block(const checkpoint *c, const char *block, char scopes[][SCOPE_NAME], int n) {
     for (int layer = 0; layer < 3; layer++)
         for (int depth = 0;; depth++, n++) {
             if (!param_look(c, "%s.%d.transformer_blocks.%d.attn2.to_k.weight", block, layer, depth)) break;
             if (n == UNET_MAX_CROSS) return error_set(ERR_LIMIT, "%s: more than %d cross-attentions", block, UNET_MAX_CROSS);
-            snprintf(places[n], PLACE_NAME, "%.80s.%d.transformer_blocks.%d.attn2", block, layer, depth);
+            snprintf(scopes[n], SCOPE_NAME, "%.80s.%d.transformer_blocks.%d.attn2", block, layer, depth);
         }
     return n;
 }
 
-int unet_cross_places(const checkpoint *c, const unet_config *f, char places[UNET_MAX_CROSS][PLACE_NAME]) {
+int unet_cross_scopes(const checkpoint *c, const unet_config *f, char scopes[UNET_MAX_CROSS][SCOPE_NAME]) {
     char block[64];
     int n = 0;
     for (int i = 0; i < f->input_blocks && n >= 0; i++) {
         snprintf(block, sizeof block, "%s.input_blocks.%d", f->root, i);
-        n = cross_of_block(c, block, places, n);
+        n = cross_of_block(c, block, scopes, n);
     }
     snprintf(block, sizeof block, "%s.middle_block", f->root);
-    if (n >= 0) n = cross_of_block(c, block, places, n);
+    if (n >= 0) n = cross_of_block(c, block, scopes, n);
     for (int i = 0; i < f->output_blocks && n >= 0; i++) {
         snprintf(block, sizeof block, "%s.output_blocks.%d", f->root, i);
-        n = cross_of_block(c, block, places, n);
+        n = cross_of_block(c, block, scopes, n);
     }
     return n;
 }
 
 static int read_shapes(const checkpoint *c, unet_config *f) {
-    char places[UNET_MAX_CROSS][PLACE_NAME];
+    char scopes[UNET_MAX_CROSS][SCOPE_NAME];
     f->input_blocks = count_blocks(c, f->root, "input_blocks");
     f->output_blocks = count_blocks(c, f->root, "output_blocks");
     if (f->input_blocks > UNET_MAX_SKIPS || f->output_blocks > UNET_MAX_SKIPS)
@@ -65,9 +65,9 @@ static int read_shapes(const checkpoint *c, unet_config *f) {
     f->out_channels = dimension(c, f->root, "out.2", 4, 0);
     f->embedding_width = dimension(c, f->root, "time_embed.0", 2, 0);
     f->model_channels = dimension(c, f->root, "time_embed.0", 2, 1);
-    f->cross_layers = unet_cross_places(c, f, places);
+    f->cross_layers = unet_cross_scopes(c, f, scopes);
     if (f->cross_layers < 0) return f->cross_layers;
-    const parameter *k = f->cross_layers ? param_look(c, "%s.to_k.weight", places[0]) : NULL;
+    const parameter *k = f->cross_layers ? param_look(c, "%s.to_k.weight", scopes[0]) : NULL;
     f->context_width = k && k->shape.rank == 2 ? k->shape.dim[1] : 0;
     return 0;
 }
@@ -105,11 +105,11 @@ int unet_configure(const checkpoint *c, const char *root, unet_config *out) {
 /* ---- the prompt's part --------------------------------------------------------------------------------------------------------- */
 
 void unet_context_build(graph *g, const checkpoint *c, const unet_config *f, tensor *context, cross_context *out) {
-    char places[UNET_MAX_CROSS][PLACE_NAME];
-    *out = (cross_context){ .n = unet_cross_places(c, f, places) };
+    char scopes[UNET_MAX_CROSS][SCOPE_NAME];
+    *out = (cross_context){ .n = unet_cross_scopes(c, f, scopes) };
     if (out->n < 0) graph_fail(g, out->n), out->n = 0;
     for (int i = 0; i < out->n; i++) {
-        place p = place_at(g, c, f->groups, "%s", places[i]);
+        scope p = scope_at(g, c, f->groups, "%s", scopes[i]);
         out->k[i] = layer_linear(&p, context, "to_k");
         out->v[i] = layer_linear(&p, context, "to_v");
     }
@@ -124,14 +124,14 @@ static size_t outputs_of(graph *g, const checkpoint *c, const char *at, const ch
 }
 
 void unet_context_inputs(graph *g, const checkpoint *c, const unet_config *f, size_t n, size_t s, nn_type type, cross_context *out) {
-    char places[UNET_MAX_CROSS][PLACE_NAME], name[PLACE_NAME];
-    *out = (cross_context){ .n = unet_cross_places(c, f, places) };
+    char scopes[UNET_MAX_CROSS][SCOPE_NAME], name[SCOPE_NAME];
+    *out = (cross_context){ .n = unet_cross_scopes(c, f, scopes) };
     if (out->n < 0) graph_fail(g, out->n), out->n = 0;
     for (int i = 0; i < out->n; i++) {
         snprintf(name, sizeof name, "%s.k.%d", f->root, i);
-        out->k[i] = graph_input(g, name, type, shape3(n, s, outputs_of(g, c, places[i], "to_k")));
+        out->k[i] = graph_input(g, name, type, shape3(n, s, outputs_of(g, c, scopes[i], "to_k")));
         snprintf(name, sizeof name, "%s.v.%d", f->root, i);
-        out->v[i] = graph_input(g, name, type, shape3(n, s, outputs_of(g, c, places[i], "to_v")));
+        out->v[i] = graph_input(g, name, type, shape3(n, s, outputs_of(g, c, scopes[i], "to_v")));
     }
 }
 
@@ -161,7 +161,7 @@ tensor *unet_build(graph *g, const checkpoint *c, const unet_config *f, tensor *
         const size_t *next = n > 0 ? skips[n - 1]->shape.dim : h->shape.dim;
         h = unet_block(&u, concat(g, (tensor *[]){ h, skip }, 2, -1), next[1], next[2], "%s.output_blocks.%d", f->root, i);
     }
-    place out = place_at(g, c, f->groups, "%s.out", f->root);
+    scope out = scope_at(g, c, f->groups, "%s.out", f->root);
     h = layer_conv(&out, silu(g, layer_group_norm(&out, h, "0", 1e-5f)), "2", 1);
     return layer_promised(&out, h, shape4(x->shape.dim[0], x->shape.dim[1], x->shape.dim[2], f->out_channels));
 }

@@ -9,7 +9,7 @@
 #include "base/error.h"
 
 unet_pass unet_begin(graph *g, const checkpoint *c, const unet_config *f, tensor *time, const cross_context *context, nn_type type) {
-    place p = place_at(g, c, f->groups, "%s.time_embed", f->root);
+    scope p = scope_at(g, c, f->groups, "%s.time_embed", f->root);
     tensor *t = cast(g, timestep_embedding(g, time, f->model_channels), type);
     tensor *emb = layer_linear(&p, silu(g, layer_linear(&p, t, "0")), "2");
     return (unet_pass){ .g = g, .c = c, .f = f, .emb = silu(g, emb), .context = context };
@@ -18,12 +18,12 @@ unet_pass unet_begin(graph *g, const checkpoint *c, const unet_config *f, tensor
 /* [M,C] as an addend of pictures: [M,1,1,C]. */
 static tensor *of_pictures(graph *g, tensor *x) { return x ? reshape(g, x, shape4(x->shape.dim[0], 1, 1, x->shape.dim[1])) : NULL; }
 
-static tensor *res_block(const unet_pass *u, const place *p, tensor *x) {
+static tensor *res_block(const unet_pass *u, const scope *p, tensor *x) {
     graph *g = u->g;
     tensor *h = layer_conv(p, silu(g, layer_group_norm(p, x, "in_layers.0", 1e-5f)), "in_layers.2", 1);
     h = add(g, h, of_pictures(g, layer_linear(p, u->emb, "emb_layers.1")));
     h = layer_conv(p, silu(g, layer_group_norm(p, h, "out_layers.0", 1e-5f)), "out_layers.3", 1);
-    tensor *skip = place_has(p, "skip_connection.weight") ? layer_conv(p, x, "skip_connection", 1) : x;
+    tensor *skip = scope_has(p, "skip_connection.weight") ? layer_conv(p, x, "skip_connection", 1) : x;
     return add(g, skip, h);
 }
 
@@ -32,12 +32,12 @@ static attention_attr heads(const unet_pass *u, const tensor *q) {
     return (attention_attr){ .heads = u->f->heads ? u->f->heads : width / u->f->head_width };
 }
 
-static tensor *self_attention(const unet_pass *u, const place *p, tensor *x) {
+static tensor *self_attention(const unet_pass *u, const scope *p, tensor *x) {
     tensor *q = layer_linear(p, x, "to_q"), *k = layer_linear(p, x, "to_k"), *v = layer_linear(p, x, "to_v");
     return layer_linear(p, attention(u->g, q, k, v, heads(u, q), NULL), "to_out.0");
 }
 
-static tensor *cross_attention(unet_pass *u, const place *p, tensor *x) {
+static tensor *cross_attention(unet_pass *u, const scope *p, tensor *x) {
     if (u->cross == u->context->n) {
         if (!graph_failed(u->g)) graph_fail(u->g, error_set(ERR_USAGE, "%s: keys and values for %d layers only", p->name, u->context->n));
         return NULL;
@@ -47,24 +47,24 @@ static tensor *cross_attention(unet_pass *u, const place *p, tensor *x) {
     return layer_linear(p, attention(u->g, q, k, v, heads(u, q), NULL), "to_out.0");
 }
 
-static tensor *feed_forward(const place *p, tensor *x) { return layer_linear(p, geglu(p->g, layer_linear(p, x, "net.0.proj")), "net.2"); }
+static tensor *feed_forward(const scope *p, tensor *x) { return layer_linear(p, geglu(p->g, layer_linear(p, x, "net.0.proj")), "net.2"); }
 
-static tensor *transformer_block(unet_pass *u, const place *p, tensor *x) {
-    place attn1 = place_below(p, "attn1"), attn2 = place_below(p, "attn2"), ff = place_below(p, "ff");
-    x = add(u->g, x, self_attention(u, &attn1, layer_norm_of(p, x, "norm1")));
-    x = add(u->g, x, cross_attention(u, &attn2, layer_norm_of(p, x, "norm2")));
-    return add(u->g, x, feed_forward(&ff, layer_norm_of(p, x, "norm3")));
+static tensor *transformer_block(unet_pass *u, const scope *p, tensor *x) {
+    scope attn1 = scope_below(p, "attn1"), attn2 = scope_below(p, "attn2"), ff = scope_below(p, "ff");
+    x = add(u->g, x, self_attention(u, &attn1, layer_layer_norm(p, x, "norm1")));
+    x = add(u->g, x, cross_attention(u, &attn2, layer_layer_norm(p, x, "norm2")));
+    return add(u->g, x, feed_forward(&ff, layer_layer_norm(p, x, "norm3")));
 }
 
 /* The residual is added as tokens, where it meets proj_out's product without a view between them. */
-static tensor *spatial_transformer(unet_pass *u, const place *p, tensor *x) {
+static tensor *spatial_transformer(unet_pass *u, const scope *p, tensor *x) {
     tensor *norm = layer_group_norm(p, x, "norm", 1e-6f);
     if (!norm) return NULL;
     nn_shape picture = norm->shape, tokens = shape3(picture.dim[0], picture.dim[1] * picture.dim[2], picture.dim[3]);
     tensor *h = layer_linear(p, reshape(u->g, norm, tokens), "proj_in");
     for (int i = 0; h; i++) {
-        place block = place_below(p, "transformer_blocks.%d", i);
-        if (!place_has(&block, "norm1.weight")) break;
+        scope block = scope_below(p, "transformer_blocks.%d", i);
+        if (!scope_has(&block, "norm1.weight")) break;
         h = transformer_block(u, &block, h);
     }
     h = add(u->g, reshape(u->g, x, tokens), layer_linear(p, h, "proj_out"));
@@ -72,19 +72,19 @@ static tensor *spatial_transformer(unet_pass *u, const place *p, tensor *x) {
 }
 
 tensor *unet_block(unet_pass *u, tensor *x, size_t height, size_t width, const char *format, ...) {
-    char name[PLACE_NAME];
+    char name[SCOPE_NAME];
     va_list a;
     va_start(a, format);
     vsnprintf(name, sizeof name, format, a);
     va_end(a);
-    place whole = place_at(u->g, u->c, u->f->groups, "%s", name);
+    scope whole = scope_at(u->g, u->c, u->f->groups, "%s", name);
     for (int i = 0; x; i++) {
-        place p = place_below(&whole, "%d", i);
-        if (place_has(&p, "in_layers.0.weight")) x = res_block(u, &p, x);
-        else if (place_has(&p, "proj_in.weight")) x = spatial_transformer(u, &p, x);
-        else if (place_has(&p, "op.weight")) x = layer_conv(&p, x, "op", 2);
-        else if (place_has(&p, "conv.weight")) x = layer_conv(&p, upsample_nearest(u->g, x, height, width), "conv", 1);
-        else if (i == 0 && place_has(&whole, "0.weight")) x = layer_conv(&whole, x, "0", 1);
+        scope p = scope_below(&whole, "%d", i);
+        if (scope_has(&p, "in_layers.0.weight")) x = res_block(u, &p, x);
+        else if (scope_has(&p, "proj_in.weight")) x = spatial_transformer(u, &p, x);
+        else if (scope_has(&p, "op.weight")) x = layer_conv(&p, x, "op", 2);
+        else if (scope_has(&p, "conv.weight")) x = layer_conv(&p, upsample_nearest(u->g, x, height, width), "conv", 1);
+        else if (i == 0 && scope_has(&whole, "0.weight")) x = layer_conv(&whole, x, "0", 1);
         else if (i > 0) return x;
         else graph_fail(u->g, error_set(ERR_FORMAT, "the model has no layer in %s", name)), x = NULL;
     }

@@ -29,6 +29,6 @@ tensor *unet_encoder(unet_pass *p, tensor *x, tensor *hint, tensor *outputs[UNET
 
 /* "unet.input_blocks.1.1.transformer_blocks.0.attn2" of every cross-attention, in the order they are computed. Returns how many there are,
  * or ERR_LIMIT. */
-int unet_cross_places(const checkpoint *c, const unet_config *f, char places[UNET_MAX_CROSS][PLACE_NAME]);
+int unet_cross_scopes(const checkpoint *c, const unet_config *f, char scopes[UNET_MAX_CROSS][SCOPE_NAME]);
 
 #endif

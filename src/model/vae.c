@@ -9,7 +9,7 @@
 #include "model/layer.h"
 
 enum { MAX_LEVELS = 8, MAX_BLOCKS = 16, LATENT = 4 };
-static const float EPSILON = 1e-6f;   /* of all its norms */
+static const float epsilon = 1e-6f;   /* of all its norms */
 
 /* ---- what the checkpoint says -------------------------------------------------------------------------------------------------- */
 
@@ -57,16 +57,16 @@ int vae_configure(const checkpoint *c, vae_config *out) {
 
 /* ---- its blocks ---------------------------------------------------------------------------------------------------------------- */
 
-static tensor *res_block(const place *p, tensor *x) {
-    tensor *h = layer_conv(p, silu(p->g, layer_group_norm(p, x, "norm1", EPSILON)), "conv1", 1);
-    h = layer_conv(p, silu(p->g, layer_group_norm(p, h, "norm2", EPSILON)), "conv2", 1);
-    tensor *skip = place_has(p, "nin_shortcut.weight") ? layer_conv(p, x, "nin_shortcut", 1) : x;
+static tensor *res_block(const scope *p, tensor *x) {
+    tensor *h = layer_conv(p, silu(p->g, layer_group_norm(p, x, "norm1", epsilon)), "conv1", 1);
+    h = layer_conv(p, silu(p->g, layer_group_norm(p, h, "norm2", epsilon)), "conv2", 1);
+    tensor *skip = scope_has(p, "nin_shortcut.weight") ? layer_conv(p, x, "nin_shortcut", 1) : x;
     return add(p->g, skip, h);
 }
 
 /* One head, as wide as the picture has channels. */
-static tensor *attention_block(const place *p, tensor *x) {
-    tensor *h = layer_group_norm(p, x, "norm", EPSILON);
+static tensor *attention_block(const scope *p, tensor *x) {
+    tensor *h = layer_group_norm(p, x, "norm", epsilon);
     if (!h) return NULL;
     nn_shape picture = h->shape, tokens = shape3(picture.dim[0], picture.dim[1] * picture.dim[2], picture.dim[3]);
     h = reshape(p->g, h, tokens);
@@ -76,26 +76,26 @@ static tensor *attention_block(const place *p, tensor *x) {
     return h ? reshape(p->g, h, picture) : NULL;
 }
 
-static tensor *middle(const place *half, tensor *x) {
-    place first = place_below(half, "mid.block_1"), attn = place_below(half, "mid.attn_1"), second = place_below(half, "mid.block_2");
+static tensor *middle(const scope *half, tensor *x) {
+    scope first = scope_below(half, "mid.block_1"), attn = scope_below(half, "mid.attn_1"), second = scope_below(half, "mid.block_2");
     return res_block(&second, attention_block(&attn, res_block(&first, x)));
 }
 
-static tensor *end(const place *half, tensor *x) {
-    return layer_conv(half, silu(half->g, layer_group_norm(half, x, "norm_out", EPSILON)), "conv_out", 1);
+static tensor *end(const scope *half, tensor *x) {
+    return layer_conv(half, silu(half->g, layer_group_norm(half, x, "norm_out", epsilon)), "conv_out", 1);
 }
 
 /* ---- its halves ---------------------------------------------------------------------------------------------------------------- */
 
 tensor *vae_decode_build(graph *g, const checkpoint *c, const vae_config *f, tensor *latent) {
-    place vae = place_at(g, c, f->groups, "vae"), p = place_below(&vae, "decoder");
+    scope vae = scope_at(g, c, f->groups, "vae"), p = scope_below(&vae, "decoder");
     if (!latent) return NULL;
     const size_t *d = latent->shape.dim, factor = (size_t)f->factor;
     tensor *h = middle(&p, layer_conv(&p, layer_conv(&vae, latent, "post_quant_conv", 1), "conv_in", 1));
     for (int level = f->levels - 1; level >= 0; level--) {
-        place up = place_below(&p, "up.%d", level);
+        scope up = scope_below(&p, "up.%d", level);
         for (int i = 0; i < f->decoder_blocks; i++) {
-            place block = place_below(&up, "block.%d", i);
+            scope block = scope_below(&up, "block.%d", i);
             h = res_block(&block, h);
         }
         if (level && h) h = layer_conv(&up, upsample_nearest(g, h, 2 * h->shape.dim[1], 2 * h->shape.dim[2]), "upsample.conv", 1);
@@ -104,14 +104,14 @@ tensor *vae_decode_build(graph *g, const checkpoint *c, const vae_config *f, ten
 }
 
 tensor *vae_encode_build(graph *g, const checkpoint *c, const vae_config *f, tensor *picture) {
-    place vae = place_at(g, c, f->groups, "vae"), p = place_below(&vae, "encoder");
+    scope vae = scope_at(g, c, f->groups, "vae"), p = scope_below(&vae, "encoder");
     if (!picture) return NULL;
     const size_t *d = picture->shape.dim, factor = (size_t)f->factor;
     tensor *h = layer_conv(&p, picture, "conv_in", 1);
     for (int level = 0; level < f->levels; level++) {
-        place down = place_below(&p, "down.%d", level);
+        scope down = scope_below(&p, "down.%d", level);
         for (int i = 0; i < f->encoder_blocks; i++) {
-            place block = place_below(&down, "block.%d", i);
+            scope block = scope_below(&down, "block.%d", i);
             h = res_block(&block, h);
         }
         /* Zeros below and to the right only. */
