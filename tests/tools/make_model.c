@@ -88,7 +88,7 @@ static entry *append(maker *m, const char *stored, const char *canonical, int ra
     *e = (entry){ .parts = 1, .rank = rank, .type = m->type != MIXED ? (nn_type)m->type : (nn_type[]){ NN_F32, NN_BF16, NN_F16 }[fnv(canonical) % 3] };
     snprintf(e->name, sizeof e->name, "%s", stored);
     snprintf(e->canonical[0], sizeof e->canonical[0], "%s", canonical);
-    memcpy(e->dim, dim, (size_t)rank * sizeof *dim);
+    for (int i = 0; i < rank; i++) e->dim[i] = dim[i];
     return e;
 }
 
