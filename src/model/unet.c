@@ -9,14 +9,15 @@
 
 /* ---- what the checkpoint says -------------------------------------------------------------------------------------------------- */
 
-static bool has_block(const checkpoint *c, const char *root, const char *list, int i) {
-    return param_look(c, "%s.%s.%d.0.in_layers.0.weight", root, list, i) || param_look(c, "%s.%s.%d.0.op.weight", root, list, i) ||
-           param_look(c, "%s.%s.%d.0.weight", root, list, i);
+static unet_layer first_layer(const checkpoint *c, const char *root, const char *list, int i) {
+    char block[SCOPE_NAME];
+    snprintf(block, sizeof block, "%s.%s.%d", root, list, i);
+    return unet_layer_of(c, block, 0);
 }
 
 static int count_blocks(const checkpoint *c, const char *root, const char *list) {
     int n = 0;
-    while (n <= UNET_MAX_SKIPS && has_block(c, root, list, n)) n++;
+    while (n <= UNET_MAX_SKIPS && first_layer(c, root, list, n)) n++;
     return n;
 }
 
@@ -28,11 +29,11 @@ static size_t dimension(const checkpoint *c, const char *root, const char *name,
 
 /* Appends the cross-attentions of one entry. */
 static int cross_of_block(const checkpoint *c, const char *block, char scopes[][SCOPE_NAME], int n) {
-    for (int layer = 0; layer < 3; layer++)
-        for (int depth = 0;; depth++, n++) {
-            if (!param_look(c, "%s.%d.transformer_blocks.%d.attn2.to_k.weight", block, layer, depth)) break;
+    unet_layer kind;
+    for (int i = 0; (kind = unet_layer_of(c, block, i)); i++)
+        for (int depth = 0; kind == UNET_TRANSFORMER && unet_has_depth(c, block, i, depth); depth++, n++) {
             if (n == UNET_MAX_CROSS) return error_set(ERR_LIMIT, "%s: more than %d cross-attentions", block, UNET_MAX_CROSS);
-            snprintf(scopes[n], SCOPE_NAME, "%.80s.%d.transformer_blocks.%d.attn2", block, layer, depth);
+            snprintf(scopes[n], SCOPE_NAME, "%.80s.%d.transformer_blocks.%d.attn2", block, i, depth);
         }
     return n;
 }
@@ -60,7 +61,7 @@ static int read_shapes(const checkpoint *c, unet_config *f) {
     if (f->input_blocks > UNET_MAX_SKIPS || f->output_blocks > UNET_MAX_SKIPS)
         return error_set(ERR_LIMIT, "%s: more than %d blocks", f->root, UNET_MAX_SKIPS);
     f->levels = 1;
-    for (int i = 0; i < f->input_blocks; i++) f->levels += param_look(c, "%s.input_blocks.%d.0.op.weight", f->root, i) != NULL;
+    for (int i = 0; i < f->input_blocks; i++) f->levels += first_layer(c, f->root, "input_blocks", i) == UNET_HALVE;
     f->in_channels = dimension(c, f->root, "input_blocks.0.0", 4, 1);
     f->out_channels = dimension(c, f->root, "out.2", 4, 0);
     f->embedding_width = dimension(c, f->root, "time_embed.0", 2, 0);

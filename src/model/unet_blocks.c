@@ -8,6 +8,22 @@
 
 #include "base/error.h"
 
+/* ---- structure ----------------------------------------------------------------------------------------------------------------- */
+
+unet_layer unet_layer_of(const checkpoint *c, const char *block, int i) {
+    if (param_look(c, "%s.%d.in_layers.0.weight", block, i)) return UNET_RESIDUAL;
+    if (param_look(c, "%s.%d.proj_in.weight", block, i)) return UNET_TRANSFORMER;
+    if (param_look(c, "%s.%d.op.weight", block, i)) return UNET_HALVE;
+    if (param_look(c, "%s.%d.conv.weight", block, i)) return UNET_DOUBLE;
+    return i == 0 && param_look(c, "%s.0.weight", block) ? UNET_CONV : UNET_NOTHING;
+}
+
+bool unet_has_depth(const checkpoint *c, const char *block, int i, int depth) {
+    return param_look(c, "%s.%d.transformer_blocks.%d.norm1.weight", block, i, depth) != NULL;
+}
+
+/* ---- layers -------------------------------------------------------------------------------------------------------------------- */
+
 unet_pass unet_begin(graph *g, const checkpoint *c, const unet_config *f, tensor *time, const cross_context *context, nn_type type) {
     scope p = scope_at(g, c, f->groups, "%s.time_embed", f->root);
     tensor *t = cast(g, timestep_embedding(g, time, f->model_channels), type);
@@ -57,15 +73,15 @@ static tensor *transformer_block(unet_pass *u, const scope *p, tensor *x) {
 }
 
 /* The residual is added as tokens, where it meets proj_out's product without a view between them. */
-static tensor *spatial_transformer(unet_pass *u, const scope *p, tensor *x) {
+static tensor *spatial_transformer(unet_pass *u, const char *block, int i, tensor *x) {
+    scope at = scope_at(u->g, u->c, u->f->groups, "%s.%d", block, i), *p = &at;
     tensor *norm = layer_group_norm(p, x, "norm", 1e-6f);
     if (!norm) return NULL;
     nn_shape picture = norm->shape, tokens = shape3(picture.dim[0], picture.dim[1] * picture.dim[2], picture.dim[3]);
     tensor *h = layer_linear(p, reshape(u->g, norm, tokens), "proj_in");
-    for (int i = 0; h; i++) {
-        scope block = scope_below(p, "transformer_blocks.%d", i);
-        if (!scope_has(&block, "norm1.weight")) break;
-        h = transformer_block(u, &block, h);
+    for (int depth = 0; h && unet_has_depth(u->c, block, i, depth); depth++) {
+        scope inner = scope_below(p, "transformer_blocks.%d", depth);
+        h = transformer_block(u, &inner, h);
     }
     h = add(u->g, reshape(u->g, x, tokens), layer_linear(p, h, "proj_out"));
     return h ? reshape(u->g, h, picture) : NULL;
@@ -80,13 +96,17 @@ tensor *unet_block(unet_pass *u, tensor *x, size_t height, size_t width, const c
     scope whole = scope_at(u->g, u->c, u->f->groups, "%s", name);
     for (int i = 0; x; i++) {
         scope p = scope_below(&whole, "%d", i);
-        if (scope_has(&p, "in_layers.0.weight")) x = res_block(u, &p, x);
-        else if (scope_has(&p, "proj_in.weight")) x = spatial_transformer(u, &p, x);
-        else if (scope_has(&p, "op.weight")) x = layer_conv(&p, x, "op", 2);
-        else if (scope_has(&p, "conv.weight")) x = layer_conv(&p, upsample_nearest(u->g, x, height, width), "conv", 1);
-        else if (i == 0 && scope_has(&whole, "0.weight")) x = layer_conv(&whole, x, "0", 1);
-        else if (i > 0) return x;
-        else graph_fail(u->g, error_set(ERR_FORMAT, "the model has no layer in %s", name)), x = NULL;
+        switch (unet_layer_of(u->c, name, i)) {
+        case UNET_RESIDUAL: x = res_block(u, &p, x); break;
+        case UNET_TRANSFORMER: x = spatial_transformer(u, name, i, x); break;
+        case UNET_HALVE: x = layer_conv(&p, x, "op", 2); break;
+        case UNET_DOUBLE: x = layer_conv(&p, upsample_nearest(u->g, x, height, width), "conv", 1); break;
+        case UNET_CONV: x = layer_conv(&whole, x, "0", 1); break;
+        case UNET_NOTHING:
+            if (i > 0) return x;
+            graph_fail(u->g, error_set(ERR_FORMAT, "the model has no layer in %s", name));
+            return NULL;
+        }
     }
     return NULL;
 }

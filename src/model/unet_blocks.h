@@ -20,7 +20,14 @@ typedef struct {
 /* time [1 or N] f32; activations are of `type`. */
 unet_pass unet_begin(graph *g, const checkpoint *c, const unet_config *f, tensor *time, const cross_context *context, nn_type type);
 
-/* One entry of input_blocks, middle_block or output_blocks: its layers 0, 1, ... in turn, each told by the parameters it has. An upsampling
+/* What layer i of a block ("unet.input_blocks.1") is, told by the parameters it has; nothing behind the last is looked at. Whoever reads a
+ * network's structure asks here. */
+typedef enum { UNET_NOTHING, UNET_RESIDUAL, UNET_TRANSFORMER, UNET_HALVE, UNET_DOUBLE, UNET_CONV } unet_layer;
+unet_layer unet_layer_of(const checkpoint *c, const char *block, int i);
+/* Whether layer i, a transformer, has a block `depth`, counted from 0. */
+bool unet_has_depth(const checkpoint *c, const char *block, int i, int depth);
+
+/* One entry of input_blocks, middle_block or output_blocks: its layers 0, 1, ... in turn. An upsampling
  * layer, which only output_blocks have, makes height x width. */
 tensor *unet_block(unet_pass *p, tensor *x, size_t height, size_t width, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
