@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/layer.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/error.h"
 
 enum { LARGEST_KERNEL = 1 << 10 };
 
+static void too_long(graph *g, const char *name) {
+    if (!graph_failed(g)) graph_fail(g, error_set(ERR_LIMIT, "the name of a layer is too long: %s", name));
+}
+
 scope scope_at(graph *g, const checkpoint *c, int groups, const char *format, ...) {
     scope p = { .g = g, .c = c, .groups = groups };
     va_list a;
     va_start(a, format);
-    vsnprintf(p.name, sizeof p.name, format, a);
+    if (!name_text(p.name, sizeof p.name, format, a)) too_long(g, format);
     va_end(a);
     return p;
 }
@@ -22,7 +25,7 @@ scope scope_below(const scope *p, const char *format, ...) {
     int length = snprintf(below.name, sizeof below.name, "%s.", p->name);
     va_list a;
     va_start(a, format);
-    vsnprintf(below.name + length, sizeof below.name - (size_t)length, format, a);
+    if (length >= (int)sizeof below.name || !name_text(below.name + length, sizeof below.name - (size_t)length, format, a)) too_long(p->g, p->name);
     va_end(a);
     return below;
 }

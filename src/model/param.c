@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/param.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/error.h"
+
+bool name_text(char *out, size_t room, const char *format, va_list arguments) {
+    int n = vsnprintf(out, room, format, arguments);
+    bool fits = n >= 0 && (size_t)n < room;
+    if (!fits) *out = 0;
+    return fits;
+}
 
 /* NULL without a failure: there is none of that name. */
 static tensor *find(graph *g, const checkpoint *c, const char *name) {
@@ -18,10 +24,10 @@ tensor *param(graph *g, const checkpoint *c, const char *format, ...) {
     char name[256];
     va_list a;
     va_start(a, format);
-    vsnprintf(name, sizeof name, format, a);
+    name_text(name, sizeof name, format, a);
     va_end(a);
     tensor *t = find(g, c, name);
-    if (!t && !graph_failed(g)) graph_fail(g, error_set(ERR_FORMAT, "the model has no %s", name));
+    if (!t && !graph_failed(g)) graph_fail(g, *name ? error_set(ERR_FORMAT, "the model has no %s", name) : error_set(ERR_LIMIT, "a parameter's name is too long: %s", format));
     return t;
 }
 
@@ -29,7 +35,7 @@ tensor *param_maybe(graph *g, const checkpoint *c, const char *format, ...) {
     char name[256];
     va_list a;
     va_start(a, format);
-    vsnprintf(name, sizeof name, format, a);
+    name_text(name, sizeof name, format, a);
     va_end(a);
     return find(g, c, name);
 }
@@ -38,7 +44,7 @@ const parameter *param_look(const checkpoint *c, const char *format, ...) {
     char name[256];
     va_list a;
     va_start(a, format);
-    vsnprintf(name, sizeof name, format, a);
+    name_text(name, sizeof name, format, a);
     va_end(a);
     return checkpoint_find(c, name);
 }

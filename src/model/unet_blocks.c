@@ -3,7 +3,6 @@
  * After ldm/modules/diffusionmodules/openaimodel.py and ldm/modules/attention.py of the original, whose names the parameters have. */
 #include "model/unet_blocks.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -91,7 +90,7 @@ tensor *unet_block(unet_pass *u, tensor *x, size_t height, size_t width, const c
     char name[SCOPE_NAME];
     va_list a;
     va_start(a, format);
-    vsnprintf(name, sizeof name, format, a);
+    name_text(name, sizeof name, format, a);
     va_end(a);
     scope whole = scope_at(u->g, u->c, u->f->groups, "%s", name);
     for (int i = 0; x; i++) {
