@@ -141,6 +141,16 @@ static const row rows[] = {
     { "conv 1x1 16^2 2560->1280", build_conv, { 16, 2560, 1280, 1, 1 } },
     { "conv 64^2 4->320", build_conv, { 64, 4, 320, 3, 1 } },
     { "conv 64^2 320->4", build_conv, { 64, 320, 4, 3, 1 } },
+    { "conv 64^2 512->512 (VAE)", build_conv, { 64, 512, 512, 3, 1 } },
+    { "conv 256^2 512->256 (VAE)", build_conv, { 256, 512, 256, 3, 1 } },
+    { "conv 256^2 256->256 (VAE)", build_conv, { 256, 256, 256, 3, 1 } },
+    { "conv 256^2 128->128 (VAE)", build_conv, { 256, 128, 128, 3, 1 } },
+    { "conv 256^2 128->3 (VAE)", build_conv, { 256, 128, 3, 3, 1 } },
+    { "conv 1x1 256^2 256->128 (VAE)", build_conv, { 256, 256, 128, 1, 1 } },
+    { "conv 256^2 32->32 (hint)", build_conv, { 256, 32, 32, 3, 1 } },
+    { "conv 128^2 96->256 stride 2 (hint)", build_conv, { 128, 96, 256, 3, 2 } },
+    { "linear 154x1024x320", build_linear, { 154, 1024, 320 } },
+    { "linear 154x1024x1280", build_linear, { 154, 1024, 1280 } },
     { "conv+silu 256^2 16->16", build_conv_silu, { 256, 16, 16, 3, 1 } },
 };
 

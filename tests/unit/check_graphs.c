@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Small random graphs, to shake the planner and the fused kernels: residual blocks like the face networks', their near
- * misses, pools, pads, concatenations, views, slices, shared inputs, diamonds, several outputs. The truth comes from an
+ * Small random graphs, to shake the planner and the fused kernels: residual blocks like the face networks' and diffusion
+ * models', their near misses, pools, pads, concatenations, views, slices, shared inputs, diamonds, several outputs. The truth comes from an
  * executor without a planner (trial.h). Then, at every level this machine has and with each kernel alone:
  *
  *   - the outputs are the truth, over workspaces full of different garbage, and again when run a second time;
@@ -155,11 +155,49 @@ static tensor *make_sum(garden *d, tensor *x) {
     return activate(t, rng_chance(&t->r, 2) ? add(t->g, f, y) : add(t->g, y, f));
 }
 
+static tensor *make_norm(trial *t, tensor *x) {
+    size_t c = x->shape.dim[x->shape.rank - 1], groups = c % 4 == 0 ? 4 : 1;
+    tensor *gamma = trial_param(t, param_type(t), shape1(c), 1), *beta = trial_param(t, param_type(t), shape1(c), 1);
+    /* A large epsilon: of nearly equal numbers a norm would make much of nothing but rounding. */
+    return x->shape.rank > 1 && rng_chance(&t->r, 2) ? group_norm(t->g, x, gamma, beta, (int)groups, 0.1f) : x->shape.rank > 1 ? layer_norm(t->g, x, gamma, beta, 0.1f) : x;
+}
+
+/* silu(group_norm(conv(x) + time)), time a vector of each picture or of all, or something in their shape that must not be taken for one. */
+static tensor *make_timed(garden *d, tensor *x) {
+    trial *t = d->t;
+    size_t c = x->shape.dim[3], n = x->shape.dim[0];
+    tensor *h = rng_chance(&t->r, 2) ? make_conv(t, x, c, rng_chance(&t->r, 2) ? 3 : 1, 1, true) : x;
+    nn_shape s = rng_chance(&t->r, 8) ? shape4(1, x->shape.dim[1], 1, c) : rng_chance(&t->r, 2) ? shape4(n, 1, 1, c) : shape4(1, 1, 1, c);
+    size_t begin[NN_MAX_RANK] = { 0 };
+    tensor *time = rng_chance(&t->r, 4) ? trial_param(t, param_type(t), s, 1) : slice(t->g, x, begin, s);
+    if (rng_chance(&t->r, 4)) time = silu(t->g, time);
+    h = add(t->g, h, time);
+    if (rng_chance(&t->r, 10)) plant(d, h);
+    h = make_norm(t, h);
+    if (rng_chance(&t->r, 10)) graph_output(t->g, h);
+    return rng_chance(&t->r, 4) ? h : silu(t->g, h);
+}
+
+/* linear, and an activation behind it; geglu wants many rows before it is fused. */
+static tensor *make_activated(trial *t, tensor *x) {
+    static tensor *(*const functions[])(graph *g, tensor *x) = { silu, gelu, quick_gelu, geglu, geglu };
+    size_t k = rng_next(&t->r) % 5, c = x->shape.dim[x->shape.rank - 1];
+    if (rng_chance(&t->r, 5)) return functions[k % 3](t->g, x);
+    size_t wide = 2 * rng_channels(&t->r, 20);
+    tensor *y = linear(t->g, x, trial_param(t, param_type(t), shape2(wide, c), 0.3f), maybe_bias(t, wide));
+    return functions[k](t->g, y);
+}
+
 static tensor *grow(garden *d) {
     trial *t = d->t;
     tensor *p = pick_picture(d), *x = pick(d);
     size_t h = p->shape.dim[1], w = p->shape.dim[2], side = h < w ? h : w;
-    switch (rng_next(&t->r) % 16) {
+    switch (rng_next(&t->r) % 22) {
+    case 16: case 17: return make_timed(d, p);
+    case 18: return make_norm(t, x);
+    case 19: return make_activated(t, x);
+    case 20: return h < 30 && w < 30 ? upsample_nearest(t->g, p, rng_chance(&t->r, 2) ? 2 * h : h + 1, 2 * w) : NULL;
+    case 21: return add_scaled(t->g, x, x, trial_param(t, NN_F32, shape1(1), 1));
     case 0: case 1: case 2: case 3: case 4: return make_block(d, p);
     case 14: case 15: return make_sum(d, x);
     case 5: return activate(t, make_conv(t, p, rng_channels(&t->r, 50), side >= 3 && rng_chance(&t->r, 2) ? 3 : 1, (int)rng_between(&t->r, 1, 2), rng_chance(&t->r, 2)));
