@@ -70,9 +70,11 @@ typedef struct { const char *at; size_t size; } span;
 static bool span_is(span s, const char *word) { return s.size == strlen(word) && strncasecmp(s.at, word, s.size) == 0; }
 static bool span_begins(span s, const char *word) { return s.size >= strlen(word) && memcmp(s.at, word, strlen(word)) == 0; }
 
+static bool is_blank(char c) { return (unsigned char)c <= ' ' || c == 127; }
+
 static span trimmed(span s) {
-    while (s.size && (s.at[0] == ' ' || s.at[0] == '\n' || s.at[0] == '\r' || s.at[0] == '\t')) s.at++, s.size--;
-    while (s.size && strchr(" \n\r\t", s.at[s.size - 1])) s.size--;
+    while (s.size && is_blank(s.at[0])) s.at++, s.size--;
+    while (s.size && is_blank(s.at[s.size - 1])) s.size--;
     return s;
 }
 
@@ -250,7 +252,7 @@ static void split_prompts(span all, span *prompt, span *negative) {
 
 /* A copy of a prompt, terminated; control characters, which no prompt needs, become blanks. */
 static char *put_text(char *to, span s, const char **out) {
-    for (size_t i = 0; i < s.size; i++) to[i] = (unsigned char)s.at[i] < ' ' || s.at[i] == 127 ? ' ' : s.at[i];
+    for (size_t i = 0; i < s.size; i++) to[i] = is_blank(s.at[i]) ? ' ' : s.at[i];
     to[s.size] = 0;
     *out = to;
     return to + s.size + 1;
