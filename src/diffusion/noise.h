@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Normal random numbers for a seed, those of PyTorch (../shared/spec/sampling.md, "Noise"; docs/exactness.md says what was compared). One
+ * Normal random numbers for a seed, those of PyTorch (docs/exactness.md says what was compared). One
  * generator is one thread's; neither the number of threads nor the CPU changes a bit of what it gives. */
 #ifndef DIFFUSION_NOISE_H
 #define DIFFUSION_NOISE_H

@@ -3,7 +3,7 @@
  * What a generated picture says of itself: the settings that it was made with, in the words that AUTOMATIC1111's web UI introduced, and a
  * mark that a machine made it. Both are texts of a PNG, and found again in PNGs from anywhere.
  *
- *     image_write_png("out.png", &img, "a face, smiling\nSteps: 20, Sampler: ...", true)
+ *     image_write_png("out.png", &img, "a face, smiling\nSteps: 20, Sampler: ...", true, false)
  *     png_text_find(data, size, PNG_PARAMETERS, &found) */
 #ifndef IMAGE_PNG_TEXT_H
 #define IMAGE_PNG_TEXT_H

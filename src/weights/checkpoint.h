@@ -31,7 +31,7 @@ typedef enum { PREDICT_EPSILON, PREDICT_V, PREDICT_UNKNOWN } prediction_type;
 typedef enum { SPACING_DEFAULT, SPACING_LEADING, SPACING_LINSPACE, SPACING_TRAILING } timestep_spacing;
 
 /* From config.json, scheduler_config.json, tokenizer files or safetensors metadata where there are such, else by family
- * (../shared/spec/sampling.md, "What is not in the tensors"). */
+ * (docs/models.md, "What names and shapes do not tell"). */
 typedef struct {
     int family;                      /* 1: SD 1.x (context of CLIP-L, 768 wide); 2: SD 2.x (OpenCLIP-H, 1024) */
     int heads;                       /* of every attention of UNet and ControlNet; 0: by head_width */
