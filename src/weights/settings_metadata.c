@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/number.h"
 
 typedef enum { AS_INT, AS_DOUBLE, AS_ACTIVATION, AS_PREDICTION, AS_SPACING } kind;
@@ -69,32 +70,19 @@ void settings_write(const checkpoint_settings *s, size_t i, char out[SETTING_TEX
     snprintf(out, SETTING_TEXT, "%s", words ? words[(int)value_of(s, i)] : number);
 }
 
-/* Digits, a point, an exponent: the same in every locale. */
-static bool parse_number(const char *text, double least, double most, double *out) {
-    double mantissa = 0;
-    int digits = 0, point = -1, exponent = 0, e_sign = 1;
-    bool minus = *text == '-';
-    const char *s = text + minus;
-    for (; (*s >= '0' && *s <= '9') || (*s == '.' && point < 0); s++) {
-        if (*s == '.') point = digits;
-        else mantissa = mantissa * 10 + (*s - '0'), digits++;
-        if (digits > 17) return false;
-    }
-    if (!digits) return false;
-    if (*s == 'e' || *s == 'E') {
-        s++;
-        if (*s == '-' || *s == '+') e_sign = *s++ == '-' ? -1 : 1;
-        if (*s < '0' || *s > '9') return false;
-        for (; *s >= '0' && *s <= '9' && exponent < 1000; s++) exponent = exponent * 10 + (*s - '0');
-    }
-    if (*s) return false;
-    int shift = e_sign * exponent - (point < 0 ? 0 : digits - point);
-    double scale = 1;
-    if (shift > 22 || shift < -22) return false;   /* up to there powers of ten and the quotient are exact */
-    for (int i = 0; i < (shift < 0 ? -shift : shift); i++) scale *= 10;
-    double x = shift < 0 ? mantissa / scale : mantissa * scale;
-    *out = minus ? -x : x;
-    return *out >= least && *out <= most;
+/* As JSON has numbers: the same in every locale, and the nearest double. */
+static bool parse_number(const char *value, double least, double most, double *out) {
+    char list[64];
+    json *doc;
+    int n = snprintf(list, sizeof list, "[%s]", value);
+    if (n >= (int)sizeof list || json_parse("a setting", (const uint8_t *)list, (size_t)n, 1 << 16, &doc) < 0) return false;
+    json_at root = json_root(doc), item;
+    size_t count;
+    bool fits = json_need_array(&root, 1, 1, &count) == 0;
+    if (fits) item = json_item(&root, 0);
+    fits = fits && json_need_number(&item, least, most, out) == 0;
+    json_free(doc);
+    return fits;
 }
 
 static bool parse_word(const char *text, const char *const words[], int *out) {
