@@ -4,6 +4,7 @@
 # mien generate with small models: what it refuses before any work, what it writes, and that the same settings give the same picture.
 . "$(dirname "$0")/lib"
 build=$(realpath "${BUILD:-build}")
+all_models   # the vocabulary too
 photo=$(realpath -m third_party/demo/astronaut.png)
 cd "$T"
 XDG_CACHE_HOME=$T/cache; export XDG_CACHE_HOME

@@ -4,6 +4,7 @@
 # mien generate: batches, and runs that are stopped, killed, or meet a full disk: what was finished is whole, and the next run goes on.
 . "$(dirname "$0")/lib"
 build=$(realpath "${BUILD:-build}")
+all_models   # the vocabulary too
 kills=${KILLS:-4}
 cd "$T"
 XDG_CACHE_HOME=$T/cache; export XDG_CACHE_HOME

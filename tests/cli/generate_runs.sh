@@ -4,6 +4,7 @@
 # mien generate with small models: several pictures, control on part of the steps, faces that are chosen, --like, previews, what models do not say.
 . "$(dirname "$0")/lib"
 build=$(realpath "${BUILD:-build}")
+all_models   # the vocabulary too
 photo=$(realpath -m third_party/demo/astronaut.png)
 cd "$T"
 XDG_CACHE_HOME=$T/cache; export XDG_CACHE_HOME
