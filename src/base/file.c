@@ -261,13 +261,13 @@ static bool ends_with(const char *s, const char *mark, const char *ending) {
     return (size_t)(mark - s) > n && strncasecmp(mark - n, ending, n) == 0;
 }
 
-/* The process number in a temporary name of a picture or a JSON, or 0 if it is none. */
-static long temporary_owner(const char *name) {
+/* The process number in a temporary name (unless any: of a picture or a JSON), or 0 if it is none. */
+static long temporary_owner(const char *name, bool any) {
     if (name[0] != '.') return 0;
     const char *mark = NULL;
     for (const char *s = name; (s = strstr(s, ".mien-tmp-")); s++) mark = s;
     if (!mark) return 0;
-    bool cut = mark - name == 201;   /* by file_temporary: its ending is gone */
+    bool cut = any || mark - name == 201;   /* by file_temporary: its ending is gone */
     static const char *const endings[] = { "spool", ".png", ".json", ".jsonl", ".tar", ".zip", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif" };
     size_t k = 0;
     while (!cut && k < sizeof endings / sizeof *endings && !ends_with(name, mark, endings[k])) k++;
@@ -279,15 +279,30 @@ static long temporary_owner(const char *name) {
     return errno == 0 && mark[10] != '+' && pid > 0 && *end == '-' && digits && end[1 + digits] == 0 ? pid : 0;
 }
 
-/* of: what their names begin with; "" for all. */
+/* A folder of `depth` levels that was to become an output. */
+static void remove_tree(int parent, const char *name, int depth) {
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (fd >= 0 && !dir) close(fd);
+    for (const struct dirent *e; dir && (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        if (unlinkat(dirfd(dir), e->d_name, 0) < 0 && depth > 1) remove_tree(dirfd(dir), e->d_name, depth - 1);
+    }
+    if (dir) closedir(dir);
+    unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+/* of: what their names begin with; "" for all pictures and JSON. */
 static void remove_leftovers(const char *folder, const char *of, bool alone) {
     DIR *dir = opendir(folder);
     for (const struct dirent *e; dir && (e = readdir(dir));) {
-        long pid = temporary_owner(e->d_name);
+        long pid = temporary_owner(e->d_name, *of);
         struct stat st;
         if (!pid || strncmp(e->d_name, of, strlen(of)) != 0) continue;
-        if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid()) continue;
+        if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid != geteuid()) continue;
         bool dead = pid != getpid() && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+        if (S_ISDIR(st.st_mode) && *of && dead && alone) remove_tree(dirfd(dir), e->d_name, 3);   /* its age tells nothing: files are written below it */
+        if (!S_ISREG(st.st_mode) || st.st_nlink != 1) continue;
         if ((dead && alone) || time(NULL) - st.st_mtime > 3600) unlinkat(dirfd(dir), e->d_name, 0);
     }
     if (dir) closedir(dir);
@@ -297,12 +312,13 @@ void file_remove_leftovers(const char *folder, int alone) { remove_leftovers(fol
 
 void file_remove_leftovers_of(const char *path) {
     char folder[PATH_MAX], of[256];
-    const char *slash = strrchr(path, '/');
-    size_t n = slash ? (size_t)(slash - path) + 1 : 0;
-    if (n >= sizeof folder) return;
+    size_t end = strlen(path), n;
+    while (end > 1 && path[end - 1] == '/') end--;
+    for (n = end; n && path[n - 1] != '/';) n--;
+    if (n >= sizeof folder || n == end) return;
     memcpy(folder, path, n);
     folder[n] = 0;
-    snprintf(of, sizeof of, ".%.200s.mien-tmp-", path + n);   /* as file_temporary has it */
+    snprintf(of, sizeof of, ".%.*s.mien-tmp-", (int)(end - n > 200 ? 200 : end - n), path + n);   /* as file_temporary has it */
     remove_leftovers(n ? folder : ".", of, true);
 }
 

@@ -51,7 +51,7 @@ int  file_link(const char *from, const char *path, bool replace);
  * files of such names. `alone`: no other process writes there now,
  * so whatever belongs to no living process goes; else only what is an hour old too. A folder that is not there is fine. */
 void file_remove_leftovers(const char *folder, int alone);
-/* The same for one file, which no other process on this machine is writing. */
+/* The same for one file of whatever name, or folder (of a model), which no other process on this machine is writing. */
 void file_remove_leftovers_of(const char *path);
 
 /* Whether two paths are one name in one folder, be something there or not. */

@@ -74,7 +74,7 @@ static int check_inputs(const char *output, bool there, const struct stat *out, 
     return 0;
 }
 
-int output_check(const char *output, bool folder, bool force, const char *const inputs[], int n) {
+static int check(const char *output, bool folder, bool force, const char *const inputs[], int n) {
     struct stat out = { 0 }, above;
     bool there = stat(output, &out) == 0;
     if (!there && errno != ENOENT) return error_errno("%s", output), ERR_USAGE;
@@ -96,6 +96,12 @@ int output_check(const char *output, bool folder, bool force, const char *const 
     else if (!S_ISDIR(above.st_mode)) rc = error_set(ERR_USAGE, "%s: is not a folder", parent);
     else if (access(parent, W_OK | X_OK) < 0) rc = (error_errno("%s", parent), ERR_USAGE);
     free(path);
+    return rc;
+}
+
+int output_check(const char *output, bool folder, bool force, const char *const inputs[], int n) {
+    int rc = check(output, folder, force, inputs, n);
+    if (rc == 0) file_remove_leftovers_of(output);
     return rc;
 }
 
