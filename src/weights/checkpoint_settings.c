@@ -94,6 +94,27 @@ static int parse_prediction(const char *word, prediction_type *out) {
     return 0;
 }
 
+/* What would make another picture and is not known here. clip_sample is not among them: diffusers itself takes it for a slip of old files. */
+static int refuse_unknown(const json_at *root) {
+    static const char *const flags[] = { "rescale_betas_zero_snr", "thresholding" };
+    json_at at;
+    for (int i = 0; i < 2; i++) {
+        bool on = false;
+        int rc = there(root, flags[i], &at) ? json_need_bool(&at, &on) : 0;
+        if (rc < 0) return rc;
+        if (on) return json_error(root, ERR_UNSUPPORTED, "%s is not for mien: it would make another picture", flags[i]);
+    }
+    return there(root, "trained_betas", &at) ? json_error(root, ERR_UNSUPPORTED, "trained_betas is not for mien: it would make another picture") : 0;
+}
+
+static int read_spacing(const json_at *root, const char *word, timestep_spacing *out) {
+    if (strcmp(word, "leading") == 0) *out = SPACING_LEADING;
+    else if (strcmp(word, "linspace") == 0) *out = SPACING_LINSPACE;
+    else if (strcmp(word, "trailing") == 0) *out = SPACING_TRAILING;
+    else return json_error(root, ERR_UNSUPPORTED, "timestep_spacing is \"%s\": mien knows leading, linspace and trailing", word);
+    return 0;
+}
+
 static int read_scheduler(checkpoint_settings *s, const json_at *root) {
     const char *prediction = NULL, *spacing = NULL, *schedule = "scaled_linear";
     int rc = number(root, "beta_start", 1e-9, 1, &s->beta_start);
@@ -105,8 +126,9 @@ static int read_scheduler(checkpoint_settings *s, const json_at *root) {
     if (rc == 0) rc = string(root, "beta_schedule", &schedule);
     if (rc < 0) return rc;
     if (strcmp(schedule, "scaled_linear") != 0) return json_error(root, ERR_UNSUPPORTED, "beta_schedule is \"%s\": mien knows scaled_linear", schedule);
-    if (spacing) s->spacing = strcmp(spacing, "leading") == 0 ? SPACING_LEADING : strcmp(spacing, "linspace") == 0 ? SPACING_LINSPACE
-                            : strcmp(spacing, "trailing") == 0 ? SPACING_TRAILING : SPACING_DEFAULT;
+    rc = refuse_unknown(root);
+    if (rc == 0 && spacing) rc = read_spacing(root, spacing, &s->spacing);
+    if (rc < 0) return rc;
     if (prediction && parse_prediction(prediction, &s->prediction) < 0)
         return json_error(root, ERR_UNSUPPORTED, "prediction_type is \"%s\": mien knows epsilon and v_prediction", prediction);
     /* Schedulers that do not say are of a time when all predicted the noise. */
