@@ -34,6 +34,8 @@ static int configure(engine *e) {
         return error_set(ERR_UNSUPPORTED, "%s: its UNet takes %zu channels and gives %zu, the autoencoder has %zu: this is no model for plain pictures (but perhaps one for inpainting)",
                          e->options.base, e->unet.in_channels, e->unet.out_channels, e->latent_channels);
     if (e->vae.factor != 8) return error_set(ERR_UNSUPPORTED, "%s: its autoencoder shrinks pictures %d times, 8 was expected", e->options.base, e->vae.factor);
+    if (e->clip.vocabulary <= TOKEN_END)
+        return error_set(ERR_UNSUPPORTED, "%s: its text encoder knows %zu tokens, CLIP's vocabulary has %d", e->options.base, e->clip.vocabulary, TOKEN_END + 1);
     if (e->clip.width != e->unet.context_width)
         return error_set(ERR_UNSUPPORTED, "%s: its text encoder is %zu wide, its UNet expects %zu", e->options.base, e->clip.width, e->unet.context_width);
     return 0;

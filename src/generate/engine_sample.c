@@ -112,7 +112,7 @@ static int sample(engine *e, run *k, float *x) {
     for (int i = 0; i < e->with.n_scale; i++) k->scales[i] = control_scale(k->r->how, i, e->with.n_scale);
     for (int i = 0; i < steps && rc == 0; i++) rc = one_step(e, k, i, steps, x);
     for (size_t i = 0; i < k->n && rc == 0; i++)
-        if (!isfinite(x[i])) rc = error_set(ERR_LIMIT, "the picture's numbers ran over (%s): --dtype f32 or another sampler may help", e->type == NN_BF16 ? "bf16" : "f32");
+        if (!isfinite(x[i])) rc = error_set(ERR_LIMIT, "the picture's numbers ran over (%s): %sanother sampler may help", e->type == NN_BF16 ? "bf16" : "f32", e->type == NN_BF16 ? "--dtype f32 or " : "");
     return rc;
 }
 
@@ -153,8 +153,15 @@ static void to_bytes(const float *x, uint8_t *out, size_t n) {
     for (size_t i = 0; i < n; i++) {
         float v = x[i] / 2 + 0.5f;
         v = v < 0 ? 0 : v > 1 ? 1 : v;
-        out[i] = v == v ? (uint8_t)rintf(v * 255) : 0;
+        out[i] = (uint8_t)rintf(v * 255);
     }
+}
+
+static int check_decoded(const engine *e, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return error_set(ERR_FORMAT, "%s: its autoencoder's numbers ran over, so that there is no picture%s", e->options.base, e->type == NN_BF16 ? ": --dtype f32 may help" : "");
+    return 0;
 }
 
 int engine_decode(engine *e, const float *latent, image *out) {
@@ -168,6 +175,7 @@ int engine_decode(engine *e, const float *latent, image *out) {
     network_put(e, &e->decode.net, e->decode.latent, x);
     rc = network_run(e, &e->decode.net);
     if (rc == 0) network_get(e, &e->decode.net, e->decode.out, x + n);
+    if (rc == 0) rc = check_decoded(e, x + n, count);
     if (rc == 0) rc = image_new((int)e->w * 8, (int)e->h * 8, out);
     if (rc == 0) to_bytes(x + n, out->rgb, count);
     free(x);
