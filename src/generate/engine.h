@@ -53,10 +53,11 @@ typedef struct {
     bool with, without;               /* some steps have control; some have none */
     bool only_mid;
     bool many;                        /* more than one picture: the decoder is there beside the UNet */
+    bool halves;                      /* guidance's halves go one after the other: engine_fit says so */
 } engine_shape;
 
-/* Decides how the halves are run; ERR_LIMIT, with what would fit, if nothing does. *bytes (may be NULL): the most that will be in use. */
-int  engine_fit(engine *e, const engine_shape *shape, size_t *bytes);
+/* Decides how the halves are run (shape->halves); ERR_LIMIT, with what would fit, if nothing does. *bytes (may be NULL): the most that will be in use. */
+int  engine_fit(engine *e, engine_shape *shape, size_t *bytes);
 
 /* How many steps its sampler takes, which ddim_original may not be asked for exactly; 0 for 0. ERR_* for a number it does not have. */
 int  engine_steps(const engine *e, const picture_settings *how, int *steps);

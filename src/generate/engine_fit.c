@@ -154,17 +154,17 @@ static size_t bound(const engine *e, const engine_shape *s) {
     return OVERHEAD + 2 * weights + 32 * pixels * channels * nn_type_bytes(e->type);
 }
 
-int engine_fit(engine *e, const engine_shape *shape, size_t *bytes) {
+int engine_fit(engine *e, engine_shape *shape, size_t *bytes) {
     size_t limit = e->options.memory ? e->options.memory : free_memory(), needed, less;
-    e->halves = false;
+    shape->halves = false;
     if (bytes) *bytes = 0;
     if (!limit || (!bytes && bound(e, shape) <= limit)) return 0;
     double begin = clock_seconds();
     int rc = count_all(e, shape, false, &needed);
     if (rc == 0 && needed > limit && shape->guidance) {
         rc = count_all(e, shape, true, &less);
-        e->halves = rc == 0 && less <= limit;
-        if (e->halves && e->options.say) e->options.say(e->options.context, "guidance's halves are run one after the other, for lack of memory");
+        shape->halves = rc == 0 && less <= limit;
+        if (shape->halves && e->options.say) e->options.say(e->options.context, "guidance's halves are run one after the other, for lack of memory");
         if (rc == 0) needed = less;
     }
     if (rc == 0 && needed > limit) rc = refuse(e, shape, limit, needed);

@@ -59,7 +59,6 @@ struct engine {
 
     /* Of the job that was begun: */
     engine_shape shape;
-    bool halves;                          /* guidance's halves go one after the other */
     size_t h, w;                          /* of the latent */
     char *prompt, *negative;              /* whose keys and values are kept */
     kept_context unet_kept, control_kept;

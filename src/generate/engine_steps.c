@@ -139,12 +139,13 @@ void engine_release_steps(engine *e) {
 static int plan_step_network(engine *e, bool control, step_network *n) {
     network_free(e, &n->net);   /* what an earlier failure left */
     int rc = engine_params(e, &e->step_params);
-    if (rc == 0) rc = build_step(e, e->h, e->w, e->shape.guidance && !e->halves ? 2 : 1, control, e->shape.only_mid, n);
+    if (rc == 0) rc = build_step(e, e->h, e->w, e->shape.guidance && !e->shape.halves ? 2 : 1, control, e->shape.only_mid, n);
     return rc < 0 ? rc : network_plan(e, &n->net, e->step_params);
 }
 
 static bool same_plans(const engine *e, const engine_shape *s) {
-    return e->shape.width == s->width && e->shape.height == s->height && e->shape.guidance == s->guidance && e->shape.only_mid == s->only_mid;
+    return e->shape.width == s->width && e->shape.height == s->height && e->shape.guidance == s->guidance && e->shape.only_mid == s->only_mid
+        && e->shape.halves == s->halves;
 }
 
 int engine_begin(engine *e, const engine_shape *shape, const char *prompt, const char *negative, const image *map) {

@@ -243,8 +243,14 @@ static void test_halves(void **state) {
         const char *texts[] = { o.picture.negative, o.picture.prompt };
         sample_request r = { .how = &o.picture, .seed = 3 };
         if (engine_open(&how, &e) < 0 || engine_texts(e, texts, 2) < 0) fail_msg("%s", error_message());
-        e->halves = halves;
+        shape.halves = halves;
         if (engine_begin(e, &shape, o.picture.prompt, o.picture.negative, &map) < 0 || engine_sample(e, &r, latent[halves]) < 0) fail_msg("%s", error_message());
+        if (halves) {   /* a job of the other kind has plans of its own */
+            assert_int_equal(e->with.n, 1);
+            shape.halves = false;
+            assert_int_equal(engine_begin(e, &shape, o.picture.prompt, o.picture.negative, &map), 0);
+            assert_int_equal(e->with.n, 2);
+        }
         engine_close(e);
     }
     double worst = 0, most = 0;
