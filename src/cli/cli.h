@@ -68,9 +68,13 @@ const char *nearest(const char *word, const char *const *names);
 
 /* ---- running ------------------------------------------------------------------------------------------------------- */
 
-/* Ctrl-C and SIGTERM set stop_signal, which other threads read (base/stop.h), to the signal's number; the second one kills. */
+/* Ctrl-C and SIGTERM set stop_signal, which other threads read (base/stop.h), to the signal's number; a second one, of
+ * either kind, kills. catch_signals_saying: the first one says that, a line for stderr. */
 extern volatile int stop_signal;
 void catch_signals(void);
+void catch_signals_saying(const char *line);
+/* SIGBUS, by which a mapped file that got shorter shows itself, says so and ends the program (short_file.c). */
+void catch_short_files(void);
 
 /* Where the time went. Parts may overlap: they are sums over threads. */
 typedef struct { const char *name; double seconds; } timing;

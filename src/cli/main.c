@@ -97,6 +97,7 @@ int main(int argc, char **argv) {
     hold_descriptors();
     keep_freed_memory();
     signal(SIGXFSZ, SIG_IGN);   /* a file over the limit is an error to report, not a reason to die */
+    catch_short_files();
     int status = run(argc, argv);
     if (fflush(stdout) == EOF || ferror(stdout)) {
         perror("mien: standard output");

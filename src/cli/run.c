@@ -15,12 +15,27 @@
 
 volatile int stop_signal;
 
-static void note_signal(int number) { __atomic_store_n(&stop_signal, number, __ATOMIC_RELAXED); }
+static const int signals[] = { SIGINT, SIGTERM };
+static const char *stop_words;
 
-void catch_signals(void) {
-    struct sigaction a = { .sa_handler = note_signal, .sa_flags = SA_RESETHAND };   /* no SA_RESTART: reading a list ends too */
+static void note_signal(int number) {
+    int kept = errno;
+    for (int i = 0; i < 2; i++) {   /* both: whoever presses Ctrl-C after a kill means it */
+        struct sigaction was, none = { .sa_handler = SIG_DFL };
+        if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler == note_signal) sigaction(signals[i], &none, NULL);
+    }
+    __atomic_store_n(&stop_signal, number, __ATOMIC_RELAXED);
+    if (stop_words && write(STDERR_FILENO, stop_words, strlen(stop_words)) < 0) errno = kept;
+    errno = kept;
+}
+
+void catch_signals(void) { catch_signals_saying(NULL); }
+
+void catch_signals_saying(const char *line) {
+    struct sigaction a = { .sa_handler = note_signal };   /* no SA_RESTART: reading a list ends too */
     sigemptyset(&a.sa_mask);
-    const int signals[] = { SIGINT, SIGTERM };
+    for (int i = 0; i < 2; i++) sigaddset(&a.sa_mask, signals[i]);
+    stop_words = line;
     for (int i = 0; i < 2; i++) {
         struct sigaction was;   /* what nohup or a shell's & made us ignore stays ignored */
         if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN) sigaction(signals[i], &a, NULL);

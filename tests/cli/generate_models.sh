@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# mien generate and convert with models of which no right picture can come, files that get shorter, signals, and what killed runs left.
+. "$(dirname "$0")/lib"
+build=$(realpath "${BUILD:-build}")
+cd "$T"
+XDG_CACHE_HOME=$T/cache; export XDG_CACHE_HOME
+unset MIEN_CACHE
+
+"$build/tests/make_model" sd1 sd1.safetensors && "$build/tests/make_model" control1 c1.safetensors || exit 1
+faces f.json 512 512
+"$mien" draw f.json -o map.png --size 64x64 --quiet || exit 1
+g="$mien generate -j 1 --dtype f32 --size 64 --control c1.safetensors --map map.png --prompt smile --seed 1"
+
+# ---- models
+"$build/tests/make_model" sd1 short.safetensors --vocabulary 100 || exit 1
+expect "fewer tokens than the vocabulary has" 1 $g --base short.safetensors --steps 1 -o o.png
+check "says so" said "its text encoder knows 100 tokens, CLIP's vocabulary has 49408"
+
+header=$(od -An -tu8 -N8 sd1.safetensors | tr -d ' ')
+at=$(head -c $((8 + header)) sd1.safetensors | grep -ao '"first_stage_model.decoder.conv_out.bias":{[^}]*}' | sed 's/.*"data_offsets":\[\([0-9]*\),.*/\1/')
+cp sd1.safetensors nan.safetensors
+printf '\377\377\377\377' | dd of=nan.safetensors bs=1 seek=$((8 + header + at)) conv=notrunc 2>/dev/null
+expect "an autoencoder that gives no numbers" 1 $g --base nan.safetensors --steps 1 -o o.png
+check "says so" said "nan.safetensors: its autoencoder's numbers ran over"
+check "no picture is written" test ! -e o.png
+
+# ---- signals
+# shellcheck disable=SC2086
+begin() { rm -f p.preview.png; $g --base "$1" --steps 500 --preview 1 -o p.png >log 2>&1 & pid=$!; while [ ! -s p.preview.png ] && kill -0 $pid 2>/dev/null; do sleep 0.05; done; }
+begin sd1.safetensors; kill -s TERM $pid; wait $pid; status=$?
+check "SIGTERM stops" test $status = 143
+check "and says when, and how to stop at once" grep -q '^mien: stopping after this step; once more stops at once$' log
+
+# ---- files that get shorter
+# A model's pages are all read by the time of a first preview but for the autoencoder's; truncated, whatever is read next is not there.
+cp sd1.safetensors cut.safetensors
+begin cut.safetensors
+: >cut.safetensors
+wait $pid; status=$?
+check "a model that gets shorter is a failure like others" test $status = 1
+check "which says of which file" grep -q '^mien: .*/cut.safetensors: was cut short, or could not be read, while it was in use$' log
+
+# ---- what killed runs left
+sh -c 'exit 0' & gone=$!; wait $gone
+: >.k.safetensors.mien-tmp-$gone-0; : >.other.safetensors.mien-tmp-$gone-0
+mkdir -p .kd.mien-tmp-$gone-0/unet && : >.kd.mien-tmp-$gone-0/unet/config.json
+expect "convert to a file" 0 "$mien" convert sd1.safetensors k.safetensors --to ldm -q
+check "what a killed run left of it is gone" test ! -e .k.safetensors.mien-tmp-$gone-0
+check "that of others stays" test -e .other.safetensors.mien-tmp-$gone-0
+expect "convert to a folder" 0 "$mien" convert sd1.safetensors kd --to diffusers --prediction epsilon -q
+check "what a killed run left of it is gone" test ! -e .kd.mien-tmp-$gone-0
+: >.i.safetensors.mien-tmp-$gone-0
+expect "init" 0 "$mien" init --base sd1.safetensors -o i.safetensors -q
+check "what a killed run left of it is gone" test ! -e .i.safetensors.mien-tmp-$gone-0
+
+# ---- settings of a folder that change pictures and are not honoured
+refuses() { # refuses NAME SED-EXPRESSION WORDS
+    sed "$2" kd/scheduler/scheduler_config.json >sc.json && cp -r kd kx && cp sc.json kx/scheduler/scheduler_config.json
+    expect "$1" 1 $g --base kx --steps 1 -o o.png
+    check "says so" said "$3"
+    rm -r kx
+}
+refuses "rescaled betas" 's/^{/{"rescale_betas_zero_snr":true,/' 'rescale_betas_zero_snr is not for mien'
+refuses "betas of one's own" 's/^{/{"trained_betas":[0.1],/' 'trained_betas is not for mien'
+refuses "thresholding" 's/^{/{"thresholding":true,/' 'thresholding is not for mien'
+refuses "an unknown spacing" 's/"timestep_spacing": *"[a-z]*"/"timestep_spacing":"evil"/; t; s/^{/{"timestep_spacing":"evil",/' 'timestep_spacing is "evil"'
+finish
