@@ -543,6 +543,7 @@ typedef struct {
     const char *output;                         /* a PNG; further pictures are OUT-2.png, ...; NULL with steps 0: none. Of a batch: a folder */
     const char *batch;                          /* JSON lines, one job each (docs/formats.md); NULL: none */
     mien_picture_settings picture;              /* in a batch, what lines don't tell */
+    const char *like;                           /* the file that `picture` was read from, which is not written over; NULL: none */
     int count;                                  /* pictures with seeds seed, seed + 1, ...; 0: 1 */
     mien_face_settings search;                  /* max_faces: how many of those found are taken; 0: 1 */
     int face;                                   /* takes this one alone, 1 being the first; 0: the first max_faces */

@@ -47,7 +47,7 @@ static int parse(generate_arguments *a, int argc, char **argv) {
         { "guess", 0, OPTION_FLAG, &s->guess, 0, 0, NULL, "guess mode: the map says more than the prompt", NULL },
         { "only-mid-control", 0, OPTION_FLAG, &s->only_mid_control, 0, 0, NULL, "the control acts on the middle block alone", NULL },
         { "eta", 0, OPTION_NUMBER, &s->eta, 0, 1, "X", "noise added at each step of ddim (default 0)", NULL },
-        { "seed", 0, OPTION_LONG, &s->seed, -1, 9.2e18, "N", "of the noise (default -1: a random one)", NULL },
+        { "seed", 0, OPTION_LONG, &s->seed, -1, 0x1p63, "N", "of the noise (default -1: a random one)", NULL },
         { "rng", 0, OPTION_CHOICE, &a->rng, 0, 0, NULL, "whose noise a seed means (default torch-cpu)", rngs },
         { "count", 'n', OPTION_INT, &j->count, 1, 10000, "N", "how many pictures (default 1)", NULL },
         { "size", 0, OPTION_SIZE, a->size, 64, 2048, "512|WxH", "short side, or both; multiples of 8 (default: by the photo)", NULL },
@@ -81,6 +81,7 @@ static int parse(generate_arguments *a, int argc, char **argv) {
     if (j->batch && j->save_map) wrong |= misuse(&help, "--save-map: a batch saves no maps");
     if (j->output && !j->batch && !generate_is_png(j->output)) wrong |= misuse(&help, "-o %s: a name that ends in .png was expected", j->output);
     if (j->save_map && !generate_is_png(j->save_map)) wrong |= misuse(&help, "--save-map %s: a name that ends in .png was expected", j->save_map);
+    if (a->common.timings && generate_is_png(a->common.timings)) wrong |= misuse(&help, "--timings %s: the name is one of a picture", a->common.timings);
     wrong |= timings_check(&help, &a->common, j->batch ? NULL : j->output, j->batch ? j->output : NULL);
     return wrong ? misuse_end(&help) : -1;
 }
@@ -117,6 +118,7 @@ int command_generate(int argc, char **argv) {
         status = parse(&a, argc, argv);
     }
     if (status < 0) {
+        a.job.like = a.like;
         take_over(&a);
         status = generate_job_run(&a, like.note, begin);
     }

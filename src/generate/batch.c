@@ -18,7 +18,7 @@
 #include "generate/generate_inside.h"
 #include "generate/output.h"
 
-enum { TOGETHER = 16 };
+enum { TOGETHER = 16, JOB_FILE = JOB_NAME + 32 };
 
 typedef struct {
     generator *g;
@@ -56,6 +56,17 @@ static int read_line(batch *b, const stream *s, const stream_text *line, bool br
 
 /* ---- once through, for what there is ---------------------------------------------------------------------------------- */
 
+/* A job's file i, of pictures and of previews where there are any; false behind the last. */
+static bool file_of(const batch *b, const generate_job *j, const char *name, int i, char out[JOB_FILE]) {
+    bool previews = b->g->o->preview != 0;
+    int k = previews ? i / 2 : i;
+    char number[16] = "";
+    if (k >= j->count) return false;
+    if (k) snprintf(number, sizeof number, "-%d", k + 1);
+    snprintf(out, JOB_FILE, "%s%s%s.png", name, number, previews && i % 2 ? ".preview" : "");   /* as output_path has it */
+    return true;
+}
+
 static int add_name(batch *b, const char *name) {
     if (b->n_names == b->room) {
         size_t room = b->room ? 2 * b->room : 256;
@@ -73,8 +84,8 @@ static int by_value(const void *a, const void *b) {
     return (*x > *y) - (*x < *y);
 }
 
-static bool is_double(const batch *b, const char *name) {
-    uint64_t hash = part_hash(name);
+static bool is_double(const batch *b, const char *file) {
+    uint64_t hash = part_hash(file);
     const uint64_t *at = bsearch(&hash, b->names, b->n_names, sizeof *b->names, by_value);
     return at && ((at > b->names && at[-1] == hash) || (at + 1 < b->names + b->n_names && at[1] == hash));
 }
@@ -87,12 +98,12 @@ static int count_lines(batch *b, const char *path) {
     if (rc < 0) return rc;
     while (rc == 0 && (more = next_line(s, &line, &broken)) > 0) {
         generate_job j;
-        char name[JOB_NAME];
+        char name[JOB_NAME], file[JOB_FILE];
         if (read_line(b, s, &line, broken, &j) < 0) continue;   /* told of later */
         int steps;
         if (engine_steps(b->g->e, &j.how, &steps) == 0) b->g->progress.total += (uint64_t)steps * (uint64_t)j.count;
         name_of(&j, stream_lines(s), name);
-        rc = add_name(b, name);
+        for (int i = 0; rc == 0 && file_of(b, &j, name, i, file); i++) rc = add_name(b, file);
         job_free(&j);
     }
     stream_close(s);
@@ -153,7 +164,7 @@ static int check_previews(const generator *g, const prepared_job *p) {
 }
 
 static int check_overwriting(const generator *g, const prepared_job *p) {
-    const char *const inputs[] = { g->o->base, g->o->control, g->o->batch, p->j.photo, p->j.map, p->j.faces };
+    const char *const inputs[] = { g->o->base, g->o->control, g->o->batch, g->o->like, p->j.photo, p->j.map, p->j.faces };
     char path[PATH_MAX];
     int rc = 0;
     for (int k = 0; g->o->force && k < p->j.count && rc == 0; k++) {
@@ -165,9 +176,12 @@ static int check_overwriting(const generator *g, const prepared_job *p) {
 
 static int prepare_line(batch *b, prepared_job *p, uint64_t number) {
     generator *g = b->g;
-    char name[JOB_NAME];
+    char name[JOB_NAME], file[JOB_FILE];
+    int rc = 0;
     name_of(&p->j, number, name);
-    int rc = is_double(b, name) ? error_set(ERR_USAGE, "another line writes %s.png too: neither is done", name) : make_folder(g, p, name);
+    for (int i = 0; rc == 0 && file_of(b, &p->j, name, i, file); i++)
+        if (is_double(b, file)) rc = error_set(ERR_USAGE, "another line writes %s too: neither is done", file);
+    if (rc == 0) rc = make_folder(g, p, name);
     if (rc == 0) rc = check_overwriting(g, p);
     if (rc == 0) rc = check_previews(g, p);
     return rc < 0 ? rc : prepare_job(g, p, true);

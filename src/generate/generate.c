@@ -55,10 +55,16 @@ static int check_inputs(const generate_options *o) {
 
 /* And what a run that was killed left of it. */
 static int check_output(const generate_options *o, const char *path, bool preview) {
-    const char *const inputs[] = { o->base, o->control, o->photo, o->map, o->faces };
+    const char *const inputs[] = { o->base, o->control, o->photo, o->map, o->faces, o->like };
     int rc = output_refuse(path, o->force, preview, inputs, sizeof inputs / sizeof *inputs);
     if (rc == 0) file_remove_leftovers_of(path);
     return rc;
+}
+
+/* Pictures and previews have names of their own; the map's could be one of them. */
+static int check_picture(const generate_options *o, const char *path, bool preview) {
+    if (o->save_map && file_same_place(path, o->save_map)) return error_set(ERR_USAGE, "%s: the map is to be saved there, and a picture or preview too", path);
+    return check_output(o, path, preview);
 }
 
 static int check_outputs(const generate_options *o, const generate_job *j) {
@@ -66,9 +72,9 @@ static int check_outputs(const generate_options *o, const generate_job *j) {
     int rc = 0;
     for (int k = 0; o->output && k < j->count && rc == 0; k++) {
         rc = output_path(o->output, k, path);
-        if (rc == 0) rc = check_output(o, path, false);
+        if (rc == 0) rc = check_picture(o, path, false);
         if (rc == 0 && o->preview) rc = output_preview_path(path, preview);
-        if (rc == 0 && o->preview) rc = check_output(o, preview, true);
+        if (rc == 0 && o->preview) rc = check_picture(o, preview, true);
     }
     return rc == 0 && o->save_map ? check_output(o, o->save_map, false) : rc;
 }

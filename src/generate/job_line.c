@@ -10,6 +10,8 @@
 int job_check(const generate_job *j) {
     int rc = settings_check(&j->how);
     if (rc == 0 && (j->count < 1 || j->count > JOB_MOST_COUNT)) rc = error_set(ERR_USAGE, "count is %d: 1 to %d is possible", j->count, JOB_MOST_COUNT);
+    if (rc == 0 && j->how.seed > INT64_MAX - (j->count - 1))
+        rc = error_set(ERR_USAGE, "seed is %lld: the seeds of %d pictures from there on would be too large", j->how.seed, j->count);
     if (rc == 0 && (j->face < 0 || j->face > 100)) rc = error_set(ERR_USAGE, "face is %d: 1 to 100 is possible", j->face);
     if (rc == 0 && (j->max_faces < 1 || j->max_faces > 100)) rc = error_set(ERR_USAGE, "max_faces is %d: 1 to 100 is possible", j->max_faces);
     if (rc == 0 && (j->photo != NULL) + (j->map != NULL) + (j->faces != NULL) != 1)

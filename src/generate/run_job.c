@@ -66,7 +66,7 @@ static int look_at_output(generator *g, prepared_job *p, int k, bool *seed_free)
     if (rc < 0) return rc;
     if (g->o->no_metadata) return output_read(path, NULL, NULL);   /* it can't tell: taken for done */
     if ((rc = output_read(path, &there, &words)) <= 0) return rc;
-    long long seed = *seed_free && there.how.seed >= k ? there.how.seed - k : p->seed;
+    long long seed = *seed_free && there.how.seed >= k && there.how.seed - k <= INT64_MAX - p->j.count ? there.how.seed - k : p->seed;
     picture_record wanted = record_of(g, p, seed + k);
     text want = { 0 };
     parameters_write(&wanted, &want);

@@ -39,6 +39,13 @@ expect "a map of another aspect" 2 $small --size 64x80 -o o.png
 check "says by how much" said "the aspects differ by 25.0%, 2% is bearable"
 expect "eta with euler" 2 $small --sampler euler --eta 1 -o o.png
 expect "timings in the output's place" 2 $small -o o.png --timings o.png
+expect "the map in the output's place" 2 $small -o o.png --save-map ./o.png
+check "says so" said "o.png: the map is to be saved there, and a picture or preview too"
+expect "in a further output's" 2 $small -o o.png --count 2 --save-map o-2.png
+expect "in a preview's" 2 $small -o o.png --preview 1 --save-map o.preview.png
+expect "timings in a further output's" 2 $small -o o.png --count 2 --timings o-2.png
+expect "seeds beyond the largest" 2 $small --seed 9223372036854775807 --count 2 -o o.png
+check "says so" said "the seeds of 2 pictures from there on would be too large"
 check "nothing was written" test ! -e o.png
 
 # ---- a picture
@@ -61,4 +68,10 @@ expect "without metadata" 0 $small -o r.png --no-metadata
 check "there is none" not grep -qa -e parameters -e trainedAlgorithmicMedia r.png
 expect "the map may not be the output" 2 $small -o map.png --force
 check "it is as it was" cmp m.png map.png
+cp o.png like.png
+expect "nor the picture of --like" 2 $small --like like.png -o like.png --force
+expect "nor be written over by the map" 2 $small --like like.png -o new.png --save-map like.png --force
+check "it is as it was too" cmp o.png like.png
+expect "the largest seed" 0 $small --seed 9223372036854775807 -o large.png
+check "is told" printed "seed 9223372036854775807"
 finish

@@ -67,6 +67,19 @@ expect "an output that is a file" 2 $g --batch any.jsonl --map map.png -o any.pn
 : >empty.jsonl
 expect "an empty batch" 0 $g --batch empty.jsonl -o empty
 
+cat >beside.jsonl <<'J'
+{"prompt":"a","out":"a","count":2}
+{"prompt":"b","out":"a-2"}
+{"prompt":"c","out":"c"}
+{"prompt":"d","out":"c.preview"}
+{"prompt":"e","out":"e","seed":9223372036854775807,"count":3}
+J
+expect "names that meet by their numbers or previews" 3 $g --batch beside.jsonl --map map.png -o beside --preview 1 --force
+check "by a number" said "line 1: another line writes a-2.png too: neither is done"
+check "by a preview" said "line 4: another line writes c.preview.png too: neither is done"
+check "seeds beyond the largest" said "seed is 9223372036854775807: the seeds of 3 pictures"
+check "none is done" printed "0 pictures made"
+
 # ---- stopped
 long="$g --map map.png --prompt x --seed 1 --count 1000"
 # Background jobs of a shell ignore Ctrl-C, and so would the program.
