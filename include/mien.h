@@ -211,7 +211,7 @@ typedef struct {
 
 MIEN_API mien_pull_options mien_pull_defaults(void);   /* 5 retries, 1 s, 20 s, 60 s; name is NULL */
 /* Fetches a file to <to>/<its name>, beside which are kept what has come (.part, .part.json) and where it is from (.pull.json); goes on where
- * an earlier run stopped. What is there is not overwritten. */
+ * an earlier run stopped. What is there is not overwritten. result may be NULL. */
 MIEN_API int mien_pull(const mien_pull_options *options, mien_pull_result *result);
 /* Where a known model lies: 1, or 0 if it was not pulled yet; MIEN_ERR_USAGE if there is no such model. */
 MIEN_API int mien_pull_find(const char *name, char path[4096]);
@@ -561,7 +561,9 @@ typedef struct {
     mien_hooks hooks;                           /* progress counts steps: total, done, of skipped and of failed pictures; counts pictures and control_steps */
 } mien_generate_options;
 
-/* From a photo (or a map, or landmarks) and a prompt to a picture, by Stable Diffusion 1.x or 2.x and a ControlNet. Files that exist are not
+MIEN_API mien_generate_options mien_generate_defaults(void);   /* the original's settings (mien_picture_defaults); the rest zeroed */
+
+/* base and control may be names of models that were pulled. From a photo (or a map, or landmarks) and a prompt to a picture, by Stable Diffusion 1.x or 2.x and a ControlNet. Files that exist are not
  * replaced unless forced, but for pictures of a batch that were made by the very same settings and map: these are left alone.
  * 0, in a batch also if lines failed (result tells how many), else what stopped it: MIEN_ERR_USAGE and MIEN_ERR_EXISTS before any
  * work; MIEN_ERR_LIMIT if memory does not suffice, with what would fit. result may be NULL. */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "api/api.h"
 #include "base/error.h"
 #include "mien.h"
 #include "model/tokenizer.h"
@@ -23,7 +24,10 @@ int mien_convert(const mien_convert_options *o, mien_convert_result *result) {
     int rc = check_type(o->type);
     char vocabulary[PATH_MAX];
     bool there = o->to == MIEN_LAYOUT_DIFFUSERS && tokenizer_locate(vocabulary, sizeof vocabulary) == 0;
-    return rc < 0 ? rc : convert_run(o, there ? vocabulary : NULL, result ? result : &unused);
+    mien_convert_options how = *o;
+    char input[4096];
+    if (rc == 0) rc = api_model(&how.input, input);
+    return rc < 0 ? rc : convert_run(&how, there ? vocabulary : NULL, result ? result : &unused);
 }
 
 int mien_transfer(const mien_transfer_options *o, mien_convert_result *result) {
@@ -38,6 +42,9 @@ int mien_init(const mien_init_options *o, mien_init_result *result) {
     mien_init_result unused;
     if (!o->base || !*o->base || !o->output || !*o->output) return error_set(ERR_USAGE, "a base and an output are needed");
     if (o->layout != MIEN_LAYOUT_LDM && o->layout != MIEN_LAYOUT_CONTROL) return error_set(ERR_USAGE, "layout %d: LDM or CONTROL is possible", (int)o->layout);
+    mien_init_options how = *o;
+    char base[4096];
     int rc = check_type(o->type);
-    return rc < 0 ? rc : init_run(o, result ? result : &unused);
+    if (rc == 0) rc = api_model(&how.base, base);
+    return rc < 0 ? rc : init_run(&how, result ? result : &unused);
 }

@@ -12,6 +12,7 @@
 
 const char *const *mien_sampler_names(void) { return sampler_names; }
 mien_picture_settings mien_picture_defaults(void) { return settings_defaults(); }
+mien_generate_options mien_generate_defaults(void) { return (mien_generate_options){ .picture = settings_defaults() }; }
 
 int mien_picture_settings_load(const char *png, mien_picture_settings *out) {
     picture_record r;
@@ -70,7 +71,10 @@ int mien_generate(const mien_generate_options *options, mien_generate_result *re
     if (!o->picture.prompt) o->picture.prompt = "";
     if (!o->picture.added) o->picture.added = "";
     if (!o->picture.negative) o->picture.negative = "";
+    char base[4096], control[4096];
     int rc = check_kinds(o);
+    if (rc == 0) rc = api_model(&o->base, base);
+    if (rc == 0) rc = api_model(&o->control, control);
     if (rc == 0) rc = o->batch ? check_batch(o) : check_single(o);
     int taken = o->search.max_faces;
     if (rc == 0) rc = api_face_settings(&o->search);

@@ -67,6 +67,8 @@ static int choose(const mien_pull_options *o, const pull_model *m, char *url, si
 }
 
 int mien_pull(const mien_pull_options *o, mien_pull_result *result) {
+    mien_pull_result unused;
+    if (!result) result = &unused;
     char url[8200], folder[PATH_MAX];
     pull_result done = { 0 };
     memset(result, 0, sizeof *result);

@@ -168,7 +168,10 @@ static void print_result(const arguments *a, const mien_pull_result *r, double s
     }
     printf("%s\n", text_escape(safe, sizeof safe, r->path));
     if (r->there) printf("was there already, %" PRIu64 " bytes; SHA-256 %s\n", r->bytes, r->sha256);
-    else printf("%" PRIu64 " bytes, %" PRIu64 " of them fetched now, in %.1f s; SHA-256 %s: %s\n", r->bytes, r->fetched, seconds, r->sha256, proofs[r->proof]);
+    else
+        printf("%" PRIu64 " bytes, %" PRIu64 " of them fetched now, in %.1f s; SHA-256 %s: %s\n", r->bytes, r->fetched, seconds, r->sha256, proofs[r->proof]);
+    if (!a->job.to && !strstr(a->job.name, "://"))
+        printf("to be used by its name: mien generate %s %s ...\n", strncmp(a->job.name, "face-", 5) == 0 ? "--control" : "--base", a->job.name);
 }
 
 static int run(arguments *a, double begin) {

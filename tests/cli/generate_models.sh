@@ -26,6 +26,17 @@ expect "an autoencoder that gives no numbers" 1 $g --base nan.safetensors --step
 check "says so" said "nan.safetensors: its autoencoder's numbers ran over"
 check "no picture is written" test ! -e o.png
 
+# ---- models by their names
+MIEN_CACHE=$T/pulled; export MIEN_CACHE
+expect "a known model that was not pulled" 2 $g --base sd15 --steps 1 -o o.png
+check "says how it is" said "the model of that name was not pulled yet (mien pull sd15)"
+mkdir -p pulled/models/sd15 && cp sd1.safetensors pulled/models/sd15/v1-5-pruned-emaonly.safetensors
+expect "one that was" 0 $g --base sd15 --steps 1 -o named.png -q
+expect "by its path" 0 $g --base sd1.safetensors --steps 1 -o path.png -q
+check "the same picture" cmp named.png path.png
+expect "init takes names too" 0 "$mien" init --base sd15 -o n.safetensors -q
+unset MIEN_CACHE
+
 # ---- signals
 # shellcheck disable=SC2086
 begin() { rm -f p.preview.png; $g --base "$1" --steps 500 --preview 1 -o p.png >log 2>&1 & pid=$!; while [ ! -s p.preview.png ] && kill -0 $pid 2>/dev/null; do sleep 0.05; done; }
