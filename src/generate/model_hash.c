@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/cache_folder.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -43,12 +44,10 @@ static void add_folder(sha256_state *s, const char *path) {
 
 /* Where the hash of what lies there now is remembered; false if nowhere. */
 static bool cache_path(const char *model, bool control, char out[PATH_MAX]) {
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    bool set = base && *base == '/';
-    char inner[PATH_MAX], hex[65];
+    char inner[PATH_MAX], cache[PATH_MAX], hex[65];
     uint8_t digest[32];
     struct stat st;
-    if ((!set && !(home && *home == '/')) || stat(model, &st) < 0) return false;
+    if (cache_folder(cache) < 0 || stat(model, &st) < 0) return false;
     sha256_state s;
     sha256_begin(&s);
     add_stat(&s, control ? "control" : "base", &st);
@@ -58,7 +57,7 @@ static bool cache_path(const char *model, bool control, char out[PATH_MAX]) {
     }
     sha256_end(&s, digest);
     sha256_hex(digest, hex);
-    return (size_t)snprintf(out, PATH_MAX, "%s%s/mien/hashes/%s", set ? base : home, set ? "" : "/.cache", hex) < PATH_MAX;
+    return (size_t)snprintf(out, PATH_MAX, "%s/hashes/%s", cache, hex) < PATH_MAX;
 }
 
 static bool remembered(const char *path, char hex[LONG + 1]) {

@@ -27,8 +27,6 @@ size_t            pull_count(void);
 const pull_model *pull_at(size_t i);
 const pull_model *pull_known(const char *name);       /* or NULL */
 
-/* The folder that keeps models: MIEN_CACHE, or mien in XDG_CACHE_HOME, or in ~/.cache; made by nobody here. ERR_USAGE if none of these is set. */
-int pull_cache(char path[PATH_MAX]);
 /* Where a known model lies: 1, or 0 if it was not pulled yet. ERR_USAGE if no such model is known. */
 int pull_find(const char *name, char path[PATH_MAX]);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/cache_folder.h"
 #include "base/error.h"
 #include "weights/pull.h"
 
@@ -47,22 +47,12 @@ const pull_model *pull_known(const char *name) {
     return NULL;
 }
 
-int pull_cache(char path[PATH_MAX]) {
-    const char *own = getenv("MIEN_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n;
-    if (own && *own) n = snprintf(path, PATH_MAX, "%s", own);
-    else if (xdg && *xdg == '/') n = snprintf(path, PATH_MAX, "%s/mien", xdg);
-    else if (home && *home) n = snprintf(path, PATH_MAX, "%s/.cache/mien", home);
-    else return error_set(ERR_USAGE, "no folder to keep models in is known: set MIEN_CACHE or HOME");
-    return n < PATH_MAX ? 0 : error_set(ERR_USAGE, "the path of the folder that keeps models is too long");
-}
-
 int pull_find(const char *name, char path[PATH_MAX]) {
     const pull_model *m = pull_known(name);
     char cache[PATH_MAX];
     struct stat st;
     if (!m) return error_set(ERR_USAGE, "%s: no such model is known", name);
-    int rc = pull_cache(cache);
+    int rc = cache_folder(cache);
     if (rc < 0) return rc;
     int n = snprintf(path, PATH_MAX, "%s/models/%s%s", cache, m->name, strrchr(m->url, '/'));
     if (n >= PATH_MAX) return error_set(ERR_USAGE, "the path of the folder that keeps models is too long");

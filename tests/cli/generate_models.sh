@@ -34,6 +34,7 @@ mkdir -p pulled/models/sd15 && cp sd1.safetensors pulled/models/sd15/v1-5-pruned
 expect "one that was" 0 $g --base sd15 --steps 1 -o named.png -q
 expect "by its path" 0 $g --base sd1.safetensors --steps 1 -o path.png -q
 check "the same picture" cmp named.png path.png
+check "hashes are kept in that cache" test -d pulled/hashes
 expect "init takes names too" 0 "$mien" init --base sd15 -o n.safetensors -q
 unset MIEN_CACHE
 
