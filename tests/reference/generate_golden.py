@@ -3,7 +3,8 @@
 tests/unit/test_generate_pictures.c.
 
 The file is lines "NAME FAMILY SAMPLER PREDICTION STEPS WIDTH HEIGHT CFG STRENGTH START END SEED COUNT\\n", each followed by COUNT bytes of the picture, every 5th. The map
-is a formula of both sides. torch 2.9.1, diffusers 0.42.1, transformers 5.23; f32, 1 thread."""
+is a formula of both sides. Beside it generate_latent.f32: the latent [8,8,4] of the first one with 4 steps and control of strength 2. torch 2.9.1, diffusers 0.42.1, transformers 5.23; f32, 1 thread."""
+import os
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,10 @@ def main():
                              control_guidance_start=start, control_guidance_end=end).images[0]
             values = np.asarray(image).reshape(-1)[::EVERY]
             f.write(f"{name} {k} {sampler} {prediction} {steps} {width} {height} {cfg} {strength} {start} {end} {seed} {values.size}\n".encode() + values.tobytes())
+            if name == "ddim":   # numbers show what pictures hide
+                latent = pipe(PROMPT, image=hint, negative_prompt=NEGATIVE, width=width, height=height, num_inference_steps=4, guidance_scale=cfg,
+                              generator=torch.Generator("cpu").manual_seed(seed), controlnet_conditioning_scale=2.0, output_type="latent").images[0]
+                latent.permute(1, 2, 0).contiguous().numpy().astype("<f4").tofile(os.path.splitext(out)[0] + "_latent.f32")
             print(f"{name:9} {image.size} mean {values.mean():.1f} sd {values.std():.1f} saturated {np.mean((values == 0) | (values == 255)):.3f}")
 
 
