@@ -27,14 +27,12 @@ static inline vec v_fnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c)
 static inline vec v_abs(vec a) { return _mm512_abs_ps(a); }
 static inline vec v_reciprocal_14(vec a) { return _mm512_rcp14_ps(a); }               /* relative error 2^-14 */
 static inline float v_sum(vec a) { return _mm512_reduce_add_ps(a); }
-/* *rest = x - the nearest integer; returns what v_times_power wants. */
+/* *rest = x - floor(x); returns what v_times_power wants. */
 static inline vec v_split(vec x, vec *rest) {
-    *rest = _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    *rest = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
     return x;
 }
-static inline vec v_times_power(vec y, vec x) {   /* y 2^(nearest integer of x) */
-    return _mm512_scalef_ps(y, _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-}
+static inline vec v_times_power(vec y, vec x) { return _mm512_scalef_ps(y, x); }   /* y 2^floor(x) */
 
 static inline vec load_f32(const float *p) { return _mm512_loadu_ps(p); }
 static inline void store_f32(float *p, vec x) { _mm512_storeu_ps(p, x); }
@@ -86,12 +84,12 @@ static inline float v_sum(vec a) {
 /* Beyond these powers the result is 0 or infinity; NaN stays (the second operand of min and max is the one that is returned). */
 static inline vec v_split(vec x, vec *rest) {
     x = _mm256_min_ps(_mm256_set1_ps(128), _mm256_max_ps(_mm256_set1_ps(-127), x));
-    vec near = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    *rest = _mm256_sub_ps(x, near);
-    return near;
+    vec floor = _mm256_floor_ps(x);
+    *rest = _mm256_sub_ps(x, floor);
+    return floor;
 }
-static inline vec v_times_power(vec y, vec near) {
-    __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(near), _mm256_set1_epi32(127)), 23);
+static inline vec v_times_power(vec y, vec floor) {
+    __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(floor), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(y, _mm256_castsi256_ps(power));
 }
 
@@ -133,23 +131,23 @@ static inline void store_part_bf16(uint16_t *p, vec x, size_t n) {
 static inline void store_exact_f32(float *p, vec x) { store_f32(p, x); }
 
 /* ---- functions: _f32 to about 2^-22, _bf16 to about 2^-13 (relative), which its rounding to 2^-9 hides --------------------------
- * Polynomials are minimax fits of the relative error over [-1/2, 1/2] (2^r) and [0, 13] (see v_tail). */
+ * Polynomials are minimax fits of the relative error over [0, 1] (2^r) and [0, 13] (see v_tail). */
 
 /* 2^x */
 static inline vec v_exp2_f32(vec x) {
-    vec r, n = v_split(x, &r), y = v_all(1.5345808e-4f);
-    y = v_fma(y, r, v_all(1.3399931e-3f));
-    y = v_fma(y, r, v_all(9.6184891e-3f));
-    y = v_fma(y, r, v_all(5.5503286e-2f));
-    y = v_fma(y, r, v_all(2.4022646e-1f));
-    y = v_fma(y, r, v_all(6.9314718e-1f));
+    vec r, n = v_split(x, &r), y = v_all(2.1702253e-4f);
+    y = v_fma(y, r, v_all(1.2439688e-3f));
+    y = v_fma(y, r, v_all(9.6788406e-3f));
+    y = v_fma(y, r, v_all(5.5483341e-2f));
+    y = v_fma(y, r, v_all(2.4022983e-1f));
+    y = v_fma(y, r, v_all(6.9314700e-1f));
     return v_times_power(v_fma(y, r, v_all(1)), n);
 }
 static inline vec v_exp2_bf16(vec x) {
-    vec r, n = v_split(x, &r), y = v_all(5.5171624e-2f);
-    y = v_fma(y, r, v_all(2.4261113e-1f));
-    y = v_fma(y, r, v_all(6.9326097e-1f));
-    return v_times_power(v_fma(y, r, v_all(9.9992806e-1f)), n);
+    vec r, n = v_split(x, &r), y = v_all(7.8024499e-2f);
+    y = v_fma(y, r, v_all(2.2606719e-1f));
+    y = v_fma(y, r, v_all(6.9583350e-1f));
+    return v_times_power(v_fma(y, r, v_all(9.9992520e-1f)), n);
 }
 
 /* x / (1 + 2^(-k x)) */
