@@ -3,7 +3,6 @@
  * The annotate job and the rest of libmien, as another program uses them: through mien.h alone. What the program does
  * with files is in tests/cli. */
 #define _GNU_SOURCE
-#include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,21 +18,16 @@
 #include <cmocka.h>
 
 #include "mien.h"
+#include "scratch.h"
 
 static mien *m;
 static char root[64], *models;
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
 
 static int open_all(void **state) {
     (void)state;
     const char *folder = getenv("MODELS_DIR");
     models = realpath(folder ? folder : "third_party/models", NULL);
-    strcpy(root, "/tmp/mien-annotate-XXXXXX");
-    if (!mkdtemp(root)) return -1;
+    if (scratch_new(root) < 0) return -1;
     if (models && mien_open(&(mien_options){ .models = models }, &m) < 0) print_message("%s\n", mien_error());
     return chdir(root);
 }
@@ -42,7 +36,7 @@ static int close_all(void **state) {
     (void)state;
     mien_close(m);
     free(models);
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return chdir("/") < 0 ? -1 : scratch_delete(root);
 }
 
 static void need_models(void) {

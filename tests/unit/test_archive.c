@@ -24,25 +24,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
-
-static char root[64];
-
-static int make_root(void **state) {
-    (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(root, sizeof root, "%.40s/mien-archive-XXXXXX", tmp ? tmp : "/tmp");
-    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "scratch.h"
 
 static int files_here;
 static int count_one(const char *path, const struct stat *st, int type, struct FTW *where) {
@@ -507,7 +489,7 @@ static int close_library(void **state) { return (void)state, tar_library_close(l
 
 int main(void) {
     signal(SIGXFSZ, SIG_IGN);
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
+#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, scratch_enter, scratch_leave)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_zip), IN_FOLDER(test_many_members), IN_FOLDER(test_large), IN_FOLDER(test_appears_whole), IN_FOLDER(test_no_room),
         IN_FOLDER(test_tar), IN_FOLDER(test_names_and_kinds), IN_FOLDER(test_extended_headers), IN_FOLDER(test_broken),

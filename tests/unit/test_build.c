@@ -3,7 +3,6 @@
  * Parts of the job build: ids, sidecars, lines of its journal, and what prompt.jsonl becomes of journals, whichever wrote
  * what. The job itself: tests/cli/build.sh. */
 #define _GNU_SOURCE
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,24 +22,7 @@
 #include "data/build_item.h"
 #include "data/build_sidecar.h"
 #include "image/image.h"
-
-static char root[64];
-
-static int make_root(void **state) {
-    (void)state;
-    strcpy(root, "/tmp/mien-build-XXXXXX");
-    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "scratch.h"
 
 /* ---- ids ----------------------------------------------------------------------------------------------------------- */
 
@@ -382,7 +364,7 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
+#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, scratch_enter, scratch_leave)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids), cmocka_unit_test(test_paths), cmocka_unit_test(test_sidecars), cmocka_unit_test(test_sidecar_endings), cmocka_unit_test(test_texts), cmocka_unit_test(test_records),
         IN_FOLDER(test_finish), IN_FOLDER(test_side_by_side), IN_FOLDER(test_metadata), IN_FOLDER(test_refusals),

@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,24 +27,7 @@
 #include "data/check_fix.h"
 #include "data/lines.h"
 #include "data/rejected.h"
-
-static char root[64];
-
-static int make_root(void **state) {
-    (void)state;
-    strcpy(root, "/tmp/mien-fix-XXXXXX");
-    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "scratch.h"
 
 /* ---- dying ---------------------------------------------------------------------------------------------------------- */
 
@@ -355,7 +337,7 @@ static void test_filter(void **unused) {
 }
 
 int main(void) {
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
+#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, scratch_enter, scratch_leave)
     const struct CMUnitTest tests[] = { IN_FOLDER(test_moves), IN_FOLDER(test_odd_lines), IN_FOLDER(test_refusals), IN_FOLDER(test_killed), IN_FOLDER(test_rejected), IN_FOLDER(test_filter) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

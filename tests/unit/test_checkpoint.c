@@ -15,20 +15,18 @@
 #include "base/error.h"
 #include "mien.h"
 #include "weights/checkpoint.h"
+#include "scratch.h"
 
 static char folder[64];
 
 static int begin(void **state) {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/mien-test-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    return scratch_new(folder);
 }
 
 static int end(void **state) {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return scratch_delete(folder);
 }
 
 /* A model in the test's folder; its path lives until the fourth from now. */

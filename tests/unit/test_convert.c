@@ -21,20 +21,18 @@
 #include "nn/tensor.h"
 #include "weights/convert_tokenizer.h"
 #include "weights/tensor_list.h"
+#include "scratch.h"
 
 static char folder[64];
 
 static int begin(void **state) {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/mien-test-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    return scratch_new(folder);
 }
 
 static int end(void **state) {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return scratch_delete(folder);
 }
 
 static const char *path(const char *name) {

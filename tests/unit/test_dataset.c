@@ -3,30 +3,12 @@
  * A data set's folder and the lines of its prompt.jsonl, kind ones and hostile ones. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 
 #include "base/archive.h"
 #include "data/dataset.h"
 #include "fixtures.h"
-
-static char root[64];
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int enter(void **state) {
-    (void)state;
-    strcpy(root, "/tmp/mien-dataset-XXXXXX");
-    return !mkdtemp(root) || chdir(root) < 0 ? -1 : 0;
-}
-
-static int leave(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "scratch.h"
 
 static void put_file(const char *path, const void *data, size_t size) {
     if (file_save(path, data, size) < 0) fail_msg("%s", error_message());
@@ -344,9 +326,9 @@ static void test_shapes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_folder, enter, leave),        cmocka_unit_test_setup_teardown(test_items, enter, leave),
-        cmocka_unit_test_setup_teardown(test_shards, enter, leave), cmocka_unit_test(test_hostile_lines),                              cmocka_unit_test_setup_teardown(test_many_lines, enter, leave),
-        cmocka_unit_test_setup_teardown(test_changes_while_open, enter, leave), cmocka_unit_test(test_line), cmocka_unit_test(test_shapes),
+        cmocka_unit_test_setup_teardown(test_folder, scratch_enter, scratch_leave),        cmocka_unit_test_setup_teardown(test_items, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(test_shards, scratch_enter, scratch_leave), cmocka_unit_test(test_hostile_lines),                              cmocka_unit_test_setup_teardown(test_many_lines, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(test_changes_while_open, scratch_enter, scratch_leave), cmocka_unit_test(test_line), cmocka_unit_test(test_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

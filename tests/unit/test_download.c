@@ -2,7 +2,6 @@
  *
  * The download job without a network: reasons, what waits for whom, what earlier runs did. */
 #define _GNU_SOURCE
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,24 +20,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/download_inside.h"
-
-static char root[64];   /* a folder for each test; the tests run in it */
-
-static int make_root(void **state) {
-    (void)state;
-    strcpy(root, "/tmp/mien-download-XXXXXX");
-    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "scratch.h"
 
 /* ---- reasons ----------------------------------------------------------------------------------------------------------- */
 
@@ -381,14 +363,14 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_contact),
-        cmocka_unit_test_setup_teardown(test_record, make_root, remove_root),
-        cmocka_unit_test_setup_teardown(test_connections_of_a_host, make_root, remove_root),
-        cmocka_unit_test_setup_teardown(test_rate_of_a_host, make_root, remove_root),
-        cmocka_unit_test_setup_teardown(test_again, make_root, remove_root),
-        cmocka_unit_test_setup_teardown(test_order_of_tries, make_root, remove_root),
-        cmocka_unit_test_setup_teardown(test_many_hosts, make_root, remove_root),
-        cmocka_unit_test_setup_teardown(test_full, make_root, remove_root),
-        cmocka_unit_test_setup_teardown(test_before, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_record, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(test_connections_of_a_host, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(test_rate_of_a_host, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(test_again, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(test_order_of_tries, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(test_many_hosts, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(test_full, scratch_enter, scratch_leave),
+        cmocka_unit_test_setup_teardown(test_before, scratch_enter, scratch_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,24 +20,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
-
-static char root[64];
-
-static int make_root(void **state) {
-    (void)state;
-    strcpy(root, "/tmp/mien-file-XXXXXX");
-    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "scratch.h"
 
 static int files_here;
 static int count_one(const char *path, const struct stat *st, int type, struct FTW *where) {
@@ -170,7 +153,7 @@ static void test_next(void **state) {
 }
 
 int main(void) {
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
+#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, scratch_enter, scratch_leave)
     const struct CMUnitTest tests[] = { IN_FOLDER(test_writer), IN_FOLDER(test_links), IN_FOLDER(test_next), IN_FOLDER(test_leftovers), IN_FOLDER(test_leftovers_of_one), cmocka_unit_test(test_hash_in_pieces) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

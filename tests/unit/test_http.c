@@ -3,7 +3,6 @@
  * HTTP against the hostile server of tests/net/server.py, which this starts (twice: the second has another's certificate). */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -23,6 +22,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/http.h"
+#include "scratch.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -69,8 +69,7 @@ static int make_root(void **state) {
     char path[128];
     static const char *const proxies[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY", "CURL_CA_BUNDLE", "SSL_CERT_FILE" };
     for (size_t i = 0; i < COUNT(proxies); i++) unsetenv(proxies[i]);
-    strcpy(root, "/tmp/mien-http-XXXXXX");
-    if (!mkdtemp(root)) return -1;
+    if (scratch_new(root) < 0) return -1;
     for (size_t i = 0; i < PHOTO_SIZE; i++) photo[i] = (uint8_t)(i * 2654435761u >> 13);
     path_in_root(path, sizeof path, "a.jpg");
     if (file_save(path, photo, PHOTO_SIZE) < 0) return -1;
@@ -81,16 +80,11 @@ static int make_root(void **state) {
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
 static int remove_root(void **state) {
     (void)state;
     stop_server(&first);
     stop_server(&other);
-    return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return scratch_delete(root);
 }
 
 /* ---- asking --------------------------------------------------------------------------------------------------------------- */

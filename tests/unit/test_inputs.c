@@ -3,7 +3,6 @@
  * The list of inputs: what is taken from folders, which names clash, and that nothing but names is kept in memory. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,25 +21,13 @@
 #include "base/name_set.h"
 #include "base/part.h"
 #include "base/text.h"
+#include "scratch.h"
 
-static char root[64];   /* a folder for each test; the tests run in it */
 static char failed[4096];
 
 static int make_root(void **state) {
-    (void)state;
-    strcpy(root, "/tmp/mien-inputs-XXXXXX");
     failed[0] = 0;
-    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return scratch_enter(state);
 }
 
 static void touch(const char *path) {
@@ -292,7 +279,7 @@ static void test_name_set(void **state) {
 }
 
 int main(void) {
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
+#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, scratch_leave)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_folder), IN_FOLDER(test_output_inside), IN_FOLDER(test_own_output), IN_FOLDER(test_clashes),
         IN_FOLDER(test_inputs_below_output), IN_FOLDER(test_lists), IN_FOLDER(test_parts), IN_FOLDER(test_flat),

@@ -3,7 +3,6 @@
  * The iterator through mien.h: its numbers against the original's formulae on Pillow (tests/reference/make_iterate_golden.py),
  * its order, its positions, and what it leaves out. */
 #define _GNU_SOURCE
-#include <ftw.h>
 #include <sys/stat.h>
 
 #include "base/archive.h"
@@ -14,24 +13,19 @@
 #include "data/shard_name.h"
 #include "fixtures.h"
 #include "mien.h"
+#include "scratch.h"
 
 static char root[64], tree[1024];   /* where the data sets are made; where the goldens are */
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
 static int enter(void **state) {
     (void)state;
-    strcpy(root, "/tmp/mien-iterate-XXXXXX");
-    if (!getcwd(tree, sizeof tree) || !mkdtemp(root) || chdir(root) < 0) return -1;
+    if (!getcwd(tree, sizeof tree) || scratch_new(root) < 0 || chdir(root) < 0) return -1;
     return folder_make("set/source") < 0 || folder_make("set/target") < 0 ? -1 : 0;
 }
 
 static int leave(void **state) {
     (void)state;
-    return chdir(tree) < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return chdir(tree) < 0 ? -1 : scratch_delete(root);
 }
 
 /* ---- making data sets ---------------------------------------------------------------------------------------------- */

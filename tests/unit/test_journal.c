@@ -2,7 +2,6 @@
  *
  * Journals: what a kill or a full disk leaves, parts, merges that are killed, and files that are none. */
 #define _GNU_SOURCE
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,24 +20,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/journal.h"
-
-static char root[64];   /* a folder for each test; the tests run in it */
-
-static int make_root(void **state) {
-    (void)state;
-    strcpy(root, "/tmp/mien-journal-XXXXXX");
-    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "scratch.h"
 
 #define HEAD "{\"format\":1,\"kind\":\"job\"}\n"
 
@@ -272,7 +254,7 @@ static void test_full(void **state) {
 }
 
 int main(void) {
-#define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+#define T(name) cmocka_unit_test_setup_teardown(name, scratch_enter, scratch_leave)
     const struct CMUnitTest tests[] = { T(test_append), T(test_torn), T(test_refused), T(test_parts), T(test_merge_killed), T(test_killed), T(test_full) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,6 @@
  *
  * Lists of all kinds say the same; what is wrong in them is told, not taken; tables; entries that are carried on. */
 #define _GNU_SOURCE
-#include <ftw.h>
 #include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,24 +19,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/list.h"
-
-static char root[64];   /* a folder for each test; the tests run in it */
-
-static int make_root(void **state) {
-    (void)state;
-    strcpy(root, "/tmp/mien-list-XXXXXX");
-    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "scratch.h"
 
 static void put(const char *path, const char *content) { assert_int_equal(file_save(path, content, strlen(content)), 0); }
 
@@ -353,7 +335,7 @@ static void test_ids(void **state) {
 }
 
 int main(void) {
-#define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+#define T(name) cmocka_unit_test_setup_teardown(name, scratch_enter, scratch_leave)
     const struct CMUnitTest tests[] = { T(test_ids), T(test_kinds), T(test_objects), T(test_marks), T(test_hostile), T(test_csv), T(test_long), T(test_memory), T(test_table), T(test_table_of_no_object), T(test_entries) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

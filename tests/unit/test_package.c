@@ -4,7 +4,6 @@
  * zip and shards hold: tests/cli/package.sh.) */
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,16 +24,12 @@
 #include "data/selection.h"
 #include "image/image.h"
 #include "mien.h"
+#include "scratch.h"
 
 enum { ITEMS = 60 };
-static char root[64];
-
 /* A data set "ds" of small pictures. */
 static int make_root(void **state) {
-    (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(root, sizeof root, "%.40s/mien-package-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(root) || chdir(root) < 0 || folder_make("ds/source") < 0 || folder_make("ds/target") < 0) return -1;
+    if (scratch_enter(state) < 0 || folder_make("ds/source") < 0 || folder_make("ds/target") < 0) return -1;
     text lines = { 0 };
     for (int i = 0; i < ITEMS; i++) {
         image img;
@@ -57,16 +52,6 @@ static int make_root(void **state) {
     int rc = file_save("ds/prompt.jsonl", lines.data, lines.size);
     text_free(&lines);
     return rc;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* How many names of a folder end so; "": all but "." and "..". */
@@ -211,7 +196,7 @@ static void test_options(void **state) {
 
 int main(void) {
     signal(SIGXFSZ, SIG_IGN);
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
+#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, scratch_leave)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_threads), IN_FOLDER(test_stopped), IN_FOLDER(test_no_room), IN_FOLDER(test_removed), IN_FOLDER(test_options),
     };

@@ -4,7 +4,6 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,24 +19,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/remove_inside.h"
-
-static char root[64];
-
-static int make_root(void **state) {
-    (void)state;
-    strcpy(root, "/tmp/mien-remove-XXXXXX");
-    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "scratch.h"
 
 /* Empties the files of ours that have no name. */
 static int empty_unnamed(void) {
@@ -50,7 +32,7 @@ static int empty_unnamed(void) {
         ssize_t n = readlink(path, link, sizeof link - 1);
         if (n <= 0) continue;
         link[n] = 0;
-        if (strncmp(link, root, strlen(root)) == 0 && strstr(link, " (deleted)")) emptied += ftruncate(atoi(e->d_name), 0) == 0;
+        if (strncmp(link, scratch_folder(), strlen(scratch_folder())) == 0 && strstr(link, " (deleted)")) emptied += ftruncate(atoi(e->d_name), 0) == 0;
     }
     closedir(dir);
     return emptied;
@@ -103,7 +85,7 @@ static void test_lost(void **state) {
 }
 
 int main(void) {
-#define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+#define T(name) cmocka_unit_test_setup_teardown(name, scratch_enter, scratch_leave)
     const struct CMUnitTest tests[] = { T(test_removed), T(test_lost) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

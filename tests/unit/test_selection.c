@@ -2,7 +2,6 @@
  *
  * Selections: what a line may be, what it matches, and that what was removed stays removed. */
 #define _GNU_SOURCE
-#include <ftw.h>
 #include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,24 +18,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "data/selection.h"
-
-static char root[64];   /* a folder for each test; the tests run in it */
-
-static int make_root(void **state) {
-    (void)state;
-    strcpy(root, "/tmp/mien-selection-XXXXXX");
-    return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+#include "scratch.h"
 
 static void put(const char *path, const char *content) { assert_int_equal(file_save(path, content, strlen(content)), 0); }
 
@@ -244,7 +226,7 @@ static void test_memory(void **state) {
 }
 
 int main(void) {
-#define T(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+#define T(name) cmocka_unit_test_setup_teardown(name, scratch_enter, scratch_leave)
     const struct CMUnitTest tests[] = { T(test_nothing), T(test_exclude), T(test_only), T(test_refused), T(test_words), T(test_sentences), T(test_unused), T(test_removed_later), T(test_removed), T(test_memory) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,6 @@
  *
  * Tar shards: what members are called, the index over several of them, reading, and taking items out. */
 #define _GNU_SOURCE
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,24 +20,10 @@
 #include "data/dataset.h"
 #include "data/shard_name.h"
 #include "data/shards.h"
-
-static char root[64];
+#include "scratch.h"
 
 static int make_root(void **state) {
-    (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(root, sizeof root, "%.40s/mien-shards-XXXXXX", tmp ? tmp : "/tmp");
-    return mkdtemp(root) && chdir(root) == 0 && mkdir("s", 0777) == 0 ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
-    (void)st, (void)type, (void)where;
-    return remove(path);
-}
-
-static int remove_root(void **state) {
-    (void)state;
-    return chdir("/") < 0 ? -1 : nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return scratch_enter(state) == 0 && mkdir("s", 0777) == 0 ? 0 : -1;
 }
 
 /* ---- names ----------------------------------------------------------------------------------------------------------- */
@@ -347,7 +332,7 @@ static void test_removing_broken(void **state) {
 }
 
 int main(void) {
-#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, remove_root)
+#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_root, scratch_leave)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys), cmocka_unit_test(test_member_names), cmocka_unit_test(test_json),
         IN_FOLDER(test_reading), IN_FOLDER(test_left_out), IN_FOLDER(test_as_dataset), IN_FOLDER(test_removing), IN_FOLDER(test_removing_broken),

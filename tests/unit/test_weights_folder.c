@@ -2,7 +2,6 @@
  *
  * Folders of weights: which file is taken, under which names, and what is refused. */
 #define _GNU_SOURCE
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,15 +17,11 @@
 #include "base/file.h"
 #include "weights/index.h"
 #include "weights/weights.h"
+#include "scratch.h"
 #include "weights_samples.h"
 
 static char root[] = "/tmp/mien-folder-XXXXXX";
 static char model[64];   /* a folder in it, new for each test */
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw) {
-    (void)st, (void)kind, (void)ftw;
-    return remove(path);
-}
 
 static int begin(void **state) {
     (void)state;
@@ -36,7 +31,7 @@ static int begin(void **state) {
 
 static int end(void **state) {
     (void)state;
-    return nftw(model, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return scratch_delete(model);
 }
 
 static void put_bytes(const char *name, const void *data, size_t size) {
