@@ -78,7 +78,7 @@ int generate_job_run(generate_arguments *a, const char *like_note, double begin)
     a->job.hooks = progress_hooks(&l.shown);
     a->job.picture_done = picture_done;
     a->job.profile = a->common.profile ? print_profile : NULL;
-    catch_signals_saying(a->common.log_json ? NULL : "mien: stopping after this step; once more stops at once\n");
+    catch_signals_saying(a->common.log_json ? NULL : "mien: stopping; again stops at once\n");
     int rc = mien_generate(&a->job, &r);
     progress_end(&l.shown);
     int status = job_status(&a->common, rc, r.failed);

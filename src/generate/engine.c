@@ -124,7 +124,7 @@ static int workspace_reserve(engine *e, size_t bytes) {
 
 /* Where there are kernels at all, a large network that fell to the reference would run for hours: it is refused. */
 plan_options engine_plan_options(const engine *e) {
-    return (plan_options){ .threads = e->options.threads, .no_reference = device_level(e->d) > CPU_REFERENCE };
+    return (plan_options){ .threads = e->options.threads, .no_reference = device_level(e->d) > CPU_REFERENCE, .stop = e->options.stop };
 }
 
 int network_plan(engine *e, network *n, params *p) {
@@ -137,7 +137,7 @@ int network_plan(engine *e, network *n, params *p) {
     return rc < 0 ? rc : engine_stopped(e);
 }
 
-int network_run(engine *e, network *n) { return plan_run(n->p, e->ws, n->profile); }
+int network_run(engine *e, network *n) { return plan_run_until(n->p, e->ws, n->profile, e->options.stop); }
 
 void network_free(engine *e, network *n) {
     if (n->profile && plan_profile_runs(n->profile)) plan_profile_tell(n->profile, n->name, e->options.profile, e->options.context);

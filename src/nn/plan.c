@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/stop.h"
 #include "nn/place.h"
 #include "nn/plan_parts.h"
 #include "nn/reference/reference.h"
@@ -365,7 +366,7 @@ static void expect_params(const plan *p, size_t step, const params *weights) {
     for (int k = 0; k < m->n_param; k++) params_expect(weights, m->param[k]);
 }
 
-static int build(plan *p, const device *d, params *weights) {
+static int build(plan *p, const device *d, params *weights, const volatile int *stop) {
     const graph *g = p->g;
     size_t tensors = graph_tensors(g), nodes = graph_nodes(g);
     arena scratch = { 0 };
@@ -382,6 +383,10 @@ static int build(plan *p, const device *d, params *weights) {
     if (rc == 0) rc = bind(p);
     arena_free(&scratch);
     for (size_t i = 0; i < p->n_steps && rc == 0; i++) {
+        if (stop_asked(stop)) {
+            rc = error_set(ERR_CANCELLED, "stopped");
+            break;
+        }
         expect_params(p, i + PACK_AHEAD, weights);
         rc = p->steps[i].step.kernel->prepare(&p->steps[i].step, weights);
         p->flops += p->steps[i].flops;
@@ -397,7 +402,7 @@ plan *plan_new(const graph *g, const device *d, params *weights, const plan_opti
     p->threads = options && options->threads > 1 ? options->threads : 1;
     p->no_reference = options && options->no_reference;
     p->counted = params_counts(weights);
-    if (build(p, d, weights) < 0) {
+    if (build(p, d, weights, options ? options->stop : NULL) < 0) {
         plan_free(p);
         return NULL;
     }

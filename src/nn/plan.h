@@ -16,6 +16,7 @@ typedef struct workspace workspace;
 typedef struct {
     int threads;           /* cores one run may use; 0 or 1: one */
     bool no_reference;     /* fail, naming it, on a node that no kernel takes: by reference a large model would run for hours */
+    const volatile int *stop;   /* looked at between kernels while plan_new packs for them (base/stop.h): then ERR_CANCELLED; NULL: never */
 } plan_options;
 
 /* The graph, the device and the params must outlive the plan. NULL on failure. */
@@ -37,6 +38,8 @@ typedef struct plan_profile plan_profile;
 
 /* 0, or the code of the kernel that failed; the outputs are undefined then. `profile` may be NULL. */
 int  plan_run(const plan *p, workspace *w, plan_profile *profile);
+/* The same, with a flag (base/stop.h; may be NULL) that is looked at before each kernel: ERR_CANCELLED once it is set. */
+int  plan_run_until(const plan *p, workspace *w, plan_profile *profile, const volatile int *stop);
 
 plan_profile *plan_profile_new(const plan *p);   /* of that plan only */
 void   plan_profile_free(plan_profile *t);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/stop.h"
 #include "nn/plan_parts.h"
 
 struct workspace { char *memory; };
@@ -51,18 +52,20 @@ static int run_step(const plan *p, workspace *w, const planned_step *s) {
     return s->step.kernel->run(&s->step, in, out, w->memory + s->scratch);
 }
 
-int plan_run(const plan *p, workspace *w, plan_profile *profile) {
+int plan_run(const plan *p, workspace *w, plan_profile *profile) { return plan_run_until(p, w, profile, NULL); }
+
+int plan_run_until(const plan *p, workspace *w, plan_profile *profile, const volatile int *stop) {
     if (p->counted) return error_set(ERR_USAGE, "this plan's parameters were counted, not packed");
     int rc = 0;
     double before = profile ? clock_seconds() : 0;
     for (size_t i = 0; i < p->n_steps && rc == 0; i++) {
-        rc = run_step(p, w, &p->steps[i]);
+        rc = stop_asked(stop) ? error_set(ERR_CANCELLED, "stopped") : run_step(p, w, &p->steps[i]);
         if (!profile) continue;
         double after = clock_seconds();
         profile->seconds[i] += after - before;
         before = after;
     }
-    if (profile) profile->runs++;
+    if (profile && rc == 0) profile->runs++;
     return rc;
 }
 

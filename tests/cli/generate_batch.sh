@@ -100,6 +100,7 @@ check "says what there is" grep -q '^stopped: [1-9][0-9]* picture' log
 expect "what was finished is whole" 0 "$mien" info s.png
 $long -o t.png --steps 500 --preview 1 >log 2>&1 & pid=$!
 check "SIGTERM within a picture" stop t.preview.png 143 TERM
+check "says what it does" grep -q 'stopping; again stops at once' log
 check "leaves none" test ! -e t.png
 check "nothing half-made is left" test -z "$(find . -name '*.mien-tmp-*')"
 

@@ -229,6 +229,58 @@ static void a_failing_kernel_stops_the_run(void **state) {
     device_free(d);
 }
 
+static int flag;
+
+static int flagging_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+    assert_int_equal(flag, 0);   /* no kernel runs once it is set */
+    flag = 1;
+    return picky_run(s, in, out, scratch);
+}
+
+static int flagging_prepare(kernel_step *s, params *p) {
+    assert_int_equal(flag, 0);
+    flag = 1;
+    return picky_prepare(s, p);
+}
+
+static const kernel flags_run = { .name = "flags", .root = &op_relu, .match = picky_match, .prepare = picky_prepare, .run = flagging_run };
+static const kernel flags_prepare = { .name = "flags", .root = &op_relu, .match = picky_match, .prepare = flagging_prepare, .run = picky_run };
+
+static graph *three_relus(void) {
+    graph *g = graph_new();
+    tensor *x = graph_input(g, "x", NN_F32, shape4(1, 2, 2, 3));
+    for (int i = 0; i < 3; i++) x = relu(g, x);
+    graph_output(g, x);
+    return g;
+}
+
+static void a_flag_stops_between_kernels(void **state) {
+    (void)state;
+    device *d = device_new(CPU_REFERENCE);
+    assert_int_equal(device_add(d, &flags_run), 0);
+    graph *g = three_relus();
+    params *weights = params_new();
+    plan *p = plan_new(g, d, weights, NULL);
+    workspace *w = workspace_new(plan_bytes(p));
+    plan_profile *t = plan_profile_new(p);
+    memset(plan_tensor(p, w, graph_find(g, "x")), 0, 12 * 4);
+    flag = 0;
+    assert_int_equal(plan_run_until(p, w, t, &flag), ERR_CANCELLED);
+    assert_int_equal(plan_profile_runs(t), 0);
+    plan_profile_free(t);
+    workspace_free(w);
+    plan_free(p);
+    device_free(d);
+    d = device_new(CPU_REFERENCE);
+    assert_int_equal(device_add(d, &flags_prepare), 0);
+    flag = 0;
+    assert_null(plan_new(g, d, weights, &(plan_options){ .stop = &flag }));
+    assert_int_equal(error_code(), ERR_CANCELLED);
+    params_free(weights);
+    graph_free(g);
+    device_free(d);
+}
+
 static int packs(void *dst, const tensor *t, const void *context) {
     int *calls = (int *)context;
     if ((*calls)++ == 0) return error_set(ERR_MEMORY, "later");
@@ -384,7 +436,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_that_disagree), cmocka_unit_test(loud_reference), cmocka_unit_test(parameters_are_counted_or_dropped),
         cmocka_unit_test(two_outputs),
-        cmocka_unit_test(a_failing_kernel_stops_the_run),
+        cmocka_unit_test(a_failing_kernel_stops_the_run), cmocka_unit_test(a_flag_stops_between_kernels),
         cmocka_unit_test(a_failed_packing_leaves_nothing),
         cmocka_unit_test(a_profile_adds_up),
         cmocka_unit_test(placement_never_overlaps),
