@@ -57,7 +57,7 @@ static graph *build(const checkpoint *c, nn_type type) {
     control_outputs out;
     graph *g = graph_new();
     if (!g || unet_configure(c, "unet", &u) < 0 || unet_configure(c, "control", &f) < 0) die(error_message());
-    tensor *x = graph_input(g, "x", type, shape4(2, 64, 64, u.in_channels)), *t = graph_input(g, "time", NN_F32, shape1(1)), *scales[UNET_MAX_SKIPS + 1];
+    tensor *x = graph_input(g, "x", type, shape4(1, 64, 64, u.in_channels)), *t = graph_input(g, "time", NN_F32, shape1(1)), *scales[UNET_MAX_SKIPS + 1];
     unet_context_inputs(g, c, &u, 2, 77, type, &uk);
     unet_context_inputs(g, c, &f, 2, 77, type, &fk);
     controlnet_build(g, c, &f, x, graph_input(g, "hint", type, shape4(1, 64, 64, f.model_channels)), t, &fk, &out);

@@ -52,6 +52,7 @@ typedef struct {
     bool guidance;                    /* two halves */
     bool with, without;               /* some steps have control; some have none */
     bool only_mid;
+    bool guess;                       /* the conditional half alone has control */
     bool many;                        /* more than one picture: the decoder is there beside the UNet */
     bool halves;                      /* guidance's halves go one after the other: engine_fit says so */
 } engine_shape;

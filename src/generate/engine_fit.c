@@ -68,18 +68,19 @@ static int count_text(engine *e, stage *out) {
 }
 
 static int count_steps(engine *e, const engine_shape *s, bool halves, stage *out) {
-    size_t h = (size_t)s->height / 8, w = (size_t)s->width / 8, pictures = s->guidance && !halves ? 2 : 1;
+    size_t pictures = s->guidance && !halves ? 2 : 1;
+    bool without = s->without || (s->guess && s->guidance && halves);
     step_network n;
     hint_network hint;
     params *p = params_new_counting();
     if (!p) return error_code();
     int rc = 0;
     memset(&n, 0, sizeof n);
-    if (s->with) rc = count(e, build_step(e, h, w, pictures, true, s->only_mid, &n), &n.net, p, out);
+    if (s->with) rc = count(e, build_step(e, s, pictures, true, &n), &n.net, p, out);
     memset(&n, 0, sizeof n);
-    if (rc == 0 && s->without) rc = count(e, build_step(e, h, w, pictures, false, false, &n), &n.net, p, out);
+    if (rc == 0 && without) rc = count(e, build_step(e, s, pictures, false, &n), &n.net, p, out);
     memset(&hint, 0, sizeof hint);
-    if (rc == 0 && s->with) rc = count(e, build_hint(e, h * 8, w * 8, &hint), &hint.net, p, out);
+    if (rc == 0 && s->with) rc = count(e, build_hint(e, (size_t)s->height, (size_t)s->width, &hint), &hint.net, p, out);
     params_free(p);
     return rc;
 }
@@ -167,6 +168,7 @@ int engine_fit(engine *e, engine_shape *shape, size_t *bytes) {
         if (shape->halves && e->options.say) e->options.say(e->options.context, "guidance's halves are run one after the other, for lack of memory");
         if (rc == 0) needed = less;
     }
+    shape->without |= shape->halves && shape->guess;   /* the unconditional half's */
     if (rc == 0 && needed > limit) rc = refuse(e, shape, limit, needed);
     if (bytes) *bytes = needed;
     e->times.load += clock_seconds() - begin;

@@ -49,18 +49,21 @@ int build_hint(const engine *e, size_t height, size_t width, hint_network *n) {
     return graph_check(g);
 }
 
-int build_step(const engine *e, size_t h, size_t w, size_t pictures, bool control, bool only_mid, step_network *n) {
+/* Both halves are the same picture, so x is one. Guess mode leaves the unconditional half without control. */
+int build_step(const engine *e, const engine_shape *s, size_t pictures, bool control, step_network *n) {
+    size_t h = (size_t)s->height / 8, w = (size_t)s->width / 8, controlled = s->guess ? 1 : pictures;
     int rc = begin(&n->net, control ? "ControlNet and UNet" : "UNet");
     if (rc < 0) return rc;
     graph *g = n->net.g;
     n->n = (int)pictures;
-    n->x = graph_input(g, "x", e->type, shape4(pictures, h, w, e->unet.in_channels));
+    n->n_control = (int)controlled;
+    n->x = graph_input(g, "x", e->type, shape4(1, h, w, e->unet.in_channels));
     n->time = graph_input(g, "time", NN_F32, shape1(1));
     unet_context_inputs(g, e->c, &e->unet, pictures, TOKENS, e->type, &n->unet);
     control_outputs added = { .n = 0 };
     if (control) {
         n->hint = graph_input(g, "hint", e->type, shape4(1, h, w, e->control.model_channels));
-        unet_context_inputs(g, e->c, &e->control, pictures, TOKENS, e->type, &n->control);
+        unet_context_inputs(g, e->c, &e->control, controlled, TOKENS, e->type, &n->control);
         controlnet_build(g, e->c, &e->control, n->x, n->hint, n->time, &n->control, &added);
         n->n_scale = added.n;
         for (int i = 0; i < added.n; i++) {
@@ -69,7 +72,7 @@ int build_step(const engine *e, size_t h, size_t w, size_t pictures, bool contro
             n->scale[i] = graph_input(g, name, NN_F32, shape1(pictures));
         }
     }
-    n->out = graph_output(g, unet_build(g, e->c, &e->unet, n->x, n->time, &n->unet, control ? &added : NULL, control ? n->scale : NULL, only_mid));
+    n->out = graph_output(g, unet_build(g, e->c, &e->unet, n->x, n->time, &n->unet, control ? &added : NULL, control ? n->scale : NULL, s->only_mid));
     return graph_check(g);
 }
 

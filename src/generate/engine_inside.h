@@ -29,6 +29,7 @@ typedef struct {
     cross_context unet, control;
     tensor *scale[UNET_MAX_SKIPS + 1];
     int n_scale, n;                       /* n: pictures at once, 2 where guidance's halves go together */
+    int n_control;                        /* those that have control: the last of them */
 } step_network;
 
 /* Keys and values as they were computed, for both halves. */
@@ -75,7 +76,8 @@ struct engine {
 int build_text(const engine *e, text_network *n);
 int build_context(const engine *e, bool control, size_t pictures, context_network *n);
 int build_hint(const engine *e, size_t height, size_t width, hint_network *n);
-int build_step(const engine *e, size_t h, size_t w, size_t pictures, bool control, bool only_mid, step_network *n);
+/* pictures 2: both of guidance's halves; 1: either. */
+int build_step(const engine *e, const engine_shape *s, size_t pictures, bool control, step_network *n);
 int build_decode(const engine *e, size_t h, size_t w, decode_network *n);
 
 /* ---- networks (engine.c) ---- */
@@ -94,6 +96,6 @@ const encoded_text *engine_text_of(const engine *e, const char *text);
 void kept_free(kept_context *k);
 void engine_free_steps(engine *e);                /* the plans, with the job's keys, values and hint */
 /* One run of ControlNet and UNet: x [h,w,c] to the outputs of both halves (uncond NULL: no guidance). scales NULL: without control. */
-int  engine_step(engine *e, const float *x, float time, const float *scales, bool guess, float *uncond, float *cond);
+int  engine_step(engine *e, const float *x, float time, const float *scales, float *uncond, float *cond);
 
 #endif

@@ -22,7 +22,7 @@ static int look_at_prediction(engine *e, bool *v) {
     int rc = noise_pictures(&s, 1, e->h, e->w, e->latent_channels, x);
     float *uncond = e->shape.guidance ? malloc(n * sizeof *uncond) : NULL;
     if (rc == 0 && e->shape.guidance && !uncond) rc = error_memory(n * sizeof *uncond);
-    if (rc == 0) rc = engine_step(e, x, 999, e->without.net.p ? NULL : scales, false, uncond, y);
+    if (rc == 0) rc = engine_step(e, x, 999, e->without.net.p ? NULL : scales, uncond, y);
     double xy = 0, xx = 0, yy = 0;
     for (size_t i = 0; i < n && rc == 0; i++) xy += (double)x[i] * (double)y[i], xx += (double)x[i] * (double)x[i], yy += (double)y[i] * (double)y[i];
     double likeness = xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : 0;
@@ -94,7 +94,7 @@ static int one_step(engine *e, run *k, int i, int steps, float *x) {
     double begin = clock_seconds();
     bool control = e->with.net.p && control_acts(k->r->how, i, steps);
     sampler_scale_input(k->s, i, x, k->scaled, k->n);
-    int rc = engine_step(e, k->scaled, sampler_timestep(k->s, i), control ? k->scales : NULL, k->r->how->guess, k->uncond, k->cond);
+    int rc = engine_step(e, k->scaled, sampler_timestep(k->s, i), control ? k->scales : NULL, k->uncond, k->cond);
     if (rc < 0) return rc;
     if (k->uncond) guide(k);
     bool wants = sampler_wants_noise(k->s, i);

@@ -139,13 +139,13 @@ void engine_release_steps(engine *e) {
 static int plan_step_network(engine *e, bool control, step_network *n) {
     network_free(e, &n->net);   /* what an earlier failure left */
     int rc = engine_params(e, &e->step_params);
-    if (rc == 0) rc = build_step(e, e->h, e->w, e->shape.guidance && !e->shape.halves ? 2 : 1, control, e->shape.only_mid, n);
+    if (rc == 0) rc = build_step(e, &e->shape, e->shape.guidance && !e->shape.halves ? 2 : 1, control, n);
     return rc < 0 ? rc : network_plan(e, &n->net, e->step_params);
 }
 
 static bool same_plans(const engine *e, const engine_shape *s) {
     return e->shape.width == s->width && e->shape.height == s->height && e->shape.guidance == s->guidance && e->shape.only_mid == s->only_mid
-        && e->shape.halves == s->halves;
+        && e->shape.guess == s->guess && e->shape.halves == s->halves;
 }
 
 int engine_begin(engine *e, const engine_shape *shape, const char *prompt, const char *negative, const image *map) {
@@ -160,33 +160,30 @@ int engine_begin(engine *e, const engine_shape *shape, const char *prompt, const
     return rc;
 }
 
-static void put_kept(engine *e, const step_network *n, const cross_context *c, const kept_context *k, size_t half) {
+/* Of `halves` halves, from the first on. */
+static void put_kept(engine *e, const step_network *n, const cross_context *c, const kept_context *k, size_t first, size_t halves) {
     for (int i = 0; i < c->n; i++) {
-        memcpy(plan_tensor(n->net.p, e->ws, c->k[i]), k->k[i].data + half * k->k[i].bytes, (size_t)n->n * k->k[i].bytes);
-        memcpy(plan_tensor(n->net.p, e->ws, c->v[i]), k->v[i].data + half * k->v[i].bytes, (size_t)n->n * k->v[i].bytes);
+        memcpy(plan_tensor(n->net.p, e->ws, c->k[i]), k->k[i].data + first * k->k[i].bytes, halves * k->k[i].bytes);
+        memcpy(plan_tensor(n->net.p, e->ws, c->v[i]), k->v[i].data + first * k->v[i].bytes, halves * k->v[i].bytes);
     }
 }
 
-/* Guess mode leaves the unconditional half (the first of two) without control. */
-static void put_scales(engine *e, const step_network *n, const float *scales, bool guess, size_t half) {
-    bool guided = e->shape.guidance;
+/* The first of the pictures are those without control. */
+static void put_scales(engine *e, const step_network *n, const float *scales) {
     for (int i = 0; i < n->n_scale; i++) {
         float *s = plan_tensor(n->net.p, e->ws, n->scale[i]);
-        for (int k = 0; k < n->n; k++) s[k] = guess && guided && half + (size_t)k == 0 ? 0 : scales[i];
+        for (int k = 0; k < n->n; k++) s[k] = k < n->n - n->n_control ? 0 : scales[i];
     }
 }
 
 /* half: of the halves that stand in the kept keys, the first that this run computes. */
-static int run_half(engine *e, step_network *n, const float *x, float time, const float *scales, bool guess, size_t half) {
-    size_t count = shape_elements(n->x->shape) / (size_t)n->n, bytes = count * nn_type_bytes(n->x->type);
-    char *to = plan_tensor(n->net.p, e->ws, n->x);
-    nn_narrow(to, n->x->type, x, count);
-    if (n->n == 2) memcpy(to + bytes, to, bytes);
+static int run_half(engine *e, step_network *n, const float *x, float time, const float *scales, size_t half) {
+    nn_narrow(plan_tensor(n->net.p, e->ws, n->x), n->x->type, x, shape_elements(n->x->shape));
     memcpy(plan_tensor(n->net.p, e->ws, n->time), &time, sizeof time);
-    put_kept(e, n, &n->unet, &e->unet_kept, half);
+    put_kept(e, n, &n->unet, &e->unet_kept, half, (size_t)n->n);
     if (scales) {
-        put_kept(e, n, &n->control, &e->control_kept, half);
-        put_scales(e, n, scales, guess, half);
+        put_kept(e, n, &n->control, &e->control_kept, half + (size_t)(n->n - n->n_control), (size_t)n->n_control);
+        put_scales(e, n, scales);
         memcpy(plan_tensor(n->net.p, e->ws, n->hint), e->hint, e->hint_bytes);
     }
     return network_run(e, &n->net);
@@ -198,18 +195,34 @@ static void get_half(engine *e, const step_network *n, int k, float *out) {
     nn_widen(out, from + (size_t)k * count * nn_type_bytes(n->out->type), n->out->type, count);
 }
 
-int engine_step(engine *e, const float *x, float time, const float *scales, bool guess, float *uncond, float *cond) {
-    step_network *n = scales ? &e->with : &e->without;
-    int rc = n->net.p ? 0 : plan_step_network(e, scales != NULL, n);
-    if (rc == 0) rc = run_half(e, n, x, time, scales, guess, 0);
-    if (rc < 0) return rc;
-    if (uncond) get_half(e, n, 0, uncond);
-    if (n->n == 2 || !uncond) {
-        get_half(e, n, n->n - 1, cond);
-        return 0;
+static int get_network(engine *e, bool control, step_network **out) {
+    *out = control ? &e->with : &e->without;
+    return (*out)->net.p ? 0 : plan_step_network(e, control, *out);
+}
+
+/* One half alone; the first, the unconditional one, has no control in guess mode. */
+static int one_half(engine *e, const float *x, float time, const float *scales, size_t half, float *out) {
+    step_network *n;
+    if (half == 0 && e->shape.guess && e->shape.guidance) scales = NULL;
+    int rc = get_network(e, scales != NULL, &n);
+    if (rc == 0) rc = run_half(e, n, x, time, scales, half);
+    if (rc == 0) get_half(e, n, 0, out);
+    return rc;
+}
+
+int engine_step(engine *e, const float *x, float time, const float *scales, float *uncond, float *cond) {
+    step_network *n;
+    if (!uncond) return one_half(e, x, time, scales, 0, cond);
+    if (e->shape.halves) {
+        int rc = one_half(e, x, time, scales, 0, uncond);
+        if (rc == 0) rc = engine_stopped(e);
+        return rc < 0 ? rc : one_half(e, x, time, scales, 1, cond);
     }
-    if ((rc = engine_stopped(e)) < 0 || (rc = run_half(e, n, x, time, scales, guess, 1)) < 0) return rc;
-    get_half(e, n, 0, cond);
+    int rc = get_network(e, scales != NULL, &n);
+    if (rc == 0) rc = run_half(e, n, x, time, scales, 0);
+    if (rc < 0) return rc;
+    get_half(e, n, 0, uncond);
+    get_half(e, n, 1, cond);
     return 0;
 }
 

@@ -38,7 +38,8 @@ static int make_shape(generator *g, prepared_job *p, bool batch) {
     engine_shape *shape = &p->shape;
     int rc = engine_steps(g->e, s, &p->steps);
     if (rc < 0) return rc;
-    *shape = (engine_shape){ .width = p->map.picture.width, .height = p->map.picture.height, .guidance = s->cfg != 1, .only_mid = s->only_mid_control || checkpoint_settings_of(engine_checkpoint(g->e))->only_mid_control,
+    *shape = (engine_shape){ .width = p->map.picture.width, .height = p->map.picture.height, .guidance = s->cfg != 1, .guess = s->guess,
+                             .only_mid = s->only_mid_control || checkpoint_settings_of(engine_checkpoint(g->e))->only_mid_control,
                              .many = batch || p->j.count > 1, .with = !p->steps && s->strength != 0, .without = !p->steps && s->strength == 0 };
     for (int i = 0; i < p->steps; i++) {
         if (control_acts(s, i, p->steps)) shape->with = true;

@@ -138,9 +138,11 @@ void unet_context_inputs(graph *g, const checkpoint *c, const unet_config *f, si
 
 /* ---- the network --------------------------------------------------------------------------------------------------------------- */
 
-/* h + scale * control; a control of one picture serves all. */
+/* h + scale * control. A control of one picture serves all; h of one picture is for all of the control's, or the scale's. */
 static tensor *steer(graph *g, tensor *h, tensor *control, tensor *scale) {
-    return scale ? add_scaled(g, h, control, scale) : add(g, h, control);
+    if (!control) return NULL;
+    h = unet_as_many(g, h, control->shape.dim[0]);
+    return scale ? add_scaled(g, unet_as_many(g, h, scale->shape.dim[0]), control, scale) : add(g, h, control);
 }
 
 tensor *unet_build(graph *g, const checkpoint *c, const unet_config *f, tensor *x, tensor *time, const cross_context *context,
@@ -153,6 +155,7 @@ tensor *unet_build(graph *g, const checkpoint *c, const unet_config *f, tensor *
         return NULL;
     }
     unet_pass u = unet_begin(g, c, f, time, context, x->type);
+    size_t pictures = context->n && context->k[0] ? context->k[0]->shape.dim[0] : x->shape.dim[0];
     tensor *h = unet_encoder(&u, x, NULL, skips);
     if (control) h = steer(g, h, control->out[n], scales ? scales[n] : NULL);
     for (int i = 0; h && i < f->output_blocks; i++) {
@@ -160,9 +163,9 @@ tensor *unet_build(graph *g, const checkpoint *c, const unet_config *f, tensor *
         if (control && !only_mid) skip = steer(g, skip, control->out[n], scales ? scales[n] : NULL);
         /* Upsampling is to the next skip's size: twice its own but where that was odd. */
         const size_t *next = n > 0 ? skips[n - 1]->shape.dim : h->shape.dim;
-        h = unet_block(&u, concat(g, (tensor *[]){ h, skip }, 2, -1), next[1], next[2], "%s.output_blocks.%d", f->root, i);
+        h = unet_block(&u, concat(g, (tensor *[]){ h, unet_as_many(g, skip, h->shape.dim[0]) }, 2, -1), next[1], next[2], "%s.output_blocks.%d", f->root, i);
     }
     scope out = scope_at(g, c, f->groups, "%s.out", f->root);
     h = layer_conv(&out, silu(g, layer_group_norm(&out, h, "0", 1e-5f)), "2", 1);
-    return layer_promised(&out, h, shape4(x->shape.dim[0], x->shape.dim[1], x->shape.dim[2], f->out_channels));
+    return layer_promised(&out, h, shape4(pictures, x->shape.dim[1], x->shape.dim[2], f->out_channels));
 }

@@ -52,22 +52,36 @@ static tensor *self_attention(const unet_pass *u, const scope *p, tensor *x) {
     return layer_linear(p, attention(u->g, q, k, v, heads(u, q), NULL), "to_out.0");
 }
 
+tensor *unet_as_many(graph *g, tensor *x, size_t n) {
+    tensor *parts[NN_MAX_IN];
+    if (!x || x->shape.dim[0] == n || x->shape.dim[0] != 1) return x;
+    if (n > NN_MAX_IN) return concat(g, (tensor *[]){ unet_as_many(g, x, n / 2), unet_as_many(g, x, n - n / 2) }, 2, 0);
+    for (size_t i = 0; i < n; i++) parts[i] = x;
+    return concat(g, parts, (int)n, 0);
+}
+
+/* Here pictures become as many as there are prompts: up to their first cross-attention guidance's halves are one. */
 static tensor *cross_attention(unet_pass *u, const scope *p, tensor *x) {
     if (u->cross == u->context->n) {
         if (!graph_failed(u->g)) graph_fail(u->g, error_set(ERR_USAGE, "%s: keys and values for %d layers only", p->name, u->context->n));
         return NULL;
     }
-    tensor *q = layer_linear(p, x, "to_q"), *k = u->context->k[u->cross], *v = u->context->v[u->cross];
+    tensor *k = u->context->k[u->cross], *v = u->context->v[u->cross];
     u->cross++;
+    tensor *q = k ? unet_as_many(u->g, layer_linear(p, x, "to_q"), k->shape.dim[0]) : NULL;
     return layer_linear(p, attention(u->g, q, k, v, heads(u, q), NULL), "to_out.0");
 }
+
+/* The shortcut of a branch in which pictures may have become more. */
+static tensor *shortcut(graph *g, tensor *x, const tensor *branch) { return branch ? unet_as_many(g, x, branch->shape.dim[0]) : NULL; }
 
 static tensor *feed_forward(const scope *p, tensor *x) { return layer_linear(p, geglu(p->g, layer_linear(p, x, "net.0.proj")), "net.2"); }
 
 static tensor *transformer_block(unet_pass *u, const scope *p, tensor *x) {
     scope attn1 = scope_below(p, "attn1"), attn2 = scope_below(p, "attn2"), ff = scope_below(p, "ff");
     x = add(u->g, x, self_attention(u, &attn1, layer_layer_norm(p, x, "norm1")));
-    x = add(u->g, x, cross_attention(u, &attn2, layer_layer_norm(p, x, "norm2")));
+    tensor *h = cross_attention(u, &attn2, layer_layer_norm(p, x, "norm2"));
+    x = add(u->g, shortcut(u->g, x, h), h);
     return add(u->g, x, feed_forward(&ff, layer_layer_norm(p, x, "norm3")));
 }
 
@@ -82,7 +96,9 @@ static tensor *spatial_transformer(unet_pass *u, const char *block, int i, tenso
         scope inner = scope_below(p, "transformer_blocks.%d", depth);
         h = transformer_block(u, &inner, h);
     }
-    h = add(u->g, reshape(u->g, x, tokens), layer_linear(p, h, "proj_out"));
+    h = layer_linear(p, h, "proj_out");
+    h = add(u->g, shortcut(u->g, reshape(u->g, x, tokens), h), h);
+    if (h) picture.dim[0] = h->shape.dim[0];
     return h ? reshape(u->g, h, picture) : NULL;
 }
 

@@ -31,6 +31,9 @@ bool unet_has_depth(const checkpoint *c, const char *block, int i, int depth);
  * layer, which only output_blocks have, makes height x width. */
 tensor *unet_block(unet_pass *p, tensor *x, size_t height, size_t width, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/* x of one picture as n of them; x if it is n already. */
+tensor *unet_as_many(graph *g, tensor *x, size_t n);
+
 /* The encoder's outputs, and the middle block's behind the last. hint, if not NULL, is added to the first convolution's output. */
 tensor *unet_encoder(unet_pass *p, tensor *x, tensor *hint, tensor *outputs[UNET_MAX_SKIPS]);
 

@@ -226,7 +226,7 @@ static void try_hint(const checkpoint *c, const unet_config *f) {
 
 static void try_step(const checkpoint *c, const unet_config *unet, const unet_config *control) {
     graph *g = graph_new();
-    tensor *x = graph_input(g, "x", NN_F32, shape4(pictures, H, W, unet->in_channels)), *time = graph_input(g, "time", NN_F32, shape1(1)), *scale[UNET_MAX_SKIPS + 1];
+    tensor *x = graph_input(g, "x", NN_F32, shape4(1, H, W, unet->in_channels)), *time = graph_input(g, "time", NN_F32, shape1(1)), *scale[UNET_MAX_SKIPS + 1];
     cross_context kv, control_kv;
     control_outputs added;
     unet_context_inputs(g, c, unet, pictures, 77, NN_F32, &kv);

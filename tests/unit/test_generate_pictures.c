@@ -233,7 +233,7 @@ static void latent_of(const mien_generate_options *o, bool halves, float *latent
     assert_int_equal(mien_image_load(o->map, 0, 0, &m), 0);
     image map = { m.width, m.height, m.rgb };
     engine_options how = { .base = o->base, .control = o->control, .cpu = CPU_BEST, .threads = 1, .dtype = MIEN_DTYPE_F32, .prediction = MIEN_PREDICTION_EPSILON };
-    engine_shape shape = { .width = SIDE, .height = SIDE, .guidance = true, .with = true, .without = true };
+    engine_shape shape = { .width = SIDE, .height = SIDE, .guidance = true, .guess = o->picture.guess, .with = true, .without = true };
     const char *texts[] = { o->picture.negative, o->picture.prompt };
     sample_request r = { .how = &o->picture, .seed = o->picture.seed };
     engine *e;

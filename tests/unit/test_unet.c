@@ -235,6 +235,50 @@ static void hints_of_another_size(void **state) {
     refused_hint("halved_twice", options, "control.input_hint_block: its weights make 1x16x12x32 of what should become 1x8x6x32");
 }
 
+static void expect_close(const float *a, const float *b, size_t n) {
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = (double)a[i] - (double)b[i];
+        difference += d * d;
+        size += (double)b[i] * (double)b[i];
+    }
+    assert_true(size > 0 && sqrt(difference / size) < 5e-6);
+}
+
+/* One picture for n prompts is computed once as far as no prompt is asked, and gives what n copies of it do. A ControlNet may serve the
+ * last alone. */
+static void one_picture_for(size_t n, int family, bool guess) {
+    bench b = begin(family, CPU_BEST, NN_F32);
+    float *got[2], *weights = numbers("scale", n);
+    tensor *t = numbers_in(&b, "time", 1, (float[]){ 300 }), *x = given(&b, "latent", NN_F32, shape4(1, 9, 11, 4)), *features = hint(&b), *copies[8], *outs[2];
+    tensor *scale = feed_in(&b, "scale", NN_F32, shape1(n), weights), *scales[UNET_MAX_SKIPS + 1];
+    for (size_t i = 0; i < n; i++) copies[i] = x, weights[i] = i + 1 < n && guess ? 0 : 0.5f + 0.1f * (float)i;
+    for (int i = 0; i <= b.unet.input_blocks; i++) scales[i] = scale;
+    for (int both = 0; both < 2; both++) {
+        tensor *in = both ? concat(b.g, copies, (int)n, 0) : x;
+        cross_context kv = context_of(&b, &b.unet, n), control_kv = context_of(&b, &b.control, n);
+        if (guess && !both) {
+            tensor *last = slice(b.g, graph_find(b.g, "context"), (size_t[NN_MAX_RANK]){ n - 1 }, shape3(1, 7, b.control.context_width));
+            unet_context_build(b.g, b.c, &b.control, last, &control_kv);
+        }
+        control_outputs control;
+        controlnet_build(b.g, b.c, &b.control, in, features, t, &control_kv, &control);
+        outs[both] = unet_build(b.g, b.c, &b.unet, in, t, &kv, &control, scales, false);
+    }
+    model_compute(b.g, b.level, b.feeds, b.n_feeds, outs, 2, got);
+    expect_close(got[0], got[1], n * 9 * 11 * 4);
+    free(got[0]);
+    free(got[1]);
+    end(&b);
+}
+static void one_picture_for_all_prompts(void **state) {
+    (void)state;
+    one_picture_for(2, 2, false);
+    one_picture_for(2, 2, true);
+    one_picture_for(3, 1, false);
+    one_picture_for(1, 1, false);
+}
+
 /* A ControlNet of one picture beside more pictures than a node has inputs. */
 static void one_control_for_nine(void **state) {
     (void)state;
@@ -252,13 +296,7 @@ static void one_control_for_nine(void **state) {
     for (int i = 0; i < control.n; i++) scales[i] = numbers_in(&b, "scale", 1, (float[]){ 0.5f });
     tensor *outs[2] = { unet_build(b.g, b.c, &b.unet, x, t, &nine, &control, scales, false), unet_build(b.g, b.c, &b.unet, last, t, &one, &control, scales, false) };
     model_compute(b.g, b.level, b.feeds, b.n_feeds, outs, 2, got);
-    double difference = 0, size = 0;
-    for (size_t i = 0; i < 8 * 8 * 4; i++) {
-        double d = (double)got[0][8 * 256 + i] - (double)got[1][i];
-        difference += d * d;
-        size += (double)got[1][i] * (double)got[1][i];
-    }
-    assert_true(size > 0 && sqrt(difference / size) < 5e-6);
+    expect_close(got[0] + 8 * 256, got[1], 256);
     free(got[0]);
     free(got[1]);
     end(&b);
@@ -276,7 +314,8 @@ static void heads_that_do_not_fill(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sd1), cmocka_unit_test(sd2), cmocka_unit_test(by_reference), cmocka_unit_test(avx2), cmocka_unit_test(bf16),
-        cmocka_unit_test(values_wider_than_keys), cmocka_unit_test(one_control_for_nine), cmocka_unit_test(hints_of_another_size), cmocka_unit_test(heads_that_do_not_fill),
+        cmocka_unit_test(values_wider_than_keys), cmocka_unit_test(one_control_for_nine),
+        cmocka_unit_test(one_picture_for_all_prompts), cmocka_unit_test(hints_of_another_size), cmocka_unit_test(heads_that_do_not_fill),
     };
     goldens = goldens_opened("tests/golden/models.safetensors");
     int failed = cmocka_run_group_tests(tests, models_begin, models_end);
