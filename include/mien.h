@@ -496,7 +496,7 @@ typedef enum { MIEN_PREDICTION_AUTO, MIEN_PREDICTION_EPSILON, MIEN_PREDICTION_V 
 
 /* How a picture is made, models and map apart: what stands in its file, and comes back from there. */
 typedef struct {
-    const char *prompt, *added, *negative;      /* what is asked for is "prompt, added", or the prompt if nothing is added */
+    const char *prompt, *added, *negative;      /* what is asked for is "prompt, added", or the prompt if nothing is added; a batch with a NULL prompt wants one in each line */
     mien_sampler sampler;
     int steps;                                  /* 0: none, to see where the rest of the time goes */
     double cfg;                                 /* guidance; 1: none, and the negative prompt counts for nothing */

@@ -68,7 +68,7 @@ int mien_generate(const mien_generate_options *options, mien_generate_result *re
     if (result) *result = (mien_generate_result){ 0 };
     if (o->cpu && !cpu_level_parse(o->cpu, &level)) return error_set(ERR_USAGE, "%s: no such processor level", o->cpu);
     if (!o->base || !*o->base) return error_set(ERR_USAGE, "a base model is needed");
-    if (!o->picture.prompt) o->picture.prompt = "";
+    if (!o->picture.prompt && !o->batch) o->picture.prompt = "";
     if (!o->picture.added) o->picture.added = "";
     if (!o->picture.negative) o->picture.negative = "";
     char base[4096], control[4096];

@@ -78,6 +78,7 @@ static int parse(generate_arguments *a, int argc, char **argv) {
     int maps = (j->photo != NULL) + (j->map != NULL) + (j->faces != NULL);
     if (maps > 1) wrong |= misuse(&help, "one of --photo, --map and --faces was expected, not several");
     if (maps == 0 && !j->batch) wrong |= misuse(&help, "--photo PHOTO is missing (or --map or --faces): whose face steers the picture");
+    if (!s->prompt && !a->like && !j->batch && s->steps) wrong |= misuse(&help, "--prompt TEXT is missing: what to make (--prompt '' says nothing of it)");
     if (j->batch && j->save_map) wrong |= misuse(&help, "--save-map: a batch saves no maps");
     if (j->output && !j->batch && !generate_is_png(j->output)) wrong |= misuse(&help, "-o %s: a name that ends in .png was expected", j->output);
     if (j->save_map && !generate_is_png(j->save_map)) wrong |= misuse(&help, "--save-map %s: a name that ends in .png was expected", j->save_map);
@@ -110,6 +111,7 @@ int command_generate(int argc, char **argv) {
     double begin = clock_seconds();
     generate_arguments a;
     mien_picture_settings like = mien_picture_defaults();
+    like.prompt = NULL;   /* none was said yet */
     set_out(&a, &like);
     int status = parse(&a, argc, argv);
     if (status < 0 && a.like) {   /* once more, over the picture's settings */

@@ -140,6 +140,7 @@ int job_line_read(const char *name, const char *line, size_t size, const generat
     reader r = { .j = &j };
     rc = json_need_object(&root);
     if (rc == 0) rc = json_each_field(&root, read_field, &r);
+    if (rc == 0 && !j.how.prompt && j.how.steps) rc = json_error(&root, ERR_FORMAT, "prompt is missing: what to make (\"\" says nothing of it)");
     if (rc == 0 && job_check(&j) < 0) rc = error_prefix("%s", name);
     if (rc < 0) json_free(doc);
     else *out = j;

@@ -5,8 +5,8 @@
  *     {"photo":"a.jpg","prompt":"a portrait","seed":1,"out":"first"}
  *
  * Keys: prompt, added, negative, sampler, rng, steps, cfg, eta, strength, start, end, guess, only_mid_control, seed, size ("640x512", or 512 for the
- * short side), count, photo, map, faces, face, max_faces, allow_empty, out. What a line does not tell is as the defaults say. Other keys
- * are refused, since they would be misspelt ones. */
+ * short side), count, photo, map, faces, face, max_faces, allow_empty, out. What a line does not tell is as the defaults say; where these have no
+ * prompt (NULL), a line must. Other keys are refused, since they would be misspelt ones. */
 #ifndef GENERATE_JOB_LINE_H
 #define GENERATE_JOB_LINE_H
 

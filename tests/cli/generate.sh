@@ -23,17 +23,19 @@ expect "no output" 2 $g1 --map map.png --prompt x
 check "says so" said "-o is missing"
 expect "nothing that steers" 2 $g1 --prompt x -o o.png
 check "says so" said "--photo PHOTO is missing (or --map or --faces)"
-expect "two things that steer" 2 $g1 --map map.png --faces f.json -o o.png
+expect "no prompt" 2 $g1 --map map.png -o o.png
+check "says so" said "--prompt TEXT is missing"
+expect "two things that steer" 2 $g1 --prompt x --map map.png --faces f.json -o o.png
 expect "an unknown sampler" 2 $small --sampler eular -o o.png
 check "lists them" said "ddim, ddim_original, euler, euler_a, dpmpp_2m, dpmpp_2m_karras or unipc was expected; did you mean euler?"
 expect "an odd size" 2 $small --size 500x512 -o o.png
 check "names near ones" said "such as 496 or 504"
 expect "an output that is no PNG" 2 $small -o o.jpg
 expect "an output in no folder" 2 $small -o nowhere/o.png
-expect "a model that is not there" 2 $g1 --base none.safetensors --map map.png -o o.png
-expect "a photo that is not there" 2 $g1 --photo none.jpg -o o.png
-expect "a model that is none" 1 $g1 --base map.png --map map.png -o o.png
-expect "a ControlNet of another family" 2 $g1 --control c2.safetensors --map map.png -o o.png
+expect "a model that is not there" 2 $g1 --prompt x --base none.safetensors --map map.png -o o.png
+expect "a photo that is not there" 2 $g1 --prompt x --photo none.jpg -o o.png
+expect "a model that is none" 1 $g1 --prompt x --base map.png --map map.png -o o.png
+expect "a ControlNet of another family" 2 $g1 --prompt x --control c2.safetensors --map map.png -o o.png
 expect "ddim_original cannot do 27 steps" 2 $small --steps 27 --sampler ddim_original -o o.png
 expect "a map of another aspect" 2 $small --size 64x80 -o o.png
 check "says by how much" said "the aspects differ by 25.0%, 2% is bearable"
@@ -72,6 +74,7 @@ cp o.png like.png
 expect "nor the picture of --like" 2 $small --like like.png -o like.png --force
 expect "nor be written over by the map" 2 $small --like like.png -o new.png --save-map like.png --force
 check "it is as it was too" cmp o.png like.png
+expect "no prompt is wanted" 0 $g1 --map map.png --prompt '' --added '' --steps 1 --seed 1 -o bare.png -q
 expect "the largest seed" 0 $small --seed 9223372036854775807 -o large.png
 check "is told" printed "seed 9223372036854775807"
 finish

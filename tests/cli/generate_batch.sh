@@ -22,7 +22,7 @@ cat >jobs.jsonl <<'J'
 
 {"prompt":"default map","seed":3,"steps":2}
 {"map":"map.png","promt":"misspelt"}
-{"map":"gone.png","out":"gone"}
+{"map":"gone.png","prompt":"","out":"gone"}
 {"map":"map.png","out":"../up"}
 {"map":"map.png","prompt":"a","out":"double"}
 {"map":"map.png","prompt":"b","out":"double"}
@@ -66,6 +66,12 @@ expect "a batch that is not there" 2 $g --batch none.jsonl --map map.png -o x
 expect "an output that is a file" 2 $g --batch any.jsonl --map map.png -o any.png
 : >empty.jsonl
 expect "an empty batch" 0 $g --batch empty.jsonl -o empty
+
+printf '{"seed":1}\n{"seed":2,"prompt":""}\n' >wordless.jsonl
+expect "lines without a prompt" 3 $g --batch wordless.jsonl --map map.png -o wordless
+check "are refused" said "line 1: wordless.jsonl:1: prompt is missing"
+check "an empty one is one" printed "1 picture made, 0 there before, 1 failed"
+expect "one for all" 0 $g --batch wordless.jsonl --map map.png -p x -o all -q
 
 cat >beside.jsonl <<'J'
 {"prompt":"a","out":"a","count":2}

@@ -43,7 +43,7 @@ unset MIEN_CACHE
 begin() { rm -f p.preview.png; $g --base "$1" --steps 500 --preview 1 -o p.png >log 2>&1 & pid=$!; while [ ! -s p.preview.png ] && kill -0 $pid 2>/dev/null; do sleep 0.05; done; }
 begin sd1.safetensors; kill -s TERM $pid; wait $pid; status=$?
 check "SIGTERM stops" test $status = 143
-check "and says when, and how to stop at once" grep -q '^mien: stopping after this step; once more stops at once$' log
+check "and says when, and how to stop at once" grep -q '^mien: stopping; again stops at once$' log
 
 # ---- files that get shorter
 # A model's pages are all read by the time of a first preview but for the autoencoder's; truncated, whatever is read next is not there.
