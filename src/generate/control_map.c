@@ -11,6 +11,7 @@
 #include "face/faces_json.h"
 #include "face/locate.h"
 #include "face/map.h"
+#include "generate/window.h"
 
 enum { SEARCH_AT_LEAST = 10 };   /* faces, so that one can say how many there are, and take another */
 
@@ -95,22 +96,57 @@ static int choose_faces(const map_maker *m, const generate_job *j, const char *p
 
 static picture_size asked(const generate_job *j) { return (picture_size){ j->how.width, j->how.height }; }
 
+/* A photo of another aspect is cut, not stretched. */
+static void cut(const map_maker *m, picture_size size, const char *path, faces *f) {
+    char line[256];
+    photo_window w = window_choose(f, size);
+    snprintf(line, sizeof line, "it is of another aspect than the picture, whose map shows %.0f x %.0f pixels of its %d x %d, from %.0f, %.0f on", w.width, w.height, f->width,
+             f->height, w.x, w.y);
+    if (m->say) m->say(m->context, path, line);
+    window_apply(w, f);
+}
+
 static int draw(const map_maker *m, const generate_job *j, int usual, const char *path, faces *f, image *out) {
     picture_size size;
     int rc = choose_faces(m, j, path, f);
     if (rc == 0) rc = size_choose(asked(j), usual, f->width, f->height, false, &size);
     if (rc == 0) rc = image_new(size.width, size.height, out);
     if (rc < 0) return rc;
+    if (!size_stretches(asked(j), size, f->width, f->height)) cut(m, size, path, f);
     rc = face_map_draw(f, 0, out);
     if (rc < 0) image_free(out);
     return rc < 0 ? rc : 0;
 }
 
-static int take_map(const generate_job *j, int usual, image *out) {
+/* The share of a picture that no map has: neither dark nor strongly coloured with green in it, as all of a map's colours are. Of maps saved
+ * as JPEG, at whatever quality and size, it was 4% at most; of photos of faces 12% at least, but for one all in the dark. */
+static double strange_share(const image *p) {
+    size_t n = (size_t)p->width * (size_t)p->height, strange = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *c = p->rgb + 3 * i;
+        int most = c[0] > c[1] ? c[0] : c[1], least = c[0] < c[1] ? c[0] : c[1];
+        most = c[2] > most ? c[2] : most;
+        least = c[2] < least ? c[2] : least;
+        strange += most > 40 && (5 * c[1] < 3 * most || 5 * least > 3 * most);
+    }
+    return (double)strange / (double)n;
+}
+
+/* A warning alone: another ControlNet's maps may be of other colours. */
+static void look_at_map(const map_maker *m, const char *path, const image *map) {
+    char line[200];
+    double strange = strange_share(map);
+    if (strange < 0.08 || !m->warn) return;
+    snprintf(line, sizeof line, "does not look like a map of a face: %.0f%% of it is neither black nor of a map's colours; if it is a photo, --photo makes a map of it", 100 * strange);
+    m->warn(m->context, path, line);
+}
+
+static int take_map(const map_maker *m, const generate_job *j, int usual, image *out) {
     image map;
     picture_size size;
     int rc = load_image(j->map, &map);
     if (rc < 0) return rc;
+    look_at_map(m, j->map, &map);
     rc = size_choose(asked(j), usual, map.width, map.height, true, &size);
     if (rc < 0) error_prefix("%s", j->map);
     else rc = image_resize_nearest(&map, size.width, size.height, out);
@@ -136,7 +172,7 @@ int control_map_make(map_maker *m, const generate_job *j, int usual, control_map
     const char *path = j->photo ? j->photo : j->faces;
     int rc;
     if (j->map) {
-        rc = take_map(j, usual, &out->picture);
+        rc = take_map(m, j, usual, &out->picture);
     } else {
         rc = j->photo ? find_faces(m, j, &f) : faces_json_load(j->faces, &f, NULL);
         if (rc == 0) rc = draw(m, j, usual, path, &f, &out->picture);

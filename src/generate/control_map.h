@@ -15,6 +15,7 @@ typedef struct {
     face_settings search;           /* max_faces does not count: jobs say how many they take */
     /* A line about a job's input; may be NULL. */
     void (*say)(void *context, const char *path, const char *message);
+    void (*warn)(void *context, const char *path, const char *message);
     void *context;
     face_mesh *mesh;                /* opened when a photo first needs it */
 } map_maker;

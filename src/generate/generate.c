@@ -24,6 +24,7 @@ void generate_tell(generator *g) {
 }
 
 static void say_of_job(void *context, const char *path, const char *message) { generate_say(context, MIEN_LOG_INFO, path, message); }
+static void warn_of_job(void *context, const char *path, const char *message) { generate_say(context, MIEN_LOG_WARNING, path, message); }
 static void say_of_engine(void *context, const char *message) { generate_say(context, MIEN_LOG_INFO, NULL, message); }
 static void profile_of_engine(void *context, const char *line) {
     generator *g = context;
@@ -149,7 +150,7 @@ static int run(generator *g) {
 
 int generate_run(const generate_options *o, cpu_level cpu, generate_result *result) {
     generator g = {
-        .o = o, .cpu = cpu, .begin = clock_seconds(), .maps = { .models = o->models, .cpu = cpu, .search = o->search, .say = say_of_job },
+        .o = o, .cpu = cpu, .begin = clock_seconds(), .maps = { .models = o->models, .cpu = cpu, .search = o->search, .say = say_of_job, .warn = warn_of_job },
         .progress = { .n_counts = COUNTS, .count = { { "pictures", 0 }, { "control_steps", 0 } } },
     };
     g.maps.context = &g;

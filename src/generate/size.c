@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "generate/settings.h"
 
-static const double aspect_tolerance = 0.02;
+static const double aspect_tolerance = 0.02, rounding_tolerance = 0.07;
 enum { USUAL_MOST = 1024 };   /* the long side, unless a size is asked for: models fall apart beyond */
 
 double size_aspect_error(int width, int height, int in_width, int in_height) {
@@ -40,4 +40,8 @@ int size_choose(picture_size asked, int usual, int in_width, int in_height, bool
                          s.height, error * 100);
     *out = s;
     return 0;
+}
+
+bool size_stretches(picture_size asked, picture_size size, int in_width, int in_height) {
+    return size_aspect_error(size.width, size.height, in_width, in_height) <= (asked.height ? aspect_tolerance : rounding_tolerance);
 }

@@ -58,6 +58,15 @@ check "the same picture" cmp passes.png mid.png
 # ---- sizes, faces
 expect "520 x 520, where the original crashes" 0 $g --faces f.json --prompt x --steps 1 --size 520x520 -o big.png
 check "it is" printed "big.png: 520 x 520"
+expect "a size of another aspect than the photo's" 0 $g --faces f.json --prompt x --steps 0 --size 64x128 --save-map cut.png
+check "cuts, and says so" said "f.json: it is of another aspect than the picture, whose map shows"
+expect "one of its aspect" 0 $g --faces f.json --prompt x --steps 0 --size 128 --save-map whole.png
+check "shows all" not said aspect
+picture grey.bmp 64 64 y
+expect "a map that is a photo" 0 $g --map grey.bmp --prompt x --steps 0
+check "is warned of" said "grey.bmp: does not look like a map of a face: 100% of it is neither black nor of a map's colours"
+expect "a map" 0 $g --map map.png --prompt x --steps 0
+check "is not" not said "does not look like"
 picture black.bmp 64 64
 if [ -r "$MIEN_MODELS/face_landmark_with_attention.tflite" ] && [ -r "$photo" ]; then
     expect "no face" 1 $g --photo black.bmp --prompt x --steps 1 -o none2.png

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "generate/job_line.h"
 #include "generate/parameters.h"
 #include "generate/size.h"
+#include "generate/window.h"
 
 static void expect_size(picture_size asked, int usual, int w, int h, bool hold, int want_w, int want_h) {
     picture_size s;
@@ -47,6 +49,41 @@ static void test_sizes(void **state) {
     assert_non_null(strstr(error_message(), "the aspects differ by 2.1%"));
     assert_int_equal(size_choose((picture_size){ 512, 512 }, 512, 640, 480, true, &s), ERR_USAGE);
     assert_int_equal(size_choose((picture_size){ 512, 512 }, 512, 640, 480, false, &s), 0);
+}
+
+/* A face whose landmarks lie on the diagonal of a box, in pixels of a photo. */
+static mien_face face_in(double x0, double y0, double x1, double y1, int width, int height) {
+    mien_face f = { 0 };
+    for (int i = 0; i < FACE_LANDMARKS; i++) {
+        double t = (double)i / (FACE_LANDMARKS - 1);
+        f.landmarks[i].x = (float)((x0 + t * (x1 - x0)) / width);
+        f.landmarks[i].y = (float)((y0 + t * (y1 - y0)) / height);
+    }
+    return f;
+}
+
+static void expect_window(double x0, double y0, double x1, double y1, picture_size size, double x, double y, double width, double height) {
+    mien_face one = face_in(x0, y0, x1, y1, 600, 400);
+    faces f = { .face = &one, .count = 1, .width = 600, .height = 400 };
+    photo_window w = window_choose(&f, size);
+    if (fabs(w.x - x) + fabs(w.y - y) + fabs(w.width - width) + fabs(w.height - height) > 0.01)
+        fail_msg("%g x %g from %g, %g, not %g x %g from %g, %g", w.width, w.height, w.x, w.y, width, height, x, y);
+    window_apply(w, &f);   /* the face is where it was, as the window sees it */
+    double got = (double)one.landmarks[FACE_LANDMARKS - 1].x * width + x, up = (double)one.landmarks[0].y * height + y;
+    if (fabs(got - x1) + fabs(up - y0) > 0.01) fail_msg("a face from %g to %g came to be from %g to %g", y0, x1, up, got);
+}
+
+static void test_windows(void **state) {
+    (void)state;
+    expect_window(250, 100, 350, 200, (picture_size){ 512, 512 }, 100, 0, 400, 400);        /* the middle */
+    expect_window(20, 100, 120, 200, (picture_size){ 512, 512 }, 10, 0, 400, 400);          /* as far to the left as the face and a tenth of it */
+    expect_window(5, 100, 105, 200, (picture_size){ 512, 512 }, 0, 0, 400, 400);            /* but not beyond the photo */
+    expect_window(500, 100, 600, 200, (picture_size){ 512, 512 }, 200, 0, 400, 400);
+    expect_window(250, 300, 350, 390, (picture_size){ 512, 128 }, 0, 249, 600, 150);
+    expect_window(100, 100, 500, 300, (picture_size){ 256, 512 }, 60, -280, 480, 960);      /* a face too wide: beyond the photo */
+    assert_true(size_stretches((picture_size){ 0, 0 }, (picture_size){ 704, 512 }, 4000, 3000));       /* 3%: the original's rounding */
+    assert_false(size_stretches((picture_size){ 704, 512 }, (picture_size){ 704, 512 }, 4000, 3000));
+    assert_true(size_stretches((picture_size){ 680, 512 }, (picture_size){ 680, 512 }, 4000, 3000));
 }
 
 static void test_settings(void **state) {
@@ -262,7 +299,7 @@ static void test_control_steps(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes), cmocka_unit_test(test_settings), cmocka_unit_test(test_parameters_text),
+        cmocka_unit_test(test_sizes), cmocka_unit_test(test_windows), cmocka_unit_test(test_settings), cmocka_unit_test(test_parameters_text),
         cmocka_unit_test(test_parameters_round_trip), cmocka_unit_test(test_parameters_of_others), cmocka_unit_test(test_job_line),
         cmocka_unit_test(test_job_line_wrong), cmocka_unit_test(test_control_steps),
     };
