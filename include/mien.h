@@ -509,6 +509,7 @@ typedef struct {
     int width, height;                          /* multiples of 8, 64 to 2048. width 0: by the map; height 0: width is the short side */
     /* Of a picture that was loaded: the models' short hashes, "" if unknown. mien_generate warns if its own are others. */
     char base_hash[11], control_hash[11];
+    mien_dtype dtype;                           /* that it was computed with, AUTO if unknown: taken where the options say AUTO and this machine has it */
     char *note;                                 /* what could not be taken over, or NULL */
     char *strings;                              /* where the texts are, or NULL: they are the caller's */
 } mien_picture_settings;

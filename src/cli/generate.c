@@ -60,7 +60,7 @@ static int parse(generate_arguments *a, int argc, char **argv) {
         { "preview", 0, OPTION_INT, &j->preview, 1, 1000, "N", "write OUT.preview.png, rough, every N steps", NULL },
         { "save-map", 0, OPTION_TEXT, &j->save_map, 0, 0, "MAP.png", "write the control map too", NULL },
         { "no-metadata", 0, OPTION_FLAG, &j->no_metadata, 0, 0, NULL, "pictures tell neither settings nor that a machine made them", NULL },
-        { "dtype", 0, OPTION_CHOICE, &a->dtype, 0, 0, NULL, "numbers to compute with (default: bf16 where the processor has it)", dtypes },
+        { "dtype", 0, OPTION_CHOICE, &a->dtype, 0, 0, NULL, "numbers to compute with (default: as --like, else bf16 where the processor has it)", dtypes },
         { "memory", 0, OPTION_BYTES, &j->memory, 1e6, 1e15, "SIZE", "use no more, such as 3G (default: what is free)", NULL },
         { "prediction", 0, OPTION_CHOICE, &a->prediction, 0, 0, NULL, "what the model predicts (default: as it says, or as it looks)", predictions },
         { "force", 'f', OPTION_FLAG, &j->force, 0, 0, NULL, "overwrite what is there", NULL },
@@ -90,7 +90,7 @@ static int parse(generate_arguments *a, int argc, char **argv) {
 /* The options as they stand before the command line: the defaults, or a picture's settings. */
 static void set_out(generate_arguments *a, const mien_picture_settings *s) {
     *a = (generate_arguments){ .job.picture = *s, .sampler = (int)s->sampler, .rng = (int)s->rng, .size = { s->width, s->height },
-                               .confidence = (double)mien_face_defaults().min_confidence };
+                               .dtype = -1, .confidence = (double)mien_face_defaults().min_confidence };
 }
 
 static void take_over(generate_arguments *a) {
@@ -101,7 +101,7 @@ static void take_over(generate_arguments *a) {
     j->picture.height = a->size[1];
     j->search.search = a->search ? MIEN_SEARCH_AUTO : MIEN_SEARCH_NONE;
     j->search.min_confidence = (float)a->confidence;
-    j->dtype = (mien_dtype)a->dtype;
+    if (a->dtype >= 0) j->dtype = (mien_dtype)a->dtype, j->picture.dtype = MIEN_DTYPE_AUTO;   /* said: not the picture's, then */
     j->prediction = (mien_prediction)a->prediction;
     j->jobs = a->common.jobs;
     j->cpu = cpu_choices[a->common.cpu];

@@ -14,7 +14,7 @@ typedef struct {
     mien_generate_options job;
     const char *like;
     double confidence;
-    int sampler, rng, size[2], search, dtype, prediction;
+    int sampler, rng, size[2], search, dtype, prediction;   /* dtype: -1 if it was not said */
 } generate_arguments;
 
 bool generate_is_png(const char *path);

@@ -82,10 +82,20 @@ static int check_outputs(const generate_options *o, const generate_job *j) {
 
 /* ---- models ---------------------------------------------------------------------------------------------------------- */
 
+/* That of --like, unless one is asked for. */
+static mien_dtype choose_dtype(generator *g) {
+    mien_dtype asked = g->o->dtype, theirs = g->o->picture.dtype;
+    cpu_level here = cpu_level_here();
+    if (asked != MIEN_DTYPE_AUTO) return asked;
+    if (theirs != MIEN_DTYPE_BF16 || (g->cpu < here ? g->cpu : here) >= CPU_AVX512_BF16) return theirs;
+    generate_say(g, MIEN_LOG_WARNING, NULL, "the settings are of a picture in bf16, which this processor does not have: in f32 it will not be quite the same");
+    return MIEN_DTYPE_AUTO;
+}
+
 static int open_engine(generator *g) {
     const generate_options *o = g->o;
     engine_options how = {
-        .base = o->base, .control = o->control, .cpu = g->cpu, .threads = o->jobs, .dtype = o->dtype, .prediction = o->prediction, .memory = o->memory,
+        .base = o->base, .control = o->control, .cpu = g->cpu, .threads = o->jobs, .dtype = choose_dtype(g), .prediction = o->prediction, .memory = o->memory,
         .say = say_of_engine, .profile = o->profile ? profile_of_engine : NULL, .context = g, .stop = o->hooks.stop,
     };
     return engine_open(&how, &g->e);

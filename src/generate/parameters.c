@@ -57,7 +57,7 @@ void parameters_write(const picture_record *r, text *out) {
     text_printf(out, ", Seed: %lld, Size: %dx%d", r->how.seed, r->how.width, r->how.height);
     if (*r->how.base_hash) text_printf(out, ", Model hash: %s", r->how.base_hash);
     if (r->how.eta != 0) add_number(out, "Eta", r->how.eta);
-    text_printf(out, ", RNG: %s, Precision: %s", r->how.rng == MIEN_RNG_TORCH_CUDA ? "NV" : "CPU", r->bf16 ? "bf16" : "f32");
+    text_printf(out, ", RNG: %s, Precision: %s", r->how.rng == MIEN_RNG_TORCH_CUDA ? "NV" : "CPU", r->how.dtype == MIEN_DTYPE_BF16 ? "bf16" : "f32");
     if (r->v) text_add(out, ", Prediction: v");
     add_control(r, out);
     text_printf(out, ", Version: mien %s", MIEN_VERSION);
@@ -179,7 +179,9 @@ static void take_control(picture_record *r, span value, text *notes) {
         else if (span_is(key, "Map")) hash_of(v, r->map);
         if (!fine) note(notes, "its control's", v);
     }
-    if (r->how.start > r->how.end) r->how.start = 0, r->how.end = 1;
+    if (r->how.start <= r->how.end) return;
+    note(notes, "its control's", (span){ "start behind its end", 20 });
+    r->how.start = 0, r->how.end = 1;
 }
 
 static bool find_value(span line, const char *name, span *out) {
@@ -217,7 +219,7 @@ static void take_settings(picture_record *r, span line, text *notes) {
         else if (span_is(key, "Model hash")) hash_of(v, r->how.base_hash);
         else if (span_is(key, "Eta") || span_is(key, "Eta DDIM")) fine = number_of(v, 0, 1, &r->how.eta);
         else if (span_is(key, "RNG")) r->how.rng = span_is(v, "CPU") ? MIEN_RNG_TORCH_CPU : MIEN_RNG_TORCH_CUDA;
-        else if (span_is(key, "Precision")) r->bf16 = span_is(v, "bf16");
+        else if (span_is(key, "Precision")) r->how.dtype = span_is(v, "bf16") ? MIEN_DTYPE_BF16 : span_is(v, "f32") ? MIEN_DTYPE_F32 : MIEN_DTYPE_AUTO;
         else if (span_is(key, "Prediction")) r->v = span_is(v, "v");
         else if (span_is(key, "ControlNet 0") || span_is(key, "ControlNet")) take_control(r, v, notes);
         if (!fine) note(notes, "its", (span){ key.at, v.size ? (size_t)(v.at + v.size - key.at) : key.size });

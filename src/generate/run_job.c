@@ -49,10 +49,11 @@ static int make_shape(generator *g, prepared_job *p, bool batch) {
 }
 
 static picture_record record_of(const generator *g, const prepared_job *p, long long seed) {
-    picture_record r = { .how = p->j.how, .bf16 = engine_bf16(g->e), .v = g->o->prediction == MIEN_PREDICTION_V };
+    picture_record r = { .how = p->j.how, .v = g->o->prediction == MIEN_PREDICTION_V };
     r.how.width = p->map.picture.width;
     r.how.height = p->map.picture.height;
     r.how.seed = seed;
+    r.how.dtype = engine_bf16(g->e) ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32;
     memcpy(r.how.base_hash, g->base_hash, sizeof r.how.base_hash);
     memcpy(r.how.control_hash, g->control_hash, sizeof r.how.control_hash);
     memcpy(r.map, p->map.hash, sizeof r.map);

@@ -87,10 +87,21 @@ expect "a face that is not there" 2 $g --faces ff.json --face 3 --prompt x --ste
 check "says how many are" said "face 3 was asked for, but 2 were found"
 
 # ---- settings
-expect "--like" 0 "$mien" generate -j 1 --dtype f32 --base sd1.safetensors --control c1.safetensors --map map.png --like one.png -o like.png -q
+expect "--like" 0 "$mien" generate -j 1 --base sd1.safetensors --control c1.safetensors --map map.png --like one.png -o like.png -q
 check "the same picture" cmp like.png one.png
 expect "--like, another seed" 0 "$mien" generate -j 1 --dtype f32 --base sd1.safetensors --control c1.safetensors --map map.png --seed 2 --like one.png -o like2.png -q
 check "the picture of that seed" cmp like2.png two.png
+if grep -q avx512_bf16 /proc/cpuinfo; then
+    $small --dtype bf16 -o half.png -q || exit 1
+    expect "--like of bf16" 0 "$mien" generate -j 1 --base sd1.safetensors --control c1.safetensors --map map.png --like half.png -o half2.png -q
+    check "the same picture" cmp half.png half2.png
+    expect "--like of bf16 without the instructions" 0 "$mien" generate -j 1 --cpu avx2 --base sd1.safetensors --control c1.safetensors --map map.png --like half.png -o half3.png
+    check "says so" said "the settings are of a picture in bf16, which this processor does not have"
+    expect "--dtype counts for more" 0 "$mien" generate -j 1 --dtype f32 --base sd1.safetensors --control c1.safetensors --map map.png --like half.png -o half4.png -q
+    check "the picture of f32" cmp half4.png one.png
+else
+    skip "--like of bf16" "no AVX-512 bf16 here"
+fi
 expect "--like with another model" 0 "$mien" generate -j 1 --dtype f32 --base full.safetensors --map map.png --like one.png -o like3.png
 check "warns" said "the settings are of a picture by another model"
 expect "--like of a picture that says nothing" 2 $small --like map.png -o like4.png

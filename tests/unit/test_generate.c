@@ -110,7 +110,8 @@ static void test_settings(void **state) {
 /* ---- the text in a picture ------------------------------------------------------------------------------------------- */
 
 static picture_record sample_record(void) {
-    picture_record r = { .how = settings_defaults(), .bf16 = true, .map = "0011223344" };
+    picture_record r = { .how = settings_defaults(), .map = "0011223344" };
+    r.how.dtype = MIEN_DTYPE_BF16;
     r.how.prompt = "a portrait, \"smiling\": yes";
     r.how.seed = 4294967295;
     r.how.width = 512;
@@ -150,6 +151,7 @@ static void test_parameters_round_trip(void **state) {
             r.how.cfg = 7.1, r.how.strength = 0.1 * sampler, r.how.start = 0.125, r.how.end = 0.7;
             r.how.guess = sampler & 1, r.how.only_mid_control = sampler & 2 ? 1 : 0;
             r.how.rng = sampler & 1 ? MIEN_RNG_TORCH_CUDA : MIEN_RNG_TORCH_CPU;
+            r.how.dtype = sampler & 2 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32;
             r.v = sampler & 1;
             text first = { 0 }, second = { 0 };
             parameters_write(&r, &first);
@@ -159,7 +161,7 @@ static void test_parameters_round_trip(void **state) {
             assert_true(back.how.cfg == r.how.cfg && back.how.strength == r.how.strength && back.how.start == r.how.start && back.how.end == r.how.end);
             assert_true(back.how.eta == r.how.eta && back.how.seed == r.how.seed && back.how.width == 512 && back.how.height == 704);
             assert_true(back.how.guess == r.how.guess && back.how.only_mid_control == r.how.only_mid_control && back.how.rng == r.how.rng);
-            assert_true(back.bf16 == r.bf16 && back.v == r.v);
+            assert_true(back.how.dtype == r.how.dtype && back.v == r.v);
             assert_string_equal(back.how.base_hash, r.how.base_hash);
             assert_string_equal(back.how.control_hash, r.how.control_hash);
             assert_string_equal(back.map, r.map);
