@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "base/error.h"
 #include "mien.h"
+#include "model/shapes.h"
 #include "model/tokenizer.h"
 #include "weights/convert.h"
 
@@ -27,7 +28,7 @@ int mien_convert(const mien_convert_options *o, mien_convert_result *result) {
     mien_convert_options how = *o;
     char input[4096];
     if (rc == 0) rc = api_model(&how.input, input);
-    return rc < 0 ? rc : convert_run(&how, there ? vocabulary : NULL, result ? result : &unused);
+    return rc < 0 ? rc : convert_run(&how, there ? vocabulary : NULL, shapes_check, result ? result : &unused);
 }
 
 int mien_transfer(const mien_transfer_options *o, mien_convert_result *result) {
@@ -35,7 +36,7 @@ int mien_transfer(const mien_transfer_options *o, mien_convert_result *result) {
     if (!o->controlled || !*o->controlled || !o->from || !*o->from || !o->onto || !*o->onto || !o->output || !*o->output)
         return error_set(ERR_USAGE, "a controlled model, two bases and an output are needed");
     int rc = check_type(o->type);
-    return rc < 0 ? rc : transfer_run(o, result ? result : &unused);
+    return rc < 0 ? rc : transfer_run(o, shapes_check, result ? result : &unused);
 }
 
 int mien_init(const mien_init_options *o, mien_init_result *result) {
@@ -46,5 +47,5 @@ int mien_init(const mien_init_options *o, mien_init_result *result) {
     char base[4096];
     int rc = check_type(o->type);
     if (rc == 0) rc = api_model(&how.base, base);
-    return rc < 0 ? rc : init_run(&how, result ? result : &unused);
+    return rc < 0 ? rc : init_run(&how, shapes_check, result ? result : &unused);
 }

@@ -18,6 +18,7 @@
 #include "face/map.h"
 #include "image/image.h"
 #include "image/png_text.h"
+#include "model/shapes.h"
 #include "nn/plan_text.h"
 #include "weights/describe.h"
 
@@ -146,7 +147,7 @@ int mien_describe_file(const char *path, void (*line)(void *context, const char 
     listener l = { line, context };
     uint8_t *data;
     size_t size, at = 0;
-    if (weights_suspect(path)) return weights_describe(path, tell_line, &l);
+    if (weights_suspect(path)) return weights_describe(path, shapes_check, tell_line, &l);
     int rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
     if (rc < 0) return rc;
     while (at < size && memchr(" \t\r\n", data[at], 4)) at++;

@@ -12,7 +12,8 @@
 static const char notes[] =
     "IN is a .safetensors, .ckpt or .pth file, or a diffusers folder; nothing in a .ckpt is ever run. OUT is a .safetensors file, or\n"
     "with --to diffusers a folder. Tensors keep their bytes unless --dtype is given, and what the new layout has no place for is\n"
-    "carried along, so the way back gives each tensor the same bytes. --to control of a whole model takes its ControlNet alone.\n"
+    "carried along, so on the way back each tensor has the same bytes under its name (the file's order and metadata are mien's).\n"
+    "--to control of a whole model takes its ControlNet alone. A model whose tensors do not fit together is refused.\n"
     "--transfer makes of a ControlNet trained on one base one for another: p + new - old for all that was copied from the base.";
 
 static const char *const layouts[] = { "ldm", "control", "diffusers", NULL };

@@ -21,6 +21,7 @@ enum { LIST_FILE = 0, LIST_EXTRA = NETWORKS, LISTS };
 typedef struct {
     const mien_convert_options *o;
     const char *vocabulary;          /* the folder of CLIP's own, or NULL */
+    checkpoint_shapes shapes;
     job j;
     checkpoint *c;
     const model_file *f;
@@ -251,6 +252,7 @@ static int run(work *w) {
         return error_set(ERR_USAGE, "%s: there is no ControlNet in it, only: %s", w->o->input, list);
     }
     int rc = need_whole(w);
+    if (rc == 0) rc = job_check_shapes(&w->j, w->c, w->o->to == MIEN_LAYOUT_CONTROL ? CHECKPOINT_CONTROL : checkpoint_has(w->c), w->shapes);
     if (rc == 0) rc = open_extra(w);
     if (rc == 0) rc = settle(w, &s);
     if (rc == 0) rc = place_all(w);
@@ -259,13 +261,13 @@ static int run(work *w) {
     return rc;
 }
 
-int convert_run(const mien_convert_options *o, const char *vocabulary, mien_convert_result *r) {
+int convert_run(const mien_convert_options *o, const char *vocabulary, checkpoint_shapes shapes, mien_convert_result *r) {
     *r = (mien_convert_result){ 0 };
     const char *const inputs[] = { o->input };
     if (access(o->input, F_OK) < 0) return error_errno("%s", o->input), ERR_USAGE;
     int rc = output_check(o->output, o->to == MIEN_LAYOUT_DIFFUSERS, o->force, inputs, 1);
     if (rc < 0) return rc;
-    work w = { .o = o, .vocabulary = vocabulary, .r = r };
+    work w = { .o = o, .vocabulary = vocabulary, .shapes = shapes, .r = r };
     job_begin(&w.j, &o->hooks);
     rc = checkpoint_open(o->input, NULL, 0, &w.c);
     if (rc == 0) rc = run(&w);

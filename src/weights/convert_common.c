@@ -105,6 +105,17 @@ int output_check(const char *output, bool folder, bool force, const char *const 
     return rc;
 }
 
+int job_check_shapes(const job *j, const checkpoint *c, unsigned networks, checkpoint_shapes shapes) {
+    for (int n = 0; n < NETWORKS; n++) {
+        if (!(networks & 1u << n) || c->from[n] < 0 || checkpoint_complete(c, (network)n) < 0) continue;
+        const char *path = weights_path(c->file[c->from[n]].w);
+        int rc = shapes(c, 1u << n);
+        if (rc == ERR_UNSUPPORTED || rc == ERR_LIMIT) job_log(j, MIEN_LOG_WARNING, "%s: the %s can't be used to generate: %s", path, network_titles[n], error_message());
+        else if (rc < 0) return error_prefix("%s", path);
+    }
+    return 0;
+}
+
 static const char *ldm_prefix(network net, int family) {
     static const char *const prefixes[NETWORKS] = { "model.diffusion_model.", NULL, "first_stage_model.", "control_model." };
     return net != NETWORK_TEXT ? prefixes[net] : family == 1 ? "cond_stage_model.transformer.text_model." : "cond_stage_model.model.";

@@ -33,6 +33,9 @@ void job_log(const job *j, mien_log_kind kind, const char *format, ...) __attrib
  * folder: it is to be one. */
 int output_check(const char *output, bool folder, bool force, const char *const inputs[], int n);
 
+/* Of networks (CHECKPOINT_*) of which no tensor is missing: what fits is as it should be, what can't be told is a warning. */
+int job_check_shapes(const job *j, const checkpoint *c, unsigned networks, checkpoint_shapes shapes);
+
 /* The name of a stored tensor's like in the original's layout; bare files get the prefix. False: too long. */
 bool ldm_name(const name_source *from, int family, network net, const char *rest, const char *canonical, char out[2 * NAME_MOST]);
 

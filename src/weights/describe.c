@@ -140,7 +140,20 @@ static const char *style_text(const name_source *s, char out[128]) {
     return out;
 }
 
-static void tell_network(const listener *l, const checkpoint *c, network net) {
+/* Whether all of it is there and fits together, and if not, what does not. */
+static void tell_whole(const listener *l, const checkpoint *c, network net, checkpoint_shapes shapes) {
+    const char *path = weights_path(c->file[c->from[net]].w), *title = network_titles[net];
+    if (checkpoint_complete(c, net) < 0) {
+        tell(l, "  %s: is not whole: %s", title, error_without_path(error_message(), path));
+        return;
+    }
+    int rc = shapes(c, 1u << net);
+    if (rc == ERR_UNSUPPORTED || rc == ERR_LIMIT) tell(l, "  %s: can't be used to generate: %s", title, error_message());
+    else if (rc < 0) tell(l, "  %s: does not fit together: %s", title, error_message());
+    else tell(l, "  %s: is whole, and its tensors fit together", title);
+}
+
+static void tell_network(const listener *l, const checkpoint *c, network net, checkpoint_shapes shapes) {
     const model_file *f = &c->file[c->from[net]];
     size_t tensors = 0, count[STORED_TYPES] = { 0 };
     uint64_t numbers = 0;
@@ -162,7 +175,7 @@ static void tell_network(const listener *l, const checkpoint *c, network net) {
         tell(l, "  %s: %s parameters in %zu tensor%s, %s%s; %s", network_titles[net], count_text(total, numbers), tensors, plural(tensors), types.data, width,
              style_text(&f->sources.source[f->best[net]], style));
     text_free(&types);
-    if (checkpoint_complete(c, net) < 0) tell(l, "  %s: is not whole: %s", network_titles[net], error_without_path(error_message(), weights_path(f->w)));
+    tell_whole(l, c, net, shapes);
 }
 
 static void tell_rest(const listener *l, const checkpoint *c, const weights *w) {
@@ -199,7 +212,7 @@ static void tell_settings(const listener *l, const checkpoint *c) {
     tell(l, "  licence: %.200s", s->licence ? s->licence : "not told");
 }
 
-int weights_describe(const char *path, void (*line)(void *context, const char *text), void *context) {
+int weights_describe(const char *path, checkpoint_shapes shapes, void (*line)(void *context, const char *text), void *context) {
     listener l = { line, context };
     checkpoint *c;
     char why[1024];
@@ -212,7 +225,7 @@ int weights_describe(const char *path, void (*line)(void *context, const char *t
     const weights *w = c->file[0].w;
     tell_kind(&l, c, w);
     for (int n = 0; n < NETWORKS; n++)
-        if (c->from[n] >= 0) tell_network(&l, c, (network)n);
+        if (c->from[n] >= 0) tell_network(&l, c, (network)n, shapes);
     tell_rest(&l, c, w);
     tell_settings(&l, c);
     tell_metadata(&l, w);

@@ -17,6 +17,7 @@ typedef struct {
     checkpoint *c;
     const model_file *f;
     tensor_list list;
+    checkpoint_shapes shapes;
     mien_init_result *r;
     stored_type type;                /* of what is newly made */
     const char *prefix;
@@ -115,6 +116,7 @@ static int bridges(work *w, const name_ladder *l) {
 static int run(work *w) {
     bool whole = w->o->layout == MIEN_LAYOUT_LDM;
     int rc = checkpoint_open(w->o->base, NULL, CHECKPOINT_UNET, &w->c);
+    if (rc == 0) rc = job_check_shapes(&w->j, w->c, CHECKPOINT_UNET, w->shapes);
     if (rc < 0) return rc;
     w->f = &w->c->file[0];
     if (whole && weights_format_of(w->f->w) == WEIGHTS_FOLDER)
@@ -139,13 +141,13 @@ static int run(work *w) {
     return output_save(&w->list, w->o->output, w->o->force, w->o->seed, &w->j);
 }
 
-int init_run(const mien_init_options *o, mien_init_result *r) {
+int init_run(const mien_init_options *o, checkpoint_shapes shapes, mien_init_result *r) {
     *r = (mien_init_result){ 0 };
     const char *const inputs[] = { o->base };
     if (access(o->base, F_OK) < 0) return error_errno("%s", o->base), ERR_USAGE;
     int rc = output_check(o->output, false, o->force, inputs, 1);
     if (rc < 0) return rc;
-    work w = { .o = o, .r = r };
+    work w = { .o = o, .shapes = shapes, .r = r };
     job_begin(&w.j, &o->hooks);
     rc = run(&w);
     tensor_list_free(&w.list);

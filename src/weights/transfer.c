@@ -17,6 +17,7 @@ typedef struct {
     checkpoint *controlled, *from, *onto;
     const model_file *f;
     tensor_list list;
+    checkpoint_shapes shapes;
     mien_convert_result *r;
     uint64_t kept;                   /* of text encoder and VAE, which `onto` lacks */
 } work;
@@ -125,6 +126,7 @@ static int run(work *w) {
     int rc = checkpoint_open(w->o->controlled, NULL, CHECKPOINT_CONTROL, &w->controlled);
     if (rc == 0) rc = checkpoint_open(w->o->from, NULL, CHECKPOINT_UNET, &w->from);
     if (rc == 0) rc = checkpoint_open(w->o->onto, NULL, CHECKPOINT_UNET, &w->onto);
+    if (rc == 0) rc = job_check_shapes(&w->j, w->controlled, checkpoint_has(w->controlled), w->shapes);
     if (rc < 0) return rc;
     w->f = &w->controlled->file[0];
     for (size_t i = 0; rc == 0 && i < weights_count(w->f->w); i++) rc = place(w, weights_tensor(w->f->w, i));
@@ -138,14 +140,14 @@ static int run(work *w) {
     return rc;
 }
 
-int transfer_run(const mien_transfer_options *o, mien_convert_result *r) {
+int transfer_run(const mien_transfer_options *o, checkpoint_shapes shapes, mien_convert_result *r) {
     *r = (mien_convert_result){ 0 };
     const char *const inputs[] = { o->controlled, o->from, o->onto };
     for (int i = 0; i < 3; i++)
         if (access(inputs[i], F_OK) < 0) return error_errno("%s", inputs[i]), ERR_USAGE;
     int rc = output_check(o->output, false, o->force, inputs, 3);
     if (rc < 0) return rc;
-    work w = { .o = o, .r = r };
+    work w = { .o = o, .shapes = shapes, .r = r };
     job_begin(&w.j, &o->hooks);
     rc = run(&w);
     tensor_list_free(&w.list);

@@ -40,6 +40,34 @@ check "several types" sh -c "grep -q 'UNet: .*, F32 ([0-9]*), F16 ([0-9]*), BF16
 expect "in JSON" 0 "$mien" info --log-json bare.safetensors
 check "each line an event" printed '{"event":"info","message":"  licence: openrail"}'
 
+# Shapes: what any tensor must be follows from the others.
+check "a whole one is told to be so" sh -c "'$mien' info bare.safetensors | grep -q '  ControlNet: is whole, and its tensors fit together'"
+misfit() { # NAME SHAPE WHAT-IS-SAID
+    "$make_model" control1 misfit.safetensors --prefix $2
+    expect "$1" 0 "$mien" info misfit.safetensors
+    check "says so" printed "  ControlNet: does not fit together: $3"
+    rm -f misfit2.safetensors
+    expect "to convert it" 1 "$mien" convert misfit.safetensors misfit2.safetensors --to control
+    check "says so" said "mien: misfit.safetensors: $3"
+    check "writes nothing" [ ! -e misfit2.safetensors ]
+}
+misfit "a convolution that is none" "--shape control.zero_convs.2.0.weight=806" '"control_model.zero_convs.2.0.weight": 806 is no odd square'
+misfit "a bias of another length" "--shape control.input_blocks.1.0.out_layers.3.bias=61" '"control_model.input_blocks.1.0.out_layers.3.weight": conv2d: the bias has another length'
+misfit "a block of another width" "--shape control.input_blocks.1.0.out_layers.3.weight=64,32,3,3 --shape control.input_blocks.1.0.out_layers.3.bias=64" \
+    'behind "control_model.input_blocks.1.0.out_layers.3.'
+misfit "an output that no UNet takes" "--shape control.zero_convs.2.0.weight=64,32,1,1 --shape control.zero_convs.2.0.bias=64" \
+    '"control_model.zero_convs.2.0.weight": 64 outputs, but the UNet'
+misfit "keys of another length" "--shape control.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight=40,768" 'behind "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_q.weight"'
+"$make_model" sd1 wide.safetensors --parts unet --shape unet.input_blocks.1.0.in_layers.2.bias=33
+expect "init of a base that does not fit" 1 "$mien" init --base wide.safetensors -o never.safetensors
+check "names the tensor" said '"model.diffusion_model.input_blocks.1.0.in_layers.2.weight": conv2d: the bias'
+check "writes nothing" [ ! -e never.safetensors ]
+"$make_model" sd1 latents.safetensors --parts vae --shape vae.decoder.conv_in.weight=64,16,3,3
+expect "a VAE for other latents" 0 "$mien" info latents.safetensors
+check "can't be used" printed "  VAE: can't be used to generate: the VAE's decoder begins with weights"
+expect "but carried" 0 "$mien" convert latents.safetensors carried.safetensors --to ldm
+check "with a warning" said "the VAE can't be used to generate: "
+
 mkdir folder folder/unet folder/scheduler broken broken/unet
 header='{"conv_in.weight":{"dtype":"F16","shape":[32,4,3,3],"data_offsets":[0,2304]},"x":{"dtype":"F16","shape":[2],"data_offsets":[2304,2308]}}'
 { printf "$(number ${#header} 8)"; printf %s "$header"; head -c 2308 /dev/zero; } >folder/unet/diffusion_pytorch_model.safetensors

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "model/clip.h"
+#include "model/shapes.h"
 #include "model/unet.h"
 #include "model/vae.h"
 #include "nn/plan.h"
@@ -242,6 +243,7 @@ static void try_step(const checkpoint *c, const unet_config *unet, const unet_co
 
 static void try_all(const checkpoint *c) {
     unet_config unet, control;
+    shapes_check(c, checkpoint_has(c));
     bool has_unet = unet_configure(c, "unet", &unet) == 0, has_control = unet_configure(c, "control", &control) == 0;
     try_text(c);
     try_vae(c);
