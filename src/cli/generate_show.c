@@ -82,7 +82,7 @@ int generate_job_run(generate_arguments *a, const char *like_note, double begin)
     int rc = mien_generate(&a->job, &r);
     progress_end(&l.shown);
     int status = job_status(&a->common, rc, r.failed);
-    if (rc == MIEN_ERR_EXISTS) status = EXIT_MISUSE;
+    if (rc == MIEN_ERR_EXISTS && !a->job.batch) status = EXIT_MISUSE;   /* of a batch it is the folder that another process writes */
     if (rc == 0 || r.pictures || rc == MIEN_ERR_CANCELLED) print_summary(a, &r, rc == 0);
     if (rc == 0) print_times(a, &r);
     timings where = {

@@ -56,9 +56,9 @@ static int unknown_command(const char *name) {
     for (size_t i = 0; i < COMMANDS; i++) names[i] = commands[i].name;
     names[COMMANDS] = "help";
     for (size_t i = 0; names[i]; i++) snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i == 0 ? "" : names[i + 1] ? ", " : " or ", names[i]);
+    if (*name == '-') return misuse(NULL, "%s: a command was expected, not an option: %s ('mien help COMMAND' lists its options)", name, all);
     const char *near = nearest(name, names);
-    return misuse(NULL, "%s: no such %s: %s was expected%s%s%s", name, *name == '-' ? "option" : "command", all, near ? "; did you mean " : "", near ? near : "",
-                  near ? "?" : "");
+    return misuse(NULL, "%s: no such command: %s was expected%s%s%s", name, all, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 static int run(int argc, char **argv) {

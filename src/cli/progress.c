@@ -74,8 +74,13 @@ static void rate_text(char out[64], const progress *p, double rate) {
     else snprintf(out, 64, "- s a %.*s", (int)n - 1, p->unit);
 }
 
-/* "with faces 3, without faces 1, failed 0", and what was there already if anything was. */
-static void outcome(text *out, const mien_progress *n) {
+/* "with faces 3, without faces 1, failed 0", and what was there already if anything was. Of long work in small units, which are steps and not
+ * what is made, its main count alone: "pictures 2"; what fails has a line of its own. */
+static void outcome(text *out, const progress *p, const mien_progress *n) {
+    if (p->slow) {
+        if (n->n_counts && n->count[0].n) text_printf(out, "%s %" PRIu64, n->count[0].name, n->count[0].n);
+        return;
+    }
     for (int i = 0; i < n->n_counts; i++) {
         if (!n->count[i].n) continue;
         for (const char *c = n->count[i].name; *c; c++) text_printf(out, "%c", *c == '_' ? ' ' : *c);
@@ -98,7 +103,7 @@ static void show_bar(progress *p, const mien_progress *n) {
     memset(bar, '#', (size_t)full);
     bar[20] = 0;
     text_printf(&line, "[%s] %" PRIu64 "/%" PRIu64 "%s%s  %s  ETA %s  ", bar, items_over(n), n->total, p->slow ? " " : "", p->slow ? p->unit : "", speed, left);
-    outcome(&line, n);
+    outcome(&line, p, n);
     struct winsize size;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && line.size >= size.ws_col) line.data[size.ws_col - 1] = 0;
     if (!line.failed) fprintf(stderr, "\r%s\033[K", line.data);
@@ -113,9 +118,9 @@ static void show_line(progress *p, const mien_progress *n) {
     time_left(left, n, rate);
     if (p->slow) rate_text(speed, p, rate);
     else snprintf(speed, sizeof speed, "%.1f/s", rate);
-    outcome(&counts, n);
+    outcome(&counts, p, n);
     if (!counts.failed)
-        fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " %s, %s, %s left; %s\n", items_over(n), n->total, p->unit, speed, left, counts.data);
+        fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " %s, %s, %s left%s%s\n", items_over(n), n->total, p->unit, speed, left, counts.size ? "; " : "", counts.size ? counts.data : "");
     text_free(&counts);
 }
 

@@ -18,7 +18,7 @@ typedef struct {
     const common_options *common;
     const char *unit;
     bool notes;                               /* show what is only of note, one a photo, in words too */
-    bool slow;                                /* seconds a unit are told, not units a second */
+    bool slow;                                /* seconds a unit are told, not units a second, and of the counts the first alone */
     bool terminal, shown;                     /* a bar is on the screen */
     double next;                              /* when to show something again */
     struct { double seconds; uint64_t items; } window[PROGRESS_WINDOW];   /* for the rate of the last seconds */

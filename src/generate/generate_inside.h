@@ -24,6 +24,7 @@ typedef struct {
     size_t step_room;              /* of result.steps */
     mien_progress progress;
     double begin;
+    bool no_previews;              /* one could not be written */
 } generator;
 
 /* A job with all that can be known before the UNet is there. */

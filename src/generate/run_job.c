@@ -166,6 +166,17 @@ static int show_preview(const one_picture *k, const sampler *s) {
     return rc;
 }
 
+/* The picture is what is wanted: it goes on without. */
+static void try_preview(const one_picture *k, const sampler *s) {
+    generator *g = k->g;
+    if (g->no_previews || show_preview(k, s) == 0) return;
+    text line = { 0 };
+    text_printf(&line, "%s; there will be no more previews", error_message());
+    if (line.data) generate_say(g, MIEN_LOG_WARNING, NULL, line.data);
+    text_free(&line);
+    g->no_previews = true;
+}
+
 static int step_done(void *context, int i, int steps, bool control, double seconds, const sampler *s) {
     one_picture *k = context;
     generator *g = k->g;
@@ -174,7 +185,7 @@ static int step_done(void *context, int i, int steps, bool control, double secon
     k->picture.control_steps += control;
     g->progress.done++;
     g->progress.count[COUNT_CONTROL_STEPS].n += control;
-    if (rc == 0 && k->denoised && ((i + 1) % every == 0 || i + 1 == steps)) rc = show_preview(k, s);
+    if (rc == 0 && k->denoised && ((i + 1) % every == 0 || i + 1 == steps)) try_preview(k, s);
     generate_tell(g);
     return rc;
 }

@@ -110,6 +110,13 @@ check "says what it does" grep -q 'stopping; again stops at once' log
 check "leaves none" test ! -e t.png
 check "nothing half-made is left" test -z "$(find . -name '*.mien-tmp-*')"
 
+printf '{"prompt":"p","seed":1,"steps":500,"count":9,"out":"long"}\n' >one.jsonl
+$g --batch one.jsonl --map map.png --preview 1 -o locked -q >log 2>&1 & pid=$!
+while [ ! -s locked/long.preview.png ] && kill -0 $pid 2>/dev/null; do pause 2; done
+expect "a second process on the folder" 1 $g --batch one.jsonl --map map.png -o locked
+check "names the first" said "locked: is being written by process $pid on "
+kill -s TERM $pid; wait $pid
+
 # ---- killed
 i=0; while [ $i -lt 24 ]; do printf '{"prompt":"p","seed":%d}\n' $i; i=$((i + 1)); done >many.jsonl
 killed="$g --batch many.jsonl --map map.png -o killed -q"

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -290,10 +291,40 @@ static void test_halves(void **state) {
     expect_close("halves", latent[0], latent[1], 2e-4);
 }
 
+static int warned;
+
+/* Takes the preview's place while the picture is made. */
+static void block_preview(void *context, const mien_progress *p) {
+    (void)p;
+    mkdir(context, 0755);
+}
+
+static void count_warnings(void *context, mien_log_kind kind, const char *path, const char *message) {
+    (void)path;
+    warned += kind == MIEN_LOG_WARNING && strncmp(message, context, strlen(context)) == 0;
+}
+
+static void test_preview_that_cannot_be_written(void **state) {
+    (void)state;
+    mien_generate_options o = options_of(1);
+    char preview[256];
+    snprintf(preview, sizeof preview, "%s/out.preview.png", folder);
+    o.picture.width = o.picture.height = 64;
+    o.picture.steps = 3;
+    o.preview = 1;
+    o.hooks = (mien_hooks){ .progress = block_preview, .log = count_warnings, .context = preview };
+    save_map(64, 64);
+    remove(o.output);
+    if (mien_generate(&o, NULL) < 0) fail_msg("%s", mien_error());
+    assert_int_equal(access(o.output, R_OK), 0);
+    assert_int_equal(warned, 1);
+    assert_int_equal(rmdir(preview), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_latent), cmocka_unit_test(test_strength_zero_is_no_control), cmocka_unit_test(test_guess_mode),
-        cmocka_unit_test(test_unguided_ignores_negative), cmocka_unit_test(test_halves),
+        cmocka_unit_test(test_unguided_ignores_negative), cmocka_unit_test(test_halves), cmocka_unit_test(test_preview_that_cannot_be_written),
     };
     return cmocka_run_group_tests(tests, make_models, remove_models);
 }
