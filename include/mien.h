@@ -491,6 +491,7 @@ typedef enum {
 MIEN_API const char *const *mien_sampler_names(void);   /* "ddim", ... in that order; NULL ends them */
 
 typedef enum { MIEN_RNG_TORCH_CPU, MIEN_RNG_TORCH_CUDA } mien_rng;   /* whose noise a seed means */
+MIEN_API const char *const *mien_rng_names(void);       /* "torch-cpu", ... likewise */
 typedef enum { MIEN_DTYPE_AUTO, MIEN_DTYPE_BF16, MIEN_DTYPE_F32 } mien_dtype;
 typedef enum { MIEN_PREDICTION_AUTO, MIEN_PREDICTION_EPSILON, MIEN_PREDICTION_V } mien_prediction;
 

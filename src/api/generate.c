@@ -11,6 +11,7 @@
 #include "generate/output.h"
 
 const char *const *mien_sampler_names(void) { return sampler_names; }
+const char *const *mien_rng_names(void) { return noise_names; }
 mien_picture_settings mien_picture_defaults(void) { return settings_defaults(); }
 mien_generate_options mien_generate_defaults(void) { return (mien_generate_options){ .picture = settings_defaults() }; }
 

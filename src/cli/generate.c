@@ -10,7 +10,6 @@
 #include "cli/progress.h"
 
 static const char *const searches[] = { "none", "auto", NULL };
-static const char *const rngs[] = { "torch-cpu", "torch-cuda", NULL };
 static const char *const dtypes[] = { "auto", "bf16", "f32", NULL };
 static const char *const predictions[] = { "auto", "epsilon", "v", NULL };
 
@@ -48,7 +47,7 @@ static int parse(generate_arguments *a, int argc, char **argv) {
         { "only-mid-control", 0, OPTION_FLAG, &s->only_mid_control, 0, 0, NULL, "the control acts on the middle block alone", NULL },
         { "eta", 0, OPTION_NUMBER, &s->eta, 0, 1, "X", "noise added at each step of ddim (default 0)", NULL },
         { "seed", 0, OPTION_LONG, &s->seed, -1, 0x1p63, "N", "of the noise (default -1: a random one)", NULL },
-        { "rng", 0, OPTION_CHOICE, &a->rng, 0, 0, NULL, "whose noise a seed means (default torch-cpu)", rngs },
+        { "rng", 0, OPTION_CHOICE, &a->rng, 0, 0, NULL, "whose noise a seed means (default torch-cpu)", mien_rng_names() },
         { "count", 'n', OPTION_INT, &j->count, 1, 10000, "N", "how many pictures (default 1)", NULL },
         { "size", 0, OPTION_SIZE, a->size, 64, 2048, "512|WxH", "short side, or both; multiples of 8 (default: by the photo)", NULL },
         { "face", 0, OPTION_INT, &j->face, 1, 100, "K", "take the K-th face that is found", NULL },

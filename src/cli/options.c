@@ -152,10 +152,19 @@ static int wrong_value(const command_help *c, const option *o, const char *text)
     return misuse(c, "--%s %s: %s was expected%s%s%s", o->name, text, all, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
-static bool is_choice(const option *o, const char *text) {
-    for (const char *const *s = o->choices; *s; s++)
-        if (strcmp(*s, text) == 0) return true;
-    return false;
+/* A letter of a choice, as people and other programs may write it: in capitals, with blanks or strokes, "DPM++" for dpmpp. */
+static int letter_of(char c) { return c == ' ' || c == '-' ? '_' : c == '+' ? 'p' : c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; }
+
+static bool same_choice(const char *a, const char *b) {
+    while (*a && letter_of(*a) == letter_of(*b)) a++, b++;
+    return !*a && !*b;
+}
+
+/* Which of the choices; -1: none. */
+static int choice_of(const option *o, const char *text) {
+    for (int i = 0; o->choices[i]; i++)
+        if (same_choice(o->choices[i], text)) return i;
+    return -1;
 }
 
 static int set_value(const command_help *c, const option *o, const char *text) {
@@ -187,19 +196,40 @@ static int set_value(const command_help *c, const option *o, const char *text) {
         break;
     }
     case OPTION_CHOICE:
-        for (whole = 0; o->choices[whole] && strcmp(o->choices[whole], text) != 0; whole++) {}
-        right = o->choices[whole];
+        whole = choice_of(o, text);
+        right = whole >= 0;
         if (right) *(int *)o->value = (int)whole;
         break;
     case OPTION_MAYBE:
-        right = !*text || is_choice(o, text);
-        if (right) *(const char **)o->value = text;
+        whole = *text ? choice_of(o, text) : -1;
+        right = !*text || whole >= 0;
+        if (right) *(const char **)o->value = *text ? o->choices[whole] : text;
         break;
     }
     return right ? 0 : wrong_value(c, o, text);
 }
 
 /* ---- the parser ---------------------------------------------------------------------------------------------------- */
+
+/* What it is called in other programs for the same work. */
+static const char *const foreign[][2] = {
+    { "width", "size" }, { "height", "size" }, { "resolution", "size" }, { "guidance", "cfg" }, { "guidance-scale", "cfg" }, { "scale", "cfg" },
+    { "num-images", "count" }, { "batch-size", "count" }, { "image", "photo" }, { "input", "photo" }, { "scheduler", "sampler" }, { "num-inference-steps", "steps" },
+    { "model", "base" }, { "ckpt", "base" }, { "controlnet", "control" }, { "control-strength", "strength" }, { "controlnet-conditioning-scale", "strength" },
+    { "precision", "dtype" }, { "neg", "negative" },
+};
+
+/* By another program's name, or with more behind it ("negative-prompt"); NULL if it is neither. */
+static const char *named_otherwise(const char *word, const char *const *names) {
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        for (const char *const *s = names; *s && strcmp(word, foreign[i][0]) == 0; s++)
+            if (strcmp(*s, foreign[i][1]) == 0) return *s;
+    for (const char *const *s = names; *s; s++) {
+        size_t n = strlen(*s);
+        if (strncmp(word, *s, n) == 0 && word[n] == '-') return *s;
+    }
+    return NULL;
+}
 
 /* The option that `given` ("--max-face5=3", "-o") was probably meant to be, or NULL. */
 static const option *meant(const option *const *all, size_t n, const char *given) {
@@ -209,7 +239,8 @@ static const option *meant(const option *const *all, size_t n, const char *given
     snprintf(word, sizeof word, "%.*s", (int)strcspn(bare, "="), bare);
     bool output = strcmp(word, "o") == 0 || strcmp(word, "output") == 0;   /* where there is no such option, --data says it */
     for (size_t i = 0; i < n; i++) names[i] = all[i]->name;
-    const char *near = output ? "data" : given[1] == '-' ? nearest(word, names) : NULL;
+    const char *near = output ? "data" : given[1] == '-' ? named_otherwise(word, names) : NULL;
+    if (!near && given[1] == '-') near = nearest(word, names);
     for (size_t i = 0; i < n; i++)
         if (near && strcmp(all[i]->name, near) == 0) return all[i];
     return NULL;
@@ -288,7 +319,7 @@ int options_parse(const command_help *c, common_options *common, int argc, char 
             optind += unknown_option(c, all, n, optopt ? letter : argv[optind - 1], optind < argc ? argv[optind] : NULL);
             wrong = 1;
         } else {
-            if (o->kind == OPTION_MAYBE && !optarg) optarg = optind < argc && is_choice(o, argv[optind]) ? argv[optind++] : "";
+            if (o->kind == OPTION_MAYBE && !optarg) optarg = optind < argc && choice_of(o, argv[optind]) >= 0 ? argv[optind++] : "";
             if (set_value(c, o, optarg)) wrong = 1;
         }
     }

@@ -37,22 +37,27 @@ static int read_int(const json_at *at, int least, int most, int *out) {
     return rc;
 }
 
+/* "a, b or c was expected" */
+static int not_among(const json_at *at, const char *const *names) {
+    char all[256] = "";
+    for (size_t i = 0, n = 0; names[i] && n < sizeof all; i++)
+        n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", !i ? "" : names[i + 1] ? ", " : " or ", names[i]);
+    return json_error(at, ERR_FORMAT, "%s was expected", all);
+}
+
 static int read_sampler(const json_at *at, mien_sampler *out) {
     const char *name;
     int rc = json_need_string(at, &name);
-    for (int i = 0; i < MIEN_SAMPLERS && rc == 0; i++)
-        if (strcmp(name, sampler_names[i]) == 0) return *out = (mien_sampler)i, 0;
-    return rc < 0 ? rc : json_error(at, ERR_FORMAT, "no such sampler: ddim, ddim_original, euler, euler_a, dpmpp_2m, dpmpp_2m_karras or unipc was expected");
+    if (rc < 0) return rc;
+    return settings_sampler_find(name, NULL, out) ? 0 : not_among(at, sampler_names);
 }
 
 static int read_rng(const json_at *at, mien_rng *out) {
     const char *name;
     int rc = json_need_string(at, &name);
-    if (rc < 0) return rc;
-    if (strcmp(name, "torch-cpu") == 0) *out = MIEN_RNG_TORCH_CPU;
-    else if (strcmp(name, "torch-cuda") == 0) *out = MIEN_RNG_TORCH_CUDA;
-    else return json_error(at, ERR_FORMAT, "torch-cpu or torch-cuda was expected");
-    return 0;
+    for (int i = 0; rc == 0 && noise_names[i]; i++)
+        if (strcmp(name, noise_names[i]) == 0) return *out = (mien_rng)i, 0;
+    return rc < 0 ? rc : not_among(at, noise_names);
 }
 
 static int read_size(const json_at *at, picture_settings *s) {

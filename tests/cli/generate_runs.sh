@@ -127,6 +127,25 @@ expect "memory enough" 0 $small --memory 3G -o m.png -q
 check "changes nothing" cmp m.png one.png
 expect "kernels of AVX2" 0 $small --cpu avx2 -o avx2.png -q
 
+# ---- names of others
+$small --sampler dpmpp_2m_karras -o karras.png -q || exit 1
+expect "a sampler as pictures name it" 0 $small --sampler "DPM++ 2M Karras" -o named.png -q
+check "is the same" cmp karras.png named.png
+for name in ddim_original:"DDIM original" euler_a:"Euler a" unipc:UNIPC; do
+    expect "${name#*:}" 0 $small --steps 1 --sampler "${name#*:}" -o n.png --force -q
+    $small --steps 1 --sampler "${name%%:*}" -o m.png --force -q
+    check "is ${name%%:*}" cmp n.png m.png
+done
+printf '{"prompt":"smile","seed":1,"sampler":"DPM++ 2M Karras","out":"k"}\n{"prompt":"","sampler":"eular"}\n{"prompt":"","rng":"mine"}\n' >k.jsonl
+expect "in a batch" 3 $g --map map.png --steps 2 --batch k.jsonl -o k
+check "too" cmp k/k.png karras.png
+check "samplers are listed" said "sampler: ddim, ddim_original, euler, euler_a, dpmpp_2m, dpmpp_2m_karras or unipc was expected"
+check "kinds of noise too" said "rng: torch-cpu or torch-cuda was expected"
+for option in negative-prompt:negative cfg-scale:cfg width:size height:size guidance-scale:cfg guidance:cfg num-inference-steps:steps controlnet:control; do
+    expect "--${option%:*}" 2 $small "--${option%:*}" 7 -o n.png
+    check "is named otherwise" said "--${option%:*}: no such option; did you mean --${option#*:}?"
+done
+
 # ---- previews
 expect "--preview" 0 $small --steps 3 --preview 2 -o pre.png -q
 check "is written" test -s pre.preview.png
