@@ -552,7 +552,7 @@ typedef struct {
     int allow_empty;                            /* no face: an empty map */
     mien_dtype dtype;
     mien_prediction prediction;                 /* AUTO: as the model says or, if it does not, as one look at it does */
-    size_t memory;                              /* the most to be used, in bytes; 0: what the machine has free */
+    size_t memory;                              /* the most to be used, in bytes; 0: what the machine has free, without swap, or ulimit leaves */
     int preview;                                /* OUT.preview.png every so many steps; 0: none */
     const char *save_map;                       /* PNG; NULL: none */
     int no_metadata, force;

@@ -6,36 +6,11 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/free_memory.h"
 #include "generate/engine_inside.h"
 
 /* The program, oneDNN, the face networks, what one parameter has of mapped pages while it is packed, pictures and latents. */
 #define OVERHEAD ((size_t)200 * 1000 * 1000)
-
-/* ---- what there is --------------------------------------------------------------------------------------------------- */
-
-static size_t number_after(const char *path, const char *name) {
-    FILE *f = fopen(path, "r");
-    char line[256];
-    unsigned long long n = 0, found = 0;
-    size_t length = strlen(name);
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, name, length) == 0 && sscanf(line + length, " %llu", &n) == 1) found = n;
-    if (f) fclose(f);
-    return (size_t)found;
-}
-
-/* What the machine, and a container that this may be, have free; 0: unknown. */
-static size_t free_memory(void) {
-    size_t kilobytes = number_after("/proc/meminfo", "MemAvailable:") + number_after("/proc/meminfo", "SwapFree:"), bytes = kilobytes * 1024;
-    size_t most = number_after("/sys/fs/cgroup/memory.max", ""), used = number_after("/sys/fs/cgroup/memory.current", "");
-    size_t cached = number_after("/sys/fs/cgroup/memory.stat", "inactive_file");
-    used = used > cached ? used - cached : 0;
-    if (most) {
-        size_t left = most > used ? most - used : 1;
-        if (!bytes || left < bytes) bytes = left;
-    }
-    return bytes;
-}
 
 /* ---- what is needed -------------------------------------------------------------------------------------------------- */
 
@@ -44,7 +19,7 @@ typedef struct { size_t weights, workspace; } stage;
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 /* Adds a network to a stage; p counts. */
-static int count(engine *e, int built, network *n, params *p, stage *out) {
+static int count(const engine *e, int built, network *n, params *p, stage *out) {
     int rc = built;
     if (rc == 0) {
         plan_options how = engine_plan_options(e);
@@ -58,7 +33,7 @@ static int count(engine *e, int built, network *n, params *p, stage *out) {
     return rc < 0 ? rc : engine_stopped(e);
 }
 
-static int count_text(engine *e, stage *out) {
+static int count_text(const engine *e, stage *out) {
     text_network n = { 0 };
     params *p = params_new_counting();
     if (!p) return error_code();
@@ -67,7 +42,7 @@ static int count_text(engine *e, stage *out) {
     return rc;
 }
 
-static int count_steps(engine *e, const engine_shape *s, bool halves, stage *out) {
+static int count_steps(const engine *e, const engine_shape *s, bool halves, stage *out) {
     size_t pictures = s->guidance && !halves ? 2 : 1;
     bool without = s->without || (s->guess && s->guidance && halves);
     step_network n;
@@ -85,7 +60,7 @@ static int count_steps(engine *e, const engine_shape *s, bool halves, stage *out
     return rc;
 }
 
-static int count_decoder(engine *e, const engine_shape *s, stage *out) {
+static int count_decoder(const engine *e, const engine_shape *s, stage *out) {
     decode_network n = { 0 };
     params *p = params_new_counting();
     if (!p) return error_code();
@@ -95,7 +70,7 @@ static int count_decoder(engine *e, const engine_shape *s, stage *out) {
 }
 
 /* The most that is in use at once. One workspace serves all, and stays as large as it was. */
-static int count_all(engine *e, const engine_shape *s, bool halves, size_t *bytes) {
+static int count_all(const engine *e, const engine_shape *s, bool halves, size_t *bytes) {
     stage text = { 0 }, steps = { 0 }, decode = { 0 };
     int rc = count_text(e, &text);
     if (rc == 0) rc = count_steps(e, s, halves, &steps);
@@ -108,27 +83,28 @@ static int count_all(engine *e, const engine_shape *s, bool halves, size_t *byte
 
 /* ---- what would fit -------------------------------------------------------------------------------------------------- */
 
-static int refuse(engine *e, const engine_shape *shape, size_t limit, size_t needed) {
-    const char *tail = e->options.memory ? "may be used" : "are free (--memory says how much may be used)";
+static const char *limit_words(const engine *e) { return e->options.memory ? "may be used" : "are free (--memory says how much may be used)"; }
+
+static int refuse(const engine *e, const engine_shape *shape, size_t limit, size_t needed) {
+    const char *tail = limit_words(e);
     engine_shape s = *shape;
-    nn_type type = e->type;
+    engine other = *e;   /* to ask what it would need if */
     size_t bytes = needed;
     char size[32] = "";
     const char *with = "";
     int rc = 0;
-    if (type == NN_F32 && e->options.dtype == MIEN_DTYPE_F32 && device_level(e->d) >= CPU_AVX512_BF16) {
-        e->type = NN_BF16;
+    if (e->type == NN_F32 && e->options.dtype == MIEN_DTYPE_F32 && device_level(e->d) >= CPU_AVX512_BF16) {
+        other.type = NN_BF16;
         with = " --dtype bf16";
-        rc = count_all(e, &s, true, &bytes);
+        rc = count_all(&other, &s, true, &bytes);
     }
     while (rc == 0 && bytes > limit && (s.width > 256 || s.height > 256)) {
         int longer = s.width > s.height ? s.width : s.height, next = (longer - 1) / 64 * 64;
         s.width = larger(64, (size_t)((double)shape->width * next / larger((size_t)shape->width, (size_t)shape->height) / 64 + 0.5) * 64);
         s.height = larger(64, (size_t)((double)shape->height * next / larger((size_t)shape->width, (size_t)shape->height) / 64 + 0.5) * 64);
         snprintf(size, sizeof size, " --size %dx%d", s.width, s.height);
-        rc = count_all(e, &s, true, &bytes);
+        rc = count_all(&other, &s, true, &bytes);
     }
-    e->type = type;
     if (rc < 0) return rc;
     if (bytes > limit)
         return error_set(ERR_LIMIT, "%.2f GB of memory are needed and %.2f GB %s: nothing would fit, the least is %.2f GB, with%s%s", (double)needed * 1e-9, (double)limit * 1e-9,
@@ -159,6 +135,8 @@ int engine_fit(engine *e, engine_shape *shape, size_t *bytes) {
     size_t limit = e->options.memory ? e->options.memory : free_memory(), needed, less;
     shape->halves = false;
     if (bytes) *bytes = 0;
+    if (!e->options.memory && limit && limit < OVERHEAD)   /* too little to count with: oneDNN does not bear being out of memory */
+        return error_set(ERR_LIMIT, "%.2f GB of memory %s: %.2f GB are needed beside the model", (double)limit * 1e-9, limit_words(e), (double)OVERHEAD * 1e-9);
     if (!limit || (!bytes && bound(e, shape) <= limit)) return 0;
     double begin = clock_seconds();
     int rc = count_all(e, shape, false, &needed);

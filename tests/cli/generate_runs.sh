@@ -125,6 +125,10 @@ expect "too little memory in f32 for the size" 1 $small --memory 420M --size 102
 check "says what would fit" said "it would fit with"
 expect "memory enough" 0 $small --memory 3G -o m.png -q
 check "changes nothing" cmp m.png one.png
+if ! grep -aq __asan_init "$mien"; then   # which itself wants terabytes of addresses
+    expect "too few addresses" 1 sh -c "ulimit -v 225000; exec $small -o m.png --force"
+    check "is no crash" said "GB are needed beside the model"
+fi
 expect "kernels of AVX2" 0 $small --cpu avx2 -o avx2.png -q
 
 # ---- names of others
