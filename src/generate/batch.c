@@ -54,6 +54,24 @@ static int read_line(batch *b, const stream *s, const stream_text *line, bool br
     return job_line_read(label, line->text, line->size, &b->defaults, out);
 }
 
+/* A line: its job, the taker's from here on, or (read below 0) why there is none. Below 0 ends it. */
+typedef int take_job(batch *b, uint64_t line, int read, generate_job *j);
+
+static int each_line(batch *b, take_job *take) {
+    stream *s;
+    stream_text line;
+    bool broken;
+    int rc = stream_open_file(b->g->o->batch, &s), more = 0;
+    if (rc < 0) return rc;
+    while (rc == 0 && (more = next_line(s, &line, &broken)) > 0) {
+        generate_job j;
+        int read = read_line(b, s, &line, broken, &j);
+        rc = take(b, stream_lines(s), read, &j);
+    }
+    stream_close(s);
+    return rc < 0 ? rc : more;
+}
+
 /* ---- once through, for what there is ---------------------------------------------------------------------------------- */
 
 /* A job's file i, of pictures and of previews where there are any; false behind the last. */
@@ -90,25 +108,21 @@ static bool is_double(const batch *b, const char *file) {
     return at && ((at > b->names && at[-1] == hash) || (at + 1 < b->names + b->n_names && at[1] == hash));
 }
 
-static int count_lines(batch *b, const char *path) {
-    stream *s;
-    stream_text line;
-    bool broken;
-    int rc = stream_open_file(path, &s), more = 0;
-    if (rc < 0) return rc;
-    while (rc == 0 && (more = next_line(s, &line, &broken)) > 0) {
-        generate_job j;
-        char name[JOB_NAME], file[JOB_FILE];
-        if (read_line(b, s, &line, broken, &j) < 0) continue;   /* told of later */
-        int steps;
-        if (engine_steps(b->g->e, &j.how, &steps) == 0) b->g->progress.total += (uint64_t)steps * (uint64_t)j.count;
-        name_of(&j, stream_lines(s), name);
-        for (int i = 0; rc == 0 && file_of(b, &j, name, i, file); i++) rc = add_name(b, file);
-        job_free(&j);
-    }
-    stream_close(s);
+static int count_line(batch *b, uint64_t line, int read, generate_job *j) {
+    char name[JOB_NAME], file[JOB_FILE];
+    int steps, rc = 0;
+    if (read < 0) return 0;   /* told of later */
+    if (engine_steps(b->g->e, &j->how, &steps) == 0) b->g->progress.total += (uint64_t)steps * (uint64_t)j->count;
+    name_of(j, line, name);
+    for (int i = 0; rc == 0 && file_of(b, j, name, i, file); i++) rc = add_name(b, file);
+    job_free(j);
+    return rc;
+}
+
+static int count_lines(batch *b) {
+    int rc = each_line(b, count_line);
     if (b->n_names) qsort(b->names, b->n_names, sizeof *b->names, by_value);
-    return rc < 0 ? rc : more;
+    return rc;
 }
 
 /* ---- jobs ------------------------------------------------------------------------------------------------------------- */
@@ -151,25 +165,18 @@ static int make_folder(const generator *g, prepared_job *p, const char *name) {
     return (size_t)n < sizeof p->path ? 0 : error_set(ERR_USAGE, "%s: is too long a path", g->o->output);
 }
 
-/* A preview in the place of another file is nobody's wish. */
-static int check_previews(const generator *g, const prepared_job *p) {
+/* Pictures are looked at where they may overwrite something (what is there else may be of an earlier run), previews always: one in the place of
+ * another file is nobody's wish. */
+static int check_outputs(const generator *g, const prepared_job *p) {
+    const char *const inputs[] = { g->o->base, g->o->control, g->o->batch, g->o->like, p->j.photo, p->j.map, p->j.faces };
+    const int n = sizeof inputs / sizeof *inputs;
     char path[PATH_MAX], preview[PATH_MAX];
     int rc = 0;
-    for (int k = 0; g->o->preview && k < p->j.count && rc == 0; k++) {
+    for (int k = 0; k < p->j.count && rc == 0; k++) {
         rc = output_path(p->path, k, path);
-        if (rc == 0) rc = output_preview_path(path, preview);
-        if (rc == 0) rc = output_refuse(preview, g->o->force, true, NULL, 0);
-    }
-    return rc;
-}
-
-static int check_overwriting(const generator *g, const prepared_job *p) {
-    const char *const inputs[] = { g->o->base, g->o->control, g->o->batch, g->o->like, p->j.photo, p->j.map, p->j.faces };
-    char path[PATH_MAX];
-    int rc = 0;
-    for (int k = 0; g->o->force && k < p->j.count && rc == 0; k++) {
-        rc = output_path(p->path, k, path);
-        if (rc == 0) rc = output_refuse(path, true, false, inputs, sizeof inputs / sizeof *inputs);
+        if (rc == 0 && g->o->force) rc = output_refuse(path, true, false, inputs, n);
+        if (rc == 0 && g->o->preview) rc = output_preview_path(path, preview);
+        if (rc == 0 && g->o->preview) rc = output_refuse(preview, g->o->force, true, inputs, n);
     }
     return rc;
 }
@@ -182,47 +189,40 @@ static int prepare_line(batch *b, prepared_job *p, uint64_t number) {
     for (int i = 0; rc == 0 && file_of(b, &p->j, name, i, file); i++)
         if (is_double(b, file)) rc = error_set(ERR_USAGE, "another line writes %s too: neither is done", file);
     if (rc == 0) rc = make_folder(g, p, name);
-    if (rc == 0) rc = check_overwriting(g, p);
-    if (rc == 0) rc = check_previews(g, p);
+    if (rc == 0) rc = check_outputs(g, p);
     return rc < 0 ? rc : prepare_job(g, p, true);
 }
 
-static int take_line(batch *b, const stream *s, const stream_text *line, bool broken) {
+static int fail_line(batch *b, prepared_job *p, bool read, int rc) {
+    int steps = 0;
+    if (!ends_all(rc)) fail(b, p->label, read ? (uint64_t)p->j.count : 1, 0);
+    if (read && engine_steps(b->g->e, &p->j.how, &steps) == 0) b->g->progress.failed += (uint64_t)steps * (uint64_t)p->j.count;
+    drop(p);
+    return ends_all(rc) ? rc : 0;
+}
+
+static int run_line(batch *b, uint64_t line, int read, generate_job *j) {
     generator *g = b->g;
     prepared_job *p = calloc(1, sizeof *p);
-    if (!p) return error_memory(sizeof *p);
-    snprintf(p->label, sizeof p->label, "line %" PRIu64, stream_lines(s));
-    int rc = read_line(b, s, line, broken, &p->j);
-    bool read = rc == 0;
-    if (read) rc = prepare_line(b, p, stream_lines(s));
-    if (rc < 0) {
-        int steps = 0;
-        if (!ends_all(rc)) fail(b, p->label, read ? (uint64_t)p->j.count : 1, 0);
-        if (read && engine_steps(g->e, &p->j.how, &steps) == 0) g->progress.failed += (uint64_t)steps * (uint64_t)p->j.count;
-        drop(p);
-        return ends_all(rc) ? rc : 0;
+    if (!p) {
+        if (read == 0) job_free(j);
+        return error_memory(sizeof *p);
     }
+    snprintf(p->label, sizeof p->label, "line %" PRIu64, line);
+    if (read == 0) p->j = *j;
+    int rc = read < 0 ? read : prepare_line(b, p, line);
+    if (rc < 0) return fail_line(b, p, read == 0, rc);
     g->result.skipped += (uint64_t)(p->j.count - p->missing);
     g->progress.skipped += (uint64_t)p->steps * (uint64_t)(p->j.count - p->missing);
     generate_tell(g);
     if (p->missing) b->job[b->n++] = p;
     else drop(p);
-    return 0;
+    if (stop_asked(g->o->hooks.stop)) return error_set(ERR_CANCELLED, "stopped");
+    return b->n == TOGETHER ? run_together(b) : 0;
 }
 
-static int run_lines(batch *b, const char *path) {
-    stream *s;
-    stream_text line;
-    bool broken;
-    int rc = stream_open_file(path, &s), more = 0;
-    if (rc < 0) return rc;
-    while (rc == 0 && (more = next_line(s, &line, &broken)) > 0) {
-        rc = take_line(b, s, &line, broken);
-        if (rc == 0 && stop_asked(b->g->o->hooks.stop)) rc = error_set(ERR_CANCELLED, "stopped");
-        if (rc == 0 && b->n == TOGETHER) rc = run_together(b);
-    }
-    stream_close(s);
-    if (rc == 0) rc = more;
+static int run_lines(batch *b) {
+    int rc = each_line(b, run_line);
     if (rc == 0) rc = run_together(b);
     while (b->n) drop(b->job[--b->n]);
     return rc;
@@ -238,10 +238,10 @@ int batch_run(generator *g) {
     if (rc == 0) rc = folder_lock_take(g->o->output, 0, 0, &lock);
     if (rc == 0) {
         file_remove_leftovers(g->o->output, true);
-        rc = count_lines(&b, g->o->batch);
+        rc = count_lines(&b);
     }
     generate_tell(g);
-    if (rc == 0) rc = run_lines(&b, g->o->batch);
+    if (rc == 0) rc = run_lines(&b);
     folder_lock_release(&lock);
     free(b.names);
     return rc;

@@ -44,7 +44,6 @@ void engine_close(engine *e);
 const checkpoint *engine_checkpoint(const engine *e);
 int  engine_usual_side(const engine *e);          /* pixels: 512, or what the model was trained at */
 bool engine_bf16(const engine *e);
-bool engine_predicts_v(const engine *e);          /* after engine_sample */
 
 /* What a job asks of the networks. */
 typedef struct {

@@ -49,7 +49,6 @@ struct engine {
     nn_type type;
     size_t latent_channels;
     engine_times times;
-    double packing;                       /* seconds of planning, for times.load */
 
     workspace *ws;
     size_t ws_bytes;

@@ -49,8 +49,6 @@ static int know_prediction(engine *e) {
     return rc;
 }
 
-bool engine_predicts_v(const engine *e) { return e->predicts_v; }
-
 /* ---- sampling -------------------------------------------------------------------------------------------------------- */
 
 _Static_assert((int)SPACING_LEADING == SAMPLER_SPACING_LEADING && (int)SPACING_TRAILING == SAMPLER_SPACING_TRAILING &&

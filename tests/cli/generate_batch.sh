@@ -86,6 +86,12 @@ check "by a preview" said "line 4: another line writes c.preview.png too: neithe
 check "seeds beyond the largest" said "seed is 9223372036854775807: the seeds of 3 pictures"
 check "none is done" printed "0 pictures made"
 
+mkdir in && cp map.png in/v.preview.png
+printf '{"map":"in/v.preview.png","prompt":"x","out":"v"}\n' >in.jsonl
+expect "a preview in an input's place" 3 $g --batch in.jsonl -o in --preview 1 --force
+check "is refused, forced or not" said "in/v.preview.png: is an input"
+check "it is as it was" cmp map.png in/v.preview.png
+
 # ---- stopped
 long="$g --map map.png --prompt x --seed 1 --count 1000"
 # Background jobs of a shell ignore Ctrl-C, and so would the program.
