@@ -3,9 +3,10 @@
  * The kernels beside attention that a step of Stable Diffusion spends its time in, at their shapes there (512x512, guidance's batch of
  * two): milliseconds (best of RUNS), GB/s of what goes in and comes out, GFLOP/s, beside what the machine can do in the same run.
  *
- *     ops [--threads N] [--type bf16|f32] [PART OF A NAME...]
+ *     ops [--threads N] [--type bf16|f32] [--cold] [PART OF A NAME...]
  *
- * Data are random. Warm: a row's tensors are in the third-level cache if they fit. */
+ * Data are random. Warm: a row's tensors are in the third-level cache if they fit. --cold: weights are not, as in a step, which reads all of
+ * a model's; what the step before has just written is. */
 #include <getopt.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -154,6 +155,20 @@ static const row rows[] = {
     { "conv+silu 256^2 16->16", build_conv_silu, { 256, 16, 16, 3, 1 } },
 };
 
+/* Pushes everything out of the caches, then takes the inputs back. */
+static void cool(const bench *b, const plan *p, workspace *w) {
+    static char *other;
+    enum { BYTES = 96 << 20 };
+    if (!other && !(other = calloc(1, BYTES))) exit(1);
+    for (size_t i = 0; i < BYTES; i += 64) other[i]++;
+    volatile char sum = 0;
+    for (size_t k = 0; k < graph_tensors(b->g); k++) {
+        const tensor *t = graph_tensor(b->g, k);
+        const char *x = t->kind == TENSOR_INPUT ? plan_tensor(p, w, t) : NULL;
+        for (size_t i = 0; x && i < shape_elements(t->shape) * nn_type_bytes(t->type); i += 64) sum = (char)(sum + x[i]);
+    }
+}
+
 static double bytes_of(const graph *g) {
     size_t bytes = 0;
     for (size_t i = 0; i < graph_tensors(g); i++) {
@@ -163,7 +178,7 @@ static double bytes_of(const graph *g) {
     return (double)bytes;
 }
 
-static void measure(const row *r, nn_type type, const device *d, int threads, double peak) {
+static void measure(const row *r, nn_type type, const device *d, int threads, double peak, bool cold) {
     bench b = { .g = graph_new(), .type = type };
     params *store = params_new();
     graph_output(b.g, r->build(&b, r->s));
@@ -179,6 +194,7 @@ static void measure(const row *r, nn_type type, const device *d, int threads, do
             const tensor *t = graph_tensor(b.g, k);
             if (t->kind == TENSOR_INPUT && (i == 0 || shape_elements(t->shape) < 100000)) fill(plan_tensor(p, w, t), t->type, shape_elements(t->shape));
         }
+        if (cold) cool(&b, p, w);
         double t = peak_clock(threads);
         plan_run(p, w, NULL);
         t = peak_clock(threads) - t;
@@ -202,14 +218,16 @@ static bool wanted(const char *name, char **parts, int n) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = { { "threads", 1, NULL, 'j' }, { "type", 1, NULL, 't' }, { NULL, 0, NULL, 0 } };
+    static const struct option options[] = { { "threads", 1, NULL, 'j' }, { "type", 1, NULL, 't' }, { "cold", 0, NULL, 'c' }, { NULL, 0, NULL, 0 } };
     int threads = parallel_cores();
+    bool cold = false;
     cpu_level level = cpu_level_here();
     nn_type type = level >= CPU_AVX512_BF16 ? NN_BF16 : NN_F32;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'j') threads = atoi(optarg);
+        else if (c == 'c') cold = true;
         else if (c == 't' && (strcmp(optarg, "f32") == 0 || strcmp(optarg, "bf16") == 0)) type = optarg[0] == 'f' ? NN_F32 : NN_BF16;
-        else return fprintf(stderr, "usage: ops [--threads N] [--type bf16|f32] [PART OF A NAME...]\n"), 2;
+        else return fprintf(stderr, "usage: ops [--threads N] [--type bf16|f32] [--cold] [PART OF A NAME...]\n"), 2;
     }
     if (level < CPU_AVX2 || threads < 1) return fprintf(stderr, "ops: needs AVX2 and at least one thread\n"), 1;
     device *d = device_cpu(level);
@@ -219,7 +237,7 @@ int main(int argc, char **argv) {
            copy_now(5 << 20, threads), copy_now(256 << 20, threads));
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (wanted(rows[i].name, argv + optind, argc - optind)) measure(&rows[i], type, d, threads, peak);
+        if (wanted(rows[i].name, argv + optind, argc - optind)) measure(&rows[i], type, d, threads, peak, cold);
     printf("peak, at the end: %.0f GFLOP/s\n", peak_now(type, level, threads));
     device_free(d);
     return 0;

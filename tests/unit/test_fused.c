@@ -88,7 +88,7 @@ static void products(void **state) {
         tensor *x = trial_input(&t, type, shape3(1, rows[i / 2], 48));
         tensor *w = trial_param(&t, type, shape2(2 * 40, 48), 0.2f);
         tensor *y = geglu(t.g, linear(t.g, x, w, trial_param(&t, NN_F32, shape1(80), 0.5f)));
-        check(&t, y, "linear+geglu/onednn", type == NN_F32 ? (tolerance){ .relative = 0x1p-19, .of_rms = 0x1p-19 } : (tolerance){ .relative = 0x1p-6, .of_rms = 0x1p-6 });
+        check(&t, y, type == NN_F32 ? "linear+geglu/onednn" : "linear+geglu/avx512bf16", type == NN_F32 ? (tolerance){ .relative = 0x1p-19, .of_rms = 0x1p-19 } : (tolerance){ .relative = 0x1p-6, .of_rms = 0x1p-6 });
     }
 }
 

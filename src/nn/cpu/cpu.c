@@ -2,6 +2,7 @@
  *
  * The CPU as a device: which kernels stand in its table. Better ones are added later, so that they are asked first. */
 #include "nn/cpu/attention.h"
+#include "nn/cpu/linear.h"
 #include "nn/cpu/move.h"
 #include "nn/cpu/norm.h"
 #include "nn/cpu/onednn.h"
@@ -24,10 +25,11 @@ static bool half_width(void) {
 device *device_cpu(cpu_level cap) {
     cpu_level here = cpu_level_here(), level = cap < here ? cap : here;
     device *d = device_new(level);
+    const kernel *table;
     size_t n;
     int rc = d ? 0 : -1;
     if (rc == 0 && level >= CPU_AVX2) {
-        const kernel *table = move_kernels(&n);
+        table = move_kernels(&n);
         rc = add_all(d, table, n);
         if (rc == 0) table = pointwise_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = norm_kernels(level, &n), rc = add_all(d, table, n);
@@ -42,6 +44,7 @@ device *device_cpu(cpu_level cap) {
         rc = add_all(d, ordered, n);
     }
     if (rc == 0 && level >= CPU_AVX2) rc = onednn_add(d);
+    if (rc == 0) table = linear_kernels(level, &n), rc = add_all(d, table, n);
     if (rc == 0) return d;
     device_free(d);
     return NULL;
