@@ -68,6 +68,7 @@ struct engine {
     decode_network decode;
     size_t decode_h, decode_w;
     bool predicts_v, knows_prediction;
+    bool told_unlike;                     /* how its ddim is unlike the one that the model's folder asks for */
 };
 
 /* ---- graphs (engine_graphs.c): 0 or ERR_*; the network is to be freed in any case ---- */

@@ -114,6 +114,15 @@ static int sample(engine *e, run *k, float *x) {
     return rc;
 }
 
+static void tell_unlike(engine *e, mien_sampler sampler) {
+    const char *what = checkpoint_settings_of(e->c)->ddim_unlike;
+    char line[200];
+    if (!what || sampler != MIEN_DDIM || e->told_unlike || !e->options.say) return;
+    snprintf(line, sizeof line, "the model's scheduler_config.json has %s, as no Stable Diffusion wants it: mien's ddim goes without, and diffusers' would not", what);
+    e->options.say(e->options.context, line);
+    e->told_unlike = true;
+}
+
 int engine_sample(engine *e, const sample_request *r, float *latent) {
     run k = { .r = r, .n = e->h * e->w * e->latent_channels };
     noise_seed(&k.noise, (noise_kind)r->how->rng, (uint64_t)r->seed);
@@ -126,6 +135,7 @@ int engine_sample(engine *e, const sample_request *r, float *latent) {
     k.fresh = memory + 2 * k.n;
     k.uncond = e->shape.guidance ? memory + 3 * k.n : NULL;
     rc = know_prediction(e);
+    tell_unlike(e, r->how->sampler);
     if (rc == 0 && !(k.s = open_sampler(e, r->how, k.n))) rc = error_code();
     if (rc == 0) rc = sample(e, &k, latent);
     sampler_free(k.s);

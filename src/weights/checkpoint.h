@@ -47,6 +47,7 @@ typedef struct {
     int train_steps;                 /* 1000 */
     timestep_spacing spacing;
     int steps_offset;                /* -1: the sampler's own */
+    const char *ddim_unlike;         /* what scheduler_config.json asks of ddim that mien's does not do, "clip_sample"; NULL: nothing */
     double vae_scale;                /* 0.18215 */
     int sample_size;                 /* latents' side it was trained at: 64, or 96 (768-v); 0: unknown */
     bool only_mid_control;

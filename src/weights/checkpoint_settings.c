@@ -94,13 +94,28 @@ static int parse_prediction(const char *word, prediction_type *out) {
     return 0;
 }
 
-/* What would make another picture and is not known here. clip_sample is not among them: diffusers itself takes it for a slip of old files. */
+static int flag(const json_at *object, const char *key, bool *out) {
+    json_at at;
+    return there(object, key, &at) ? json_need_bool(&at, out) : 0;
+}
+
+/* Of diffusers' samplers DDIM alone heeds these two. Clipped latents are nobody's wish: its plain pipeline takes clip_sample for a slip of old files and
+ * puts it right, its ControlNet pipeline does not (0.42.1). set_alpha_to_one changes the last step, and next to nothing. */
+static int read_ddim(checkpoint_settings *s, const json_at *root) {
+    bool clip = false, to_one = false;
+    int rc = flag(root, "clip_sample", &clip);
+    if (rc == 0) rc = flag(root, "set_alpha_to_one", &to_one);
+    s->ddim_unlike = clip && to_one ? "clip_sample and set_alpha_to_one" : clip ? "clip_sample" : to_one ? "set_alpha_to_one" : NULL;
+    return rc;
+}
+
+/* What would make another picture by any sampler, or most, and is not known here. */
 static int refuse_unknown(const json_at *root) {
     static const char *const flags[] = { "rescale_betas_zero_snr", "thresholding" };
     json_at at;
     for (int i = 0; i < 2; i++) {
         bool on = false;
-        int rc = there(root, flags[i], &at) ? json_need_bool(&at, &on) : 0;
+        int rc = flag(root, flags[i], &on);
         if (rc < 0) return rc;
         if (on) return json_error(root, ERR_UNSUPPORTED, "%s is not for mien: it would make another picture", flags[i]);
     }
@@ -117,7 +132,8 @@ static int read_spacing(const json_at *root, const char *word, timestep_spacing 
 
 static int read_scheduler(checkpoint_settings *s, const json_at *root) {
     const char *prediction = NULL, *spacing = NULL, *schedule = "scaled_linear";
-    int rc = number(root, "beta_start", 1e-9, 1, &s->beta_start);
+    int rc = json_need_object(root);
+    if (rc == 0) rc = number(root, "beta_start", 1e-9, 1, &s->beta_start);
     if (rc == 0) rc = number(root, "beta_end", 1e-9, 1, &s->beta_end);
     if (rc == 0) rc = integer(root, "num_train_timesteps", 1, 100000, &s->train_steps);
     if (rc == 0) rc = integer(root, "steps_offset", 0, 1000, &s->steps_offset);
@@ -127,6 +143,7 @@ static int read_scheduler(checkpoint_settings *s, const json_at *root) {
     if (rc < 0) return rc;
     if (strcmp(schedule, "scaled_linear") != 0) return json_error(root, ERR_UNSUPPORTED, "beta_schedule is \"%s\": mien knows scaled_linear", schedule);
     rc = refuse_unknown(root);
+    if (rc == 0) rc = read_ddim(s, root);
     if (rc == 0 && spacing) rc = read_spacing(root, spacing, &s->spacing);
     if (rc < 0) return rc;
     if (prediction && parse_prediction(prediction, &s->prediction) < 0)

@@ -74,6 +74,16 @@ refuses() { # refuses NAME SED-EXPRESSION WORDS
     check "says so" said "$3"
     rm -r kx
 }
+sed 's/"clip_sample": *false/"clip_sample":true/' kd/scheduler/scheduler_config.json >sc.json && cp -r kd kx && cp sc.json kx/scheduler/scheduler_config.json
+expect "clipping" 0 $g --base kx --steps 1 -o clip.png
+check "is told of" said "scheduler_config.json has clip_sample, as no Stable Diffusion wants it"
+expect "with another sampler" 0 $g --base kx --steps 1 --sampler euler -o euler.png
+check "it does not matter" not said clip_sample
+expect "without it" 0 $g --base kd --steps 1 -o whole.png
+check "nothing is told" not said scheduler_config
+echo '[]' >kx/scheduler/scheduler_config.json
+expect "settings that are a list" 1 $g --base kx --steps 1 -o list.png
+rm -r kx
 refuses "rescaled betas" 's/^{/{"rescale_betas_zero_snr":true,/' 'rescale_betas_zero_snr is not for mien'
 refuses "betas of one's own" 's/^{/{"trained_betas":[0.1],/' 'trained_betas is not for mien'
 refuses "thresholding" 's/^{/{"thresholding":true,/' 'thresholding is not for mien'
