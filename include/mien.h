@@ -183,6 +183,7 @@ typedef struct {
     const char *licence, *licence_url;
     int restricted;                             /* the licence says what the model must not be used for */
     const char *note;                           /* what one should know; or NULL */
+    const char *base;                           /* of a ControlNet: the name of the model that it goes with; or NULL */
 } mien_pull_model;
 
 /* The models that mien knows, one after the other: 0, or MIEN_ERR_USAGE behind the last. */

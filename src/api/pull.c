@@ -11,7 +11,7 @@ int mien_pull_model_at(size_t i, mien_pull_model *out) {
     const pull_model *m = pull_at(i);
     *out = (mien_pull_model){
         .name = m->name, .title = m->title, .url = m->url, .size = m->size, .sha256 = m->sha256, .source = m->source, .licence = m->licence,
-        .licence_url = m->licence_url, .restricted = m->restricted, .note = m->note,
+        .licence_url = m->licence_url, .restricted = m->restricted, .note = m->note, .base = m->base,
     };
     return 0;
 }

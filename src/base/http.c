@@ -197,19 +197,25 @@ static bool may_be_asked(transfer *t, const char *url) {
     return true;
 }
 
-/* Range and If-Range, or none of an earlier use. */
-static int ask_for_part(transfer *t, const http_request *r) {
+/* Accept-Encoding, Range and If-Range, or none of an earlier use. */
+static int ask_for(transfer *t, const http_request *r) {
     const http_library *curl = t->h->curl;
     char line[256];
+    bool added = true;
     if (t->headers) {
         curl->easy_setopt(t->easy, CURLOPT_HTTPHEADER, NULL);
         curl->slist_free_all(t->headers);
         t->headers = NULL;
     }
-    if (!r->from) return 0;
-    snprintf(line, sizeof line, "Range: bytes=%" PRIu64 "-", r->from);
-    bool added = (t->headers = curl->slist_append(NULL, line)) != NULL;
-    if (added && r->if_range) {
+    if (!r->from && !r->answered) return 0;
+    if (r->answered) added = (t->headers = curl->slist_append(NULL, "Accept-Encoding: identity")) != NULL;
+    if (added && r->from) {
+        snprintf(line, sizeof line, "Range: bytes=%" PRIu64 "-", r->from);
+        struct curl_slist *more = curl->slist_append(t->headers, line);
+        added = more != NULL;
+        if (more) t->headers = more;
+    }
+    if (added && r->from && r->if_range) {
         int n = snprintf(line, sizeof line, "If-Range: %s", r->if_range);
         if (n < 0 || (size_t)n >= sizeof line || strpbrk(r->if_range, "\r\n")) return error_set(ERR_USAGE, "this is no ETag");
         added = curl->slist_append(t->headers, line) != NULL;
@@ -246,7 +252,7 @@ static int start(http *h, const http_request *r, bool is_text, size_t most) {
     /* The length that is said is looked at before anything comes; of a text the beginning is wanted all the same. */
     if (rc == 0 && t->unlimited != is_text) h->curl->easy_setopt(t->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)(is_text ? 0 : h->options.max_bytes));
     t->unlimited = is_text;
-    if (rc == 0) rc = ask_for_part(t, r);
+    if (rc == 0) rc = ask_for(t, r);
     if (rc == 0) rc = activate(t);
     if (rc < 0) {
         t->next = h->free;

@@ -68,11 +68,12 @@ typedef struct {
  * only if the status is 200; a body that is not wanted is not read (but for a little, which is cheaper than another
  * connection). Whatever an earlier try left in fd stays there: the caller truncates. */
 int  http_start(http *h, const char *url, int fd, void *context);
-/* The same for a file that is large, and that an earlier try may have begun. */
+/* The same for a file that is large, and that an earlier try may have begun. With `answered`, it is asked for as it is, without an encoding. */
 typedef struct {
     int status;                /* 200: the body is the whole file; 206: the bytes from http_request.from on */
     uint64_t total;            /* bytes of the whole file; UINT64_MAX: not said */
     const char *etag;          /* or NULL */
+    bool encoded;              /* gzip or the like, though it was not asked for: the bytes are not the file's */
 } http_answer;
 typedef struct {
     const char *url;

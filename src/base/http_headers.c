@@ -207,6 +207,11 @@ static void read_type(http_head *head, const char *value, int64_t now) {
     text_escape(head->content_type, sizeof head->content_type, value);
 }
 
+static void read_encoding(http_head *head, const char *value, int64_t now) {
+    (void)now;
+    head->encoded |= *value && strcasecmp(value, "identity") != 0;
+}
+
 static void read_retry(http_head *head, const char *value, int64_t now) { head->retry_after = http_retry_after(value, now); }
 static void read_robots_tag(http_head *head, const char *value, int64_t now) {
     (void)now;
@@ -223,7 +228,7 @@ static const struct {
     void (*read)(http_head *head, const char *value, int64_t now);
 } known[] = {
     { "etag", 4, read_etag },                 { "x-linked-etag", 13, read_linked_etag }, { "x-linked-size", 13, read_linked_size },
-    { "content-range", 13, read_range },
+    { "content-range", 13, read_range },      { "content-encoding", 16, read_encoding },
     { "location", 8, read_location },         { "retry-after", 11, read_retry },        { "content-type", 12, read_type },
     { "x-robots-tag", 12, read_robots_tag },  { "content-length", 14, read_length },    { "tdm-reservation", 15, read_reservation },
 };

@@ -19,6 +19,7 @@ typedef struct {
     int status;                /* 0: no status line was read yet */
     bool complete;             /* the empty line came */
     bool opted_out;
+    bool encoded;              /* Content-Encoding: another than identity */
     double retry_after;        /* below 0: none */
     uint64_t content_length;   /* UINT64_MAX: not said */
     uint64_t range_from, range_total;   /* Content-Range; UINT64_MAX: not said */

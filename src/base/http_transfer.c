@@ -46,7 +46,7 @@ static bool begin_body(transfer *t) {
     const http_head *head = &t->head;
     t->written = head->status == 206 ? t->from : 0;
     if (!t->answered) return true;
-    http_answer a = { head->status, head->status == 206 ? head->range_total : head->content_length, *head->etag ? head->etag : NULL };
+    http_answer a = { head->status, head->status == 206 ? head->range_total : head->content_length, *head->etag ? head->etag : NULL, head->encoded };
     if (t->answered(t->context, &a)) return true;
     transfer_end(t, HTTP_DECLINED, "it was not wanted");
     return false;

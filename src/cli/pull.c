@@ -54,7 +54,7 @@ static void list_json(const mien_pull_model *m, int there, const char *path) {
     text t = { 0 };
     const struct { const char *key, *value; } fields[] = {
         { "title", m->title }, { "url", m->url }, { "size", m->size }, { "sha256", m->sha256 }, { "sha256_source", m->source },
-        { "licence", m->licence }, { "licence_url", m->licence_url }, { "note", m->note }, { "path", there > 0 ? path : NULL },
+        { "licence", m->licence }, { "licence_url", m->licence_url }, { "note", m->note }, { "base", m->base }, { "path", there > 0 ? path : NULL },
     };
     text_add(&t, "{\"name\":");
     text_json_string(&t, m->name);
@@ -71,6 +71,7 @@ static void list_words(const mien_pull_model *m, int there, const char *path) {
     printf("  address  %s\n", m->url);
     if (m->sha256) printf("  SHA-256  %s\n           as in %s\n", m->sha256, m->source);
     else printf("  SHA-256  not known: as the hub says, or unverified\n");
+    if (m->base) printf("  base     goes with %s\n", m->base);
     if (m->note) printf("  note     %s\n", m->note);
     if (there > 0) printf("  is at    %s\n", text_escape(safe, sizeof safe, path));
 }

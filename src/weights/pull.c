@@ -66,9 +66,14 @@ static void tell(fetch *f, bool last) {
     f->o->tell(f->o->context, &(pull_progress){ f->state.total, f->before, there - f->before, f->checked, now - f->begin });
 }
 
+/* By what a later run can know the part: the sum of the whole, or a strong tag (a weak one, W/"...", is no use for bytes). */
+static bool has_sum(const fetch *f) { return *f->wanted && (!*f->state.sha256 || strcmp(f->state.sha256, f->wanted) == 0); }
+static bool has_tag(const fetch *f) { return *f->state.etag == '"' && strcmp(f->state.url, f->o->url) == 0; }
+
 static int stopped(const fetch *f) {
     uint64_t size = 0;
     if (f->paths.fd < 0 || pull_part_size(&f->paths, &size) < 0) return error_set(ERR_CANCELLED, "stopped");
+    if (!has_sum(f) && !has_tag(f)) return error_set(ERR_CANCELLED, "stopped; the server does not say what its file is, so nothing is kept to go on from");
     return error_set(ERR_CANCELLED, "stopped: %" PRIu64 " bytes are kept in %s; the same line again goes on from there", size, f->paths.part);
 }
 
@@ -122,6 +127,7 @@ static bool answered(void *context, const http_answer *a) {
     fetch *f = context;
     pull_state *s = &f->state;
     uint64_t total = a->total == UINT64_MAX ? f->hub_size : a->total;
+    if (a->encoded) return decline(f, error_set(ERR_FORMAT, "%s: comes packed (Content-Encoding), though it was asked for as it is: it is not taken", f->o->url));
     if (f->hub_size && total != f->hub_size)
         return decline(f, error_set(ERR_FORMAT, "%s: a file of %" PRIu64 " bytes comes, where the hub speaks of %" PRIu64, f->o->url, total, f->hub_size));
     if (a->status == 206 && ((s->total && total && total != s->total) || (*s->etag && a->etag && strcmp(s->etag, a->etag)))) {
@@ -188,7 +194,9 @@ static int failure(const fetch *f, const http_reply *r) {
     if (r->outcome == HTTP_PRIVATE)
         return error_set(ERR_IO, "%s: %s; with --allow-private it is asked all the same", f->o->url, r->why);
     if (r->outcome == HTTP_WRITE)
-        return error_set(r->full ? ERR_FULL : ERR_IO, "%s: %s. What came is kept, and the same line again goes on from there", f->paths.part, r->why);
+        return error_set(r->full ? ERR_FULL : ERR_IO, "%s: %s. %s", f->paths.part, r->why,
+                         has_sum(f) || has_tag(f) ? "What came is kept, and the same line again goes on from there"
+                                                  : "What came is thrown away: the server does not say what its file is, so it can't be gone on with");
     if (r->outcome == HTTP_DNS || r->outcome == HTTP_CONNECT) return error_set(ERR_IO, "%s: cannot be reached: %s", f->o->url, r->why);
     return error_set(ERR_IO, "%s: %s", f->o->url, r->why);
 }
@@ -206,11 +214,8 @@ static int wait_for(fetch *f, http_reply *r) {
 
 /* Whether the part can be gone on with, and if so by which tag. */
 static bool goes_on(fetch *f, const char **if_range) {
-    const pull_state *s = &f->state;
-    bool known = *f->wanted && (!*s->sha256 || strcmp(s->sha256, f->wanted) == 0);
-    bool strong = *s->etag == '"' && strcmp(s->url, f->o->url) == 0;     /* a weak one, W/"...", is no use for bytes */
-    *if_range = strong ? s->etag : NULL;
-    return !f->whole && f->have && (known || strong);
+    *if_range = has_tag(f) ? f->state.etag : NULL;
+    return !f->whole && f->have && (has_sum(f) || has_tag(f));
 }
 
 /* One request and the redirects it meets. 1: the file is whole; 0: it may be tried again (*r says why it ended); or ERR_*. */
@@ -336,6 +341,7 @@ static int check_whole(fetch *f) {
     if (rc == 0) rc = take_sum(f, f->paths.fd, f->paths.part, f->out->sha256);
     if (rc < 0) return rc;
     bool complete = !f->state.total || f->out->bytes == f->state.total;
+    if (!f->out->bytes) return error_set(ERR_FORMAT, "%s: an empty file came, which is no model", f->o->url);
     if (complete && (!*f->wanted || strcmp(f->out->sha256, f->wanted) == 0)) return 1;
     bool again = f->joined || f->before;
     rc = pull_part_cut(&f->paths);
@@ -352,10 +358,10 @@ static int check_whole(fetch *f) {
                                    f->proof == PULL_AS_HUB_SAYS ? ", says the hub" : "");
 }
 
-/* Nothing has come: nothing stays. The message is kept. */
+/* Nothing has come, or what came can't be gone on with: nothing stays. The message is kept. */
 static int leave(fetch *f, int rc) {
     struct stat st;
-    if (fstat(f->paths.fd, &st) == 0 && st.st_size == 0) {
+    if ((fstat(f->paths.fd, &st) == 0 && st.st_size == 0) || (!has_sum(f) && !has_tag(f))) {
         unlink(f->paths.part);
         unlink(f->paths.state);
     }

@@ -19,6 +19,7 @@ typedef struct {
     const char *licence, *licence_url;
     bool restricted;                 /* the licence says what it must not be used for */
     const char *note;                /* what one should know; or NULL */
+    const char *base;                /* of a ControlNet: the name of the model that it goes with; or NULL */
 } pull_model;
 
 #define PULL_HUB "https://huggingface.co"

@@ -40,7 +40,7 @@ the rest is answered, and may stand before another such part. Arguments follow a
 
 /_stats: {"connections": ever, "open": now, "requests": {"/path": n}, "hosts": {"127.0.0.1": {"requests": n,
 "most_at_once": requests under way at once, "most_connections": open at once, "most_a_second": begun within any second}},
-"agents": {"User-Agent": n}, "cookies": requests that had any, "accept_encoding": likewise, "last_headers": {"/path": {"name": "value"}}}.
+"agents": {"User-Agent": n}, "cookies": requests that had any, "accept_encoding": that took any, "last_headers": {"/path": {"name": "value"}}}.
 A host is what the Host header says, without the port."""
 import argparse, email.utils, gzip, hashlib, json, os, random, select, socket, ssl, struct, subprocess, sys, threading, time
 import urllib.error, urllib.parse, urllib.request
@@ -80,7 +80,7 @@ class Stats:
             agent = request.headers.get("user-agent", "")
             self.agents[agent] = self.agents.get(agent, 0) + 1
             self.cookies += "cookie" in request.headers
-            self.encodings += "accept-encoding" in request.headers
+            self.encodings += request.headers.get("accept-encoding", "identity") != "identity"
             self.last[request.path] = request.headers
 
     def end(self, request):
@@ -233,6 +233,8 @@ class Server:
         elif what == "_headers-long": a.headers.append(("X-Long", "x" * int(args[0])))
         elif what == "_http09": a.raw, a.close = a.body, True
         elif what == "_gzip": a.body = gzip.compress(a.body); a.headers.append(("Content-Encoding", "gzip"))
+        elif what == "_packs":                         # unless it is asked not to
+            if request.headers.get("accept-encoding") != "identity": a.body = gzip.compress(a.body); a.headers.append(("Content-Encoding", "gzip"))
         elif what == "_close": a.close = True
         elif what == "_range":
             tag, asked, size = '"%s"' % hashlib.md5(a.body).hexdigest(), request.headers.get("range", ""), len(a.body)
