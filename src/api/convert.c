@@ -35,8 +35,13 @@ int mien_transfer(const mien_transfer_options *o, mien_convert_result *result) {
     mien_convert_result unused;
     if (!o->controlled || !*o->controlled || !o->from || !*o->from || !o->onto || !*o->onto || !o->output || !*o->output)
         return error_set(ERR_USAGE, "a controlled model, two bases and an output are needed");
+    mien_transfer_options how = *o;
+    char controlled[4096], from[4096], onto[4096];
     int rc = check_type(o->type);
-    return rc < 0 ? rc : transfer_run(o, shapes_check, result ? result : &unused);
+    if (rc == 0) rc = api_model(&how.controlled, controlled);
+    if (rc == 0) rc = api_model(&how.from, from);
+    if (rc == 0) rc = api_model(&how.onto, onto);
+    return rc < 0 ? rc : transfer_run(&how, shapes_check, result ? result : &unused);
 }
 
 int mien_init(const mien_init_options *o, mien_init_result *result) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/api.h"
 #include "base/cpu.h"
@@ -134,7 +135,9 @@ static int tell_picture(const listener *l, const char *path, const uint8_t *data
     tell(l, "%s: %s picture, %d x %d", path, image_format_name(data, size), img.width, img.height);
     tell_orientation(l, data, size, &img);
     tell(l, "  sha256 %s", hex);
-    if (image_png_text(data, size, FACES_STAMP_KEY, stamp, sizeof stamp)) tell(l, "  made by mien: %s", stamp);
+    bool stamped = image_png_text(data, size, FACES_STAMP_KEY, stamp, sizeof stamp);
+    if (face_map_is(&img)) tell(l, "  a control map: black but for a map's colours%s", stamped ? "" : "; by which settings it was made does not stand in it");
+    if (stamped) tell(l, "  made by mien: %s", stamp);
     tell_parameters(l, data, size);
     if (png_is_machine_made(data, size)) tell(l, "  made by a machine that was trained (XMP: trainedAlgorithmicMedia)");
     image_free(&img);
@@ -147,8 +150,12 @@ int mien_describe_file(const char *path, void (*line)(void *context, const char 
     listener l = { line, context };
     uint8_t *data;
     size_t size, at = 0;
+    char room[4096];
+    int rc = api_model(&path, room);
+    if (rc < 0) return rc;
+    if (access(path, F_OK) < 0) return error_errno("%s", path), ERR_USAGE;
     if (weights_suspect(path)) return weights_describe(path, shapes_check, tell_line, &l);
-    int rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
+    rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
     if (rc < 0) return rc;
     while (at < size && memchr(" \t\r\n", data[at], 4)) at++;
     if (image_format_name(data, size)) rc = tell_picture(&l, path, data, size);

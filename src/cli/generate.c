@@ -27,7 +27,7 @@ static int parse(generate_arguments *a, int argc, char **argv) {
     mien_generate_options *j = &a->job;
     mien_picture_settings *s = &j->picture;
     const option options[] = {
-        { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion model: a file or a folder", NULL },
+        { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion model: a file, a folder, or the name of a model that pull fetched", NULL },
         { "control", 0, OPTION_TEXT, &j->control, 0, 0, "CONTROL", "the ControlNet (default: the one in the base's file)", NULL },
         { "photo", 0, OPTION_TEXT, &j->photo, 0, 0, "PHOTO", "whose face steers the picture", NULL },
         { "map", 0, OPTION_TEXT, &j->map, 0, 0, "MAP.png", "a control map instead", NULL },

@@ -34,7 +34,8 @@ static int describe_machine(printer *p) {
 int command_info(int argc, char **argv) {
     double begin = clock_seconds();
     const command_help help = {
-        "info", "[FILE...]", "Says what this machine computes with, or what files are: photos, maps, landmarks JSON, models.", NULL, 0, NULL,
+        "info", "[FILE...]", "Says what this machine computes with, or what files are: photos, maps, landmarks JSON, models.", NULL, 0,
+        "A FILE may be a folder, too, or the name of a model that pull fetched.",
     };
     common_options common;
     int rest;
@@ -43,8 +44,10 @@ int command_info(int argc, char **argv) {
     if (common.wrong | timings_check(&help, &common, NULL, NULL)) return misuse_end(&help);
     printer p = { &common };
     status = rest == argc ? describe_machine(&p) : EXIT_DONE;
-    for (int i = rest; i < argc; i++)
-        if (mien_describe_file(argv[i], print_line, &p) < 0) status = work_failed(&common);
+    for (int i = rest; i < argc; i++) {
+        int one = job_status(&common, mien_describe_file(argv[i], print_line, &p), 0);
+        if (one > status) status = one;      /* a missing file is misuse, whatever else failed */
+    }
     timings where = { .total = clock_seconds() - begin, .images = (unsigned long long)(argc - rest) };
     int failed = timings_report(&common, &where);
     return status ? status : failed;

@@ -26,7 +26,7 @@ typedef struct {
 static int parse(arguments *a, int argc, char **argv) {
     mien_init_options *j = &a->job;
     const option options[] = {
-        { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion that it is to steer: a file or a diffusers folder", NULL },
+        { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion that it is to steer: a file, a diffusers folder, or the name of a model that pull fetched", NULL },
         { "output", 'o', OPTION_TEXT, &j->output, 0, 0, "CONTROL.safetensors", "the file to write", NULL },
         { "seed", 0, OPTION_COUNT, &a->seed, 0, 9007199254740992.0, "N", "of the random numbers (default 0)", NULL },
         { "dtype", 0, OPTION_CHOICE, &a->type, 0, 0, "TYPE", "f32, f16 or bf16 (default: as in the base)", types },

@@ -64,3 +64,19 @@ int face_map_draw(const faces *all, double min_face, image *canvas) {
     }
     return drawn;
 }
+
+static bool same_colour(image_colour a, image_colour b) { return a.r == b.r && a.g == b.g && a.b == b.b; }
+
+bool face_map_is(const image *img) {
+    size_t drawn = 0;
+    for (size_t i = 0; i < (size_t)img->width * (size_t)img->height; i++) {
+        const uint8_t *c = img->rgb + 3 * i;
+        if (!(c[0] | c[1] | c[2])) continue;
+        const image_colour p = { c[0], c[1], c[2] };
+        bool known = same_colour(p, topology_left_pupil) || same_colour(p, topology_right_pupil);
+        for (int k = 0; k < TOPOLOGY_GROUPS && !known; k++) known = same_colour(p, topology_groups[k].colour);
+        if (!known) return false;
+        drawn++;
+    }
+    return drawn > 0;
+}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,7 +100,20 @@ static int check(const char *output, bool folder, bool force, const char *const 
     return rc;
 }
 
+/* Endings by which others take a file for PyTorch's own. */
+static bool is_torch_name(const char *path) {
+    static const char *const endings[] = { ".ckpt", ".pth", ".pt", ".bin" };
+    size_t n = strlen(path);
+    for (int i = 0; i < 4; i++) {
+        size_t k = strlen(endings[i]);
+        if (n > k && strcasecmp(path + n - k, endings[i]) == 0) return true;
+    }
+    return false;
+}
+
 int output_check(const char *output, bool folder, bool force, const char *const inputs[], int n) {
+    if (!folder && is_torch_name(output))
+        return error_set(ERR_USAGE, "%s: what is written is safetensors, which others would not look for in a file of that name: let it end in .safetensors", output);
     int rc = check(output, folder, force, inputs, n);
     if (rc == 0) file_remove_leftovers_of(output);
     return rc;

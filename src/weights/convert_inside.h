@@ -29,7 +29,7 @@ void job_log(const job *j, mien_log_kind kind, const char *format, ...) __attrib
 
 /* ---- outputs ---------------------------------------------------------------------------------------------------------------- */
 
-/* Refuses an output that is one of the inputs (NULL ones are none), that cannot be written, or that is there and not `force`d.
+/* Refuses an output that is one of the inputs (NULL ones are none), that is a file named like PyTorch's (.ckpt), that cannot be written, or that is there and not `force`d.
  * folder: it is to be one. */
 int output_check(const char *output, bool folder, bool force, const char *const inputs[], int n);
 

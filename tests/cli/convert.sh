@@ -56,6 +56,19 @@ expect "an input in the output folder" 2 "$mien" convert control/diffusion_pytor
 expect "a folder where a file should be" 2 "$mien" convert base.safetensors folder --to ldm --force
 expect "a file where a folder should be" 2 "$mien" convert base.safetensors again.safetensors --to diffusers --force
 expect "in no folder" 2 "$mien" convert base.safetensors nowhere/x.safetensors --to ldm
+for end in ckpt PTH pt bin; do expect "an output .$end" 2 "$mien" convert folder x.$end --to ldm; done
+check "is refused, with the reason" said "let it end in .safetensors"
+expect "but a folder may be called so" 0 "$mien" convert base.safetensors x.bin --to diffusers --quiet
+# Models by the names of pull.
+mkdir -p cache/models/sd15 && cp base.safetensors cache/models/sd15/v1-5-pruned-emaonly.safetensors
+expect "a pulled model" 0 env MIEN_CACHE="$T/cache" "$mien" convert sd15 pulled.safetensors --to ldm --quiet
+check "is that file" cmp pulled.safetensors first.safetensors
+expect "info of it" 0 env MIEN_CACHE="$T/cache" "$mien" info sd15
+check "says where it is" printed "/cache/models/sd15/v1-5-pruned-emaonly.safetensors: safetensors"
+expect "a transfer between such" 0 env MIEN_CACHE="$T/cache" "$mien" convert --transfer sd15 --from sd15 --onto sd15 pulled-moved.safetensors --quiet
+expect "one that was not pulled" 2 env MIEN_CACHE="$T/cache" "$mien" convert --transfer sd15 --from sd21 --onto sd15 y.safetensors
+check "is told how to" said "mien pull sd21"
+expect "info of one" 2 env MIEN_CACHE="$T/cache" "$mien" info face-sd15
 expect "no input" 2 "$mien" convert nowhere.safetensors x.safetensors --to ldm
 expect "no ControlNet in it" 2 sh -c "'$make_model' sd1 unet.safetensors --parts unet; '$mien' convert unet.safetensors x.safetensors --to control"
 check "says what there is" said "there is no ControlNet in it, only: UNet"

@@ -16,6 +16,7 @@ check "--quiet prints nothing" silent
 check "the same bytes again" cmp a.png first.png
 expect "--size" 0 "$mien" draw a.json -o b.png --size 640x480
 expect "info tells the size" 0 "$mien" info b.png
+check "and that it is a map" printed "  a control map: black but for a map's colours"
 check "it is that" printed "PNG picture, 640 x 480"
 expect "--min-face leaves the face out" 0 "$mien" draw a.json -o c.png --min-face 60
 check "none drawn" printed "0 of 1 face drawn"

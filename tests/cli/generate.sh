@@ -54,7 +54,10 @@ check "nothing was written" test ! -e o.png
 expect "a picture" 0 $small -o o.png --save-map m.png
 check "says size, seed and steps" printed "o.png: 64 x 64, seed 1, 2 steps"
 check "the map is the one that was given" cmp m.png map.png
+expect "a map is told to be one" 0 "$mien" info m.png
+check "without settings" printed "  a control map: black but for a map's colours; by which settings"
 expect "its settings are shown" 0 "$mien" info o.png
+check "it is no map" not printed "a control map"
 check "prompt" printed "smile, best quality, extremely detailed"
 check "settings" printed "Steps: 2, Sampler: DDIM, CFG scale: 9, Seed: 1, Size: 64x64, Model hash: "
 check "no path is in it" not grep -qa -e 'map\.png' -e 'safetensors' -e "$T" o.png

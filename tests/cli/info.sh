@@ -24,7 +24,7 @@ for n in 1 9; do
 done
 expect "something else" 1 "$mien" info text
 check "says what was expected" said "text: neither a picture nor landmarks JSON"
-expect "a missing file" 1 "$mien" info nowhere
+expect "a missing file" 2 "$mien" info nowhere
 expect "several, one of them broken" 1 "$mien" info a.json text a.bmp
 check "the others are told of" printed "a.bmp: BMP picture"
 need_models

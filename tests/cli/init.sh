@@ -25,6 +25,8 @@ check "the same tensors" test "$(tail -c 7165856 from.safetensors | sha256sum)" 
 expect "an output that exists" 2 "$mien" init --base base.safetensors -o control.safetensors
 expect "--force" 0 "$mien" init --base base.safetensors -o control.safetensors --force
 expect "output = base" 2 "$mien" init --base base.safetensors -o base.safetensors --force
+expect "a name of PyTorch's files" 2 "$mien" init --base base.safetensors -o x.ckpt
+check "is refused, with the reason" eval 'said "let it end in .safetensors" && [ ! -e x.ckpt ]'
 expect "no base" 2 "$mien" init -o x.safetensors
 expect "a base that is not there" 2 "$mien" init --base nowhere.safetensors -o x.safetensors
 expect "a ControlNet as base" 2 "$mien" init --base control.safetensors -o x.safetensors
