@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/stop.h"
 
 /* Opens a regular file for reading. O_NONBLOCK so that a FIFO without a writer cannot hang us before fstat refuses it. */
 static int open_regular(const char *path, size_t *size) {
@@ -81,22 +82,24 @@ int file_load(const char *path, size_t limit, uint8_t **data, size_t *size) {
     return 0;
 }
 
-int file_hash(const char *path, char hex[65]) {
+int file_hash(const char *path, char hex[65]) { return file_hash_until(path, NULL, hex); }
+
+int file_hash_until(const char *path, const volatile int *stop, char hex[65]) {
     uint8_t digest[32], buffer[1 << 14];
     sha256_state s;
     size_t size;
-    ssize_t n;
+    ssize_t n = 0;
     *hex = 0;
     if (access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR)) return 0;
     int fd = open_regular(path, &size);
     if (fd < 0) return fd;
     sha256_begin(&s);
-    while ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR))
+    while (!stop_asked(stop) && ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR)))
         if (n > 0) sha256_add(&s, buffer, (size_t)n);
-    int rc = n < 0 ? error_errno("%s", path) : 1;
+    int rc = stop_asked(stop) ? error_set(ERR_CANCELLED, "stopped") : n < 0 ? error_errno("%s", path) : 1;
     close(fd);
     sha256_end(&s, digest);
-    sha256_hex(digest, hex);
+    if (rc == 1) sha256_hex(digest, hex);
     return rc;
 }
 

@@ -23,6 +23,8 @@ int file_load(const char *path, size_t limit, uint8_t **data, size_t *size);
 
 /* The SHA-256 of a regular file, of any size. 1; 0 if it is not there; or ERR_*. */
 int file_hash(const char *path, char hex[65]);
+/* With a flag (base/stop.h; may be NULL) that is looked at meanwhile: ERR_CANCELLED. */
+int file_hash_until(const char *path, const volatile int *stop, char hex[65]);
 
 /* Writes a file so that a reader, or the next run after kill -9, sees either nothing (or what was there) or all of it:
  * temporary name in the same folder (".<name>.mien-tmp-<pid>-<n>"), rename. Nothing is synced: a power failure may leave

@@ -102,9 +102,8 @@ static int open_engine(generator *g) {
 }
 
 static int hash_model(generator *g, bool control, char out[11]) {
-    bool read;
     const char *path = control && g->o->control ? g->o->control : g->o->base;
-    return model_hash(engine_checkpoint(g->e), control, path, out, &read);
+    return model_hash(engine_checkpoint(g->e), control, path, g->o->hooks.stop, out);
 }
 
 static void warn_of_other(generator *g, const char *what, const char *theirs, const char *ours) {

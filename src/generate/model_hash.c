@@ -82,12 +82,11 @@ static void remember(char *path, const char *hex) {
     if (rc == 0) file_save(path, line, LONG + 1);
 }
 
-int model_hash(const checkpoint *c, bool control, const char *path, char out[11], bool *read) {
+int model_hash(const checkpoint *c, bool control, const char *path, const volatile int *stop, char out[11]) {
     char place[PATH_MAX], hex[65];
     bool has_place = cache_path(path, control, place);
-    *read = !(has_place && remembered(place, hex));
-    if (*read) {
-        int rc = checkpoint_hash(c, control, hex);
+    if (!(has_place && remembered(place, hex))) {
+        int rc = checkpoint_hash(c, control, stop, hex);
         if (rc < 0) return rc;
         if (has_place) remember(place, hex);
     }

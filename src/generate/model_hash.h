@@ -9,7 +9,7 @@
 
 #include "weights/checkpoint.h"
 
-/* path: that of the base or the ControlNet, as it was opened. *read: whether the file had to be read, which takes seconds. */
-int model_hash(const checkpoint *c, bool control, const char *path, char out[11], bool *read);
+/* path: that of the base or the ControlNet, as it was opened. stop: base/stop.h, may be NULL. */
+int model_hash(const checkpoint *c, bool control, const char *path, const volatile int *stop, char out[11]);
 
 #endif

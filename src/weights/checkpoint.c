@@ -206,7 +206,7 @@ void checkpoint_drop(const checkpoint *c, const void *data, size_t bytes) {
 /* ---- hash ------------------------------------------------------------------------------------------------------------ */
 
 /* A folder is told by the file of its UNet or ControlNet. 1; 0: none of these is there; or ERR_*. */
-static int hash_folder(const char *path, bool control, char hex[65]) {
+static int hash_folder(const char *path, bool control, const volatile int *stop, char hex[65]) {
     static const char *const names[] = { "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors.index.json",
                                          "diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.bin" };
     const char *const folders[] = { control ? "controlnet/" : "unet/", "" };
@@ -214,25 +214,17 @@ static int hash_folder(const char *path, bool control, char hex[65]) {
         char file[PATH_MAX];
         size_t n = sizeof names / sizeof *names;
         if (snprintf(file, sizeof file, "%s/%s%s", path, folders[i / n], names[i % n]) >= (int)sizeof file) continue;
-        int rc = file_hash(file, hex);
+        int rc = file_hash_until(file, stop, hex);
         if (rc != 0) return rc;
     }
     return 0;
 }
 
-int checkpoint_hash(const checkpoint *c, bool control, char hex[65]) {
+int checkpoint_hash(const checkpoint *c, bool control, const volatile int *stop, char hex[65]) {
     int k = c->from[control ? NETWORK_CONTROL : NETWORK_UNET];
     if (k < 0) k = c->path[control] ? control : !control;
-    char *kept = ((checkpoint *)c)->hash[control];   /* what was worked out once; it does not change what c is */
-    if (!*kept) {
-        bool folder = weights_format_of(c->file[k].w) == WEIGHTS_FOLDER;
-        int rc = folder ? hash_folder(c->path[k], control, kept) : file_hash(c->path[k], kept);
-        if (rc == 0) rc = error_set(ERR_IO, "%s: there is no file to take the hash of", c->path[k]);
-        if (rc < 0) {
-            *kept = 0;
-            return rc;
-        }
-    }
-    memcpy(hex, kept, sizeof c->hash[0]);
-    return 0;
+    bool folder = weights_format_of(c->file[k].w) == WEIGHTS_FOLDER;
+    int rc = folder ? hash_folder(c->path[k], control, stop, hex) : file_hash_until(c->path[k], stop, hex);
+    if (rc == 0) return error_set(ERR_IO, "%s: there is no file to take the hash of", c->path[k]);
+    return rc < 0 ? rc : 0;
 }

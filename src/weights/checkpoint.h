@@ -71,12 +71,13 @@ const checkpoint_settings *checkpoint_settings_of(const checkpoint *c);
 void             checkpoint_set_prediction(checkpoint *c, prediction_type p);  /* --prediction, or what a look at the UNet has decided */
 /* A folder that has the tokenizer's vocab.json and merges.txt, or NULL. */
 const char      *checkpoint_tokenizer(const checkpoint *c);
-/* SHA-256 over names, types, shapes and bytes' places is no identity: this is AUTOMATIC1111's short hash, the first 10 hex digits of the
- * file's SHA-256 (of a folder: of its unet's file). Reads the file once; kept. */
-int              checkpoint_hash(const checkpoint *c, bool control, char hex[65]);
+/* SHA-256 of the file, of a folder of its unet's or ControlNet's: what AUTOMATIC1111's short hash, for which its first 10 hex digits are
+ * taken, is of. Reads the whole file at each call; stop as in base/stop.h, may be NULL. */
+int              checkpoint_hash(const checkpoint *c, bool control, const volatile int *stop, char hex[65]);
 /* Whether the tensors of networks (CHECKPOINT_*, each complete) fit together: shapes_check of the room model, which knows what is computed of
  * them. It is handed to those who look at whole models. */
 typedef int (*checkpoint_shapes)(const checkpoint *c, unsigned networks);
+
 void             checkpoint_drop(const checkpoint *c, const void *data, size_t bytes);   /* as weights_drop */
 
 #endif

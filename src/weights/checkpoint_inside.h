@@ -19,7 +19,6 @@ struct checkpoint {
     size_t count;
     checkpoint_settings settings;
     char *tokenizer;
-    char hash[2][65];                    /* of the base, and of the ControlNet */
 };
 
 /* The parameter of a network by its name without the root; NULL: it is not there. */

@@ -75,8 +75,10 @@ static void test_sd1(void **state) {
     assert_true(s->prediction == PREDICT_EPSILON && s->only_mid_control);
     assert_string_equal(s->licence, "openrail");
     char hex[65];
-    assert_int_equal(checkpoint_hash(c, true, hex), 0);
+    assert_int_equal(checkpoint_hash(c, true, NULL, hex), 0);
     assert_int_equal(strlen(hex), 64);
+    const int stopped = 1;
+    assert_int_equal(checkpoint_hash(c, true, &stopped, hex), ERR_CANCELLED);
     checkpoint_close(c);
 }
 
@@ -168,8 +170,8 @@ static void test_folder(void **state) {
     assert_int_equal(checkpoint_settings_of(b)->prediction, PREDICT_V);
     assert_string_equal(checkpoint_settings_of(b)->prediction_source, "scheduler_config.json");
     char first[65], second[65];
-    assert_int_equal(checkpoint_hash(b, false, first), 0);
-    assert_int_equal(checkpoint_hash(b, true, second), 0);
+    assert_int_equal(checkpoint_hash(b, false, NULL, first), 0);
+    assert_int_equal(checkpoint_hash(b, true, NULL, second), 0);
     assert_string_not_equal(first, second);
     checkpoint_close(a);
     checkpoint_close(b);
