@@ -80,6 +80,7 @@ static int parse(generate_arguments *a, int argc, char **argv) {
     if (!s->prompt && !a->like && !j->batch && s->steps) wrong |= misuse(&help, "--prompt TEXT is missing: what to make (--prompt '' says nothing of it)");
     if (j->batch && j->save_map) wrong |= misuse(&help, "--save-map: a batch saves no maps");
     if (j->output && !j->batch && !generate_is_png(j->output)) wrong |= misuse(&help, "-o %s: a name that ends in .png was expected", j->output);
+    if (j->output && j->batch && generate_is_png(j->output)) wrong |= misuse(&help, "-o %s: with --batch it is a folder, and that is the name of a picture", j->output);
     if (j->save_map && !generate_is_png(j->save_map)) wrong |= misuse(&help, "--save-map %s: a name that ends in .png was expected", j->save_map);
     if (a->common.timings && generate_is_png(a->common.timings)) wrong |= misuse(&help, "--timings %s: the name is one of a picture", a->common.timings);
     wrong |= timings_check(&help, &a->common, j->batch ? NULL : j->output, j->batch ? j->output : NULL);

@@ -51,7 +51,12 @@ static int read_line(batch *b, const stream *s, const stream_text *line, bool br
     char label[300];
     if (broken) return error_set(ERR_LIMIT, "longer than %d bytes", JOB_LINE_MOST);
     snprintf(label, sizeof label, "%.200s:%" PRIu64, b->name, stream_lines(s));
-    return job_line_read(label, line->text, line->size, &b->defaults, out);
+    int rc = job_line_read(label, line->text, line->size, &b->defaults, out);
+    if (rc == 0) return 0;
+    char said[1024];   /* its place is told with the job's label */
+    snprintf(said, sizeof said, "%s", error_without_path(error_message(), label));
+    bool of_json = strncmp(said, "line 1, ", 8) == 0;   /* which sees a document of one line */
+    return error_set(rc, "%s", of_json ? said + 8 : said);
 }
 
 /* A line: its job, the taker's from here on, or (read below 0) why there is none. Below 0 ends it. */

@@ -31,12 +31,12 @@ J
 batch="$g --batch jobs.jsonl --map map.png -o out"
 expect "a batch with broken lines" 3 $batch
 check "pictures" printed "4 pictures made, 0 there before, 6 failed"
-check "a misspelt key" said "line 5: jobs.jsonl:5: promt: there is no such setting"
+check "a misspelt key" said "line 5: promt: there is no such setting"
 check "a map that is gone" said "line 6: gone.png: No such file or directory"
-check "a name outside" said "line 7: jobs.jsonl:7: out: a name of up to 200"
+check "a name outside" said "line 7: out: a name of up to 200"
 check "one name twice" said "line 8: another line writes double.png too: neither is done"
 check "both of them" said "line 9: another line writes double.png too: neither is done"
-check "no JSON" said "line 10: jobs.jsonl:10: "
+check "no JSON" said "line 10: column "
 check "the files" test "$(ls out | tr '\n' ' ')" = "000004.png one.png two-2.png two.png "
 expect "a picture by itself" 0 $g --map map.png --prompt one --seed 1 -o single.png -q
 check "is the same" cmp single.png out/one.png
@@ -63,13 +63,15 @@ expect "without metadata" 0 $g --batch any.jsonl --map map.png -o bare --no-meta
 expect "being there is enough" 0 $g --batch any.jsonl --map map.png -o bare --no-metadata
 check "so it is left, too" printed "0 pictures made, 1 there before"
 expect "a batch that is not there" 2 $g --batch none.jsonl --map map.png -o x
-expect "an output that is a file" 2 $g --batch any.jsonl --map map.png -o any.png
+expect "an output that is a file" 2 $g --batch any.jsonl --map map.png -o any.jsonl
+expect "an output with a picture's name" 2 $g --batch any.jsonl --map map.png -o pictures.png
+check "no folder is made" test ! -e pictures.png
 : >empty.jsonl
 expect "an empty batch" 0 $g --batch empty.jsonl -o empty
 
 printf '{"seed":1}\n{"seed":2,"prompt":""}\n' >wordless.jsonl
 expect "lines without a prompt" 3 $g --batch wordless.jsonl --map map.png -o wordless
-check "are refused" said "line 1: wordless.jsonl:1: prompt is missing"
+check "are refused" said "line 1: prompt is missing"
 check "an empty one is one" printed "1 picture made, 0 there before, 1 failed"
 expect "one for all" 0 $g --batch wordless.jsonl --map map.png -p x -o all -q
 
