@@ -28,6 +28,11 @@ typedef struct {
     void (*add_one[LOOP_TYPES])(const void *a, float b, void *y, size_t n);
     void (*mul_one[LOOP_TYPES])(const void *a, float b, void *y, size_t n);
     void (*add_scaled[LOOP_TYPES])(const void *a, const void *b, float s, void *y, size_t n);   /* a + s b */
+    binary_loop *subtract[LOOP_TYPES];                      /* y = a - b */
+    /* y = (corner - across) - (up - x), rounded once. */
+    void (*subtract_corner[LOOP_TYPES])(const void *corner, const void *across, const void *up, const void *x, void *y, size_t n);
+    /* A pixel's four from nine products (onednn_upsampled.c says which), a bias, and residuals, which may be NULL. */
+    void (*quarters[LOOP_TYPES])(const float *const product[9], const float *bias, const void *const residual[4], void *const y[4], size_t n);
     unary_loop *cast[LOOP_TYPES];                           /* to the other type, by the one of x */
     /* x [pixels, channels]: adds their moments to m; work: 3 channels f32. */
     void (*moments[LOOP_TYPES])(const void *x, size_t pixels, size_t channels, channel_moments *m, float *work);

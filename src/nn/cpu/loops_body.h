@@ -59,6 +59,7 @@ const loops LOOPS = {
     .name = NAME,
     .silu = BOTH(silu), .gelu = BOTH(gelu), .quick_gelu = BOTH(quick_gelu), .geglu = BOTH(geglu),
     .add = MIXED(add), .mul = MIXED(mul), .add_one = BOTH(add_one), .mul_one = BOTH(mul_one), .add_scaled = BOTH(add_scaled),
+    .subtract = BOTH(subtract), .subtract_corner = BOTH(subtract_corner), .quarters = BOTH(quarters),
     .cast = { [NN_F32] = narrow, [NN_BF16] = widen },
     .moments = BOTH(moments), .layer_norm = BOTH(layer_norm),
     .scale_shift = { [NN_F32] = { scale_shift_f32, scale_shift_silu_f32 }, [NN_BF16] = { scale_shift_bf16, scale_shift_silu_bf16 } },

@@ -65,6 +65,43 @@ static void TYPE(add_scaled)(const void *a_, const void *b_, float s, void *y_, 
     for (size_t i = 0; i < n; i += LANES) TYPE(put_exact)(y + i, n - i, v_fma(TYPE(get)(b + i, n - i), v_all(s), TYPE(get)(a + i, n - i)));
 }
 
+/* ---- a convolution behind a nearest upsampling -------------------------------------------------------------------------- */
+
+static void TYPE(subtract)(const void *a_, const void *b_, void *y_, size_t n) {
+    const T *a = a_, *b = b_;
+    T *y = y_;
+    for (size_t i = 0; i < n; i += LANES) TYPE(put)(y + i, n - i, v_sub(TYPE(get)(a + i, n - i), TYPE(get)(b + i, n - i)));
+}
+
+static void TYPE(subtract_corner)(const void *corner_, const void *across_, const void *up_, const void *x_, void *y_, size_t n) {
+    const T *corner = corner_, *across = across_, *up = up_, *x = x_;
+    T *y = y_;
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t left = n - i;
+        TYPE(put)(y + i, left, v_sub(v_sub(TYPE(get)(corner + i, left), TYPE(get)(across + i, left)), v_sub(TYPE(get)(up + i, left), TYPE(get)(x + i, left))));
+    }
+}
+
+static inline void TYPE(quarter)(T *y, const T *residual, size_t left, vec half, vec side, vec corner) {
+    vec sum = v_add(half, v_add(side, corner));
+    TYPE(put)(y, left, residual ? v_add(sum, TYPE(get)(residual, left)) : sum);
+}
+
+static void TYPE(quarters)(const float *const p[9], const float *bias, const void *const residual[4], void *const y[4], size_t n) {
+    const T *r[4] = { residual[0], residual[1], residual[2], residual[3] };
+    T *to[4] = { y[0], y[1], y[2], y[3] };
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t left = n - i;
+        vec v[9];
+        for (int k = 0; k < 9; k++) v[k] = get_any_f32(p[k] + i, left);
+        vec both = v_add(v[4], get_any_f32(bias + i, left)), top = v_add(both, v[1]), bottom = v_add(both, v[7]);
+        TYPE(quarter)(to[0] + i, r[0] ? r[0] + i : NULL, left, top, v[3], v[0]);
+        TYPE(quarter)(to[1] + i, r[1] ? r[1] + i : NULL, left, top, v[5], v[2]);
+        TYPE(quarter)(to[2] + i, r[2] ? r[2] + i : NULL, left, bottom, v[3], v[6]);
+        TYPE(quarter)(to[3] + i, r[3] ? r[3] + i : NULL, left, bottom, v[5], v[8]);
+    }
+}
+
 /* ---- norms ------------------------------------------------------------------------------------------------------------- */
 
 /* Of `pixels` <= NORM_CHUNK, for W vectors of channels (the last of `left` channels may be cut): first pixel's value, sums of

@@ -26,6 +26,8 @@ static const onednn_form forms[] = {
     { "conv2d+relu/onednn", &op_relu, &op_conv2d, false, &op_relu },
     { "conv2d+add/onednn", &op_add, &op_conv2d, true, NULL },
     { "conv2d+add+relu/onednn", &op_relu, &op_conv2d, true, &op_relu },
+    { "upsample_nearest+conv2d/onednn", &op_conv2d, &op_upsample_nearest, false, NULL },
+    { "upsample_nearest+conv2d+add/onednn", &op_add, &op_upsample_nearest, true, NULL },
 };
 _Static_assert(sizeof forms / sizeof *forms == ONEDNN_FORMS, "");
 
@@ -72,14 +74,13 @@ int onednn_open(onednn *o) {
 
 static bool number_type(const tensor *t) { return t->type == NN_F32 || t->type == NN_BF16; }
 
-static bool core_fits(const node *n) {
+bool onednn_fits(const node *n) {
     const tensor *x = n->in[0], *w = n->in[1], *bias = n->in[2];
     if (n->ordered || x->kind == TENSOR_PARAM || !number_type(x)) return false;
     return w->kind == TENSOR_PARAM && w->type != NN_I32 && (!bias || (bias->kind == TENSOR_PARAM && bias->type != NN_I32));
 }
 
-/* The node behind an operand that may be swallowed, or NULL. */
-static const node *inner_node(const tensor *t) { return match_inner(t) ? t->producer : NULL; }
+const node *onednn_inner(const tensor *t) { return match_inner(t) ? t->producer : NULL; }
 
 static bool match(const kernel *k, const node *root, kernel_match *m) {
     const onednn_form *f = ((const onednn_row *)k->variant)->form;
@@ -88,20 +89,20 @@ static bool match(const kernel *k, const node *root, kernel_match *m) {
     match_node(m, n);
     if (root->ordered) return false;
     if (f->activation) {
-        n = inner_node(n->in[0]);
+        n = onednn_inner(n->in[0]);
         if (!n || n->ordered) return false;
         match_node(m, n);
     }
     if (f->residual) {
         if (n->op != &op_add || !shape_equal(n->in[0]->shape, n->in[1]->shape) || n->in[0]->type != n->in[1]->type) return false;
-        const node *a = inner_node(n->in[0]), *b = inner_node(n->in[1]);
-        bool first = a && a->op == f->core && core_fits(a);
+        const node *a = onednn_inner(n->in[0]), *b = onednn_inner(n->in[1]);
+        bool first = a && a->op == f->core && onednn_fits(a);
         residual = n->in[first ? 1 : 0];
         n = first ? a : b;
         if (!n || residual->kind == TENSOR_PARAM) return false;
         match_node(m, n);
     }
-    if (n->op != f->core || !core_fits(n) || (f->activation == &op_geglu && !onednn_geglu_pays(n))) return false;
+    if (n->op != f->core || !onednn_fits(n) || (f->activation == &op_geglu && !onednn_geglu_pays(n))) return false;
     match_in(m, n->in[0], (layout_need){ 0 });
     if (residual) match_in(m, residual, (layout_need){ 0 });
     match_out(m, root->out[0], (layout_need){ 0 });
@@ -131,13 +132,16 @@ static int prepare_state(onednn_state *s, kernel_step *step, params *store) {
     return rc;
 }
 
-static int prepare(kernel_step *step, params *store) {
-    onednn *o = ((const onednn_row *)step->kernel->variant)->home;
-    const tensor *y = step->match.out[0];
+int onednn_serves(onednn *o, const tensor *y) {
     if (y->type == NN_BF16 && o->level < CPU_AVX512_BF16)
         return error_set(ERR_UNSUPPORTED, "%s: bf16 needs a processor with AVX-512 bf16, and this one is used as %s: choose f32", y->name,
                          cpu_level_name(o->level));
-    int rc = onednn_open(o);
+    return onednn_open(o);
+}
+
+static int prepare(kernel_step *step, params *store) {
+    onednn *o = ((const onednn_row *)step->kernel->variant)->home;
+    int rc = onednn_serves(o, step->match.out[0]);
     if (rc < 0) return rc;
     onednn_state *s = onednn_state_new(o);
     if (!s) return error_code();
@@ -173,6 +177,9 @@ int onednn_add(device *d) {
     for (int i = 0; i < ONEDNN_FORMS && rc == 0; i++) {
         o->rows[i] = (onednn_row){ o, &forms[i] };
         o->kernels[i] = (kernel){ forms[i].name, forms[i].root, match, prepare, run, release, &o->rows[i] };
+        if (forms[i].core == &op_upsample_nearest)
+            o->kernels[i] = (kernel){ forms[i].name, forms[i].root, onednn_upsampled_match, onednn_upsampled_prepare, onednn_upsampled_run,
+                                      onednn_upsampled_release, &o->rows[i] };
         rc = device_add(d, &o->kernels[i]);
     }
     return rc;

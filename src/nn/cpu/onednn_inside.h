@@ -42,7 +42,7 @@ typedef struct {
     const onednn_form *form;
 } onednn_row;
 
-enum { ONEDNN_FORMS = 14 };
+enum { ONEDNN_FORMS = 16 };
 
 /* Belongs to one device. */
 struct onednn {
@@ -101,6 +101,32 @@ dnnl_status_t onednn_describe(const onednn *o, dnnl_memory_desc_t *md, const one
 int  onednn_make(onednn_state *s, kernel_step *step, const node *n, const op *activation);
 /* Packs w as the primitive wants it, into step->packed[0]. */
 int  onednn_pack(onednn_state *s, kernel_step *step, params *store, const node *n);
+
+/* [rows, inputs] of a type by [inputs, outputs] -> f32 [rows, outputs]. */
+int  onednn_make_product(onednn_state *s, kernel_step *step, size_t rows, size_t inputs, size_t outputs, nn_type type);
+
+/* Matrices [outputs, inputs] that are made of a parameter, some together. */
+typedef struct onednn_matrices {
+    const char *name;      /* what make() makes: a part of the packed block's tag */
+    size_t groups, together, outputs, inputs;
+    void (*make)(const struct onednn_matrices *m, const tensor *w, size_t group, float *out);   /* all of a group */
+    size_t work;           /* numbers that make() may use behind its group's */
+    bool taps_last;        /* make's own */
+} onednn_matrices;
+
+/* Packs them as the product wants its weights, one behind another, into step->packed[0]. */
+int    onednn_pack_matrices(onednn_state *s, kernel_step *step, params *store, const tensor *w, nn_type type, const onednn_matrices *m);
+size_t onednn_matrix_bytes(const onednn_state *s);    /* from one to the next */
+
+bool onednn_fits(const node *n);                           /* a core that oneDNN can compute: types, constant weights */
+int  onednn_serves(onednn *o, const tensor *y);            /* opens the library; or says why y cannot be computed here */
+const node *onednn_inner(const tensor *t);                 /* the node behind an operand that may be swallowed, or NULL */
+
+/* conv2d behind an upsample_nearest to twice the size. */
+bool onednn_upsampled_match(const kernel *k, const node *root, kernel_match *m);
+int  onednn_upsampled_prepare(kernel_step *step, params *store);
+int  onednn_upsampled_run(const kernel_step *step, const void *const in[], void *const out[], void *scratch);
+void onednn_upsampled_release(kernel_step *step);
 
 /* linear and the geglu behind it, in chunks of rows, a thread each, whose product stays in the cache. */
 bool   onednn_geglu_pays(const node *n);

@@ -127,20 +127,38 @@ static dnnl_status_t choose(onednn_state *s, kernel_step *step) {
     }
 }
 
-int onednn_make(onednn_state *s, kernel_step *step, const node *n, const op *activation) {
+/* With everything described, of node n, or of a product if it is NULL. */
+static dnnl_status_t make(onednn_state *s, kernel_step *step, const node *n, const op *activation) {
     onednn *o = s->home;
     dnnl_primitive_attr_t attr = NULL;
-    dnnl_status_t rc = describe_all(s, step, n);
-    if (!rc) rc = make_attr(s, activation, &attr);
-    if (!rc) rc = n->op == &op_linear ? linear_desc(s, attr) : conv_desc(s, n, attr);
+    dnnl_status_t rc = make_attr(s, activation, &attr);
+    if (!rc) rc = !n || n->op == &op_linear ? linear_desc(s, attr) : conv_desc(s, n, attr);
     if (!rc) rc = choose(s, step);
     if (!rc) rc = o->primitive_create(&s->primitive, s->desc);
     if (attr) o->primitive_attr_destroy(attr);
-    if (rc) return onednn_failed(rc, n->out[0]->name);
+    if (rc) return rc;
     for (int i = X; i <= BIAS; i++) s->md[i] = s->made[i];
     s->md[WEIGHTS] = o->primitive_desc_query_md(s->desc, dnnl_query_weights_md, 0);
     s->md[SCRATCH] = o->primitive_desc_query_md(s->desc, dnnl_query_scratchpad_md, 0);
     s->own_scratch = s->md[SCRATCH] ? o->memory_desc_get_size(s->md[SCRATCH]) : 0;
-    return 0;
+    return dnnl_success;
+}
+
+int onednn_make(onednn_state *s, kernel_step *step, const node *n, const op *activation) {
+    dnnl_status_t rc = describe_all(s, step, n);
+    if (!rc) rc = make(s, step, n, activation);
+    return rc ? onednn_failed(rc, n->out[0]->name) : 0;
+}
+
+int onednn_make_product(onednn_state *s, kernel_step *step, size_t rows, size_t inputs, size_t outputs, nn_type type) {
+    onednn *o = s->home;
+    dnnl_dim_t m = (dnnl_dim_t)rows, k = (dnnl_dim_t)inputs, n = (dnnl_dim_t)outputs;
+    onednn_strided x = { 2, { m, k }, { k, 1 } }, y = { 2, { m, n }, { n, 1 } };
+    s->stored = use_inner_product(o) ? (onednn_strided){ 2, { n, k }, { k, 1 } } : (onednn_strided){ 2, { k, n }, { 1, k } };
+    dnnl_status_t rc = onednn_describe(o, &s->made[X], &x, onednn_type(type));
+    if (!rc) rc = onednn_describe(o, &s->made[Y], &y, dnnl_f32);
+    if (!rc) rc = o->memory_desc_create_with_tag(&s->made[WEIGHTS], 2, s->stored.dim, onednn_type(type), dnnl_format_tag_any);
+    if (!rc) rc = make(s, step, NULL, NULL);
+    return rc ? onednn_failed(rc, step->match.out[0]->name) : 0;
 }
 

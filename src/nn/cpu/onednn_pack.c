@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "nn/cpu/blocked.h"
 #include "nn/cpu/onednn_inside.h"
 
@@ -46,9 +47,7 @@ typedef struct {
 } packing;
 
 /* Whether the layout is one that blocked_pack writes: blocks of outputs, [group of] inputs inside, taps by rows between. */
-static bool is_blocked(const layout *l, const node *n, nn_type type, blocked_layout *b) {
-    bool product = n->op == &op_linear;
-    if (n->op == &op_depthwise_conv2d || (!product && ((const conv2d_attr *)n->attr)->weights != WEIGHTS_OIHW)) return false;
+static bool is_blocked(const layout *l, bool product, nn_type type, blocked_layout *b) {
     int out = product ? 1 : 0, in = 1 - out, at = 0;
     size_t outer = 1, kw = product ? 1 : (size_t)l->dim[3], kh = product ? 1 : (size_t)l->dim[2];
     b->outputs = (size_t)l->dim[out];
@@ -108,12 +107,75 @@ static int pack(void *to, const tensor *w, const void *context) {
     return rc ? onednn_failed(rc, "packed weights") : 0;
 }
 
+static bool stored_by_outputs(const node *n) {
+    return n->op == &op_linear || (n->op == &op_conv2d && ((const conv2d_attr *)n->attr)->weights == WEIGHTS_OIHW);
+}
+
 int onednn_pack(onednn_state *s, kernel_step *step, params *store, const node *n) {
     char tag[512];
     layout l = layout_of(s->home, s->md[WEIGHTS]);
     packing p = { .o = s->home, .stored = &s->stored, .wanted = s->md[WEIGHTS], .type = n->in[0]->type, .threads = step->threads };
-    p.own = s->home->level >= CPU_AVX512 && is_blocked(&l, n, p.type, &p.blocked);
+    p.own = s->home->level >= CPU_AVX512 && stored_by_outputs(n) && is_blocked(&l, n->op == &op_linear, p.type, &p.blocked);
     layout_tag(&l, p.type, tag, sizeof tag);
     step->packed[0] = params_pack(store, n->in[1], tag, s->home->memory_desc_get_size(s->md[WEIGHTS]), pack, &p);
+    return step->packed[0] ? 0 : error_code();
+}
+
+/* ---- matrices that are made of a parameter -------------------------------------------------------------------------------- */
+
+typedef struct {
+    packing to;
+    const onednn_matrices *from;
+    const tensor *w;
+    char *packed;
+    size_t bytes;    /* of one */
+    float **wide;    /* one group's, by thread */
+    int failed;
+} matrices_job;
+
+static void matrices_part(void *context, size_t begin, size_t end, int thread) {
+    matrices_job *j = context;
+    const onednn_matrices *f = j->from;
+    size_t numbers = f->outputs * f->inputs;
+    int before = parallel_width(1);
+    for (size_t i = begin; i < end; i++) {
+        f->make(f, j->w, i, j->wide[thread]);
+        for (size_t k = 0; k < f->together; k++) {
+            char *to = j->packed + (i * f->together + k) * j->bytes;
+            const float *from = j->wide[thread] + k * numbers;
+            dnnl_status_t rc = dnnl_success;
+            if (j->to.own) blocked_pack(&j->to.blocked, to, j->to.type, from, NN_F32, 1);
+            else rc = reorder(&j->to, to, from, dnnl_f32);
+            if (rc) __atomic_store_n(&j->failed, (int)rc, __ATOMIC_RELAXED);
+        }
+    }
+    parallel_width(before);
+}
+
+static int pack_matrices(void *to, const tensor *w, const void *context) {
+    matrices_job j = *(const matrices_job *)context;
+    int threads = j.to.threads > 1 ? j.to.threads : 1;
+    size_t bytes = (j.from->together * j.from->outputs * j.from->inputs + j.from->work) * sizeof(float);
+    float *wide[threads];
+    bool ok = true;
+    for (int i = 0; i < threads; i++) ok &= (wide[i] = malloc(bytes)) != NULL;
+    j.w = w, j.packed = to, j.wide = wide;
+    if (ok) parallel_for(threads, j.from->groups, matrices_part, &j);
+    for (int i = 0; i < threads; i++) free(wide[i]);
+    if (!ok) return error_memory(bytes);
+    return j.failed ? onednn_failed((dnnl_status_t)j.failed, "packed weights") : 0;
+}
+
+size_t onednn_matrix_bytes(const onednn_state *s) { return (s->home->memory_desc_get_size(s->md[WEIGHTS]) + 63) & ~(size_t)63; }
+
+int onednn_pack_matrices(onednn_state *s, kernel_step *step, params *store, const tensor *w, nn_type type, const onednn_matrices *m) {
+    char tag[576], each[512];
+    layout l = layout_of(s->home, s->md[WEIGHTS]);
+    matrices_job j = { .to = { .o = s->home, .stored = &s->stored, .wanted = s->md[WEIGHTS], .type = type, .threads = step->threads },
+                       .from = m, .bytes = onednn_matrix_bytes(s) };
+    j.to.own = s->home->level >= CPU_AVX512 && is_blocked(&l, true, type, &j.to.blocked);
+    layout_tag(&l, type, each, sizeof each);
+    snprintf(tag, sizeof tag, "%s %zux%zu %s", m->name, m->groups, m->together, each);
+    step->packed[0] = params_pack(store, w, tag, m->groups * m->together * j.bytes, pack_matrices, &j);
     return step->packed[0] ? 0 : error_code();
 }
