@@ -69,7 +69,7 @@ struct kernel {
     bool (*match)(const kernel *k, const node *root, kernel_match *m);
     /* Packs parameters (params_pack), sets state and scratch_bytes. Layouts are known and meet the needs. 0 or ERR_*. */
     int (*prepare)(kernel_step *s, params *p);
-    /* in[i], out[i] point at first elements (border lies before them). Overwrites its outputs. 0, or ERR_* where a device
+    /* in[i], out[i] point at first elements (border lies before them). Overwrites its outputs, and of its inputs those alone that op.writes names. 0, or ERR_* where a device
      * or a library failed under it; our own kernels have nothing that can fail. */
     int (*run)(const kernel_step *s, const void *const in[], void *const out[], void *scratch);
     void (*release)(kernel_step *s);   /* may be NULL */

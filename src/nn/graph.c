@@ -13,7 +13,8 @@ struct graph {
     arena memory;
     void **nodes, **tensors;   /* node *, tensor * */
     size_t n_nodes, n_tensors, node_room, tensor_room;
-    bool ordered;
+    size_t forward;            /* nodes before the backward pass */
+    bool ordered, backward;
     int failure;
     char message[1024];
 };
@@ -97,7 +98,7 @@ static tensor *new_leaf(graph *g, const char *name, tensor_kind kind, nn_type ty
         graph_fail(g, error_set(ERR_FORMAT, "tensor %s: impossible shape", name));
         return NULL;
     }
-    if (kind == TENSOR_INPUT && type == NN_F16) {
+    if (kind != TENSOR_PARAM && type == NN_F16) {
         graph_fail(g, error_set(ERR_UNSUPPORTED, "tensor %s: f16 is for stored parameters only", name));
         return NULL;
     }
@@ -115,6 +116,12 @@ tensor *graph_input(graph *g, const char *name, nn_type type, nn_shape shape) {
 
 tensor *graph_param(graph *g, const char *name, nn_type type, nn_shape shape, const void *data) {
     return new_leaf(g, name, TENSOR_PARAM, type, shape, data);
+}
+
+tensor *graph_state(graph *g, const char *name, nn_type type, nn_shape shape, void *memory) {
+    tensor *t = new_leaf(g, name, TENSOR_STATE, type, shape, NULL);
+    if (t) t->state = memory;
+    return t;
 }
 
 tensor *graph_output(graph *g, tensor *t) {
@@ -142,6 +149,9 @@ bool graph_apply_many(graph *g, const op *o, const void *attr, tensor *const in[
     n->n_in = n_in;
     n->n_out = n_out;
     for (int i = 0; i < n_in; i++) n->in[i] = in[i];
+    for (int i = 0; i < n_in; i++)
+        if ((o->writes >> i & 1) && in[i] && in[i]->kind != TENSOR_STATE)
+            return graph_fail(g, error_set(ERR_USAGE, "%s: %s is no state that it could rewrite", o->name, in[i]->name)), false;
     for (int i = 0; i < n_out; i++)
         if (!(n->out[i] = new_tensor(g, o->name, TENSOR_VALUE))) return false;
     int rc = o->shape(n);
@@ -165,6 +175,12 @@ tensor *graph_apply(graph *g, const op *o, const void *attr, tensor *const in[],
     return graph_apply_many(g, o, attr, in, n_in, optional, &out, 1) ? out : NULL;
 }
 
+void graph_begin_backward(graph *g) {
+    g->backward = true;
+    g->forward = g->n_nodes;
+}
+
+size_t  graph_forward(const graph *g) { return g->backward ? g->forward : g->n_nodes; }
 size_t  graph_nodes(const graph *g) { return g->n_nodes; }
 node   *graph_node(const graph *g, size_t i) { return g->nodes[i]; }
 size_t  graph_tensors(const graph *g) { return g->n_tensors; }

@@ -19,6 +19,7 @@ typedef struct op op;
 typedef enum {
     TENSOR_INPUT,   /* written by the caller before each run */
     TENSOR_PARAM,   /* constant: weights, in the checkpoint's own layout and type */
+    TENSOR_STATE,   /* the caller's memory, which outlives runs; nodes may read and rewrite it: weights in training, moments, averages */
     TENSOR_VALUE,   /* made by a node */
 } tensor_kind;
 
@@ -29,6 +30,10 @@ typedef struct tensor {
     nn_shape shape;
     node *producer;        /* of a VALUE */
     const void *data;      /* of a PARAM; may be unaligned. The caller keeps it there as long as any params that packed it */
+    void *state;           /* of a STATE: plain contiguous, 64-byte aligned, 64 readable bytes behind it; NULL: counted, never run */
+    bool trainable;        /* of a STATE: its gradient is wanted (nn/gradient.h) */
+    bool on_path;          /* a trainable tensor is among what it is made of, or it is one: set by graph_backward */
+    struct tensor *grad;   /* of the loss, with respect to it: made by graph_backward, NULL where there is none */
     bool output;           /* read by the caller after each run */
     int uses;              /* node inputs that read it */
     size_t index;          /* position in the graph */
@@ -52,11 +57,15 @@ struct op {
     /* The shape rule: checks inputs and attributes, fills type and shape of each output. 0 or error_set(...). */
     int (*shape)(node *n);
     /* The truth. Floating-point tensors come and go as plain contiguous f32 whatever their type is (the caller widens
-     * and rounds), NN_I32 as int32_t. Absent inputs are NULL. */
+     * and rounds), the others as they are. Absent inputs are NULL. States that it rewrites come so, too, and are written where they came. */
     void (*reference)(const node *n, const void *const in[], void *const out[]);
     /* Multiply-adds count 2; NULL: counted as 0. */
     double (*flops)(const node *n);
     bool view;                 /* the output is the input's bytes under another shape: no work when planned */
+    /* Appends nodes that compute from the gradients of its outputs (out[i]->grad, NULL: none) those of its inputs, and gives them to
+     * gradient_add where gradient_wanted says so. NULL: it has none. See nn/gradient.h. */
+    void (*gradient)(graph *g, const node *n);
+    unsigned writes;           /* bit i: input i, a STATE, is rewritten in place. Such a node is always computed, after those before it that read it */
 };
 
 graph *graph_new(void);
@@ -68,6 +77,8 @@ void   graph_explain(graph *g, const char *format, ...) __attribute__((format(pr
 
 tensor *graph_input(graph *g, const char *name, nn_type type, nn_shape shape);
 tensor *graph_param(graph *g, const char *name, nn_type type, nn_shape shape, const void *data);
+/* memory: the caller's, see tensor.state; it outlives the graph's plans. Not f16. */
+tensor *graph_state(graph *g, const char *name, nn_type type, nn_shape shape, void *memory);
 tensor *graph_output(graph *g, tensor *t);       /* marks t, returns it */
 /* Memory with the graph's lifetime, zeroed; NULL is recorded as a failure. */
 void   *graph_memory(graph *g, size_t count, size_t size);
@@ -82,6 +93,9 @@ tensor *graph_apply(graph *g, const op *o, const void *attr, tensor *const in[],
 bool graph_apply_many(graph *g, const op *o, const void *attr, tensor *const in[], int n_in, unsigned optional,
                       tensor *out[], int n_out);
 
+/* From here on nodes belong to the backward pass; graph_forward is how many came before, all if this was never said. */
+void    graph_begin_backward(graph *g);
+size_t  graph_forward(const graph *g);
 size_t  graph_nodes(const graph *g);
 node   *graph_node(const graph *g, size_t i);
 size_t  graph_tensors(const graph *g);

@@ -5,7 +5,7 @@
 static int pool_shape(node *n) {
     const max_pool2d_attr *a = n->attr;
     const nn_shape x = n->in[0]->shape;
-    if (x.rank != 4 || n->in[0]->type == NN_I32) return error_set(ERR_FORMAT, "max_pool2d: a picture is wanted");
+    if (x.rank != 4 || !nn_type_is_float(n->in[0]->type)) return error_set(ERR_FORMAT, "max_pool2d: a picture is wanted");
     if (a->window < 1 || a->stride < 1 || a->window > 1 << 20 || a->stride > 1 << 20 || (size_t)a->window > x.dim[1] || (size_t)a->window > x.dim[2])
         return error_set(ERR_FORMAT, "max_pool2d: a window of %d every %d does not fit", a->window, a->stride);
     size_t w = (size_t)a->window, s = (size_t)a->stride;

@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "nn/ops.h"
+#include "nn/gradient.h"
 
 static int pad_shape(node *n) {
     size_t extra = *(const size_t *)n->attr;
     nn_shape s = n->in[0]->shape;
-    if (n->in[0]->type == NN_I32 || __builtin_add_overflow(s.dim[s.rank - 1], extra, &s.dim[s.rank - 1]))
+    if (!nn_type_is_float(n->in[0]->type) || __builtin_add_overflow(s.dim[s.rank - 1], extra, &s.dim[s.rank - 1]))
         return error_set(ERR_FORMAT, "pad_channels: %zu channels more", extra);
     n->out[0]->type = n->in[0]->type;
     n->out[0]->shape = s;
@@ -64,7 +64,16 @@ static void concat_reference(const node *n, const void *const in[], void *const 
         }
 }
 
-const op op_concat = { .name = "concat", .attr_bytes = sizeof(int), .shape = concat_shape, .reference = concat_reference };
+static void concat_gradient(graph *g, const node *n) {
+    int axis = *(const int *)n->attr;
+    size_t begin[NN_MAX_RANK] = { 0 };
+    for (int i = 0; i < n->n_in; i++) {
+        if (gradient_wanted(n->in[i])) gradient_add(g, n->in[i], slice(g, n->out[0]->grad, begin, n->in[i]->shape));
+        begin[axis] += n->in[i]->shape.dim[axis];
+    }
+}
+
+const op op_concat = { .name = "concat", .attr_bytes = sizeof(int), .shape = concat_shape, .reference = concat_reference, .gradient = concat_gradient };
 
 tensor *concat(graph *g, tensor *const parts[], int n, int axis) {
     if (n > 0 && parts[0] && axis < 0) axis += parts[0]->shape.rank;
@@ -87,9 +96,11 @@ static void reshape_reference(const node *n, const void *const in[], void *const
     memcpy(out[0], in[0], shape_elements(n->out[0]->shape) * sizeof(float));
 }
 
+static void reshape_gradient(graph *g, const node *n) { gradient_add(g, n->in[0], reshape(g, n->out[0]->grad, n->in[0]->shape)); }
+
 const op op_reshape = {
     .name = "reshape", .attr_bytes = sizeof(nn_shape),
-    .shape = reshape_shape, .reference = reshape_reference, .view = true,
+    .shape = reshape_shape, .reference = reshape_reference, .view = true, .gradient = reshape_gradient,
 };
 
 tensor *reshape(graph *g, tensor *x, nn_shape shape) { return graph_apply(g, &op_reshape, &shape, &x, 1, 0); }
@@ -105,29 +116,66 @@ static int slice_shape(node *n) {
     return 0;
 }
 
+/* Elements from the first of the box's row r to the first of the tensor it lies in, of shape x. */
+static size_t row_at(const slice_attr *a, const nn_shape x, size_t r) {
+    size_t from = 0, step = x.dim[x.rank - 1];
+    for (int d = x.rank - 2; d >= 0; d--) {
+        from += (a->begin[d] + r % a->shape.dim[d]) * step;
+        r /= a->shape.dim[d];
+        step *= x.dim[d];
+    }
+    return from + a->begin[x.rank - 1];
+}
+
 static void slice_reference(const node *n, const void *const in[], void *const out[]) {
     const slice_attr *a = n->attr;
-    const nn_shape x = n->in[0]->shape, s = a->shape;
-    size_t row = s.dim[s.rank - 1], rows = shape_elements(s) / row;
-    float *y = out[0];
-    for (size_t r = 0; r < rows; r++) {
-        size_t rest = r, from = 0, step = x.dim[x.rank - 1];
-        for (int d = s.rank - 2; d >= 0; d--) {
-            from += (a->begin[d] + rest % s.dim[d]) * step;
-            rest /= s.dim[d];
-            step *= x.dim[d];
-        }
-        memcpy(y + r * row, (const float *)in[0] + from + a->begin[s.rank - 1], row * sizeof *y);
-    }
+    size_t row = a->shape.dim[a->shape.rank - 1], rows = shape_elements(a->shape) / row;
+    for (size_t r = 0; r < rows; r++)
+        memcpy((float *)out[0] + r * row, (const float *)in[0] + row_at(a, n->in[0]->shape, r), row * sizeof(float));
+}
+
+static void slice_gradient(graph *g, const node *n) {
+    gradient_add(g, n->in[0], unslice(g, n->out[0]->grad, ((const slice_attr *)n->attr)->begin, n->in[0]->shape));
 }
 
 const op op_slice = {
     .name = "slice", .attr_bytes = sizeof(slice_attr),
-    .shape = slice_shape, .reference = slice_reference,
+    .shape = slice_shape, .reference = slice_reference, .gradient = slice_gradient,
 };
 
 tensor *slice(graph *g, tensor *x, const size_t begin[NN_MAX_RANK], nn_shape shape) {
     slice_attr a = { .shape = shape };
     memcpy(a.begin, begin, sizeof a.begin);
     return graph_apply(g, &op_slice, &a, &x, 1, 0);
+}
+
+/* ---- a slice's gradient ------------------------------------------------------------------------------------------------ */
+
+typedef struct { slice_attr box; nn_shape whole; } unslice_attr;
+
+static int unslice_shape(node *n) {
+    const unslice_attr *a = n->attr;
+    bool fits = a->whole.rank == a->box.shape.rank;
+    for (int i = 0; fits && i < a->whole.rank; i++) fits = a->box.shape.dim[i] <= a->whole.dim[i] && a->box.begin[i] <= a->whole.dim[i] - a->box.shape.dim[i];
+    if (!fits) return error_set(ERR_FORMAT, "unslice: outside its output");
+    n->out[0]->type = n->in[0]->type;
+    n->out[0]->shape = a->whole;
+    return 0;
+}
+
+static void unslice_reference(const node *n, const void *const in[], void *const out[]) {
+    const unslice_attr *a = n->attr;
+    size_t row = a->box.shape.dim[a->box.shape.rank - 1], rows = shape_elements(a->box.shape) / row;
+    memset(out[0], 0, shape_elements(a->whole) * sizeof(float));
+    for (size_t r = 0; r < rows; r++)
+        memcpy((float *)out[0] + row_at(&a->box, a->whole, r), (const float *)in[0] + r * row, row * sizeof(float));
+}
+
+const op op_unslice = { .name = "unslice", .attr_bytes = sizeof(unslice_attr), .shape = unslice_shape, .reference = unslice_reference };
+
+tensor *unslice(graph *g, tensor *dy, const size_t begin[NN_MAX_RANK], nn_shape shape) {
+    unslice_attr a = { .whole = shape };
+    if (dy) a.box.shape = dy->shape;
+    memcpy(a.box.begin, begin, sizeof a.box.begin);
+    return graph_apply(g, &op_unslice, &a, &dy, 1, 0);
 }

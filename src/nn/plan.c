@@ -43,17 +43,30 @@ static bool read_after(const graph *g, const kernel_match *m, const tensor *t, c
     return true;
 }
 
+/* Whether node n, which the kernel computes when it runs at root, reads no state that a node between the two rewrites. */
+static bool reads_in_time(const graph *g, const node *n, const node *root) {
+    for (size_t i = n->index + 1; i < root->index; i++) {
+        const node *w = graph_node(g, i);
+        for (int k = 0; w->op->writes && k < w->n_in; k++)
+            for (int j = 0; (w->op->writes >> k & 1) && j < n->n_in; j++)
+                if (w->in[k] && w->in[k] == n->in[j]) return false;
+    }
+    return true;
+}
+
 /* What a covered node makes must be the kernel's own affair, or nobody's, or one of its outputs that is not wanted before
  * the kernel runs. The first is the kernel's duty to know (match_inner); the last it cannot know, and is not taken here. */
 static bool match_holds(const graph *g, const kernel_match *m, const node *root) {
     assert(m->n_nodes <= KERNEL_MAX_NODES && m->n_in <= KERNEL_MAX_IN && m->n_out <= KERNEL_MAX_OUT && m->n_param <= KERNEL_MAX_PARAM);
-    for (int i = 0; i < m->n_nodes; i++)
+    for (int i = 0; i < m->n_nodes; i++) {
+        if (!reads_in_time(g, m->nodes[i], root)) return false;
         for (int k = 0; k < m->nodes[i]->n_out; k++) {
             const tensor *t = m->nodes[i]->out[k];
             bool out = exported(m, t);
             assert(out || match_inner(t) || (t->uses == 0 && !t->output));
             if (out && !read_after(g, m, t, root)) return false;
         }
+    }
     return true;
 }
 
@@ -89,7 +102,7 @@ static int cover(plan *p, const device *d, bool *needed, bool *covered) {
     for (size_t i = 0; i < graph_tensors(g); i++) needed[i] = graph_tensor(g, i)->output;
     for (size_t i = graph_nodes(g); i-- > 0;) {
         node *n = graph_node(g, i);
-        bool wanted = false;
+        bool wanted = n->op->writes != 0;
         for (int k = 0; k < n->n_out; k++) wanted |= needed[n->out[k]->index];
         if (!wanted || covered[i]) continue;
         if (is_view(n)) {
@@ -205,6 +218,8 @@ static int settle(plan *p, const demand *of) {
         p->of[i] = (tensor_values){ NO_VALUE, NO_VALUE };
         if (!d->live) continue;
         if (t->kind == TENSOR_PARAM) return error_set(ERR_UNSUPPORTED, "tensor %s: a parameter cannot be an output or viewed", t->name);
+        if (t->kind == TENSOR_STATE && d->padded_reader) return error_set(ERR_UNSUPPORTED, "tensor %s: no kernel can want another layout of a state", t->name);
+        if (t->kind == TENSOR_STATE && !t->state) p->counted = true;
         nn_layout flat, padded;
         layout_need wish = d->wish;
         if (d->strided_writer) need_union(&wish, &d->writer);
@@ -312,50 +327,6 @@ static int bind(plan *p) {
     return room ? 0 : error_memory((p->n_steps + tensors) * sizeof *all);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
-
-static void keep(plan *p, size_t v, int step) {
-    value *root = &p->values[p->values[v].alias];
-    if (!root->used || step < root->first) root->first = step;
-    if (!root->used || step > root->last) root->last = step;
-    root->used = true;
-}
-
-static int place_all(plan *p) {
-    int end = (int)p->n_steps;
-    for (size_t i = 0; i < p->n_steps; i++) {
-        for (int k = 0; k < p->steps[i].step.match.n_in; k++) keep(p, p->steps[i].in[k], (int)i);
-        for (int k = 0; k < p->steps[i].step.match.n_out; k++) keep(p, p->steps[i].out[k], (int)i);
-    }
-    for (size_t i = 0; i < graph_tensors(p->g); i++) {
-        const tensor *t = graph_tensor(p->g, i);
-        if (p->of[i].made == NO_VALUE) continue;
-        if (t->kind == TENSOR_INPUT) keep(p, p->of[i].made, -1);
-        if (t->output) keep(p, plan_value(p, t, &(layout_need){ 0 }), end);
-    }
-    place_item *items = calloc(p->n_values + p->n_steps + 1, sizeof *items);
-    if (!items) return error_memory((p->n_values + p->n_steps) * sizeof *items);
-    size_t n = 0;
-    for (size_t i = 0; i < p->n_values; i++) {
-        value *v = &p->values[i];
-        if (v->alias != i || !v->used) continue;
-        items[n++] = (place_item){ v->layout.elements * nn_type_bytes(v->t->type) + 64, v->first, v->last, 0 };
-    }
-    for (size_t i = 0; i < p->n_steps; i++)
-        if (p->steps[i].step.scratch_bytes) items[n++] = (place_item){ p->steps[i].step.scratch_bytes, (int)i, (int)i, 0 };
-    int rc = place(items, n, &p->bytes);
-    n = 0;
-    for (size_t i = 0; i < p->n_values && rc == 0; i++) {
-        value *v = &p->values[i];
-        if (v->alias == i && v->used) v->offset = items[n++].offset + v->layout.lead * nn_type_bytes(v->t->type);
-    }
-    for (size_t i = 0; i < p->n_values && rc == 0; i++) p->values[i].offset = p->values[p->values[i].alias].offset;
-    for (size_t i = 0; i < p->n_steps && rc == 0; i++)
-        if (p->steps[i].step.scratch_bytes) p->steps[i].scratch = items[n++].offset;
-    free(items);
-    return rc;
-}
-
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
 enum { PACK_AHEAD = 6 };   /* steps whose weights are fetched from the file meanwhile */
@@ -366,7 +337,7 @@ static void expect_params(const plan *p, size_t step, const params *weights) {
     for (int k = 0; k < m->n_param; k++) params_expect(weights, m->param[k]);
 }
 
-static int build(plan *p, const device *d, params *weights, const volatile int *stop) {
+static int build(plan *p, const device *d, params *weights, const plan_options *options) {
     const graph *g = p->g;
     size_t tensors = graph_tensors(g), nodes = graph_nodes(g);
     arena scratch = { 0 };
@@ -383,7 +354,7 @@ static int build(plan *p, const device *d, params *weights, const volatile int *
     if (rc == 0) rc = bind(p);
     arena_free(&scratch);
     for (size_t i = 0; i < p->n_steps && rc == 0; i++) {
-        if (stop_asked(stop)) {
+        if (stop_asked(options->stop)) {
             rc = error_set(ERR_CANCELLED, "stopped");
             break;
         }
@@ -391,18 +362,21 @@ static int build(plan *p, const device *d, params *weights, const volatile int *
         rc = p->steps[i].step.kernel->prepare(&p->steps[i].step, weights);
         p->flops += p->steps[i].flops;
     }
-    return rc < 0 ? rc : place_all(p);
+    if (rc == 0) rc = plan_place(p);
+    p->bytes_kept = p->bytes;
+    return rc == 0 && options->memory && p->bytes > options->memory ? plan_recompute(p, options->memory) : rc;
 }
 
 plan *plan_new(const graph *g, const device *d, params *weights, const plan_options *options) {
     if (graph_check(g) < 0) return NULL;
     plan *p = calloc(1, sizeof *p);
     if (!p) return error_memory(sizeof *p), NULL;
+    plan_options how = options ? *options : (plan_options){ 0 };
     p->g = g;
-    p->threads = options && options->threads > 1 ? options->threads : 1;
-    p->no_reference = options && options->no_reference;
+    p->threads = how.threads > 1 ? how.threads : 1;
+    p->no_reference = how.no_reference;
     p->counted = params_counts(weights);
-    if (build(p, d, weights, options ? options->stop : NULL) < 0) {
+    if (build(p, d, weights, &how) < 0) {
         plan_free(p);
         return NULL;
     }
@@ -412,7 +386,7 @@ plan *plan_new(const graph *g, const device *d, params *weights, const plan_opti
 void plan_free(plan *p) {
     if (!p) return;
     for (size_t i = 0; i < p->n_steps; i++)
-        if (p->steps[i].step.kernel->release) p->steps[i].step.kernel->release(&p->steps[i].step);
+        if (p->steps[i].step.kernel->release && !p->steps[i].again) p->steps[i].step.kernel->release(&p->steps[i].step);
     free(p->steps);
     free(p->of);
     free(p->values);
@@ -423,3 +397,4 @@ size_t plan_bytes(const plan *p) { return p->bytes; }
 size_t plan_steps(const plan *p) { return p->n_steps; }
 const kernel_step *plan_step(const plan *p, size_t i) { return &p->steps[i].step; }
 double plan_flops(const plan *p) { return p->flops; }
+plan_again plan_recomputed(const plan *p) { return (plan_again){ p->steps_again, p->flops_again, p->bytes_kept }; }

@@ -16,6 +16,7 @@ typedef struct workspace workspace;
 typedef struct {
     int threads;           /* cores one run may use; 0 or 1: one */
     bool no_reference;     /* fail, naming it, on a node that no kernel takes: by reference a large model would run for hours */
+    size_t memory;         /* with a backward pass: steps of the forward are computed again where plan_bytes would be more; 0: never */
     const volatile int *stop;   /* looked at between kernels while plan_new packs for them (base/stop.h): then ERR_CANCELLED; NULL: never */
 } plan_options;
 
@@ -25,7 +26,11 @@ void   plan_free(plan *p);
 size_t plan_bytes(const plan *p);   /* of workspace: inputs, outputs, activations, scratch */
 size_t plan_steps(const plan *p);
 const kernel_step *plan_step(const plan *p, size_t i);
-double plan_flops(const plan *p);   /* multiply-adds count 2 */
+double plan_flops(const plan *p);   /* multiply-adds count 2; without what is computed again */
+
+/* What is computed again in the backward pass instead of being kept: the same kernels on the same inputs, so that results have equal bits however much it is. */
+typedef struct { size_t steps; double flops; size_t bytes; } plan_again;   /* bytes: of workspace, were nothing computed again */
+plan_again plan_recomputed(const plan *p);
 
 workspace *workspace_new(size_t bytes);
 void       workspace_free(workspace *w);

@@ -21,6 +21,7 @@ typedef struct {
     size_t in[KERNEL_MAX_IN], out[KERNEL_MAX_OUT];   /* values */
     size_t scratch;      /* offset */
     double flops;
+    bool again;          /* a forward step that is repeated in the backward pass: kernel and state are the first one's */
 } planned_step;
 
 /* Two values a tensor at most: as it is made, and a copy in the other layout. */
@@ -38,11 +39,16 @@ struct plan {
     value *values;
     size_t n_values;
     tensor_values *of;      /* by tensor index */
-    size_t bytes;
-    double flops;
+    size_t bytes, bytes_kept;   /* kept: without recomputation */
+    double flops, flops_again;
+    size_t steps_again;
 };
 
 /* The value of t that meets the need. */
 size_t plan_value(const plan *p, const tensor *t, const layout_need *need);
+/* Lives and offsets of everything, p->bytes; may be asked again when steps or values have changed. */
+int    plan_place(plan *p);
+/* Steps of the forward pass are repeated in the backward, as few as it takes to come down to `limit` bytes; ERR_LIMIT if none will. */
+int    plan_recompute(plan *p, size_t limit);
 
 #endif

@@ -39,16 +39,22 @@ void workspace_free(workspace *w) {
     free(w);
 }
 
+/* Of a value's first element. */
+static void *address(const plan *p, const workspace *w, size_t v) {
+    const tensor *root = p->values[p->values[v].alias].t;
+    return root->kind == TENSOR_STATE ? root->state : w->memory + p->values[v].offset;
+}
+
 void *plan_tensor(const plan *p, workspace *w, const tensor *t) {
     assert(t->kind == TENSOR_INPUT || t->output);
-    return w->memory + p->values[plan_value(p, t, &(layout_need){ 0 })].offset;
+    return address(p, w, plan_value(p, t, &(layout_need){ 0 }));
 }
 
 static int run_step(const plan *p, workspace *w, const planned_step *s) {
     const void *in[KERNEL_MAX_IN];
     void *out[KERNEL_MAX_OUT];
-    for (int k = 0; k < s->step.match.n_in; k++) in[k] = w->memory + p->values[s->in[k]].offset;
-    for (int k = 0; k < s->step.match.n_out; k++) out[k] = w->memory + p->values[s->out[k]].offset;
+    for (int k = 0; k < s->step.match.n_in; k++) in[k] = address(p, w, s->in[k]);
+    for (int k = 0; k < s->step.match.n_out; k++) out[k] = address(p, w, s->out[k]);
     return s->step.kernel->run(&s->step, in, out, w->memory + s->scratch);
 }
 

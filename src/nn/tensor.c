@@ -5,12 +5,12 @@
 #include <string.h>
 
 size_t nn_type_bytes(nn_type type) {
-    static const size_t bytes[NN_TYPES] = { 4, 2, 2, 4 };
+    static const size_t bytes[NN_TYPES] = { 4, 2, 2, 4, 1, 2 };
     return bytes[type];
 }
 
 const char *nn_type_name(nn_type type) {
-    static const char *const names[NN_TYPES] = { "f32", "bf16", "f16", "i32" };
+    static const char *const names[NN_TYPES] = { "f32", "bf16", "f16", "i32", "u8", "u16" };
     return names[type];
 }
 

@@ -9,7 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum { NN_F32, NN_BF16, NN_F16, NN_I32, NN_TYPES } nn_type;   /* F16 is for stored parameters only */
+/* F16 is for stored parameters only; U8 and U16 for states of operations that know what their bits mean. */
+typedef enum { NN_F32, NN_BF16, NN_F16, NN_I32, NN_U8, NN_U16, NN_TYPES } nn_type;
+
+static inline bool nn_type_is_float(nn_type t) { return t <= NN_F16; }
 
 enum { NN_MAX_RANK = 4 };
 
@@ -28,7 +31,7 @@ size_t      shape_elements(nn_shape s);               /* of a shape that a graph
 /* "1x64x64x24" into out[size]; returns out. */
 const char *shape_text(nn_shape s, char *out, size_t size);
 
-/* Exact widening to f32, and rounding from it (to nearest, ties to even). NN_I32 is not a number type here. */
+/* Exact widening to f32, and rounding from it (to nearest, ties to even). Floating-point types only. */
 float nn_f16_to_f32(uint16_t h);
 float nn_bf16_to_f32(uint16_t h);
 uint16_t nn_f32_to_bf16(float x);

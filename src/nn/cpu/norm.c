@@ -16,7 +16,7 @@ static bool number_type(const tensor *t) { return t->type == NN_F32 || t->type =
 static bool norm_fits(const node *n) {
     const tensor *x = n->in[0], *gamma = n->in[1], *beta = n->in[2];
     return !n->ordered && x->kind != TENSOR_PARAM && number_type(x) && gamma->kind == TENSOR_PARAM && beta->kind == TENSOR_PARAM &&
-           gamma->type != NN_I32 && beta->type != NN_I32;
+           nn_type_is_float(gamma->type) && nn_type_is_float(beta->type);
 }
 
 static int norm_prepare(kernel_step *s, params *p) {

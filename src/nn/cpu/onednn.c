@@ -77,7 +77,7 @@ static bool number_type(const tensor *t) { return t->type == NN_F32 || t->type =
 bool onednn_fits(const node *n) {
     const tensor *x = n->in[0], *w = n->in[1], *bias = n->in[2];
     if (n->ordered || x->kind == TENSOR_PARAM || !number_type(x)) return false;
-    return w->kind == TENSOR_PARAM && w->type != NN_I32 && (!bias || (bias->kind == TENSOR_PARAM && bias->type != NN_I32));
+    return w->kind == TENSOR_PARAM && nn_type_is_float(w->type) && (!bias || (bias->kind == TENSOR_PARAM && nn_type_is_float(bias->type)));
 }
 
 const node *onednn_inner(const tensor *t) { return match_inner(t) ? t->producer : NULL; }

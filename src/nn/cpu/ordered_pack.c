@@ -30,7 +30,7 @@ static bool padding_ok(const node *conv) {
     return shape_count(s, &count) && count < MOST_ELEMENTS;
 }
 
-static bool param_ok(const tensor *t) { return t->kind == TENSOR_PARAM && t->type != NN_I32; }
+static bool param_ok(const tensor *t) { return t->kind == TENSOR_PARAM && nn_type_is_float(t->type); }
 
 bool ordered_conv_ok(const node *conv) {
     return conv->ordered && picture_ok(conv->in[0]) && picture_ok(conv->out[0]) && padding_ok(conv) && param_ok(conv->in[1]) &&

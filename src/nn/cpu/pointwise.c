@@ -14,7 +14,7 @@ static bool number_type(const tensor *t) { return t->type == NN_F32 || t->type =
 static bool take_input(kernel_match *m, tensor *t) {
     if (t->kind == TENSOR_PARAM) match_param(m, t);
     else match_in(m, t, (layout_need){ 0 });
-    return t->kind == TENSOR_PARAM ? t->type != NN_I32 : number_type(t);
+    return t->kind == TENSOR_PARAM ? nn_type_is_float(t->type) : number_type(t);
 }
 
 static int pack_params(kernel_step *s, params *p) {

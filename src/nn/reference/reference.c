@@ -7,7 +7,7 @@
 
 /* Bytes of scratch for a tensor that must be widened or narrowed; 0 if it is f32 or integer already. */
 static size_t widened_bytes(const tensor *t) {
-    if (t->type == NN_F32 || t->type == NN_I32) return 0;
+    if (t->type == NN_F32 || !nn_type_is_float(t->type)) return 0;
     return (shape_elements(t->shape) * sizeof(float) + 63) & ~(size_t)63;
 }
 
@@ -27,7 +27,7 @@ static bool reference_match(const kernel *k, const node *root, kernel_match *m) 
 static int reference_prepare(kernel_step *s, params *p) {
     for (int i = 0; i < s->match.n_param; i++) {
         const tensor *t = s->match.param[i];
-        s->packed[i] = t->type == NN_I32 ? t->data : params_f32(p, t);
+        s->packed[i] = !nn_type_is_float(t->type) ? t->data : params_f32(p, t);
         if (!s->packed[i]) return error_code();
     }
     for (int i = 0; i < s->match.n_in; i++) s->scratch_bytes += widened_bytes(s->match.in[i]);
@@ -59,6 +59,12 @@ static int reference_run(const kernel_step *s, const void *const in[], void *con
         room += bytes;
     }
     n->op->reference(n, full_in, full_out);
+    for (int i = 0, activation = 0; i < n->n_in; i++) {
+        const tensor *t = n->in[i];
+        if (!t || t->kind == TENSOR_PARAM) continue;
+        void *home = (void *)in[activation++];
+        if ((n->op->writes >> i & 1) && full_in[i] != home) nn_narrow(home, t->type, full_in[i], shape_elements(t->shape));
+    }
     for (int i = 0; i < n->n_out; i++)
         if (full_out[i] != out[i]) nn_narrow(out[i], n->out[i]->type, full_out[i], shape_elements(n->out[i]->shape));
     return 0;
