@@ -31,4 +31,5 @@ def main():
         print(f"{name:18} {x.size:6} values, rms {np.sqrt(np.mean(np.square(x, dtype=np.float64))):.4f}")
 
 
-main()
+if __name__ == "__main__":
+    main()

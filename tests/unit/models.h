@@ -65,7 +65,7 @@ static inline void model_compute(graph *g, cpu_level level, feed *feeds, int n_f
     if (graph_check(g) < 0) fail_msg("%s", error_message());
     device *d = device_cpu(level);
     params *p = params_new();
-    plan *plan = plan_new(g, d, p, &(plan_options){ .threads = 1, .no_reference = device_level(d) > CPU_REFERENCE });
+    plan *plan = plan_new(g, d, p, &(plan_options){ .threads = 1, .no_reference = device_level(d) > CPU_REFERENCE && graph_forward(g) == graph_nodes(g) });
     if (!plan) fail_msg("%s", error_message());
     workspace *w = workspace_new(plan_bytes(plan));
     for (int i = 0; i < n_feeds; i++) {
