@@ -103,6 +103,8 @@ timings timings_of_photos(const mien_annotate_times *t);
 int work_failed(const common_options *common);
 /* The exit status of a job that returned rc, with so many items failed. Says mien_error() if the job failed. */
 int job_status(const common_options *common, int rc, unsigned long long failed);
+/* The same of a job with a single output, begun at `begin` (clock_seconds): an output that is there is misuse. Writes the --timings. */
+int single_output_end(const common_options *common, int rc, double begin);
 
 /* ---- commands ------------------------------------------------------------------------------------------------------ */
 

@@ -75,10 +75,6 @@ int command_init(int argc, char **argv) {
     catch_signals();
     int rc = mien_init(&a.job, &r);
     progress_end(&shown);
-    status = job_status(&a.common, rc, 0);
-    if (rc == MIEN_ERR_EXISTS) status = EXIT_MISUSE;
     if (rc == 0) print_summary(&a, &r);
-    timings where = { .total = clock_seconds() - begin };
-    int failed = status == EXIT_MISUSE ? 0 : timings_report(&a.common, &where);
-    return status ? status : failed;
+    return single_output_end(&a.common, rc, begin);
 }

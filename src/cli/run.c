@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/number.h"
 #include "base/text.h"
@@ -152,6 +153,13 @@ int timings_report(const common_options *common, const timings *t) {
         if (t->n_each) fprintf(stderr, "%-10s %9.1f ms %9.3f ms each of %zu\n", t->series, sum * 1e3, sum * 1e3 / (double)t->n_each, t->n_each);
     }
     return common->timings && timings_save(common->timings, t) < 0 ? work_failed(common) : 0;
+}
+
+int single_output_end(const common_options *common, int rc, double begin) {
+    int status = job_status(common, rc, 0);
+    if (rc == MIEN_ERR_EXISTS || status == EXIT_MISUSE) return EXIT_MISUSE;
+    int failed = timings_report(common, &(timings){ .total = clock_seconds() - begin });
+    return status ? status : failed;
 }
 
 timings timings_of_photos(const mien_annotate_times *t) {

@@ -6,18 +6,15 @@
 #include "base/error.h"
 #include "model/layer.h"
 
-enum { MAX_LAYERS = 256 };
-
 int clip_configure(const checkpoint *c, clip_config *out) {
     const checkpoint_settings *s = checkpoint_settings_of(c);
     clip_config f = { .quick_gelu = s->text_quick_gelu };
     const parameter *tokens = param_look(c, "text.embeddings.token_embedding.weight");
     const parameter *positions = param_look(c, "text.embeddings.position_embedding.weight");
-    int layers = 0;
-    while (layers <= MAX_LAYERS && param_look(c, "text.encoder.layers.%d.mlp.fc1.weight", layers)) layers++;
+    int layers = checkpoint_text_layers(c);
     if (!tokens || !positions || tokens->shape.rank != 2 || positions->shape.rank != 2 || !layers)
         return error_set(ERR_FORMAT, "the model has no text encoder");
-    if (layers > MAX_LAYERS) return error_set(ERR_LIMIT, "the text encoder has more than %d layers", MAX_LAYERS);
+    if (layers == CHECKPOINT_MAX_LAYERS) return error_set(ERR_LIMIT, "the text encoder has %d layers or more", CHECKPOINT_MAX_LAYERS);
     f.layers = layers - s->text_skip;
     f.vocabulary = tokens->shape.dim[0];
     f.positions = positions->shape.dim[0];

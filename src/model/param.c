@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/param.h"
 
-#include <stdio.h>
-
 #include "base/error.h"
-
-bool name_text(char *out, size_t room, const char *format, va_list arguments) {
-    int n = vsnprintf(out, room, format, arguments);
-    bool fits = n >= 0 && (size_t)n < room;
-    if (!fits) *out = 0;
-    return fits;
-}
 
 /* NULL without a failure: there is none of that name. */
 static tensor *find(graph *g, const checkpoint *c, const char *name) {

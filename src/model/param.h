@@ -15,7 +15,4 @@ tensor *param_maybe(graph *g, const checkpoint *c, const char *format, ...) __at
 /* The parameter itself, for what its shape or its being there says; or NULL. */
 const parameter *param_look(const checkpoint *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* vsnprintf for names: false, and an empty text, if it does not fit. A name cut short could be another's. */
-bool name_text(char *out, size_t room, const char *format, va_list arguments) __attribute__((format(printf, 3, 0)));
-
 #endif

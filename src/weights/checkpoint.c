@@ -94,14 +94,27 @@ const parameter *checkpoint_find(const checkpoint *c, const char *name) {
     return bsearch(&key, c->list, c->count, sizeof *c->list, by_name);
 }
 
+bool name_text(char *out, size_t room, const char *format, va_list arguments) {
+    int n = vsnprintf(out, room, format, arguments);
+    bool fits = n >= 0 && (size_t)n < room;
+    if (!fits) *out = 0;
+    return fits;
+}
+
 const parameter *checkpoint_part(const checkpoint *c, network net, const char *format, ...) {
     char name[2 * NAME_MOST];
     int n = snprintf(name, sizeof name, "%s.", network_roots[net]);
     va_list args;
     va_start(args, format);
-    vsnprintf(name + n, sizeof name - (size_t)n, format, args);
+    bool fits = name_text(name + n, sizeof name - (size_t)n, format, args);
     va_end(args);
-    return checkpoint_find(c, name);
+    return fits ? checkpoint_find(c, name) : NULL;
+}
+
+int checkpoint_text_layers(const checkpoint *c) {
+    int n = 0;
+    while (n < CHECKPOINT_MAX_LAYERS && checkpoint_part(c, NETWORK_TEXT, "encoder.layers.%d.mlp.fc1.weight", n)) n++;
+    return n;
 }
 
 const name_ladder *checkpoint_ladder(const checkpoint *c, network net) {

@@ -16,6 +16,8 @@
 #ifndef WEIGHTS_CHECKPOINT_H
 #define WEIGHTS_CHECKPOINT_H
 
+#include <stdarg.h>
+
 #include "nn/tensor.h"
 #include "weights/weights.h"
 
@@ -65,8 +67,12 @@ void checkpoint_close(checkpoint *c);
 
 unsigned         checkpoint_has(const checkpoint *c);                          /* CHECKPOINT_* */
 const parameter *checkpoint_find(const checkpoint *c, const char *name);       /* or NULL */
+/* vsnprintf for names: false, and an empty text, if it does not fit. A name cut short could be another's. */
+bool             name_text(char *out, size_t room, const char *format, va_list arguments) __attribute__((format(printf, 3, 0)));
 size_t           checkpoint_count(const checkpoint *c);
 const parameter *checkpoint_parameter(const checkpoint *c, size_t i);          /* sorted by name */
+enum { CHECKPOINT_MAX_LAYERS = 256 };   /* of a text encoder; more are not looked at */
+int              checkpoint_text_layers(const checkpoint *c);                  /* how many it has, computed or not */
 const checkpoint_settings *checkpoint_settings_of(const checkpoint *c);
 void             checkpoint_set_prediction(checkpoint *c, prediction_type p);  /* --prediction, or what a look at the UNet has decided */
 /* A folder that has the tokenizer's vocab.json and merges.txt, or NULL. */

@@ -16,8 +16,12 @@ __attribute__((format(printf, 2, 3))) static void need(walk *w, const char *form
     if (w->rc < 0) return;
     va_list args;
     va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
+    bool fits = name_text(name, sizeof name, format, args);
     va_end(args);
+    if (!fits) {
+        w->rc = error_set(ERR_LIMIT, "a parameter's name is too long: %s", format);
+        return;
+    }
     if (checkpoint_part(w->c, w->net, "%s", name)) return;
     const model_file *f = &w->c->file[w->c->from[w->net]];
     if (!model_file_name(f, w->net, name, stored, sizeof stored)) snprintf(stored, sizeof stored, "%s.%s", network_roots[w->net], name);
@@ -158,7 +162,7 @@ static void text(walk *w) {
     char at[NAME_MOST];
     need(w, "embeddings.token_embedding.weight");
     need(w, "embeddings.position_embedding.weight");
-    for (int i = 0; i < 256 && (i == 0 || any(w, AT("encoder.layers.%d", i), layer)); i++) need_all(w, AT("encoder.layers.%d", i), layer);
+    for (int i = 0; i < CHECKPOINT_MAX_LAYERS && (i == 0 || any(w, AT("encoder.layers.%d", i), layer)); i++) need_all(w, AT("encoder.layers.%d", i), layer);
     need(w, "final_layer_norm.weight");
     need(w, "final_layer_norm.bias");
 }

@@ -22,7 +22,7 @@ typedef struct {
     const mien_convert_options *o;
     const char *vocabulary;          /* the folder of CLIP's own, or NULL */
     checkpoint_shapes shapes;
-    job j;
+    convert_job j;
     checkpoint *c;
     const model_file *f;
     weights *extra;                  /* a folder's file of what has no place in it; or NULL */
@@ -43,7 +43,7 @@ static network net_of(const work *w, const char *stored, const char **rest, int 
 static int add(work *w, int list, const char *name, const stored_tensor *t, const weights *from, bool parameter, tensor_item **out) {
     tensor_item *i = tensor_list_add_copy(&w->list[list], name, from, t);
     if (!i) return ERR_MEMORY;
-    if (parameter || name_key_of(t->name) != KEY_SCHEDULE) i->type = output_type(t->type, w->o->type);
+    if (parameter || name_key_of(t->name) != KEY_SCHEDULE) i->type = convert_output_type(t->type, w->o->type);
     w->r->extra += list == LIST_EXTRA || strncmp(name, EXTRA_PREFIX, strlen(EXTRA_PREFIX)) == 0;
     if (out) *out = i;
     return 0;
@@ -97,7 +97,7 @@ static int to_file(work *w, network net, int source, const char *rest, const sto
     tensor_item *i;
     if (!name_to_canonical(&w->f->map[source], rest, 0, canonical)) strcpy(canonical, "");
     if (w->o->to == MIEN_LAYOUT_CONTROL) snprintf(name, sizeof name, "%s", canonical);
-    else if (!ldm_name(from, w->c->settings.family, net, rest, canonical, name)) return too_long(t);
+    else if (!convert_ldm_name(from, w->c->settings.family, net, rest, canonical, name)) return too_long(t);
     bool fuses = net == NETWORK_TEXT && from->style == STYLE_HF && strncmp(from->prefix, "cond_stage_model.", 17) != 0 && w->c->settings.family == 2 && strstr(name, ".attn.in_proj_");
     if (fuses) return add_fused(w, t, canonical, name, strstr(canonical, ".q_proj.") ? 0 : 1);
     int rc = add(w, LIST_FILE, name, average_of(w, net, rest, t), w->f->w, true, &i);
@@ -178,12 +178,6 @@ static int place_all(work *w) {
 
 /* ---- the job --------------------------------------------------------------------------------------------------------------- */
 
-static int text_layers(const checkpoint *c) {
-    int n = 0;
-    while (n < 256 && checkpoint_part(c, NETWORK_TEXT, "encoder.layers.%d.mlp.fc1.weight", n)) n++;
-    return n;
-}
-
 /* How many layers a folder's extra file has of the text encoder. */
 static int extra_layers(const work *w) {
     int n = 0;
@@ -214,7 +208,7 @@ static int settle(work *w, checkpoint_settings *s) {
     checkpoint_settings *own = &w->c->settings;
     if (w->o->prediction) own->prediction = strcmp(w->o->prediction, "v") == 0 ? PREDICT_V : PREDICT_EPSILON;
     if (!own->sample_size && own->family == 2 && own->prediction == PREDICT_V) own->sample_size = 96;   /* 768-v */
-    w->layers = text_layers(w->c);
+    w->layers = checkpoint_text_layers(w->c);
     w->skip = own->text_skip < w->layers ? own->text_skip : 0;
     *s = *own;
     s->text_skip = w->folder ? 0 : weights_format_of(w->f->w) == WEIGHTS_FOLDER ? extra_layers(w) : own->text_skip;
@@ -231,15 +225,15 @@ static int save(work *w, const checkpoint_settings *s) {
     }
     w->r->bytes = w->j.total;
     if (w->folder) return convert_folder_save(w->c, w->list, s, w->layers - w->skip, w->o, w->vocabulary, &w->j);
-    int rc = output_metadata(&w->list[LIST_FILE], w->c, s);
-    return rc < 0 ? rc : output_save(&w->list[LIST_FILE], w->o->output, w->o->force, 0, &w->j);
+    int rc = convert_output_metadata(&w->list[LIST_FILE], w->c, s);
+    return rc < 0 ? rc : convert_output_save(&w->list[LIST_FILE], w->o->output, w->o->force, 0, &w->j);
 }
 
 static void tell_notes(const work *w) {
-    for (size_t i = 0; i < weights_notes(w->f->w); i++) job_log(&w->j, MIEN_LOG_INFO, "%s", weights_note(w->f->w, i));
-    if (w->not_averaged) job_log(&w->j, MIEN_LOG_WARNING, "%llu tensors of the UNet have no moving average and are its own", (unsigned long long)w->not_averaged);
+    for (size_t i = 0; i < weights_notes(w->f->w); i++) convert_log(&w->j, MIEN_LOG_INFO, "%s", weights_note(w->f->w, i));
+    if (w->not_averaged) convert_log(&w->j, MIEN_LOG_WARNING, "%llu tensors of the UNet have no moving average and are its own", (unsigned long long)w->not_averaged);
     if (w->r->ema && !w->o->ema)
-        job_log(&w->j, MIEN_LOG_WARNING, "%llu tensors of a moving average (model_ema.) were left out; --ema takes them instead of the UNet's own", (unsigned long long)w->r->ema);
+        convert_log(&w->j, MIEN_LOG_WARNING, "%llu tensors of a moving average (model_ema.) were left out; --ema takes them instead of the UNet's own", (unsigned long long)w->r->ema);
 }
 
 static int run(work *w) {
@@ -252,7 +246,7 @@ static int run(work *w) {
         return error_set(ERR_USAGE, "%s: there is no ControlNet in it, only: %s", w->o->input, list);
     }
     int rc = need_whole(w);
-    if (rc == 0) rc = job_check_shapes(&w->j, w->c, w->o->to == MIEN_LAYOUT_CONTROL ? CHECKPOINT_CONTROL : checkpoint_has(w->c), w->shapes);
+    if (rc == 0) rc = convert_check_shapes(&w->j, w->c, w->o->to == MIEN_LAYOUT_CONTROL ? CHECKPOINT_CONTROL : checkpoint_has(w->c), w->shapes);
     if (rc == 0) rc = open_extra(w);
     if (rc == 0) rc = settle(w, &s);
     if (rc == 0) rc = place_all(w);
@@ -265,16 +259,16 @@ int convert_run(const mien_convert_options *o, const char *vocabulary, checkpoin
     *r = (mien_convert_result){ 0 };
     const char *const inputs[] = { o->input };
     if (access(o->input, F_OK) < 0) return error_errno("%s", o->input), ERR_USAGE;
-    int rc = output_check(o->output, o->to == MIEN_LAYOUT_DIFFUSERS, o->force, inputs, 1);
+    int rc = convert_output_check(o->output, o->to == MIEN_LAYOUT_DIFFUSERS, o->force, inputs, 1);
     if (rc < 0) return rc;
     work w = { .o = o, .vocabulary = vocabulary, .shapes = shapes, .r = r };
-    job_begin(&w.j, &o->hooks);
+    convert_begin(&w.j, &o->hooks);
     rc = checkpoint_open(o->input, NULL, 0, &w.c);
     if (rc == 0) rc = run(&w);
     for (int i = 0; i < LISTS; i++) tensor_list_free(&w.list[i]);
     weights_close(w.extra);
     checkpoint_close(w.c);
-    job_end(&w.j);
+    convert_end(&w.j);
     r->seconds = w.j.progress.seconds;
     return rc;
 }

@@ -16,9 +16,9 @@
 
 /* ---- telling ------------------------------------------------------------------------------------------------------------ */
 
-void job_begin(job *j, const mien_hooks *hooks) { *j = (job){ .hooks = hooks, .begin = clock_seconds() }; }
+void convert_begin(convert_job *j, const mien_hooks *hooks) { *j = (convert_job){ .hooks = hooks, .begin = clock_seconds() }; }
 
-static void tell(job *j, double now) {
+static void tell(convert_job *j, double now) {
     j->told = now;
     j->progress.total = (j->total + 999999) / 1000000;
     j->progress.done = j->bytes == j->total ? j->progress.total : j->bytes / 1000000;
@@ -26,16 +26,16 @@ static void tell(job *j, double now) {
     if (j->hooks->progress) j->hooks->progress(j->hooks->context, &j->progress);
 }
 
-void job_moved(void *context, size_t bytes) {
-    job *j = context;
+void convert_moved(void *context, size_t bytes) {
+    convert_job *j = context;
     double now = clock_seconds();
     j->bytes += bytes;
     if (now - j->told > 0.1) tell(j, now);
 }
 
-void job_end(job *j) { tell(j, clock_seconds()); }
+void convert_end(convert_job *j) { tell(j, clock_seconds()); }
 
-void job_log(const job *j, mien_log_kind kind, const char *format, ...) {
+void convert_log(const convert_job *j, mien_log_kind kind, const char *format, ...) {
     char line[1024];
     va_list args;
     va_start(args, format);
@@ -111,7 +111,7 @@ static bool is_torch_name(const char *path) {
     return false;
 }
 
-int output_check(const char *output, bool folder, bool force, const char *const inputs[], int n) {
+int convert_output_check(const char *output, bool folder, bool force, const char *const inputs[], int n) {
     if (!folder && is_torch_name(output))
         return error_set(ERR_USAGE, "%s: what is written is safetensors, which others would not look for in a file of that name: let it end in .safetensors", output);
     int rc = check(output, folder, force, inputs, n);
@@ -119,12 +119,12 @@ int output_check(const char *output, bool folder, bool force, const char *const 
     return rc;
 }
 
-int job_check_shapes(const job *j, const checkpoint *c, unsigned networks, checkpoint_shapes shapes) {
+int convert_check_shapes(const convert_job *j, const checkpoint *c, unsigned networks, checkpoint_shapes shapes) {
     for (int n = 0; n < NETWORKS; n++) {
         if (!(networks & 1u << n) || c->from[n] < 0 || checkpoint_complete(c, (network)n) < 0) continue;
         const char *path = weights_path(c->file[c->from[n]].w);
         int rc = shapes(c, 1u << n);
-        if (rc == ERR_UNSUPPORTED || rc == ERR_LIMIT) job_log(j, MIEN_LOG_WARNING, "%s: the %s can't be used to generate: %s", path, network_titles[n], error_message());
+        if (rc == ERR_UNSUPPORTED || rc == ERR_LIMIT) convert_log(j, MIEN_LOG_WARNING, "%s: the %s can't be used to generate: %s", path, network_titles[n], error_message());
         else if (rc < 0) return error_prefix("%s", path);
     }
     return 0;
@@ -135,7 +135,7 @@ static const char *ldm_prefix(network net, int family) {
     return net != NETWORK_TEXT ? prefixes[net] : family == 1 ? "cond_stage_model.transformer.text_model." : "cond_stage_model.model.";
 }
 
-bool ldm_name(const name_source *from, int family, network net, const char *rest, const char *canonical, char out[2 * NAME_MOST]) {
+bool convert_ldm_name(const name_source *from, int family, network net, const char *rest, const char *canonical, char out[2 * NAME_MOST]) {
     int n;
     char name[NAME_MOST];
     bool ldm = from->style == STYLE_LDM || (*from->prefix && strncmp(from->prefix, "cond_stage_model.", 17) == 0);
@@ -149,7 +149,7 @@ bool ldm_name(const name_source *from, int family, network net, const char *rest
     return n >= 0 && n < 2 * NAME_MOST;
 }
 
-stored_type output_type(stored_type own, mien_store_type wish) {
+stored_type convert_output_type(stored_type own, mien_store_type wish) {
     if (wish == MIEN_STORE_AS_IS || !stored_is_float(own)) return own;
     return wish == MIEN_STORE_F32 ? STORED_F32 : wish == MIEN_STORE_F16 ? STORED_F16 : STORED_BF16;
 }
@@ -169,7 +169,7 @@ static bool has_text(const tensor_list *l) {
     return false;
 }
 
-int output_metadata(tensor_list *l, const checkpoint *c, const checkpoint_settings *s) {
+int convert_output_metadata(tensor_list *l, const checkpoint *c, const checkpoint_settings *s) {
     checkpoint_settings family = checkpoint_family_settings(c->settings.family);
     int rc = tensor_list_metadata(l, FORMAT_KEY, "1");
     for (size_t i = 0; rc == 0 && s && i < settings_fields(); i++) {
@@ -184,7 +184,7 @@ int output_metadata(tensor_list *l, const checkpoint *c, const checkpoint_settin
     return rc < 0 ? rc : tensor_list_metadata(l, "format", "pt");
 }
 
-int output_save(const tensor_list *l, const char *path, bool replace, uint64_t seed, job *j) {
-    tensor_list_target t = { .path = path, .replace = replace, .seed = seed, .hooks = j->hooks, .moved = job_moved, .context = j };
+int convert_output_save(const tensor_list *l, const char *path, bool replace, uint64_t seed, convert_job *j) {
+    tensor_list_target t = { .path = path, .replace = replace, .seed = seed, .hooks = j->hooks, .moved = convert_moved, .context = j };
     return tensor_list_save(l, &t);
 }

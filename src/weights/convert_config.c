@@ -92,7 +92,7 @@ static int hint_widths(text *t, const checkpoint *c, const name_ladder *l) {
     return 0;
 }
 
-int config_unet(const checkpoint *c, network net, text *t) {
+int convert_config_unet(const checkpoint *c, network net, text *t) {
     const name_ladder *l = checkpoint_ladder(c, net);
     const parameter *mix = checkpoint_part(c, net, "middle_block.1.proj_in.weight");
     size_t width[NAME_MAX_LEVELS], layers[NAME_MAX_LEVELS];
@@ -138,7 +138,7 @@ static void repeated(text *t, const char *key, const char *what, int n) {
     text_add(t, "\n  ]");
 }
 
-int config_vae(const checkpoint *c, text *t) {
+int convert_config_vae(const checkpoint *c, text *t) {
     const name_ladder *l = checkpoint_ladder(c, NETWORK_VAE);
     size_t width[NAME_MAX_LEVELS], blocks = 0;
     for (int i = 0; i < l->levels; i++) {
@@ -165,7 +165,7 @@ int config_vae(const checkpoint *c, text *t) {
 /* ---- the rest ----------------------------------------------------------------------------------------------------------------- */
 
 /* layers: that are written. bos, eos and pad are those of the published folders; the tokenizer has the true ones. */
-int config_text(const checkpoint *c, int layers, text *t) {
+int convert_config_text(const checkpoint *c, int layers, text *t) {
     const checkpoint_settings *s = &c->settings;
     size_t width = checkpoint_width(c, NETWORK_TEXT);
     text_add(t, "{\n  \"architectures\": [\n    \"CLIPTextModel\"\n  ],\n  \"model_type\": \"clip_text_model\"");
@@ -185,7 +185,7 @@ int config_text(const checkpoint *c, int layers, text *t) {
     return end(t);
 }
 
-int config_scheduler(const checkpoint_settings *s, text *t) {
+int convert_config_scheduler(const checkpoint_settings *s, text *t) {
     static const char *const spacings[] = { [SPACING_LEADING] = "leading", [SPACING_LINSPACE] = "linspace", [SPACING_TRAILING] = "trailing" };
     begin(t, "DDIMScheduler");
     real(t, "beta_end", s->beta_end);
@@ -206,7 +206,7 @@ static void part(text *t, const char *name, bool there, const char *library, con
     else text_printf(t, ",\n  \"%s\": [\n    null,\n    null\n  ]", name);
 }
 
-int config_index(const checkpoint *c, bool tokenizer, text *t) {
+int convert_config_index(const checkpoint *c, bool tokenizer, text *t) {
     unsigned has = checkpoint_has(c);
     begin(t, has & CHECKPOINT_CONTROL ? "StableDiffusionControlNetPipeline" : "StableDiffusionPipeline");
     if (has & CHECKPOINT_CONTROL) part(t, "controlnet", true, "diffusers", "ControlNetModel");

@@ -18,7 +18,7 @@ enum { MOST_FILES = 24, MOST_CONFIG = 64 << 20 };
 typedef struct {
     const checkpoint *c;
     const mien_convert_options *o;
-    job *j;
+    convert_job *j;
     const char *vocabulary;                           /* the folder of CLIP's, or NULL */
     char root[PATH_MAX], output[PATH_MAX];            /* where it is made, and its true name; no slash at the end */
     char file[MOST_FILES][64];                        /* below it, as they were begun */
@@ -86,7 +86,7 @@ static int write_config(maker *m, network net, int layers) {
     text t = { 0 };
     int rc = copy_input(m, folders[net], "config.json");
     if (rc != 0) return rc < 0 ? rc : 0;
-    rc = net == NETWORK_VAE ? config_vae(m->c, &t) : net == NETWORK_TEXT ? config_text(m->c, layers, &t) : config_unet(m->c, net, &t);
+    rc = net == NETWORK_VAE ? convert_config_vae(m->c, &t) : net == NETWORK_TEXT ? convert_config_text(m->c, layers, &t) : convert_config_unet(m->c, net, &t);
     if (rc == 0) rc = save_text(m, folders[net], "config.json", &t);
     text_free(&t);
     return rc;
@@ -96,7 +96,7 @@ static int write_network(maker *m, network net, tensor_list *l, int layers) {
     char path[PATH_MAX];
     int rc = write_config(m, net, layers);
     if (rc == 0) rc = begin_file(m, folders[net], net == NETWORK_TEXT ? "model.safetensors" : "diffusion_pytorch_model.safetensors", path);
-    return rc < 0 ? rc : output_save(l, path, false, 0, m->j);
+    return rc < 0 ? rc : convert_output_save(l, path, false, 0, m->j);
 }
 
 static int copy_tokenizer(maker *m, const char *from) {
@@ -138,7 +138,7 @@ static int write_scheduler(maker *m, const checkpoint_settings *s) {
     text t = { 0 };
     int rc = !m->o->prediction ? copy_input(m, "scheduler", "scheduler_config.json") : 0;
     if (rc != 0) return rc < 0 ? rc : 0;
-    rc = config_scheduler(s, &t);
+    rc = convert_config_scheduler(s, &t);
     if (rc == 0) rc = save_text(m, "scheduler", "scheduler_config.json", &t);
     text_free(&t);
     return rc;
@@ -146,7 +146,7 @@ static int write_scheduler(maker *m, const checkpoint_settings *s) {
 
 static int write_index(maker *m, bool tokenizer) {
     text t = { 0 };
-    int rc = config_index(m->c, tokenizer, &t);
+    int rc = convert_config_index(m->c, tokenizer, &t);
     if (rc == 0) rc = save_text(m, "", "model_index.json", &t);
     text_free(&t);
     return rc;
@@ -159,7 +159,7 @@ static int write_all(maker *m, tensor_list list[], const checkpoint_settings *s,
     for (int n = 0; rc == 0 && n < NETWORKS; n++) {
         if (m->c->from[n] < 0) continue;
         bool tells = !told || n == NETWORK_CONTROL;   /* what the input's metadata say, once, and where a ControlNet may be taken out alone */
-        rc = tells ? output_metadata(&list[n], m->c, NULL) : tensor_list_metadata(&list[n], "format", "pt");
+        rc = tells ? convert_output_metadata(&list[n], m->c, NULL) : tensor_list_metadata(&list[n], "format", "pt");
         told = true;
         if (rc == 0) rc = write_network(m, (network)n, &list[n], layers);
     }
@@ -167,14 +167,14 @@ static int write_all(maker *m, tensor_list list[], const checkpoint_settings *s,
     if (rc == 0 && extra->count) {
         rc = tensor_list_metadata(extra, FORMAT_KEY, "1");
         if (rc == 0) rc = begin_file(m, "", EXTRA_FILE, path);
-        if (rc == 0) rc = output_save(extra, path, false, 0, m->j);
+        if (rc == 0) rc = convert_output_save(extra, path, false, 0, m->j);
     }
     if (rc < 0 || m->alone) return rc;
     rc = write_tokenizer(m, &tokenizer);
     if (rc == 0) rc = write_scheduler(m, s);
     if (rc == 0) rc = write_index(m, tokenizer);
     if (rc == 0 && !tokenizer && m->c->from[NETWORK_TEXT] >= 0)
-        job_log(m->j, MIEN_LOG_WARNING, "there is no tokenizer beside the input: copy one (vocab.json, merges.txt) to %s/tokenizer to load the folder with diffusers", m->o->output);
+        convert_log(m->j, MIEN_LOG_WARNING, "there is no tokenizer beside the input: copy one (vocab.json, merges.txt) to %s/tokenizer to load the folder with diffusers", m->o->output);
     return rc;
 }
 
@@ -218,7 +218,7 @@ static int move_files(maker *m) {
     return rc;
 }
 
-int convert_folder_save(const checkpoint *c, tensor_list list[], const checkpoint_settings *s, int layers, const mien_convert_options *o, const char *vocabulary, job *j) {
+int convert_folder_save(const checkpoint *c, tensor_list list[], const checkpoint_settings *s, int layers, const mien_convert_options *o, const char *vocabulary, convert_job *j) {
     maker *m = calloc(1, sizeof *m);
     if (!m) return error_memory(sizeof *m);
     *m = (maker){ .c = c, .o = o, .j = j, .vocabulary = vocabulary, .alone = checkpoint_has(c) == CHECKPOINT_CONTROL };

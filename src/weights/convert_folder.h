@@ -10,6 +10,6 @@
 /* list: one for each network, then what has no place. layers: of the text encoder, as they are written. A ControlNet alone becomes a
  * folder of one network. vocabulary: the folder of CLIP's own, or NULL. */
 int convert_folder_save(const checkpoint *c, tensor_list list[], const checkpoint_settings *s, int layers, const mien_convert_options *o,
-                        const char *vocabulary, job *j);
+                        const char *vocabulary, convert_job *j);
 
 #endif

@@ -82,7 +82,7 @@ static int read_shards(weights *w, const char *folder, const char *index_path, c
     weights_index x;
     int rc = file_load(index_path, MOST_JSON, &data, &size);
     if (rc < 0) return rc;
-    rc = index_read(index_path, data, size, &x);
+    rc = weights_index_read(index_path, data, size, &x);
     free(data);
     if (rc < 0) return rc;
     for (size_t i = 0; rc == 0 && i < x.files; i++) {
@@ -92,7 +92,7 @@ static int read_shards(weights *w, const char *folder, const char *index_path, c
     }
     if (rc == 0) rc = weights_finish(w, folder);
     if (rc == 0) rc = check_shards(w, index_path, prefix, &x, first);
-    index_free(&x);
+    weights_index_free(&x);
     return rc;
 }
 

@@ -53,18 +53,18 @@ static int read_map(const json *document, weights_index *x) {
     return x->tensor ? json_each_field(&map, read_field, x) : ERR_MEMORY;
 }
 
-int index_read(const char *what, const uint8_t *data, size_t size, weights_index *out) {
+int weights_index_read(const char *what, const uint8_t *data, size_t size, weights_index *out) {
     json *document;
     *out = (weights_index){ 0 };
     int rc = json_parse(what, data, size, MEMORY, &document);
     if (rc < 0) return rc;
     rc = read_map(document, out);
     json_free(document);
-    if (rc < 0) index_free(out);
+    if (rc < 0) weights_index_free(out);
     return rc;
 }
 
-void index_free(weights_index *x) {
+void weights_index_free(weights_index *x) {
     arena_free(&x->memory);
     *x = (weights_index){ 0 };
 }

@@ -19,7 +19,7 @@ typedef struct {
 } weights_index;
 
 /* `what` is what errors call the bytes. On failure there is nothing to free. */
-int  index_read(const char *what, const uint8_t *data, size_t size, weights_index *out);
-void index_free(weights_index *x);
+int  weights_index_read(const char *what, const uint8_t *data, size_t size, weights_index *out);
+void weights_index_free(weights_index *x);
 
 #endif

@@ -13,7 +13,7 @@
 
 typedef struct {
     const mien_init_options *o;
-    job j;
+    convert_job j;
     checkpoint *c;
     const model_file *f;
     tensor_list list;
@@ -38,14 +38,14 @@ static int copy(work *w, const stored_tensor *t) {
     if (w->o->layout == MIEN_LAYOUT_LDM && net != NETWORK_CONTROL && name_key_of(t->name) != KEY_EMA && !begins(t->name, "control_model.")) {
         tensor_item *i = tensor_list_add_copy(&w->list, t->name, w->f->w, t);
         if (!i) return ERR_MEMORY;
-        if (known) i->type = output_type(t->type, w->o->type);
+        if (known) i->type = convert_output_type(t->type, w->o->type);
         w->r->copied++;
     }
     if (net != NETWORK_UNET || !is_shared(canonical)) return 0;
     snprintf(name, sizeof name, "%s%s", w->prefix, canonical);
     tensor_item *i = tensor_list_add_copy(&w->list, name, w->f->w, t);
     if (!i) return ERR_MEMORY;
-    i->type = output_type(t->type, w->o->type);
+    i->type = convert_output_type(t->type, w->o->type);
     w->r->copied++;
     return 0;
 }
@@ -64,7 +64,7 @@ static int make(work *w, const char *end, int rank, const size_t dim[], tensor_m
     i->bound = bound;
     if (how == TENSOR_ZERO) w->r->zero++;
     else w->r->drawn++;
-    job_log(&w->j, MIEN_LOG_INFO, "newly made: %s (%s)", name, how == TENSOR_ZERO ? "zeros" : "drawn");
+    convert_log(&w->j, MIEN_LOG_INFO, "newly made: %s (%s)", name, how == TENSOR_ZERO ? "zeros" : "drawn");
     return 0;
 }
 
@@ -116,7 +116,7 @@ static int bridges(work *w, const name_ladder *l) {
 static int run(work *w) {
     bool whole = w->o->layout == MIEN_LAYOUT_LDM;
     int rc = checkpoint_open(w->o->base, NULL, CHECKPOINT_UNET, &w->c);
-    if (rc == 0) rc = job_check_shapes(&w->j, w->c, CHECKPOINT_UNET, w->shapes);
+    if (rc == 0) rc = convert_check_shapes(&w->j, w->c, CHECKPOINT_UNET, w->shapes);
     if (rc < 0) return rc;
     w->f = &w->c->file[0];
     if (whole && weights_format_of(w->f->w) == WEIGHTS_FOLDER)
@@ -125,12 +125,12 @@ static int run(work *w) {
         return error_set(ERR_USAGE, "%s: its names are not those of a whole checkpoint: make the ControlNet alone", w->o->base);
     const parameter *first = checkpoint_part(w->c, NETWORK_UNET, "input_blocks.0.0.weight");
     const stored_tensor *stored = weights_find(w->f->w, first->stored_name);
-    w->type = output_type(stored->type, w->o->type);
+    w->type = convert_output_type(stored->type, w->o->type);
     w->prefix = whole ? "control_model." : "";
     for (size_t i = 0; rc == 0 && i < weights_count(w->f->w); i++) rc = copy(w, weights_tensor(w->f->w, i));
     if (rc == 0) rc = hint_network(w, first->shape.dim[0]);
     if (rc == 0) rc = bridges(w, checkpoint_ladder(w->c, NETWORK_UNET));
-    if (rc == 0) rc = output_metadata(&w->list, w->c, &w->c->settings);
+    if (rc == 0) rc = convert_output_metadata(&w->list, w->c, &w->c->settings);
     if (rc < 0) return rc;
     w->j.total = w->r->bytes = tensor_list_bytes(&w->list);
     for (size_t i = 0; i < w->list.count; i++) {
@@ -138,21 +138,21 @@ static int run(work *w) {
         for (int d = 0; d < w->list.item[i].rank; d++) n *= w->list.item[i].dim[d];
         w->r->parameters += n;
     }
-    return output_save(&w->list, w->o->output, w->o->force, w->o->seed, &w->j);
+    return convert_output_save(&w->list, w->o->output, w->o->force, w->o->seed, &w->j);
 }
 
 int init_run(const mien_init_options *o, checkpoint_shapes shapes, mien_init_result *r) {
     *r = (mien_init_result){ 0 };
     const char *const inputs[] = { o->base };
     if (access(o->base, F_OK) < 0) return error_errno("%s", o->base), ERR_USAGE;
-    int rc = output_check(o->output, false, o->force, inputs, 1);
+    int rc = convert_output_check(o->output, false, o->force, inputs, 1);
     if (rc < 0) return rc;
     work w = { .o = o, .shapes = shapes, .r = r };
-    job_begin(&w.j, &o->hooks);
+    convert_begin(&w.j, &o->hooks);
     rc = run(&w);
     tensor_list_free(&w.list);
     checkpoint_close(w.c);
-    job_end(&w.j);
+    convert_end(&w.j);
     r->seconds = w.j.progress.seconds;
     return rc;
 }

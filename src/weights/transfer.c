@@ -13,7 +13,7 @@
 
 typedef struct {
     const mien_transfer_options *o;
-    job j;
+    convert_job j;
     checkpoint *controlled, *from, *onto;
     const model_file *f;
     tensor_list list;
@@ -37,7 +37,7 @@ static tensor_bytes bytes_of(const checkpoint *c, network net, const parameter *
 static int add(work *w, const char *name, const stored_tensor *t, tensor_item **out) {
     tensor_item *i = tensor_list_add_copy(&w->list, name, w->f->w, t);
     if (!i) return ERR_MEMORY;
-    if (name_key_of(t->name) != KEY_SCHEDULE) i->type = output_type(t->type, w->o->type);
+    if (name_key_of(t->name) != KEY_SCHEDULE) i->type = convert_output_type(t->type, w->o->type);
     *out = i;
     return 0;
 }
@@ -126,17 +126,17 @@ static int run(work *w) {
     int rc = checkpoint_open(w->o->controlled, NULL, CHECKPOINT_CONTROL, &w->controlled);
     if (rc == 0) rc = checkpoint_open(w->o->from, NULL, CHECKPOINT_UNET, &w->from);
     if (rc == 0) rc = checkpoint_open(w->o->onto, NULL, CHECKPOINT_UNET, &w->onto);
-    if (rc == 0) rc = job_check_shapes(&w->j, w->controlled, checkpoint_has(w->controlled), w->shapes);
+    if (rc == 0) rc = convert_check_shapes(&w->j, w->controlled, checkpoint_has(w->controlled), w->shapes);
     if (rc < 0) return rc;
     w->f = &w->controlled->file[0];
     for (size_t i = 0; rc == 0 && i < weights_count(w->f->w); i++) rc = place(w, weights_tensor(w->f->w, i));
-    if (rc == 0) rc = output_metadata(&w->list, w->controlled, &w->controlled->settings);
+    if (rc == 0) rc = convert_output_metadata(&w->list, w->controlled, &w->controlled->settings);
     if (rc < 0) return rc;
     w->j.total = w->r->bytes = tensor_list_bytes(&w->list);
     w->r->tensors = w->list.count;
-    rc = output_save(&w->list, w->o->output, w->o->force, 0, &w->j);
+    rc = convert_output_save(&w->list, w->o->output, w->o->force, 0, &w->j);
     if (rc == 0 && w->kept)
-        job_log(&w->j, MIEN_LOG_WARNING, "%llu tensors of text encoder or VAE (position_ids or the like) are not in %s and were kept", (unsigned long long)w->kept, w->o->onto);
+        convert_log(&w->j, MIEN_LOG_WARNING, "%llu tensors of text encoder or VAE (position_ids or the like) are not in %s and were kept", (unsigned long long)w->kept, w->o->onto);
     return rc;
 }
 
@@ -145,16 +145,16 @@ int transfer_run(const mien_transfer_options *o, checkpoint_shapes shapes, mien_
     const char *const inputs[] = { o->controlled, o->from, o->onto };
     for (int i = 0; i < 3; i++)
         if (access(inputs[i], F_OK) < 0) return error_errno("%s", inputs[i]), ERR_USAGE;
-    int rc = output_check(o->output, false, o->force, inputs, 3);
+    int rc = convert_output_check(o->output, false, o->force, inputs, 3);
     if (rc < 0) return rc;
     work w = { .o = o, .shapes = shapes, .r = r };
-    job_begin(&w.j, &o->hooks);
+    convert_begin(&w.j, &o->hooks);
     rc = run(&w);
     tensor_list_free(&w.list);
     checkpoint_close(w.controlled);
     checkpoint_close(w.from);
     checkpoint_close(w.onto);
-    job_end(&w.j);
+    convert_end(&w.j);
     r->seconds = w.j.progress.seconds;
     return rc;
 }

@@ -8,11 +8,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     weights_index x;
-    if (index_read("fuzz", data, size, &x) < 0) return 0;
+    if (weights_index_read("fuzz", data, size, &x) < 0) return 0;
     for (size_t i = 0; i < x.tensors; i++)
         if (x.tensor[i].file >= x.files || !x.tensor[i].name) abort();
     for (size_t i = 0; i < x.files; i++)
         if (strchr(x.file[i], '/') || strchr(x.file[i], '\\') || x.file[i][0] == '.' || !x.file[i][0]) abort();
-    index_free(&x);
+    weights_index_free(&x);
     return 0;
 }

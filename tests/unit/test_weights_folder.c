@@ -230,16 +230,16 @@ static void test_indexes(void **state) {
     (void)state;
     weights_index x;
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++) {
-        int rc = index_read("i", (const uint8_t *)indexes[i].json, strlen(indexes[i].json), &x);
+        int rc = weights_index_read("i", (const uint8_t *)indexes[i].json, strlen(indexes[i].json), &x);
         if (rc != indexes[i].code || !strstr(error_message(), indexes[i].said))
             fail_msg("%s: %d \"%s\", and not %d \"%s\"", indexes[i].json, rc, rc ? error_message() : "", indexes[i].code, indexes[i].said);
     }
     static const char good[] = "{\"weight_map\":{\"a\":\"x\",\"b\":\"y\",\"c\":\"x\"}}";
-    assert_int_equal(index_read("i", (const uint8_t *)good, sizeof good - 1, &x), 0);
+    assert_int_equal(weights_index_read("i", (const uint8_t *)good, sizeof good - 1, &x), 0);
     assert_true(x.files == 2 && x.tensors == 3);
     assert_string_equal(x.tensor[2].name, "c");
     assert_string_equal(x.file[x.tensor[2].file], "x");
-    index_free(&x);
+    weights_index_free(&x);
 }
 
 int main(void) {
