@@ -564,7 +564,7 @@ typedef struct {
     mien_hooks hooks;                           /* progress counts steps: total, done, of skipped and of failed pictures; counts pictures and control_steps */
 } mien_generate_options;
 
-MIEN_API mien_generate_options mien_generate_defaults(void);   /* the original's settings (mien_picture_defaults); the rest zeroed */
+MIEN_API mien_generate_options mien_generate_defaults(void);   /* to begin with: the original's settings (mien_picture_defaults); the rest zeroed */
 
 /* base and control may be names of models that were pulled. From a photo (or a map, or landmarks) and a prompt to a picture, by Stable Diffusion 1.x or 2.x and a ControlNet. Files that exist are not
  * replaced unless forced, but for pictures of a batch that were made by the very same settings and map: these are left alone.

@@ -43,6 +43,9 @@ static int check_kinds(const mien_generate_options *o) {
     if (o->dtype < MIEN_DTYPE_AUTO || o->dtype > MIEN_DTYPE_F32) return error_set(ERR_USAGE, "dtype %d: there is none of that number", (int)o->dtype);
     if (o->prediction < MIEN_PREDICTION_AUTO || o->prediction > MIEN_PREDICTION_V)
         return error_set(ERR_USAGE, "prediction %d: there is none of that number", (int)o->prediction);
+    const mien_picture_settings *s = &o->picture;
+    if (!s->steps && s->cfg == 0 && s->strength == 0 && s->end == 0)
+        return error_set(ERR_USAGE, "the picture's settings are all zero: mien_generate_defaults() gives options to begin with");
     if (o->preview < 0 || o->jobs < 0) return error_set(ERR_USAGE, "preview and jobs are numbers from 0 on");
     return 0;
 }

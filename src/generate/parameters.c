@@ -12,11 +12,14 @@
 
 /* ---- writing --------------------------------------------------------------------------------------------------------- */
 
+/* Control characters too: PNG's texts have none, and none comes back. */
+static bool is_blank(char c) { return (unsigned char)c <= ' ' || c == 127; }
+
 static void add_line(text *out, const char *s) {
     size_t n = strlen(s);
     char *to = text_room(out, n);
     if (!to) return;
-    for (size_t i = 0; i < n; i++) to[i] = s[i] == '\n' || s[i] == '\r' ? ' ' : s[i];
+    for (size_t i = 0; i < n; i++) to[i] = is_blank(s[i]) ? ' ' : s[i];
     text_grown(out, n);
 }
 
@@ -69,8 +72,6 @@ typedef struct { const char *at; size_t size; } span;
 
 static bool span_is(span s, const char *word) { return s.size == strlen(word) && strncasecmp(s.at, word, s.size) == 0; }
 static bool span_begins(span s, const char *word) { return s.size >= strlen(word) && memcmp(s.at, word, strlen(word)) == 0; }
-
-static bool is_blank(char c) { return (unsigned char)c <= ' ' || c == 127; }
 
 static span trimmed(span s) {
     while (s.size && is_blank(s.at[0])) s.at++, s.size--;

@@ -25,7 +25,7 @@ typedef struct {
     char map[11];             /* "": unknown */
 } picture_record;
 
-/* Line ends in prompts become blanks, which are the same to the tokenizer. */
+/* Line ends and control characters in prompts become blanks, which are the same to the tokenizer, or nearly. */
 void parameters_write(const picture_record *r, text *out);
 /* Of hostile bytes. What is not told is as settings_defaults, prompts apart, which are empty. out->how.strings is to be freed
  * (mien_picture_settings_free), also out->how.note. ERR_FORMAT if it is no such text. */

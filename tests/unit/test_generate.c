@@ -139,7 +139,7 @@ static void test_parameters_text(void **state) {
 /* Every sampler, odd numbers, prompts of every kind: what comes back is what went in, and says the same again. */
 static void test_parameters_round_trip(void **state) {
     (void)state;
-    static const char *const prompts[] = { "", "one", "Steps: 3, Sampler: DDIM", "a\nb", "\xc3\xa4\xe2\x82\xac \\ \"", "x, Negative prompt: y" };
+    static const char *const prompts[] = { "", "one", "Steps: 3, Sampler: DDIM", "a\n\x1b[1mb", "\xc3\xa4\xe2\x82\xac \\ \"", "x, Negative prompt: y" };
     for (int sampler = 0; sampler < MIEN_SAMPLERS; sampler++)
         for (size_t p = 0; p < sizeof prompts / sizeof *prompts; p++) {
             picture_record r = sample_record(), back;

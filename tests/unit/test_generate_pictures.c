@@ -291,6 +291,14 @@ static void test_halves(void **state) {
     expect_close("halves", latent[0], latent[1], 2e-4);
 }
 
+static void test_zeroed_settings_are_refused(void **state) {
+    (void)state;
+    mien_generate_options o = options_of(1);
+    o.picture = (mien_picture_settings){ .prompt = "x" };
+    assert_int_equal(mien_generate(&o, NULL), MIEN_ERR_USAGE);
+    assert_non_null(strstr(mien_error(), "mien_generate_defaults"));
+}
+
 static int warned;
 
 /* Takes the preview's place while the picture is made. */
@@ -324,7 +332,7 @@ static void test_preview_that_cannot_be_written(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_latent), cmocka_unit_test(test_strength_zero_is_no_control), cmocka_unit_test(test_guess_mode),
-        cmocka_unit_test(test_unguided_ignores_negative), cmocka_unit_test(test_halves), cmocka_unit_test(test_preview_that_cannot_be_written),
+        cmocka_unit_test(test_unguided_ignores_negative), cmocka_unit_test(test_halves), cmocka_unit_test(test_preview_that_cannot_be_written), cmocka_unit_test(test_zeroed_settings_are_refused),
     };
     return cmocka_run_group_tests(tests, make_models, remove_models);
 }
