@@ -29,6 +29,8 @@ enum {
     MIEN_ERR_FULL = -9,        /* no space left for outputs */
 };
 
+enum { MIEN_PATH = 4096 };     /* room for a path, where one is given back */
+
 MIEN_API const char *mien_version(void);   /* "0.1.0" */
 MIEN_API const char *mien_error(void);     /* the calling thread's last message */
 
@@ -112,6 +114,8 @@ typedef struct {
     size_t max_pixels;                          /* 0: 512 million */
     int force;                                  /* the output may exist (but may not be the JSON) */
 } mien_draw_options;
+
+MIEN_API mien_draw_options mien_draw_defaults(void);   /* min_face -1, the rest zeroed */
 
 typedef struct {
     int width, height, faces, drawn;
@@ -204,7 +208,7 @@ typedef struct {
 typedef enum { MIEN_PULL_UNVERIFIED, MIEN_PULL_AS_KNOWN, MIEN_PULL_AS_HUB_SAYS } mien_pull_proof;   /* that the SHA-256 is right */
 
 typedef struct {
-    char path[4096], sha256[65];
+    char path[MIEN_PATH], sha256[65];
     uint64_t bytes, fetched;
     int there;                                  /* it was there already */
     mien_pull_proof proof;
@@ -215,7 +219,7 @@ MIEN_API mien_pull_options mien_pull_defaults(void);   /* 5 retries, 1 s, 20 s, 
  * an earlier run stopped. What is there is not overwritten. result may be NULL. */
 MIEN_API int mien_pull(const mien_pull_options *options, mien_pull_result *result);
 /* Where a known model lies: 1, or 0 if it was not pulled yet; MIEN_ERR_USAGE if there is no such model. */
-MIEN_API int mien_pull_find(const char *name, char path[4096]);
+MIEN_API int mien_pull_find(const char *name, char path[MIEN_PATH]);
 
 /* ---- data sets: download ------------------------------------------------------------------------------------------ */
 
@@ -493,7 +497,8 @@ MIEN_API const char *const *mien_sampler_names(void);   /* "ddim", ... in that o
 
 typedef enum { MIEN_RNG_TORCH_CPU, MIEN_RNG_TORCH_CUDA } mien_rng;   /* whose noise a seed means */
 MIEN_API const char *const *mien_rng_names(void);       /* "torch-cpu", ... likewise */
-typedef enum { MIEN_DTYPE_AUTO, MIEN_DTYPE_BF16, MIEN_DTYPE_F32 } mien_dtype;
+/* AUTO: computed in what suits the machine; stored as it was. F16 is for storing alone. */
+typedef enum { MIEN_DTYPE_AUTO, MIEN_DTYPE_BF16, MIEN_DTYPE_F32, MIEN_DTYPE_F16 } mien_dtype;
 typedef enum { MIEN_PREDICTION_AUTO, MIEN_PREDICTION_EPSILON, MIEN_PREDICTION_V } mien_prediction;
 
 /* How a picture is made, models and map apart: what stands in its file, and comes back from there. */
@@ -575,14 +580,13 @@ MIEN_API int mien_generate(const mien_generate_options *options, mien_generate_r
 
 /* LDM: one file under the original's names. CONTROL: the ControlNet alone, its names without "control_model.". DIFFUSERS: a folder. */
 typedef enum { MIEN_LAYOUT_LDM, MIEN_LAYOUT_CONTROL, MIEN_LAYOUT_DIFFUSERS } mien_layout;
-typedef enum { MIEN_STORE_AS_IS, MIEN_STORE_F32, MIEN_STORE_F16, MIEN_STORE_BF16 } mien_store_type;
 
 typedef struct {
     const char *input;                          /* .safetensors, .ckpt, .pth, ..., or a diffusers folder */
     const char *output;                         /* a .safetensors file, or for DIFFUSERS a folder */
     mien_layout to;
-    mien_store_type type;                       /* of all tensors of the networks; schedule buffers and integers stay as they are */
-    const char *prediction;                     /* "epsilon" or "v": what the output says of the model; NULL: as the input does */
+    mien_dtype dtype;                           /* of all tensors of the networks; schedule buffers and integers stay as they are */
+    mien_prediction prediction;                 /* what the output says of the model; AUTO: as the input does */
     int ema;                                    /* the UNet's moving average in place of its weights; else it is left out */
     int force;                                  /* the output may exist (but may not be an input) */
     mien_hooks hooks;                           /* progress is in megabytes */
@@ -605,7 +609,7 @@ typedef struct {
     const char *controlled;                     /* a model with a ControlNet that was trained on `from`, or the ControlNet alone */
     const char *from, *onto;                    /* the base it was trained on, and the one it is wanted for */
     const char *output;                         /* a .safetensors file, with the names of `controlled` */
-    mien_store_type type;
+    mien_dtype dtype;
     int force;
     mien_hooks hooks;
 } mien_transfer_options;
@@ -620,11 +624,13 @@ typedef struct {
     const char *base;                           /* Stable Diffusion 1.x or 2.x in any layout */
     const char *output;                         /* a .safetensors file */
     uint64_t seed;                              /* of the hint network's numbers */
-    mien_store_type type;
-    mien_layout layout;                         /* CONTROL; LDM: the base and the ControlNet in one file, as the original has it */
+    mien_dtype dtype;
+    mien_layout layout;                         /* CONTROL, the default; LDM: the base and the ControlNet in one file, as the original has it */
     int force;
     mien_hooks hooks;                           /* log: each tensor that is newly made (info) */
 } mien_init_options;
+
+MIEN_API mien_init_options mien_init_defaults(void);   /* CONTROL, the rest zeroed */
 
 typedef struct {
     uint64_t copied, zero, drawn;               /* tensors; in LDM, copied counts those of the base too */

@@ -16,6 +16,6 @@ int api_face_settings(mien_face_settings *s);
 /* ERR_USAGE unless this is one part of so many, or parts is 0. */
 int api_part(int part, int parts);
 /* Where no such file exists and that is the name of a model that was pulled: its file, in room. ERR_USAGE if it was not pulled yet. NULL stays. */
-int api_model(const char **path, char room[4096]);
+int api_model(const char **path, char room[MIEN_PATH]);
 
 #endif

@@ -150,7 +150,7 @@ int mien_describe_file(const char *path, void (*line)(void *context, const char 
     listener l = { line, context };
     uint8_t *data;
     size_t size, at = 0;
-    char room[4096];
+    char room[MIEN_PATH];
     int rc = api_model(&path, room);
     if (rc < 0) return rc;
     if (access(path, F_OK) < 0) return error_errno("%s", path), ERR_USAGE;

@@ -40,6 +40,7 @@ void mien_generate_result_free(mien_generate_result *r) {
 }
 
 static int check_kinds(const mien_generate_options *o) {
+    if (o->dtype == MIEN_DTYPE_F16) return error_set(ERR_USAGE, "dtype f16: mien computes in bf16 or f32");
     if (o->dtype < MIEN_DTYPE_AUTO || o->dtype > MIEN_DTYPE_F32) return error_set(ERR_USAGE, "dtype %d: there is none of that number", (int)o->dtype);
     if (o->prediction < MIEN_PREDICTION_AUTO || o->prediction > MIEN_PREDICTION_V)
         return error_set(ERR_USAGE, "prediction %d: there is none of that number", (int)o->prediction);
@@ -75,7 +76,7 @@ int mien_generate(const mien_generate_options *options, mien_generate_result *re
     if (!o->picture.prompt && !o->batch) o->picture.prompt = "";
     if (!o->picture.added) o->picture.added = "";
     if (!o->picture.negative) o->picture.negative = "";
-    char base[4096], control[4096];
+    char base[MIEN_PATH], control[MIEN_PATH];
     int rc = check_kinds(o);
     if (rc == 0) rc = api_model(&o->base, base);
     if (rc == 0) rc = api_model(&o->control, control);

@@ -127,6 +127,8 @@ void mien_faces_free(mien_faces *f) {
 
 double mien_face_size(const mien_face *f, int width, int height) { return face_size(f, width, height); }
 
+mien_draw_options mien_draw_defaults(void) { return (mien_draw_options){ .min_face = -1 }; }
+
 int mien_draw(const mien_faces *f, double min_face, mien_image *canvas) {
     image picture = inner(canvas);
     return face_map_draw(f, min_face, &picture);

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "weights/pull.h"
 
-int api_model(const char **path, char room[4096]) {
+int api_model(const char **path, char room[MIEN_PATH]) {
     if (!*path || access(*path, F_OK) == 0 || !pull_known(*path)) return 0;
     int there = pull_find(*path, room);
     if (there == 0) return error_set(ERR_USAGE, "%s: there is no such file, and the model of that name was not pulled yet (mien pull %s)", *path, *path);

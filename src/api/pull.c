@@ -16,7 +16,7 @@ int mien_pull_model_at(size_t i, mien_pull_model *out) {
     return 0;
 }
 
-int mien_pull_find(const char *name, char path[4096]) { return pull_find(name, path); }
+int mien_pull_find(const char *name, char path[MIEN_PATH]) { return pull_find(name, path); }
 
 mien_pull_options mien_pull_defaults(void) {
     return (mien_pull_options){ .retries = 5, .retry_seconds = 1, .connect_seconds = 20, .stall_seconds = 60 };
@@ -82,6 +82,7 @@ int mien_pull(const mien_pull_options *o, mien_pull_result *result) {
         .retries = o->retries, .retry_seconds = o->retry_seconds, .connect_seconds = o->connect_seconds, .stall_seconds = o->stall_seconds,
         .stop = o->hooks.stop, .tell = tell, .say = say, .context = (void *)&o->hooks,
     }, &done);
+    _Static_assert(MIEN_PATH == PATH_MAX, "a path fits");
     _Static_assert(sizeof done.path == sizeof result->path, "a path is a path");
     memcpy(result->path, done.path, sizeof result->path);
     memcpy(result->sha256, done.sha256, sizeof result->sha256);

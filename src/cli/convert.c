@@ -17,8 +17,8 @@ static const char notes[] =
     "--transfer makes of a ControlNet trained on one base one for another: p + new - old for all that was copied from the base.";
 
 static const char *const layouts[] = { "ldm", "control", "diffusers", NULL };
-static const char *const types[] = { "keep", "f32", "f16", "bf16", NULL };
-static const char *const predictions[] = { "auto", "epsilon", "v", NULL };
+static const char *const types[] = { "keep", "bf16", "f32", "f16", NULL };   /* as mien_dtype */
+static const char *const predictions[] = { "auto", "epsilon", "v", NULL };   /* as mien_prediction */
 
 typedef struct {
     common_options common;
@@ -70,8 +70,8 @@ static int parse(arguments *a, int argc, char **argv) {
     a->job.input = argv[rest];
     a->job.output = a->transfer.output = argv[argc - 1];
     a->job.to = a->to < 0 ? MIEN_LAYOUT_LDM : (mien_layout)a->to;
-    a->job.type = a->transfer.type = (mien_store_type)a->type;
-    a->job.prediction = a->prediction ? predictions[a->prediction] : NULL;
+    a->job.dtype = a->transfer.dtype = (mien_dtype)a->type;
+    a->job.prediction = (mien_prediction)a->prediction;
     a->job.force = a->transfer.force = a->force;
     return -1;
 }

@@ -41,7 +41,7 @@ static int parse(arguments *a, int argc, char **argv) {
 
 int command_draw(int argc, char **argv) {
     double begin = clock_seconds();
-    arguments a = { .job.min_face = -1 };
+    arguments a = { .job = mien_draw_defaults() };
     int status = parse(&a, argc, argv);
     if (status >= 0) return status;
     mien_draw_result r = { 0 };

@@ -14,7 +14,7 @@ static const char notes[] =
     "and seed give the same bytes. A licence in the base's metadata is carried on.";
 
 static const char *const layouts[] = { "ldm", "control", NULL };
-static const char *const types[] = { "keep", "f32", "f16", "bf16", NULL };
+static const char *const types[] = { "keep", "bf16", "f32", "f16", NULL };   /* as mien_dtype */
 
 typedef struct {
     common_options common;
@@ -46,7 +46,7 @@ static int parse(arguments *a, int argc, char **argv) {
     wrong |= timings_check(&help, &a->common, j->output, NULL);
     if (wrong) return misuse_end(&help);
     j->seed = a->seed;
-    j->type = (mien_store_type)a->type;
+    j->dtype = (mien_dtype)a->type;
     j->layout = (mien_layout)a->to;
     return -1;
 }
@@ -64,7 +64,7 @@ static void print_summary(const arguments *a, const mien_init_result *r) {
 
 int command_init(int argc, char **argv) {
     double begin = clock_seconds();
-    arguments a = { .to = MIEN_LAYOUT_CONTROL };
+    arguments a = { .job = mien_init_defaults(), .to = MIEN_LAYOUT_CONTROL };
     int status = parse(&a, argc, argv);
     if (status >= 0) return status;
     mien_init_result r = { 0 };

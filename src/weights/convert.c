@@ -43,7 +43,7 @@ static network net_of(const work *w, const char *stored, const char **rest, int 
 static int add(work *w, int list, const char *name, const stored_tensor *t, const weights *from, bool parameter, tensor_item **out) {
     tensor_item *i = tensor_list_add_copy(&w->list[list], name, from, t);
     if (!i) return ERR_MEMORY;
-    if (parameter || name_key_of(t->name) != KEY_SCHEDULE) i->type = convert_output_type(t->type, w->o->type);
+    if (parameter || name_key_of(t->name) != KEY_SCHEDULE) i->type = convert_output_type(t->type, w->o->dtype);
     w->r->extra += list == LIST_EXTRA || strncmp(name, EXTRA_PREFIX, strlen(EXTRA_PREFIX)) == 0;
     if (out) *out = i;
     return 0;
@@ -83,7 +83,7 @@ static int add_fused(work *w, const stored_tensor *t, const char *canonical, con
         const stored_tensor *s = p ? weights_find(w->f->w, p->stored_name) : NULL;
         if (!s || s->rank != t->rank || s->bytes / stored_type_bytes(s->type) != t->bytes / stored_type_bytes(t->type))
             return error_set(ERR_FORMAT, "%s: \"%s\" has no k or v of its size", weights_path(w->f->w), t->name);
-        if (s->type != t->type && w->o->type == MIEN_STORE_AS_IS) i->type = STORED_F32;
+        if (s->type != t->type && w->o->dtype == MIEN_DTYPE_AUTO) i->type = STORED_F32;
         i->part[k] = (tensor_bytes){ w->f->w, s->data, s->bytes, s->type };
     }
     i->parts = 3;
@@ -206,7 +206,7 @@ static int need_whole(const work *w) {
 /* Settings as the output will say them. */
 static int settle(work *w, checkpoint_settings *s) {
     checkpoint_settings *own = &w->c->settings;
-    if (w->o->prediction) own->prediction = strcmp(w->o->prediction, "v") == 0 ? PREDICT_V : PREDICT_EPSILON;
+    if (w->o->prediction != MIEN_PREDICTION_AUTO) own->prediction = w->o->prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON;
     if (!own->sample_size && own->family == 2 && own->prediction == PREDICT_V) own->sample_size = 96;   /* 768-v */
     w->layers = checkpoint_text_layers(w->c);
     w->skip = own->text_skip < w->layers ? own->text_skip : 0;

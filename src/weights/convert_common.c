@@ -149,9 +149,9 @@ bool convert_ldm_name(const name_source *from, int family, network net, const ch
     return n >= 0 && n < 2 * NAME_MOST;
 }
 
-stored_type convert_output_type(stored_type own, mien_store_type wish) {
-    if (wish == MIEN_STORE_AS_IS || !stored_is_float(own)) return own;
-    return wish == MIEN_STORE_F32 ? STORED_F32 : wish == MIEN_STORE_F16 ? STORED_F16 : STORED_BF16;
+stored_type convert_output_type(stored_type own, mien_dtype wish) {
+    if (wish == MIEN_DTYPE_AUTO || !stored_is_float(own)) return own;
+    return wish == MIEN_DTYPE_F32 ? STORED_F32 : wish == MIEN_DTYPE_F16 ? STORED_F16 : STORED_BF16;
 }
 
 static int carry(tensor_list *l, const weights *w) {

@@ -136,7 +136,7 @@ static int write_tokenizer(maker *m, bool *there) {
 
 static int write_scheduler(maker *m, const checkpoint_settings *s) {
     text t = { 0 };
-    int rc = !m->o->prediction ? copy_input(m, "scheduler", "scheduler_config.json") : 0;
+    int rc = m->o->prediction == MIEN_PREDICTION_AUTO ? copy_input(m, "scheduler", "scheduler_config.json") : 0;
     if (rc != 0) return rc < 0 ? rc : 0;
     rc = convert_config_scheduler(s, &t);
     if (rc == 0) rc = save_text(m, "scheduler", "scheduler_config.json", &t);

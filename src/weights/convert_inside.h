@@ -40,8 +40,8 @@ int convert_check_shapes(const convert_job *j, const checkpoint *c, unsigned net
 /* The name of a stored tensor's like in the original's layout; bare files get the prefix. False: too long. */
 bool convert_ldm_name(const name_source *from, int family, network net, const char *rest, const char *canonical, char out[2 * NAME_MOST]);
 
-/* The type that a tensor is written in: `wish`, or its own if that is MIEN_STORE_AS_IS or it holds no such numbers. */
-stored_type convert_output_type(stored_type own, mien_store_type wish);
+/* The type that a tensor is written in: `wish`, or its own if that is MIEN_DTYPE_AUTO or it holds no such numbers. */
+stored_type convert_output_type(stored_type own, mien_dtype wish);
 
 /* Settings that differ from the family's (s NULL: none, they have config files), then what metadata the input has, format and version. */
 int convert_output_metadata(tensor_list *l, const checkpoint *c, const checkpoint_settings *s);

@@ -38,14 +38,14 @@ static int copy(work *w, const stored_tensor *t) {
     if (w->o->layout == MIEN_LAYOUT_LDM && net != NETWORK_CONTROL && name_key_of(t->name) != KEY_EMA && !begins(t->name, "control_model.")) {
         tensor_item *i = tensor_list_add_copy(&w->list, t->name, w->f->w, t);
         if (!i) return ERR_MEMORY;
-        if (known) i->type = convert_output_type(t->type, w->o->type);
+        if (known) i->type = convert_output_type(t->type, w->o->dtype);
         w->r->copied++;
     }
     if (net != NETWORK_UNET || !is_shared(canonical)) return 0;
     snprintf(name, sizeof name, "%s%s", w->prefix, canonical);
     tensor_item *i = tensor_list_add_copy(&w->list, name, w->f->w, t);
     if (!i) return ERR_MEMORY;
-    i->type = convert_output_type(t->type, w->o->type);
+    i->type = convert_output_type(t->type, w->o->dtype);
     w->r->copied++;
     return 0;
 }
@@ -125,7 +125,7 @@ static int run(work *w) {
         return error_set(ERR_USAGE, "%s: its names are not those of a whole checkpoint: make the ControlNet alone", w->o->base);
     const parameter *first = checkpoint_part(w->c, NETWORK_UNET, "input_blocks.0.0.weight");
     const stored_tensor *stored = weights_find(w->f->w, first->stored_name);
-    w->type = convert_output_type(stored->type, w->o->type);
+    w->type = convert_output_type(stored->type, w->o->dtype);
     w->prefix = whole ? "control_model." : "";
     for (size_t i = 0; rc == 0 && i < weights_count(w->f->w); i++) rc = copy(w, weights_tensor(w->f->w, i));
     if (rc == 0) rc = hint_network(w, first->shape.dim[0]);

@@ -37,7 +37,7 @@ static tensor_bytes bytes_of(const checkpoint *c, network net, const parameter *
 static int add(work *w, const char *name, const stored_tensor *t, tensor_item **out) {
     tensor_item *i = tensor_list_add_copy(&w->list, name, w->f->w, t);
     if (!i) return ERR_MEMORY;
-    if (name_key_of(t->name) != KEY_SCHEDULE) i->type = convert_output_type(t->type, w->o->type);
+    if (name_key_of(t->name) != KEY_SCHEDULE) i->type = convert_output_type(t->type, w->o->dtype);
     *out = i;
     return 0;
 }
@@ -58,7 +58,7 @@ static int replace(work *w, network net, const char *canonical, const stored_ten
     }
     if (numbers != t->bytes / stored_type_bytes(t->type)) return differ(w, t, w->o->onto);
     i->parts = parts;
-    if (w->o->type == MIEN_STORE_AS_IS) i->type = i->part[0].type;
+    if (w->o->dtype == MIEN_DTYPE_AUTO) i->type = i->part[0].type;
     return 0;
 }
 
@@ -91,7 +91,7 @@ static int other(work *w, const stored_tensor *t) {
     if (base_part) {
         if (!fits) return w->kept++, 0;
         i->part[0] = (tensor_bytes){ w->onto->file[0].w, onto->data, onto->bytes, onto->type };
-        if (w->o->type == MIEN_STORE_AS_IS || !stored_is_float(onto->type)) i->type = onto->type;
+        if (w->o->dtype == MIEN_DTYPE_AUTO || !stored_is_float(onto->type)) i->type = onto->type;
         return stored_is_float(i->type) == stored_is_float(onto->type) ? 0 : differ(w, t, w->o->onto);
     }
     if (!fits || !from || from->bytes / stored_type_bytes(from->type) != t->bytes / stored_type_bytes(t->type)) return 0;

@@ -155,7 +155,7 @@ static void test_folder(void **state) {
     snprintf(path, sizeof path, "%s/folder", folder);
     snprintf(back, sizeof back, "%s/back.safetensors", folder);
     const char *base = model("sd1", "--parts unet,vae,control --type f32");
-    mien_convert_options o = { .input = base, .output = path, .to = MIEN_LAYOUT_DIFFUSERS, .prediction = "v" };
+    mien_convert_options o = { .input = base, .output = path, .to = MIEN_LAYOUT_DIFFUSERS, .prediction = MIEN_PREDICTION_V };
     if (mien_convert(&o, NULL) < 0) fail_msg("%s", error_message());
     const unsigned all = CHECKPOINT_UNET | CHECKPOINT_VAE | CHECKPOINT_CONTROL;
     checkpoint *a = opened(base, NULL, all), *b = opened(path, NULL, all);

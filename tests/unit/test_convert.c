@@ -62,7 +62,7 @@ static weights *opened(const char *at) {
 }
 
 static void convert(const char *from, const char *to, mien_layout layout, const char *prediction) {
-    mien_convert_options o = { .input = from, .output = to, .to = layout, .prediction = prediction };
+    mien_convert_options o = { .input = from, .output = to, .to = layout, .prediction = !prediction ? MIEN_PREDICTION_AUTO : *prediction == 'v' ? MIEN_PREDICTION_V : MIEN_PREDICTION_EPSILON };
     if (mien_convert(&o, NULL) < 0) fail_msg("%s", mien_error());
 }
 
