@@ -4,7 +4,10 @@
  * data sets of both; and make pictures that such a map steers, by Stable Diffusion and a ControlNet.
  *
  * Functions return 0 or a negative MIEN_ERR_*; mien_error() then has one sentence for a person, kept per thread. A
- * `mien` may be used from any number of threads at once. Pictures are 8-bit RGB, rows tightly packed, row 0 on top. */
+ * `mien` may be used from any number of threads at once. Pictures are 8-bit RGB, rows tightly packed, row 0 on top.
+ *
+ * Of a job's options, zeroes are the defaults but where there is a mien_*_defaults(). Its result may be NULL. A model is
+ * told by a path or, where there is no such file, by the name of one that mien_pull fetched. */
 #ifndef MIEN_H
 #define MIEN_H
 
@@ -202,7 +205,8 @@ typedef struct {
     int insecure, allow_private;                /* http, and certificates that are not verified; addresses of private networks */
     int retries;                                /* without a byte in between */
     double retry_seconds, connect_seconds, stall_seconds;
-    mien_hooks hooks;                           /* counts bytes: total 0 is not known yet, skipped are of earlier runs; count "checked" */
+    mien_hooks hooks;                           /* counts bytes: total 0 is not known yet, skipped are of earlier runs;
+                                                 * count "checked" */
 } mien_pull_options;
 
 typedef enum { MIEN_PULL_UNVERIFIED, MIEN_PULL_AS_KNOWN, MIEN_PULL_AS_HUB_SAYS } mien_pull_proof;   /* that the SHA-256 is right */
@@ -215,15 +219,16 @@ typedef struct {
 } mien_pull_result;
 
 MIEN_API mien_pull_options mien_pull_defaults(void);   /* 5 retries, 1 s, 20 s, 60 s; name is NULL */
-/* Fetches a file to <to>/<its name>, beside which are kept what has come (.part, .part.json) and where it is from (.pull.json); goes on where
- * an earlier run stopped. What is there is not overwritten. result may be NULL. */
+/* Fetches a file to <to>/<its name>, beside which are kept what has come (.part, .part.json) and where it is from
+ * (.pull.json); goes on where an earlier run stopped. What is there is not overwritten. result may be NULL. */
 MIEN_API int mien_pull(const mien_pull_options *options, mien_pull_result *result);
 /* Where a known model lies: 1, or 0 if it was not pulled yet; MIEN_ERR_USAGE if there is no such model. */
 MIEN_API int mien_pull_find(const char *name, char path[MIEN_PATH]);
 
 /* ---- data sets: download ------------------------------------------------------------------------------------------ */
 
-typedef enum { MIEN_CHECK_FULL, MIEN_CHECK_HEADER } mien_download_check;   /* HEADER: a picture's size is enough, broken data passes */
+typedef enum { MIEN_CHECK_FULL, MIEN_CHECK_HEADER } mien_download_check;   /* HEADER: a picture's size is enough, broken
+                                                                            * data passes */
 
 /* What there is to do, told before anything is fetched. */
 typedef struct {
@@ -245,7 +250,8 @@ typedef struct {
     int connections, host_connections;          /* at once, in all and to one host; host_connections 0: no limit */
     double host_rate;                           /* requests a second to one host; 0: no limit */
     int retries, redirects;
-    double retry_seconds;                       /* before the first retry, about; before each further one four times as long as before the last */
+    double retry_seconds;                       /* before the first retry, about; before each further one four times as
+                                                 * long as before the last */
     double connect_seconds, stall_seconds, total_seconds;
     size_t max_bytes, max_pixels;               /* of one photo; max_pixels 0: 178,956,970, as Pillow */
     int allow_private, insecure;                /* addresses of private networks; certificates that are not verified */
@@ -259,7 +265,8 @@ typedef struct {
     mien_download_times *times;                 /* filled at the end; may be NULL */
 } mien_download_options;
 
-MIEN_API mien_download_options mien_download_defaults(void);   /* polite: 64, 4, 5/s, 3, 5, 1 s, 10 s, 20 s, 60 s, 64 MB; data is NULL */
+MIEN_API mien_download_options mien_download_defaults(void);   /* polite: 64, 4, 5/s, 3, 5, 1 s, 10 s, 20 s, 60 s, 64 MB;
+                                                                * data is NULL */
 
 /* What mien_download counts, by the names of its counts; NULL ends them. The first two are successes ("ok", "rescaled"). */
 MIEN_API const char *const *mien_download_reasons(void);
@@ -313,11 +320,15 @@ typedef struct { double read, decode, find, compare; } mien_check_times;
 
 typedef struct {
     const char *data;                           /* the data set's folder */
-    const char *only, *exclude;                 /* lists of ids, URLs, domains and SHA-256; NULL: none. Only what they select is checked */
-    int fix;                                    /* bad lines move to prompt.rejected.jsonl; what `exclude` lists is removed for good */
+    const char *only, *exclude;                 /* lists of ids, URLs, domains and SHA-256; NULL: none. Only what they
+                                                 * select is checked */
+    int fix;                                    /* bad lines move to prompt.rejected.jsonl; what `exclude` lists is removed
+                                                 * for good */
     int dry_run;                                /* with fix: nothing is written, result and log say what would be done */
-    int remove_unnamed;                         /* with fix: files of source/, target/ and annotated/ that no line names, rejected ones neither, are deleted */
-    int merge;                                  /* nothing is checked: parts' journals become one, then prompt.jsonl and metadata.json */
+    int remove_unnamed;                         /* with fix: files of source/, target/ and annotated/ that no line names,
+                                                 * rejected ones neither, are deleted */
+    int merge;                                  /* nothing is checked: parts' journals become one, then prompt.jsonl and
+                                                 * metadata.json */
     int reject_near_duplicates;                 /* they are bad; otherwise they are noted */
     size_t max_pixels;                          /* 0: 178,956,970, as Pillow */
     int jobs;                                   /* 0: all cores */
@@ -327,7 +338,8 @@ typedef struct {
 
 typedef struct {
     mien_progress progress;                     /* lines: done are fine, failed are bad, skipped are left out by a list */
-    int n_bad;                                  /* of progress.count the first so many are reasons to be bad, each bad line has one; the rest notes */
+    int n_bad;                                  /* of progress.count the first so many are reasons to be bad, each bad line
+                                                 * has one; the rest notes */
     uint64_t left;                              /* bad lines that are still in the data set */
     uint64_t unnamed_removed;                   /* files */
     uint64_t moved;                             /* bad lines that fix has moved, or with dry_run would */
@@ -363,12 +375,12 @@ typedef struct {
 /* Makes of a data set what can be passed on. The same data set gives the same bytes.
  * A zip has, below training/laion-face-processed/: the maps (source/) and the landmarks beside them, prompt.jsonl, what
  * metadata.json says of the items packed, and a README.md; no photo. Files that no line of prompt.jsonl names stay where they are.
- * Shards are tar files for webdataset, 00000.tar and on, with the photos in them: <key>.jpg (or what it is), .map.png, .json, .txt an item.
- * shards.jsonl beside them lists what is in each; a later run with the same options goes on from there.
- * Items that removed.jsonl names are left out. It counts maps, landmarks, selected_out, shards and bytes, in this order; an item whose line
- * is broken or whose files are missing, or no pictures, is a failure.
- * 0, or as mien_annotate; MIEN_ERR_EXISTS if the zip exists, or another process writes there; MIEN_ERR_USAGE for shards that were
- * made of other data or by other options, and for tar files there that are somebody else's. */
+ * Shards are tar files for webdataset, 00000.tar and on, with the photos in them: <key>.jpg (or what it is), .map.png,
+ * .json, .txt an item. shards.jsonl beside them lists what is in each; a later run with the same options goes on from
+ * there. Items that removed.jsonl names are left out. It counts maps, landmarks, selected_out, shards and bytes, in this
+ * order; an item whose line is broken or whose files are missing, or no pictures, is a failure. 0, or as mien_annotate;
+ * MIEN_ERR_EXISTS if the zip exists, or another process writes there; MIEN_ERR_USAGE for shards that were made of other
+ * data or by other options, and for tar files there that are somebody else's. */
 MIEN_API int mien_package(const mien_package_options *options, mien_progress *result);
 
 /* ---- data sets: preview ------------------------------------------------------------------------------------------- */
@@ -386,9 +398,10 @@ typedef struct {
 
 /* Pictures: SHORT_SIDE, LONG_SIDE (pixels), ASPECT (width / height), FACES. Faces: FACE_SIZE (mien_face_size), FACE_SHARE (the same
  * in percent of the picture's shorter side); GAZE_X, GAZE_Y: how far the pupils lie from the middle between their eye's
- * corners, in widths of the eye, mean of both eyes, along the line through the corners (towards the face's own left: the image's right)
- * and across it (down); YAW: degrees, positive towards the image's right, from the depths of eight pairs of points; ROLL: degrees of
- * the line through the outer eye corners, clockwise; MOUTH: the gap between the inner lips by the mouth's inner width. PROMPT: characters. */
+ * corners, in widths of the eye, mean of both eyes, along the line through the corners (towards the face's own left: the
+ * image's right) and across it (down); YAW: degrees, positive towards the image's right, from the depths of eight pairs of
+ * points; ROLL: degrees of the line through the outer eye corners, clockwise; MOUTH: the gap between the inner lips by the
+ * mouth's inner width. PROMPT: characters. */
 typedef enum {
     MIEN_SHORT_SIDE, MIEN_LONG_SIDE, MIEN_ASPECT, MIEN_FACES, MIEN_FACE_SIZE, MIEN_FACE_SHARE,
     MIEN_GAZE_X, MIEN_GAZE_Y, MIEN_YAW, MIEN_ROLL, MIEN_MOUTH, MIEN_PROMPT, MIEN_HISTOGRAMS,
@@ -421,9 +434,9 @@ typedef struct {
 
 /* Contact sheets (photo, map, overlay, prompt) and a page of statistics over all items, which landmarks JSON tells of. Reads the
  * data set only. What can't be shown is marked on the page with the reason and counts as failed. It counts pages (written),
- * shown (items on them), marked (of these, what can't be shown) and selected_out (what removed.jsonl names: neither shown nor, by id and
- * URL, in the statistics), in this order. statistics and result may be NULL.
- * MIEN_ERR_USAGE, MIEN_ERR_EXISTS: refused before anything was done, since a page would take the place of another file. */
+ * shown (items on them), marked (of these, what can't be shown) and selected_out (what removed.jsonl names: neither shown
+ * nor, by id and URL, in the statistics), in this order. statistics and result may be NULL. MIEN_ERR_USAGE,
+ * MIEN_ERR_EXISTS: refused before anything was done, since a page would take the place of another file. */
 MIEN_API int mien_preview(const mien_preview_options *options, mien_statistics *statistics, mien_progress *result);
 
 /* ---- data sets: iterate ------------------------------------------------------------------------------------------- */
@@ -439,13 +452,16 @@ typedef struct {
     uint64_t seed;                              /* of the order */
     int in_order;                               /* as the lines of prompt.jsonl, not shuffled */
     uint64_t epochs;                            /* 0: without end */
-    int rank, ranks;                            /* of so many processes this one takes item rank (from 0), rank + ranks, ...; 0: one process */
-    int stretch;                                /* a photo whose aspect is not its map's (by more than 1%) is taken too, stretched, as the original does */
+    int rank, ranks;                            /* of so many processes this one takes item rank (from 0), rank + ranks,
+                                                 * ...; 0: one process */
+    int stretch;                                /* a photo whose aspect is not its map's (by more than 1%) is taken too,
+                                                 * stretched, as the original does */
     const char *only, *exclude;                 /* lists of ids, URLs, domains and SHA-256; NULL: none */
     size_t max_pixels;                          /* of a picture; 0: 178,956,970, as Pillow */
     int threads;                                /* 0: 2 */
     int ahead;                                  /* items made ready in advance, each of 6 * size * size bytes; 0: 16 */
-    mien_hooks hooks;                           /* log: items that are left out, once each, on the calling thread. progress is not called */
+    mien_hooks hooks;                           /* log: items that are left out, once each, on the calling thread. progress
+                                                 * is not called */
 } mien_iterate_options;
 
 /* The caller frees it with mien_item_free. */
@@ -473,19 +489,22 @@ MIEN_API uint64_t mien_iterator_count(const mien_iterator *it);
 /* The next n items: hint and target are [n, size, size, 3] (rows of RGB pixels), the map in 0..1 and the photo in -1..1.
  * Returns how many there were: fewer than n only at the end of the last epoch. An item whose line, map or photo is missing,
  * broken or mismatched is left out, counted and logged, so that the same items come whatever the number of threads. If it
- * fails (MIEN_ERR_CANCELLED by hooks.stop; MIEN_ERR_FORMAT if twice as many items as an epoch has were of no use; MIEN_ERR_MEMORY), nothing was taken. */
+ * fails (MIEN_ERR_CANCELLED by hooks.stop; MIEN_ERR_FORMAT if twice as many items as an epoch has were of no use;
+ * MIEN_ERR_MEMORY), nothing was taken. */
 MIEN_API int  mien_iterator_next(mien_iterator *it, int n, float *hint, float *target, mien_item *items);
 MIEN_API void mien_item_free(mien_item *item);
 
-/* The item of one line, wherever the iterator is, left out by a list or not: for replaying a list of lines. Its faults are errors. */
+/* The item of one line, wherever the iterator is, left out by a list or not: for replaying a list of lines. Its faults are
+ * errors. */
 MIEN_API int  mien_iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *item);
 
 MIEN_API mien_position mien_iterator_position(const mien_iterator *it);
 /* MIEN_ERR_USAGE if the data are others than when the position was taken, or have no such item; the iterator stays where it was. */
 MIEN_API int  mien_iterator_restore(mien_iterator *it, const mien_position *position);
 
-/* What next has given (done) and left out (failed: counts missing, broken, mismatched; and not_selected, by a hash in a list) since the
- * iterator was opened; seconds: how long next has waited for an item; total: items of all this rank's epochs, 0 without end. */
+/* What next has given (done) and left out (failed: counts missing, broken, mismatched; and not_selected, by a hash in a
+ * list) since the iterator was opened; seconds: how long next has waited for an item; total: items of all this rank's
+ * epochs, 0 without end. */
 MIEN_API void mien_iterator_progress(const mien_iterator *it, mien_progress *out);
 
 /* ---- generate ----------------------------------------------------------------------------------------------------- */
@@ -503,7 +522,8 @@ typedef enum { MIEN_PREDICTION_AUTO, MIEN_PREDICTION_EPSILON, MIEN_PREDICTION_V 
 
 /* How a picture is made, models and map apart: what stands in its file, and comes back from there. */
 typedef struct {
-    const char *prompt, *added, *negative;      /* what is asked for is "prompt, added", or the prompt if nothing is added; a batch with a NULL prompt wants one in each line */
+    const char *prompt, *added, *negative;      /* what is asked for is "prompt, added", or the prompt if nothing is added;
+                                                 * a batch with a NULL prompt wants one in each line */
     mien_sampler sampler;
     int steps;                                  /* 0: none, to see where the rest of the time goes */
     double cfg;                                 /* guidance; 1: none, and the negative prompt counts for nothing */
@@ -513,10 +533,12 @@ typedef struct {
     int only_mid_control;
     long long seed;                             /* below 0: a random one */
     mien_rng rng;
-    int width, height;                          /* multiples of 8, 64 to 2048. width 0: by the map; height 0: width is the short side */
+    int width, height;                          /* multiples of 8, 64 to 2048. width 0: by the map; height 0: width is the
+                                                 * short side */
     /* Of a picture that was loaded: the models' short hashes, "" if unknown. mien_generate warns if its own are others. */
     char base_hash[11], control_hash[11];
-    mien_dtype dtype;                           /* that it was computed with, AUTO if unknown: taken where the options say AUTO and this machine has it */
+    mien_dtype dtype;                           /* that it was computed with, AUTO if unknown: taken where the options say
+                                                 * AUTO and this machine has it */
     char *note;                                 /* what could not be taken over, or NULL */
     char *strings;                              /* where the texts are, or NULL: they are the caller's */
 } mien_picture_settings;
@@ -548,7 +570,8 @@ MIEN_API void mien_generate_result_free(mien_generate_result *r);
 typedef struct {
     const char *base, *control;                 /* files or folders; control NULL: the one in the base's file */
     const char *photo, *map, *faces;            /* one of them; faces: landmarks JSON. In a batch, for lines that have none */
-    const char *output;                         /* a PNG; further pictures are OUT-2.png, ...; NULL with steps 0: none. Of a batch: a folder */
+    const char *output;                         /* a PNG; further pictures are OUT-2.png, ...; NULL with steps 0: none. Of
+                                                 * a batch: a folder */
     const char *batch;                          /* JSON lines, one job each (docs/formats.md); NULL: none */
     mien_picture_settings picture;              /* in a batch, what lines don't tell */
     const char *like;                           /* the file that `picture` was read from, which is not written over; NULL: none */
@@ -558,7 +581,8 @@ typedef struct {
     int allow_empty;                            /* no face: an empty map */
     mien_dtype dtype;
     mien_prediction prediction;                 /* AUTO: as the model says or, if it does not, as one look at it does */
-    size_t memory;                              /* the most to be used, in bytes; 0: what the machine has free, without swap, or ulimit leaves */
+    size_t memory;                              /* the most to be used, in bytes; 0: what the machine has free, without
+                                                 * swap, or ulimit leaves */
     int preview;                                /* OUT.preview.png every so many steps; 0: none */
     const char *save_map;                       /* PNG; NULL: none */
     int no_metadata, force;
@@ -566,19 +590,23 @@ typedef struct {
     int jobs;                                   /* threads; 0: all cores */
     void (*picture_done)(void *context, const mien_picture *p);   /* hooks.context, as all; may be NULL */
     void (*profile)(void *context, const char *line);             /* not NULL: every kernel is timed, and this told at the end */
-    mien_hooks hooks;                           /* progress counts steps: total, done, of skipped and of failed pictures; counts pictures and control_steps */
+    mien_hooks hooks;                           /* progress counts steps: total, done, of skipped and of failed pictures;
+                                                 * counts pictures and control_steps */
 } mien_generate_options;
 
-MIEN_API mien_generate_options mien_generate_defaults(void);   /* to begin with: the original's settings (mien_picture_defaults); the rest zeroed */
+/* To begin with: the original's settings (mien_picture_defaults); the rest zeroed. */
+MIEN_API mien_generate_options mien_generate_defaults(void);
 
-/* base and control may be names of models that were pulled. From a photo (or a map, or landmarks) and a prompt to a picture, by Stable Diffusion 1.x or 2.x and a ControlNet. Files that exist are not
- * replaced unless forced, but for pictures of a batch that were made by the very same settings and map: these are left alone.
- * 0, in a batch also if lines failed (result tells how many), else what stopped it: MIEN_ERR_USAGE and MIEN_ERR_EXISTS before any
- * work; MIEN_ERR_LIMIT if memory does not suffice, with what would fit. result may be NULL. */
+/* From a photo (or a map, or landmarks) and a prompt to a picture, by Stable Diffusion 1.x or 2.x and a ControlNet. Files that
+ * exist are not replaced unless forced, but for pictures of a batch that were made by the very same settings and map: these
+ * are left alone. 0, in a batch also if lines failed (result tells how many), else what stopped it: MIEN_ERR_USAGE and
+ * MIEN_ERR_EXISTS before any work; MIEN_ERR_LIMIT if memory does not suffice, with what would fit. */
 MIEN_API int mien_generate(const mien_generate_options *options, mien_generate_result *result);
+
 /* ---- models: convert ---------------------------------------------------------------------------------------------- */
 
-/* LDM: one file under the original's names. CONTROL: the ControlNet alone, its names without "control_model.". DIFFUSERS: a folder. */
+/* LDM: one file under the original's names. CONTROL: the ControlNet alone, its names without "control_model.". DIFFUSERS: a
+ * folder. */
 typedef enum { MIEN_LAYOUT_LDM, MIEN_LAYOUT_CONTROL, MIEN_LAYOUT_DIFFUSERS } mien_layout;
 
 typedef struct {
@@ -600,9 +628,9 @@ typedef struct {
     double seconds;
 } mien_convert_result;
 
-/* Bytes of tensors are carried as they are, unless type asks for another; so back and forth gives the same bytes under the same names
- * (docs/formats.md, "Models", says what each layout keeps where). Memory does not grow with the file. What is written is seen
- * under its name only when it is whole. MIEN_ERR_USAGE, MIEN_ERR_EXISTS: refused before anything was done. */
+/* Bytes of tensors are carried as they are, unless dtype asks for another; so back and forth gives each tensor the same
+ * bytes under the same name (docs/formats.md, "Models", says what each layout keeps where). Memory does not grow with the file. What is
+ * written is seen under its name only when it is whole. MIEN_ERR_USAGE, MIEN_ERR_EXISTS: refused before anything was done. */
 MIEN_API int mien_convert(const mien_convert_options *options, mien_convert_result *result);
 
 typedef struct {
@@ -625,7 +653,8 @@ typedef struct {
     const char *output;                         /* a .safetensors file */
     uint64_t seed;                              /* of the hint network's numbers */
     mien_dtype dtype;
-    mien_layout layout;                         /* CONTROL, the default; LDM: the base and the ControlNet in one file, as the original has it */
+    mien_layout layout;                         /* CONTROL, the default; LDM: the base and the ControlNet in one file, as
+                                                 * the original has it */
     int force;
     mien_hooks hooks;                           /* log: each tensor that is newly made (info) */
 } mien_init_options;
@@ -638,8 +667,8 @@ typedef struct {
     double seconds;
 } mien_init_result;
 
-/* The original's tool_add_control.py: encoder and middle block copied, zero convolutions zero, the hint network drawn as PyTorch draws
- * convolutions, but its last layer zero. The same base and seed give the same bytes. */
+/* The original's tool_add_control.py: encoder and middle block copied, zero convolutions zero, the hint network drawn as
+ * PyTorch draws convolutions, but its last layer zero. The same base and seed give the same bytes. */
 MIEN_API int mien_init(const mien_init_options *options, mien_init_result *result);
 
 /* ---- profile ------------------------------------------------------------------------------------------------------ */
@@ -652,7 +681,8 @@ MIEN_API int mien_profile(const mien *m, void (*line)(void *context, const char 
 
 /* Lines "name value" about the processor level and which kernels serve the face networks; m may be NULL: less of it. */
 MIEN_API int mien_describe(const mien *m, void (*line)(void *context, const char *text), void *context);
-/* The same about a file: a picture, a map that mien drew, landmarks JSON, or a model (file or folder), of which only headers are read. */
+/* The same about a file: a picture, a map that mien drew, landmarks JSON, or a model (file or folder), of which only
+ * headers are read. */
 MIEN_API int mien_describe_file(const char *path, void (*line)(void *context, const char *text), void *context);
 
 #ifdef __cplusplus

@@ -11,7 +11,8 @@
 #include "weights/checkpoint.h"
 
 tensor *param(graph *g, const checkpoint *c, const char *format, ...) __attribute__((format(printf, 3, 4)));
-tensor *param_maybe(graph *g, const checkpoint *c, const char *format, ...) __attribute__((format(printf, 3, 4)));   /* NULL: it is not there */
+/* NULL: it is not there */
+tensor *param_maybe(graph *g, const checkpoint *c, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The parameter itself, for what its shape or its being there says; or NULL. */
 const parameter *param_look(const checkpoint *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

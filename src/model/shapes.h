@@ -6,8 +6,8 @@
 
 #include "weights/checkpoint.h"
 
-/* networks: CHECKPOINT_*, each whole (no tensor of it is missing). ERR_FORMAT: a tensor, which is named as it is stored, does not fit;
- * ERR_UNSUPPORTED, ERR_LIMIT: the model may be sound, but nothing here computes with it. */
+/* networks: CHECKPOINT_*, each whole (no tensor of it is missing). ERR_FORMAT: a tensor, which is named as it is stored,
+ * does not fit; ERR_UNSUPPORTED, ERR_LIMIT: the model may be sound, but nothing here computes with it. */
 int shapes_check(const checkpoint *c, unsigned networks);
 
 #endif

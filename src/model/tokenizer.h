@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * CLIP's byte-pair tokenizer (Radford et al. 2021; Sennrich et al. 2016), equal to what diffusers' pipelines use: transformers' CLIPTokenizer
- * (5.23) with the settings that come with Stable Diffusion. The text is normalized (NFC), its white space only
- * separates, it is lower-cased, and what is no UTF-8 counts as U+FFFD, one a byte.
+ * CLIP's byte-pair tokenizer (Radford et al. 2021; Sennrich et al. 2016), equal to what diffusers' pipelines use:
+ * transformers' CLIPTokenizer (5.23) with the settings that come with Stable Diffusion. The text is normalized (NFC), its
+ * white space only separates, it is lower-cased, and what is no UTF-8 counts as U+FFFD, one a byte.
  *
  * Special tokens inside a text depend on those settings, which the padding tells: with SD 1.x (pad is the end token)
  * "<|endoftext|>" is the end token only as it stands, "<|startoftext|>" in any case; with SD 2.x (pad is 0, "!") both are in
@@ -21,8 +21,8 @@ typedef struct tokenizer tokenizer;
 /* folder: one with vocab.json and merges.txt, or with set-up's bpe_simple_vocab_16e6.txt (or the .gz
  * that CLIP and OpenCLIP carry). */
 int  tokenizer_open(const char *folder, tokenizer **out);
-/* The folder of CLIP's own vocabulary, for a model that comes without one, to path[size]: MIEN_MODELS if it is there, ../share/mien/models
- * as installed, ../third_party/clip in the build tree. */
+/* The folder of CLIP's own vocabulary, for a model that comes without one, to path[size]: MIEN_MODELS if it is there,
+ * ../share/mien/models as installed, ../third_party/clip in the build tree. */
 int  tokenizer_locate(char *path, size_t size);
 void tokenizer_close(tokenizer *t);          /* NULL is fine */
 /* The same from bytes: vocab.json and merges.txt, or with vocabulary NULL the unpacked bpe_simple_vocab_16e6.txt. */

@@ -21,7 +21,8 @@ unicode_class unicode_class_of(const unicode *u, uint32_t c);
 typedef struct { uint64_t order; size_t from; uint32_t c; } unicode_char;   /* order: room for normalizing */
 
 /* UTF-8 as characters, in form C and then each in lower case: U+FFFD for each byte that belongs to none. What stands behind
- * (utf8[size]) may be read, and must not be a byte in the middle of a character. `out` has room for UNICODE_GROWTH * size. Returns how many. */
+ * (utf8[size]) may be read, and must not be a byte in the middle of a character. `out` has room for UNICODE_GROWTH * size.
+ * Returns how many. */
 enum { UNICODE_GROWTH = 2 };                  /* of NFD, U+0390: two bytes become three characters */
 size_t unicode_normalize(const unicode *u, const char *utf8, size_t size, unicode_char *out);
 int    unicode_utf8(uint32_t c, char out[4]); /* how many bytes */

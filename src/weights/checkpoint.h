@@ -41,7 +41,8 @@ typedef struct {
     int groups;                      /* of norms: 32 */
     bool text_quick_gelu;
     int text_heads;                  /* 0: width / 64 */
-    int text_skip;                   /* last layers of the text encoder that are there but not computed (SD 2.x in ldm: 1; in diffusers: 0, it is cut) */
+    int text_skip;                   /* last layers of the text encoder that are there but not computed (SD 2.x in ldm: 1;
+                                      * in diffusers: 0, it is cut) */
     int pad_token;                   /* id that fills a prompt up */
     prediction_type prediction;
     const char *prediction_source;   /* for messages: "scheduler_config.json", "metadata", "the family" */
@@ -49,7 +50,8 @@ typedef struct {
     int train_steps;                 /* 1000 */
     timestep_spacing spacing;
     int steps_offset;                /* -1: the sampler's own */
-    const char *ddim_unlike;         /* what scheduler_config.json asks of ddim that mien's does not do, "clip_sample"; NULL: nothing */
+    const char *ddim_unlike;         /* what scheduler_config.json asks of ddim that mien's does not do, "clip_sample";
+                                      * NULL: nothing */
     double vae_scale;                /* 0.18215 */
     int sample_size;                 /* latents' side it was trained at: 64, or 96 (768-v); 0: unknown */
     bool only_mid_control;
@@ -60,8 +62,9 @@ typedef struct checkpoint checkpoint;
 
 enum { CHECKPOINT_UNET = 1, CHECKPOINT_TEXT = 2, CHECKPOINT_VAE = 4, CHECKPOINT_CONTROL = 8 };
 
-/* Opens a base, and a ControlNet beside it or (control NULL) the one in the same file. A ControlNet that does not fit the base (context
- * width, widths of blocks) is refused in one sentence, as is a network of `needs` (CHECKPOINT_*) that is not there. base NULL: a ControlNet alone. */
+/* Opens a base, and a ControlNet beside it or (control NULL) the one in the same file. A ControlNet that does not fit the
+ * base (context width, widths of blocks) is refused in one sentence, as is a network of `needs` (CHECKPOINT_*) that is not
+ * there. base NULL: a ControlNet alone. */
 int  checkpoint_open(const char *base, const char *control, unsigned needs, checkpoint **out);
 void checkpoint_close(checkpoint *c);
 
@@ -74,14 +77,15 @@ const parameter *checkpoint_parameter(const checkpoint *c, size_t i);          /
 enum { CHECKPOINT_MAX_LAYERS = 256 };   /* of a text encoder; more are not looked at */
 int              checkpoint_text_layers(const checkpoint *c);                  /* how many it has, computed or not */
 const checkpoint_settings *checkpoint_settings_of(const checkpoint *c);
-void             checkpoint_set_prediction(checkpoint *c, prediction_type p);  /* --prediction, or what a look at the UNet has decided */
+void             checkpoint_set_prediction(checkpoint *c, prediction_type p);  /* --prediction, or what a look at the UNet
+                                                                                * has decided */
 /* A folder that has the tokenizer's vocab.json and merges.txt, or NULL. */
 const char      *checkpoint_tokenizer(const checkpoint *c);
-/* SHA-256 of the file, of a folder of its unet's or ControlNet's: what AUTOMATIC1111's short hash, for which its first 10 hex digits are
- * taken, is of. Reads the whole file at each call; stop as in base/stop.h, may be NULL. */
+/* SHA-256 of the file, of a folder of its unet's or ControlNet's: what AUTOMATIC1111's short hash, for which its first 10
+ * hex digits are taken, is of. Reads the whole file at each call; stop as in base/stop.h, may be NULL. */
 int              checkpoint_hash(const checkpoint *c, bool control, const volatile int *stop, char hex[65]);
-/* Whether the tensors of networks (CHECKPOINT_*, each complete) fit together: shapes_check of the room model, which knows what is computed of
- * them. It is handed to those who look at whole models. */
+/* Whether the tensors of networks (CHECKPOINT_*, each complete) fit together: shapes_check of the room model, which knows
+ * what is computed of them. It is handed to those who look at whole models. */
 typedef int (*checkpoint_shapes)(const checkpoint *c, unsigned networks);
 
 void             checkpoint_drop(const checkpoint *c, const void *data, size_t bytes);   /* as weights_drop */

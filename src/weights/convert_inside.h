@@ -30,20 +30,22 @@ void convert_log(const convert_job *j, mien_log_kind kind, const char *format, .
 
 /* ---- outputs ---------------------------------------------------------------------------------------------------------------- */
 
-/* Refuses an output that is one of the inputs (NULL ones are none), that is a file named like PyTorch's (.ckpt), that cannot be written, or that is there and not `force`d.
- * folder: it is to be one. */
+/* Refuses an output that is one of the inputs (NULL ones are none), that is a file named like PyTorch's (.ckpt), that
+ * cannot be written, or that is there and not `force`d. folder: it is to be one. */
 int convert_output_check(const char *output, bool folder, bool force, const char *const inputs[], int n);
 
 /* Of networks (CHECKPOINT_*) of which no tensor is missing: what fits is as it should be, what can't be told is a warning. */
 int convert_check_shapes(const convert_job *j, const checkpoint *c, unsigned networks, checkpoint_shapes shapes);
 
 /* The name of a stored tensor's like in the original's layout; bare files get the prefix. False: too long. */
-bool convert_ldm_name(const name_source *from, int family, network net, const char *rest, const char *canonical, char out[2 * NAME_MOST]);
+bool convert_ldm_name(const name_source *from, int family, network net, const char *rest, const char *canonical,
+                      char out[2 * NAME_MOST]);
 
 /* The type that a tensor is written in: `wish`, or its own if that is MIEN_DTYPE_AUTO or it holds no such numbers. */
 stored_type convert_output_type(stored_type own, mien_dtype wish);
 
-/* Settings that differ from the family's (s NULL: none, they have config files), then what metadata the input has, format and version. */
+/* Settings that differ from the family's (s NULL: none, they have config files), then what metadata the input has, format
+ * and version. */
 int convert_output_metadata(tensor_list *l, const checkpoint *c, const checkpoint_settings *s);
 int convert_output_save(const tensor_list *l, const char *path, bool replace, uint64_t seed, convert_job *j);
 

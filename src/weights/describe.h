@@ -8,8 +8,8 @@
 
 #include "weights/checkpoint.h"
 
-/* Whether a path looks like a model, or like something that people have in its place (a pointer to one, a web page): a folder, or by the
- * first bytes or the ending of a file. */
+/* Whether a path looks like a model, or like something that people have in its place (a pointer to one, a web page): a
+ * folder, or by the first bytes or the ending of a file. */
 bool weights_suspect(const char *path);
 
 /* Text from outside in the lines is not escaped. */

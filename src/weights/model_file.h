@@ -11,7 +11,8 @@ typedef struct {
     weights *w;
     name_sources sources;
     name_map map[NAME_SOURCES];      /* for each source */
-    int best[NETWORKS];              /* the source that has a network; -1: it is not there. Another that holds less of it is left out */
+    int best[NETWORKS];              /* the source that has a network; -1: it is not there. Another that holds less of it
+                                      * is left out */
 } model_file;
 
 int  model_file_open(const char *path, model_file *out);

@@ -29,7 +29,8 @@ typedef struct {
     bool residual[NAME_MAX_BLOCKS], attends[NAME_MAX_BLOCKS], down[NAME_MAX_BLOCKS];
 } name_ladder;
 
-/* Shows a name (without what stands before the network's own, as all names here) to a ladder that was zeroed. End: all are shown. */
+/* Shows a name (without what stands before the network's own, as all names here) to a ladder that was zeroed. End: all are
+ * shown. */
 void ladder_add(name_ladder *l, network net, name_style style, const char *name);
 void ladder_end(name_ladder *l, network net, name_style style);
 int  ladder_inputs(const name_ladder *l);              /* outputs of the encoder, the first convolution's included: 12 */

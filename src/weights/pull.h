@@ -61,8 +61,8 @@ typedef struct {
     pull_proof proof;
 } pull_result;
 
-/* Fetches one file to folder/file. What has come is in file.part beside it, and file.part.json says of what; file.pull.json says where
- * the whole one is from. */
+/* Fetches one file to folder/file. What has come is in file.part beside it, and file.part.json says of what; file.pull.json
+ * says where the whole one is from. */
 int pull_file(const pull_options *options, pull_result *out);
 
 /* The file's name at the end of a URL; ERR_USAGE unless it is plain: [A-Za-z0-9._-]{1,200}, no leading dot. */

@@ -30,6 +30,7 @@ int  pull_part_cut(const pull_paths *p);                         /* to nothing *
 
 /* What was written of the part, or of the whole (record). false: nothing, or nothing that can be used. */
 bool pull_state_read(const char *path, pull_state *out);
-int  pull_state_write(const char *path, const pull_state *s, const char *licence, const char *licence_url);   /* the last two may be NULL */
+/* the last two may be NULL */
+int  pull_state_write(const char *path, const pull_state *s, const char *licence, const char *licence_url);
 
 #endif

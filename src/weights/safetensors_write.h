@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writing safetensors, piece by piece: all tensors are declared, the header is written, then the bytes follow in the file's own order,
- * which is the same whatever order they were declared in: wide types first, so that every tensor is aligned to its type, then by
- * name. The data begins at a multiple of 64. Nothing is to be seen under the file's name before it is whole. */
+ * Writing safetensors, piece by piece: all tensors are declared, the header is written, then the bytes follow in the file's
+ * own order, which is the same whatever order they were declared in: wide types first, so that every tensor is aligned to
+ * its type, then by name. The data begins at a multiple of 64. Nothing is to be seen under the file's name before it is
+ * whole. */
 #ifndef WEIGHTS_SAFETENSORS_WRITE_H
 #define WEIGHTS_SAFETENSORS_WRITE_H
 

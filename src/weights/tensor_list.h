@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tensors that are to be written, each with what it is made of: what convert, transfer and init put together and then stream to a file.
- * Memory does not grow with the tensors: they pass through in pieces, and pages that were read are given back. */
+ * Tensors that are to be written, each with what it is made of: what convert, transfer and init put together and then
+ * stream to a file. Memory does not grow with the tensors: they pass through in pieces, and pages that were read are given
+ * back. */
 #ifndef WEIGHTS_TENSOR_LIST_H
 #define WEIGHTS_TENSOR_LIST_H
 
@@ -20,7 +21,8 @@ typedef struct {
     int rank;
     size_t dim[STORED_MAX_RANK];
     tensor_making making;
-    int parts;                       /* COPY: one after the other (q, k, v of one tensor); OFFSET: part[0] + part[1] - part[2], in f32 */
+    int parts;                       /* COPY: one after the other (q, k, v of one tensor); OFFSET: part[0] + part[1] -
+                                      * part[2], in f32 */
     tensor_bytes part[3];
     double bound;                    /* UNIFORM: within -bound..bound, drawn by seed and name */
 } tensor_item;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What PyTorch puts into pickles: storages (persistent ids) and tensors made of them, as values of kind PICKLE_CUSTOM. Of all else that
- * PyTorch's pickles call, dictionaries, torch.Size and parameters are known. */
+ * What PyTorch puts into pickles: storages (persistent ids) and tensors made of them, as values of kind PICKLE_CUSTOM. Of
+ * all else that PyTorch's pickles call, dictionaries, torch.Size and parameters are known. */
 #ifndef WEIGHTS_TORCH_VALUES_H
 #define WEIGHTS_TORCH_VALUES_H
 
@@ -31,7 +31,8 @@ typedef struct {
 } torch_tensor;
 
 /* Hooks for a pickle that gather its storages. */
-typedef struct { torch_storage *storages; size_t count; size_t unknown; } torch_context;   /* unknown: tensors of types that mien does not know */
+/* unknown: tensors of types that mien does not know */
+typedef struct { torch_storage *storages; size_t count; size_t unknown; } torch_context;
 pickle_hooks torch_hooks(torch_context *c);
 
 const torch_tensor *torch_tensor_of(const pickle_value *v);     /* NULL: it is none */

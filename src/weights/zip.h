@@ -33,8 +33,8 @@ int  zip_list_read(const char *what, const uint8_t *data, size_t size, zip_list 
 void zip_list_free(zip_list *z);
 zip_member *zip_list_find(const zip_list *z, const char *name, size_t name_size);   /* or NULL */
 
-/* Where a member's bytes lie: in the file, or, if it is compressed, in memory of a, of which no more than *most bytes (which become less)
- * are taken. Stored bytes are not summed up; unpacked ones must give their checksum. */
+/* Where a member's bytes lie: in the file, or, if it is compressed, in memory of a, of which no more than *most bytes
+ * (which become less) are taken. Stored bytes are not summed up; unpacked ones must give their checksum. */
 int zip_member_read(const zip_list *z, zip_member *m, arena *a, size_t *most, const uint8_t **bytes);
 /* ERR_FORMAT if two members that were read share bytes of the file. */
 int zip_list_check(const zip_list *z);
