@@ -45,8 +45,8 @@ static bool pointwise_conv(const node *n) {
 static bool core_fits(const node *n, const op *core) {
     if (n->op != core || n->ordered || (core == &op_conv2d && !pointwise_conv(n))) return false;
     const tensor *x = n->in[0], *w = n->in[1], *bias = n->in[2];
-    if (x->kind == TENSOR_PARAM || x->type != NN_BF16 || w->kind != TENSOR_PARAM || w->type == NN_I32) return false;
-    return !bias || (bias->kind == TENSOR_PARAM && bias->type != NN_I32);
+    if (x->kind == TENSOR_PARAM || x->type != NN_BF16 || w->kind != TENSOR_PARAM || !nn_type_is_float(w->type)) return false;
+    return !bias || (bias->kind == TENSOR_PARAM && nn_type_is_float(bias->type));
 }
 
 /* The core behind an operand that may be swallowed, or NULL. */
