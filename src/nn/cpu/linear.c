@@ -17,7 +17,7 @@
 #include "nn/cpu/linear_isa.h"
 #include "nn/ops.h"
 
-enum { CACHE = 336 << 10, LINE = 64, WORD = 4, SOON_MOST = 256 };
+enum { CACHE = 336 << 10, LINE = 64, WORD = 4, SOON_MOST = 1024 };
 
 /* A row of the table: what follows the product. */
 typedef struct { const op *core; bool residual; linear_end end; } linear_form;
@@ -227,10 +227,10 @@ static size_t width_of(const linear_cut *c, size_t group) { return c->size + (gr
 static void fetch_strip(soon *s, const linear_job *j, const next_strip *n, size_t g, size_t i) {
     size_t column = linear_begin(&j->groups, g) * LINEAR_LANES * 2, width = width_of(&j->groups, g) * LINEAR_LANES * 2;
     for (size_t r = 0; r < n->rows; r++) {
-        soon_add(s, n->x + r * j->inputs * 2 + i * n->part, n->part);
         if (n->residual) soon_add(s, n->residual + r * j->outputs * 2 + column, width);
         soon_add(s, n->y + r * j->outputs * 2 + column, width);
     }
+    for (size_t r = 0; r < n->rows; r++) soon_add(s, n->x + r * j->inputs * 2 + i * n->part, n->part);
 }
 
 /* Of block b + 1, over `tiles` tiles of this one. Two blocks must fit into the cache. */
