@@ -336,9 +336,26 @@ static void test_tokenizer(void **state) {
     free(data);
 }
 
+/* Of mien.h: numbers that are none of the enums', and what zeroes mean. */
+static void test_options(void **state) {
+    (void)state;
+    mien_convert_options c = { .input = "a", .output = "b", .prediction = (mien_prediction)3 };
+    assert_int_equal(mien_convert(&c, NULL), MIEN_ERR_USAGE);
+    assert_non_null(strstr(mien_error(), "prediction 3"));
+    c = (mien_convert_options){ .input = "a", .output = "b", .dtype = (mien_dtype)4 };
+    assert_int_equal(mien_convert(&c, NULL), MIEN_ERR_USAGE);
+    assert_non_null(strstr(mien_error(), "dtype 4"));
+    mien_generate_options g = mien_generate_defaults();
+    g.base = "a", g.dtype = MIEN_DTYPE_F16;
+    assert_int_equal(mien_generate(&g, NULL), MIEN_ERR_USAGE);
+    assert_non_null(strstr(mien_error(), "bf16 or f32"));
+    assert_int_equal(mien_init_defaults().layout, MIEN_LAYOUT_CONTROL);
+    assert_true(mien_draw_defaults().min_face < 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tokenizer),
+        cmocka_unit_test(test_tokenizer), cmocka_unit_test(test_options),
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_sd1), cmocka_unit_test(test_sd2), cmocka_unit_test(test_control), cmocka_unit_test(test_transfer), cmocka_unit_test(test_init),
     };
     return cmocka_run_group_tests(tests, begin, end);
