@@ -275,7 +275,7 @@ static void part(void *context, size_t begin, size_t end, int thread) {
         size_t first = linear_begin(&j->blocks, b), groups = linear_begin(&j->blocks, b + 1) - first;
         size_t before = first * j->strips.groups, after = before + groups * j->strips.groups;
         if (begin >= after) continue;
-        next_weights weights = end > after ? take_weights(c, b, after - begin) : (next_weights){ NULL, 0 };
+        next_weights weights = end > after ? take_weights(c, b, after - begin) : (next_weights){ c->w, 0 };
         while (begin < end && begin < after) {
             size_t s = (begin - before) / groups, g = first + (begin - before) % groups;
             strip x = take_strip(c, s, copy);
