@@ -85,3 +85,8 @@ void match_param(kernel_match *m, const tensor *t) {
     if (m->n_param < KERNEL_MAX_PARAM) m->param[m->n_param] = t;
     m->n_param++;
 }
+
+void match_param_in_place(kernel_match *m, const tensor *t) {
+    if (m->n_param < KERNEL_MAX_PARAM) m->in_place[m->n_param] = true;
+    match_param(m, t);
+}

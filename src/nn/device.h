@@ -43,6 +43,7 @@ typedef struct {
     layout_need out_need[KERNEL_MAX_OUT];
     int n_out;
     const tensor *param[KERNEL_MAX_PARAM];
+    bool in_place[KERNEL_MAX_PARAM];       /* prepare packs nothing of it: some of it is read where the checkpoint has it */
     int n_param;
 } kernel_match;
 
@@ -84,6 +85,7 @@ void match_node(kernel_match *m, const node *n);
 void match_in(kernel_match *m, tensor *t, layout_need need);
 void match_out(kernel_match *m, tensor *t, layout_need need);
 void match_param(kernel_match *m, const tensor *t);
+void match_param_in_place(kernel_match *m, const tensor *t);
 
 typedef struct device device;
 device *device_new(cpu_level level);   /* an empty table */

@@ -334,7 +334,8 @@ enum { PACK_AHEAD = 6 };   /* steps whose weights are fetched from the file mean
 static void expect_params(const plan *p, size_t step, const params *weights) {
     if (step >= p->n_steps) return;
     const kernel_match *m = &p->steps[step].step.match;
-    for (int k = 0; k < m->n_param; k++) params_expect(weights, m->param[k]);
+    for (int k = 0; k < m->n_param; k++)
+        if (!m->in_place[k]) params_expect(weights, m->param[k]);
 }
 
 static int build(plan *p, const device *d, params *weights, const plan_options *options) {
@@ -376,6 +377,7 @@ plan *plan_new(const graph *g, const device *d, params *weights, const plan_opti
     p->threads = how.threads > 1 ? how.threads : 1;
     p->no_reference = how.no_reference;
     p->counted = params_counts(weights);
+    params_set_threads(weights, p->threads);
     if (build(p, d, weights, &how) < 0) {
         plan_free(p);
         return NULL;

@@ -60,7 +60,7 @@ static bool slice_match(const kernel *k, const node *root, kernel_match *m) {
     (void)k;
     tensor *x = root->in[0];
     match_node(m, root);
-    if (x->kind == TENSOR_PARAM) match_param(m, x);
+    if (x->kind == TENSOR_PARAM) match_param_in_place(m, x);
     else match_in(m, x, (layout_need){ 0 });
     match_out(m, root->out[0], (layout_need){ 0 });
     return true;
@@ -132,7 +132,7 @@ static bool embedding_match(const kernel *k, const node *root, kernel_match *m) 
     (void)k;
     match_node(m, root);
     match_in(m, root->in[0], (layout_need){ 0 });
-    match_param(m, root->in[1]);
+    match_param_in_place(m, root->in[1]);
     match_out(m, root->out[0], (layout_need){ 0 });
     return root->in[0]->kind != TENSOR_PARAM && root->in[1]->kind == TENSOR_PARAM;
 }
