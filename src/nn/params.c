@@ -2,14 +2,12 @@
 #define _GNU_SOURCE
 #include "nn/params.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/parallel.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22   /* Linux 5.14 */
@@ -27,7 +25,7 @@ typedef struct block {
 /* Blocks lie in slabs that are mapped, since the system's fresh pages are zero already: huge ones, where it has them, for
  * packing a gigabyte would otherwise fault 250,000 times. A slab is as large as all before it, within these bounds; small ones, of the
  * face networks, take no huge pages that they would not fill. */
-enum { BUCKETS = 1024, SLAB_LEAST = 1 << 20, SLAB_MOST = 64 << 20, PAGE = 2 << 20, LARGE = 1 << 20, PIECE = 1 << 20 };
+enum { BUCKETS = 1024, SLAB_LEAST = 1 << 20, SLAB_MOST = 64 << 20, PAGE = 2 << 20, LARGE = 1 << 20 };
 
 typedef struct slab {
     struct slab *next;
@@ -38,8 +36,7 @@ typedef struct slab {
 struct params {
     block *bucket[BUCKETS];
     slab *slabs;
-    size_t bytes, page;      /* page: of the system */
-    int threads;
+    size_t bytes;
     bool counting;
     params_packed *packed;
     void *context;
@@ -62,7 +59,7 @@ static void *map_slab(size_t bytes) {
 static slab *new_slab(params *p, size_t least) {
     size_t bytes = p->bytes < SLAB_LEAST ? SLAB_LEAST : p->bytes > SLAB_MOST ? SLAB_MOST : p->bytes;
     bytes = bytes < least ? least : bytes;
-    size_t page = bytes < 3 * PAGE ? p->page : PAGE;   /* so that a huge page begins and ends a large slab */
+    size_t page = bytes < 3 * PAGE ? (size_t)sysconf(_SC_PAGESIZE) : PAGE;   /* so that a huge page begins and ends a large slab */
     bytes = (bytes + page - 1) / page * page;
     slab *s = calloc(1, sizeof *s);
     if (s) *s = (slab){ p->slabs, map_slab(bytes), bytes, 0 };
@@ -81,9 +78,7 @@ static void *new_data(params *p, size_t bytes) {
 
 params *params_new(void) {
     params *p = calloc(1, sizeof *p);
-    if (!p) return error_memory(sizeof *p), NULL;
-    p->page = (size_t)sysconf(_SC_PAGESIZE);
-    p->threads = 1;
+    if (!p) error_memory(sizeof *p);
     return p;
 }
 
@@ -94,7 +89,6 @@ params *params_new_counting(void) {
 }
 
 bool params_counts(const params *p) { return p->counting; }
-void params_set_threads(params *p, int threads) { p->threads = threads; }
 
 void params_on_packed(params *p, params_packed *packed, void *context) {
     p->packed = packed;
@@ -124,59 +118,11 @@ static size_t bucket_of(const void *source) {
     return (size_t)(h >> 54) % BUCKETS;
 }
 
-/* ---- pages of the file, and of what is packed --------------------------------------------------------------------------- */
-
-/* Of one parameter: its bytes, from the start of a page on, and those that it is packed into. Each thread takes the next piece that nobody
- * has: a fresh huge page takes as long as ten megabytes of the file. */
-typedef struct {
-    const params *p;
-    const char *data;
-    char *from, *to;
-    size_t bytes, pieces, pages;
-    bool packed;
-    atomic_size_t next;
-} movement;
-
-static size_t tensor_bytes(const tensor *t) { return shape_elements(t->shape) * nn_type_bytes(t->type); }
-
-static movement movement_of(const params *p, const tensor *t) {
-    uintptr_t first = (uintptr_t)t->data / p->page * p->page;
-    movement m = { .p = p, .data = t->data, .from = (char *)first, .bytes = (uintptr_t)t->data + tensor_bytes(t) - first };
-    m.pieces = (m.bytes + PIECE - 1) / PIECE;
-    return m;
-}
-
-/* Huge pages that begin inside are cleared by touching them, one thread each: two that meet in one would both clear one, and one be thrown
- * away. The file's pages are mapped in one go instead of by thousands of faults; older systems refuse, and then it is faults. */
-static void move_pages(void *context, size_t begin, size_t end, int thread) {
-    movement *m = context;
-    (void)begin, (void)end, (void)thread;
-    for (size_t i; (i = atomic_fetch_add_explicit(&m->next, 1, memory_order_relaxed)) < m->pages + m->pieces;) {
-        if (i < m->pages) {
-            *(volatile char *)(m->to + i * PAGE) = 0;
-            continue;
-        }
-        size_t at = (i - m->pages) * PIECE, n = m->bytes - at < PIECE ? m->bytes - at : PIECE;
-        const char *stored = i == m->pages ? m->data : m->from + at;
-        if (m->packed) m->p->packed(m->p->context, stored, (size_t)(m->from + at + n - stored));
-        else madvise(m->from + at, n, MADV_POPULATE_READ);
-    }
-}
-
-/* Before it is packed into `to`, which is zeroed. */
-static void fetch(const params *p, const tensor *t, char *to, size_t room) {
-    movement m = movement_of(p, t);
-    if (m.bytes < LARGE) return;
-    m.to = to + (PAGE - (uintptr_t)to % PAGE) % PAGE;
-    m.pages = m.to < to + room ? ((size_t)(to + room - m.to) + PAGE - 1) / PAGE : 0;
-    parallel_for(p->threads, (size_t)p->threads, move_pages, &m);
-}
-
-static void let_go(const params *p, const tensor *t) {
-    if (!p->packed) return;
-    movement m = movement_of(p, t);
-    m.packed = true;
-    parallel_for(m.bytes < LARGE ? 1 : p->threads, (size_t)p->threads, move_pages, &m);
+/* The whole pages of a large parameter; their place in memory, or NULL. */
+static void *pages_of(const tensor *t, size_t *bytes) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)t->data / page * page, last = (uintptr_t)t->data + shape_elements(t->shape) * nn_type_bytes(t->type);
+    *bytes = last - first;
+    return t->data && *bytes >= LARGE ? (void *)first : NULL;
 }
 
 static bool is_packed(const params *p, const void *source) {
@@ -186,9 +132,9 @@ static bool is_packed(const params *p, const void *source) {
 }
 
 void params_expect(const params *p, const tensor *t) {
-    if (p->counting || !t->data || is_packed(p, t->data)) return;
-    movement m = movement_of(p, t);
-    if (m.bytes >= LARGE) madvise(m.from, m.bytes, MADV_WILLNEED);
+    size_t bytes;
+    void *pages = p->counting || is_packed(p, t->data) ? NULL : pages_of(t, &bytes);
+    if (pages) madvise(pages, bytes, MADV_WILLNEED);
 }
 
 const void *params_pack(params *p, const tensor *t, const char *tag, size_t bytes, params_packer *pack, const void *context) {
@@ -202,7 +148,9 @@ const void *params_pack(params *p, const tensor *t, const char *tag, size_t byte
     bool packed = false;
     if (!b || !b->tag || !b->data) error_memory(room);
     else {
-        if (!p->counting) fetch(p, t, b->data, room);
+        size_t pages_bytes;
+        void *pages = p->counting ? NULL : pages_of(t, &pages_bytes);
+        if (pages) madvise(pages, pages_bytes, MADV_POPULATE_READ);   /* in one go instead of thousands of faults; older systems refuse */
         packed = p->counting || pack(b->data, t, context) == 0;
     }
     if (!packed) {
@@ -213,7 +161,7 @@ const void *params_pack(params *p, const tensor *t, const char *tag, size_t byte
     }
     *head = b;
     p->bytes += room;
-    if (!p->counting) let_go(p, t);
+    if (p->packed && !p->counting) p->packed(p->context, t->data, shape_elements(t->shape) * nn_type_bytes(t->type));
     return b->data;
 }
 

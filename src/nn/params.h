@@ -18,11 +18,8 @@ void    params_free(params *p);     /* after all plans that use it */
 size_t  params_bytes(const params *p);
 bool    params_counts(const params *p);
 
-/* How many threads fetch a parameter's pages and let them go; plan_new sets its own number. */
-void    params_set_threads(params *p, int threads);
-
-/* From here on, packed(context, data, bytes) is told of the stored bytes of each parameter that has been packed, of a large one piece by
- * piece and by several threads at once: whoever mapped them may let their pages go. Another plan that wants it in another form reads it again. */
+/* From here on, packed(context, data, bytes) is told of each parameter that has been packed, with its stored bytes: whoever mapped them
+ * may let their pages go. Another plan that wants it in another form reads it again. */
 typedef void params_packed(void *context, const void *data, size_t bytes);
 void    params_on_packed(params *p, params_packed *packed, void *context);
 

@@ -377,7 +377,6 @@ plan *plan_new(const graph *g, const device *d, params *weights, const plan_opti
     p->threads = how.threads > 1 ? how.threads : 1;
     p->no_reference = how.no_reference;
     p->counted = params_counts(weights);
-    params_set_threads(weights, p->threads);
     if (build(p, d, weights, &how) < 0) {
         plan_free(p);
         return NULL;

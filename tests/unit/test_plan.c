@@ -432,61 +432,9 @@ static void parameters_are_counted_or_dropped(void **state) {
     graph_free(g);
 }
 
-/* Bytes from `base` on that were told of, each once. */
-typedef struct { const uint8_t *base; size_t bytes; uint8_t *seen; int calls; } told_pieces;
-
-static void note_piece(void *context, const void *data, size_t bytes) {
-    told_pieces *t = context;
-    size_t at = (size_t)((const uint8_t *)data - t->base);
-    assert_true((const uint8_t *)data >= t->base && at + bytes <= t->bytes);
-    for (size_t i = at; i < at + bytes; i++) t->seen[i]++;
-    __atomic_fetch_add(&t->calls, 1, __ATOMIC_RELAXED);
-}
-
-static int copies(void *dst, const tensor *t, const void *context) {
-    size_t bytes = shape_elements(t->shape) * nn_type_bytes(t->type);
-    for (size_t i = 0; i < *(const size_t *)context; i++) assert_int_equal(((const uint8_t *)dst)[i], 0);   /* all of it was zeroed */
-    memcpy(dst, t->data, bytes);
-    return 0;
-}
-
-/* A large one is fetched and let go in pieces, by several threads; what is packed is the same, and beside others. */
-static void large_parameters_in_pieces(void **state) {
-    (void)state;
-    enum { SIDE = 1450, SMALL = 700 };
-    size_t bytes = (size_t)SIDE * SIDE * 4, small = (size_t)SMALL * SMALL * 4;
-    uint8_t *stored = malloc(bytes + 1), *seen = calloc(bytes, 1);
-    assert_true(stored && seen);
-    for (size_t i = 0; i < bytes + 1; i++) stored[i] = (uint8_t)(i * 2654435761u >> 13);
-    graph *g = graph_new();
-    tensor *large = graph_param(g, "large", NN_F32, shape2(SIDE, SIDE), stored + 1), *first = graph_param(g, "small", NN_F32, shape2(SMALL, SMALL), stored + 1);
-    for (int threads = 1; threads <= 3; threads++) {
-        params *p = params_new();
-        told_pieces told = { stored + 1, bytes, seen, 0 };
-        memset(seen, 0, bytes);
-        params_set_threads(p, threads);
-        params_expect(p, large);
-        const uint8_t *a = params_pack(p, first, "copy", small, copies, &small);
-        params_on_packed(p, note_piece, &told);
-        const uint8_t *b = params_pack(p, large, "copy", bytes, copies, &bytes), *c = params_pack(p, first, "again", small, copies, &small);
-        params_expect(p, large);
-        assert_true(a && b && c);
-        assert_memory_equal(a, stored + 1, small);
-        assert_memory_equal(b, stored + 1, bytes);
-        assert_memory_equal(c, stored + 1, small);
-        assert_true(told.calls > 2);
-        for (size_t i = 0; i < bytes; i++)
-            if (seen[i] != 1 + (i < small)) fail_msg("byte %zu was told of %d times", i, seen[i]);
-        params_free(p);
-    }
-    graph_free(g);
-    free(stored);
-    free(seen);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kernels_that_disagree), cmocka_unit_test(loud_reference), cmocka_unit_test(parameters_are_counted_or_dropped), cmocka_unit_test(large_parameters_in_pieces),
+        cmocka_unit_test(kernels_that_disagree), cmocka_unit_test(loud_reference), cmocka_unit_test(parameters_are_counted_or_dropped),
         cmocka_unit_test(two_outputs),
         cmocka_unit_test(a_failing_kernel_stops_the_run), cmocka_unit_test(a_flag_stops_between_kernels),
         cmocka_unit_test(a_failed_packing_leaves_nothing),
