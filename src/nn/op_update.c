@@ -9,20 +9,20 @@ static bool one_f32(const tensor *t) { return t->type == NN_F32 && shape_element
 
 /* ---- AdamW --------------------------------------------------------------------------------------------------------------- */
 
-enum { MASTER, M, V, ROUNDED, DW, NOW };
+enum { MASTER, M, V, ROUNDED, DW, NOW, FACTOR, GATE };
 
-void adamw_now(const adamw_attr *attr, double rate, uint64_t step, double scale, float now[ADAMW_NOW]) {
+void adamw_now(const adamw_attr *attr, double rate, uint64_t step, float now[ADAMW_NOW]) {
     now[ADAMW_RATE] = (float)rate;
     now[ADAMW_FIRST] = (float)(1 - pow((double)attr->beta1, (double)step));
     now[ADAMW_SECOND] = (float)sqrt(1 - pow((double)attr->beta2, (double)step));
-    now[ADAMW_SCALE] = (float)scale;
 }
 
 static int adamw_shape(node *n) {
-    const tensor *rounded = n->in[ROUNDED];
+    const tensor *rounded = n->in[ROUNDED], *factor = n->in[FACTOR], *gate = n->in[GATE];
     const nn_shape s = n->in[MASTER]->shape;
     bool fits = f32_of(n->in[MASTER], s) && f32_of(n->in[M], s) && f32_of(n->in[V], s) && f32_of(n->in[DW], s) && f32_of(n->in[NOW], shape1(ADAMW_NOW));
     if (rounded) fits = fits && rounded->type == NN_BF16 && shape_equal(rounded->shape, s);
+    fits = fits && (!factor || one_f32(factor)) && (!gate || one_f32(gate));
     return fits ? 0 : error_set(ERR_FORMAT, "adamw: weights, moments and gradient in f32 of one shape are wanted");
 }
 
@@ -32,9 +32,11 @@ static void adamw_reference(const node *n, const void *const in[], void *const o
     const float *dw = in[DW], *now = in[NOW];
     float *w = (float *)in[MASTER], *m = (float *)in[M], *v = (float *)in[V];
     size_t count = shape_elements(n->in[MASTER]->shape);
+    if (in[GATE] && !isfinite(*(const float *)in[GATE])) return;
+    float factor = in[FACTOR] ? *(const float *)in[FACTOR] : 1;
     float keep = 1 - now[ADAMW_RATE] * a->decay, step = now[ADAMW_RATE] / now[ADAMW_FIRST];
     for (size_t i = 0; i < count; i++) {
-        float g = dw[i] * now[ADAMW_SCALE];
+        float g = dw[i] * factor;
         m[i] += (1 - a->beta1) * (g - m[i]);
         v[i] = a->beta2 * v[i] + (1 - a->beta2) * g * g;
         w[i] = w[i] * keep - step * (m[i] / (sqrtf(v[i]) / now[ADAMW_SECOND] + a->epsilon));
@@ -49,8 +51,9 @@ const op op_adamw = {
     .shape = adamw_shape, .reference = adamw_reference, .flops = adamw_flops,
 };
 
-void adamw(graph *g, tensor *master, tensor *m, tensor *v, tensor *rounded, tensor *dw, tensor *now, adamw_attr attr) {
-    graph_apply_many(g, &op_adamw, &attr, (tensor *[]){ master, m, v, rounded, dw, now }, 6, 1u << ROUNDED, NULL, 0);
+void adamw(graph *g, const adamw_states *w, tensor *dw, tensor *now, tensor *factor, tensor *gate, adamw_attr attr) {
+    tensor *const in[] = { w->master, w->m, w->v, w->rounded, dw, now, factor, gate };
+    graph_apply_many(g, &op_adamw, &attr, in, 8, 1u << ROUNDED | 1u << FACTOR | 1u << GATE, NULL, 0);
 }
 
 /* ---- sums and averages --------------------------------------------------------------------------------------------------- */
@@ -104,3 +107,19 @@ static void sum_squares_reference(const node *n, const void *const in[], void *c
 const op op_sum_squares = { .name = "sum_squares", .shape = sum_squares_shape, .reference = sum_squares_reference };
 
 tensor *sum_squares(graph *g, tensor *x) { return graph_apply(g, &op_sum_squares, NULL, &x, 1, 0); }
+
+static int clip_factor_shape(node *n) {
+    if (!one_f32(n->in[0])) return error_set(ERR_FORMAT, "clip_factor: one f32 number is wanted");
+    n->out[0]->type = NN_F32;
+    n->out[0]->shape = shape1(1);
+    return 0;
+}
+
+static void clip_factor_reference(const node *n, const void *const in[], void *const out[]) {
+    float factor = *(const float *)n->attr / (sqrtf(*(const float *)in[0]) + 1e-6f);
+    *(float *)out[0] = factor < 1 ? factor : 1;
+}
+
+const op op_clip_factor = { .name = "clip_factor", .attr_bytes = sizeof(float), .shape = clip_factor_shape, .reference = clip_factor_reference };
+
+tensor *clip_factor(graph *g, tensor *squares, float most) { return graph_apply(g, &op_clip_factor, &most, &squares, 1, 0); }

@@ -53,7 +53,8 @@ static tensor *weight(network *n, nn_shape shape, float scale) {
 static void update(void *context, graph *g, tensor *w) {
     network *n = context;
     tensor *master = w->type == NN_F32 ? w : state(n, NN_F32, w->shape, 0.1f);
-    adamw(g, master, state(n, NN_F32, w->shape, 0), state(n, NN_F32, w->shape, 0), w == master ? NULL : w, w->grad, n->now, (adamw_attr){ 0.9f, 0.999f, 1e-8f, 0.01f });
+    adamw_states states = { master, state(n, NN_F32, w->shape, 0), state(n, NN_F32, w->shape, 0), w == master ? NULL : w };
+    adamw(g, &states, w->grad, n->now, NULL, n->loss, (adamw_attr){ 0.9f, 0.999f, 1e-8f, 0.01f });
 }
 
 static tensor *norm(network *n, tensor *x) { return group_norm(n->g, x, weight(n, shape1(CHANNELS), 1), weight(n, shape1(CHANNELS), 1), 8, 1e-5f); }
@@ -121,7 +122,7 @@ static int train(nn_type type, size_t memory, result *out) {
         assert_non_null(w);
         for (int i = 0; i < STEPS; i++) {
             float now[ADAMW_NOW];
-            adamw_now(&(adamw_attr){ 0.9f, 0.999f, 1e-8f, 0.01f }, 0.01, (uint64_t)i + 1, 1, now);
+            adamw_now(&(adamw_attr){ 0.9f, 0.999f, 1e-8f, 0.01f }, 0.01, (uint64_t)i + 1, now);
             fill(p, w, n.x, 1);
             fill(p, w, n.target, 100);
             memcpy(plan_tensor(p, w, n.now), now, sizeof now);

@@ -59,17 +59,21 @@ static void test_adamw(void **state) {
     bench b = begin();
     adamw_attr a = { 0.9f, 0.999f, 1e-8f, 0.01f };
     tensor *dw = graph_input(b.g, "dw", NN_F32, shape1(N)), *now = graph_input(b.g, "now", NN_F32, shape1(ADAMW_NOW));
-    adamw(b.g, graph_state(b.g, "w", NN_F32, shape1(N), &w), graph_state(b.g, "m", NN_F32, shape1(N), &m), graph_state(b.g, "v", NN_F32, shape1(N), &v),
-          graph_state(b.g, "rounded", NN_BF16, shape1(N), &rounded), dw, now, a);
+    tensor *factor = graph_input(b.g, "factor", NN_F32, shape1(1)), *gate = graph_input(b.g, "gate", NN_F32, shape1(1));
+    adamw_states states = { graph_state(b.g, "w", NN_F32, shape1(N), &w), graph_state(b.g, "m", NN_F32, shape1(N), &m), graph_state(b.g, "v", NN_F32, shape1(N), &v),
+                            graph_state(b.g, "rounded", NN_BF16, shape1(N), &rounded) };
+    adamw(b.g, &states, dw, now, factor, gate, a);
     ready(&b);
     double W[N], M[N] = { 0 }, V[N] = { 0 };
     for (int i = 0; i < N; i++) W[i] = ((float *)&w)[i] = (float)i - 1.7f;
     for (int t = 1; t <= 3; t++) {
         float g[N], settings[ADAMW_NOW];
         for (int i = 0; i < N; i++) g[i] = sinf((float)(3 * i + t));
-        adamw_now(&a, 0.02, (uint64_t)t, 0.5, settings);
+        adamw_now(&a, 0.02, (uint64_t)t, settings);
         set(&b, dw, g);
         set(&b, now, settings);
+        set(&b, factor, (float[]){ 0.5f });
+        set(&b, gate, (float[]){ 3 });
         run(&b);
         for (int i = 0; i < N; i++) {
             double d = 0.5 * (double)g[i];
@@ -81,6 +85,11 @@ static void test_adamw(void **state) {
             assert_int_equal(((uint16_t *)&rounded)[i], nn_f32_to_bf16(((float *)&w)[i]));
         }
     }
+    memory before = w;   /* behind a closed gate nothing is changed */
+    set(&b, dw, (float[N]){ NAN });
+    set(&b, gate, (float[]){ NAN });
+    run(&b);
+    assert_memory_equal(&before, &w, sizeof w);
     end(&b);
 }
 
@@ -165,7 +174,7 @@ static void update(void *context, graph *g, tensor *w) {
     t->told[t->n++] = i;
     tensor *squares = sum_squares(g, w->grad);
     t->norm = t->norm ? add(g, t->norm, squares) : squares;
-    adamw(g, t->masters[i], t->m[i], t->v[i], w == t->masters[i] ? NULL : w, w->grad, t->now, t->attr);
+    adamw(g, &(adamw_states){ t->masters[i], t->m[i], t->v[i], w == t->masters[i] ? NULL : w }, w->grad, t->now, NULL, NULL, t->attr);
 }
 
 /* Two layers learn a function that one cannot; in f32, and with bf16 weights beside f32 masters. */
@@ -208,7 +217,7 @@ static void learn(nn_type type) {
             in[i][1] = cosf((float)(step * 5 + i * 11));
             want[i] = in[i][0] * in[i][1];
         }
-        adamw_now(&t.attr, 0.02, (uint64_t)step, 1, settings);
+        adamw_now(&t.attr, 0.02, (uint64_t)step, settings);
         set(&b, x, in[0]);
         set(&b, target, want);
         set(&b, t.now, settings);
