@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The network that is trained: its graph with gradients and updates, the states that outlive steps, and one plan that does a whole step.
+ *
+ *     trainer_open(&options, c, &t);            builds and plans; reads the weights
+ *     for each step:
+ *         fill trainer_input(t, ...)            as f32; one micro-batch
+ *         trainer_step(t, &now, micro, &report);
+ *     trainer_state(t, i)                       everything that a checkpoint must keep
+ *
+ * One thread at a time. */
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+
+#include "base/cpu.h"
+#include "nn/update.h"
+#include "weights/checkpoint.h"
+
+typedef struct {
+    int batch;                       /* pictures of a micro-batch */
+    int accumulate;                  /* micro-batches of an optimiser step; 0: 1 */
+    size_t height, width;            /* of the latent */
+    size_t tokens;                   /* of a prompt: 77 */
+    bool unlock_decoder;             /* the base's decoder is trained, too (sd_locked False) */
+    bool only_mid;                   /* the control acts on the middle block alone */
+    double clip;                     /* the largest norm of all gradients; 0: any */
+    bool average;                    /* keeps an exponential average of the weights */
+    adamw_attr adamw;
+    bool bf16;                       /* activations and the kernels' weights; masters, moments and gradients are f32 always */
+    size_t memory;                   /* of activations; more is computed again; 0: as much as it takes */
+    int threads;
+    const volatile int *stop;        /* base/stop.h; may be NULL */
+} trainer_options;
+
+typedef struct trainer trainer;
+
+/* c: base and ControlNet; it stays open as long as the trainer. ERR_LIMIT, with what would fit. */
+int  trainer_open(const trainer_options *options, checkpoint *c, cpu_level cpu, trainer **out);
+void trainer_close(trainer *t);
+
+/* What a micro-batch is: B pictures, channels last, f32; the caller fills them before each run, for a run leaves them undefined. */
+typedef enum {
+    TRAINER_LATENT,                  /* [B,h,w,4]: noised */
+    TRAINER_TIME,                    /* [B] */
+    TRAINER_CONTEXT,                 /* [B,tokens,width]: the prompts', encoded */
+    TRAINER_HINT,                    /* [B,8h,8w,3]: the maps, 0..1 */
+    TRAINER_TARGET,                  /* [B,h,w,4]: the noise, or v */
+    TRAINER_WEIGHT,                  /* [B]: of each picture's loss; 1, or min-SNR's */
+    TRAINER_INPUTS,
+} trainer_input;
+size_t trainer_input_count(const trainer *t, trainer_input which);       /* numbers */
+void   trainer_set(trainer *t, trainer_input which, const float *x);
+
+typedef struct {
+    double rate;                     /* the learning rate */
+    uint64_t step;                   /* of the optimiser, from 1 */
+    double average;                  /* decay of the weights' average */
+} trainer_now;
+typedef struct {
+    float loss;                      /* of this micro-batch */
+    float norm;                      /* of the gradients, behind the last micro-batch; 0 where it is not asked for (clip 0) */
+} trainer_report;
+/* One micro-batch, the micro-th (from 0) of its step; the last updates the weights. ERR_LIMIT if the loss, or the gradients where they are summed, are not
+ * finite: then nothing was updated. */
+int  trainer_step(trainer *t, const trainer_now *now, int micro, trainer_report *report);
+
+/* What outlives steps, in an order of its own that depends on the model and the options only. kind: "weight" (f32 master), "m", "v", "average", "sum".
+ * name: the checkpoint's. */
+typedef struct { const char *name, *kind; nn_shape shape; nn_type type; void *data; } trainer_state;
+size_t trainer_states(const trainer *t);
+trainer_state trainer_state_at(const trainer *t, size_t i);
+/* After states were written from outside: what kernels read follows the masters. */
+void   trainer_restored(trainer *t);
+
+/* Bytes: of weights that are only read, of states, of activations; and what is computed again. */
+typedef struct { size_t weights, states, activations, kept; double flops, flops_again; size_t trained; } trainer_plan;
+trainer_plan trainer_planned(const trainer *t);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Training steps beside PyTorch's (tests/reference/training_golden.py): losses, and norms where gradients are clipped, within 1e-3. And what must
+ * not change a bit: states that were saved and put back. */
+#include "models.h"
+
+#include "train/trainer.h"
+
+enum { SIZE = 8, TOKENS_HERE = 7, MOST_STEPS = 30 };
+/* The references compute most of it. */
+static int steps_here(void) { return getenv("TRAINER_STEPS") ? atoi(getenv("TRAINER_STEPS")) : 3; }
+
+typedef struct { double loss, norm; } golden;
+
+static int goldens_of(int family, golden out[MOST_STEPS]) {
+    FILE *f = fopen("tests/golden/training.txt", "r");
+    char line[256];
+    int n = 0;
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        int k, step;
+        double loss, norm;
+        if (*line == '#' || sscanf(line, "%d %d %lf %lf", &k, &step, &loss, &norm) != 4 || k != family || n == MOST_STEPS) continue;
+        out[n++] = (golden){ loss, norm };
+    }
+    fclose(f);
+    return n;
+}
+
+static checkpoint *opened(int family) {
+    return model_opened(model_made(family == 1 ? "sd1" : "sd2", family == 1 ? "sd1" : "sd2", "--parts unet,vae,control --type f32"), NULL, CHECKPOINT_UNET | CHECKPOINT_CONTROL);
+}
+
+static trainer *started(checkpoint *c, const trainer_options *o) {
+    trainer *t;
+    if (trainer_open(o, c, CPU_BEST, &t) < 0) fail_msg("%s", error_message());
+    return t;
+}
+
+static trainer_options options_of(int family) {
+    return (trainer_options){ .batch = 2, .accumulate = family, .height = SIZE, .width = SIZE, .tokens = TOKENS_HERE, .unlock_decoder = family == 2, .clip = family == 2 ? 0.05 : 0,
+                              .adamw = { 0.9f, 0.999f, 1e-8f, 0.01f }, .threads = 1 };
+}
+
+/* Inputs by formula, as training_golden.py has them. */
+static void fill(trainer *t, int i) {
+    static const char *const names[TRAINER_INPUTS] = { "latent", NULL, "context", "map", "target", NULL };
+    for (int k = 0; k < TRAINER_INPUTS; k++) {
+        char name[32];
+        size_t n = trainer_input_count(t, (trainer_input)k);
+        snprintf(name, sizeof name, "%s%d", names[k] ? names[k] : "", i);
+        float *x = numbers(name, n);
+        for (size_t j = 0; j < n; j++) {
+            if (k == TRAINER_TIME) x[j] = (float)((j ? 911 : 37) * i % 1000);
+            if (k == TRAINER_HINT) x[j] = x[j] / 4 + 0.5f;
+            if (k == TRAINER_WEIGHT) x[j] = 1;
+        }
+        trainer_set(t, (trainer_input)k, x);
+        free(x);
+    }
+}
+
+static void step(trainer *t, const trainer_options *o, int i, double *loss, double *norm) {
+    *loss = *norm = 0;
+    for (int micro = 0; micro < o->accumulate; micro++) {
+        trainer_report r;
+        fill(t, i * o->accumulate + micro);
+        if (trainer_step(t, &(trainer_now){ .rate = 3e-4, .step = (uint64_t)i + 1 }, micro, &r) < 0) fail_msg("%s", error_message());
+        *loss += (double)r.loss / o->accumulate;
+        *norm = (double)r.norm;
+    }
+}
+
+static void beside_pytorch(int family) {
+    golden want[MOST_STEPS];
+    int n = goldens_of(family, want);
+    trainer_options o = options_of(family);
+    checkpoint *c = opened(family);
+    trainer *t = started(c, &o);
+    double worst = 0;
+    assert_true(n == MOST_STEPS);
+    for (int i = 0; i < n && i < steps_here(); i++) {
+        double loss, norm;
+        step(t, &o, i, &loss, &norm);
+        double e = fabs(loss - want[i].loss) / want[i].loss;
+        if (want[i].norm > 0) e = fmax(e, fabs(norm - want[i].norm) / want[i].norm);
+        if (!(e <= 1e-3)) fail_msg("step %d: loss %.7g instead of %.7g, norm %.7g instead of %.7g", i + 1, loss, want[i].loss, norm, want[i].norm);
+        worst = fmax(worst, e);
+    }
+    if (getenv("MODEL_ERRORS")) print_message("family %d: worst %.2e\n", family, worst);
+    trainer_close(t);
+    checkpoint_close(c);
+}
+static void test_locked(void **state) { (void)state; beside_pytorch(1); }
+static void test_unlocked(void **state) { (void)state; beside_pytorch(2); }
+
+/* Two steps, and one of them after all states went into another trainer. */
+static void test_states(void **state) {
+    (void)state;
+    trainer_options o = options_of(1);
+    o.only_mid = true;   /* fewer to compute */
+    o.average = true;
+    checkpoint *c = opened(1), *d = opened(1);
+    trainer *whole = started(c, &o), *first = started(d, &o);
+    double loss[3], norm;
+    step(whole, &o, 0, &loss[0], &norm);
+    step(first, &o, 0, &loss[1], &norm);
+    assert_true(loss[0] == loss[1]);
+    checkpoint *e = opened(1);
+    trainer *second = started(e, &o);
+    assert_int_equal(trainer_states(first), trainer_states(second));
+    for (size_t i = 0; i < trainer_states(first); i++) {
+        trainer_state a = trainer_state_at(first, i), b = trainer_state_at(second, i);
+        assert_true(!strcmp(a.name, b.name) && !strcmp(a.kind, b.kind) && shape_equal(a.shape, b.shape));
+        memcpy(b.data, a.data, shape_elements(a.shape) * nn_type_bytes(a.type));
+    }
+    trainer_restored(second);
+    step(whole, &o, 1, &loss[0], &norm);
+    step(second, &o, 1, &loss[1], &norm);
+    assert_true(loss[0] == loss[1]);
+    for (size_t i = 0; i < trainer_states(whole); i++) {
+        trainer_state a = trainer_state_at(whole, i), b = trainer_state_at(second, i);
+        assert_memory_equal(a.data, b.data, shape_elements(a.shape) * nn_type_bytes(a.type));
+    }
+    trainer_close(whole), trainer_close(first), trainer_close(second);
+    checkpoint_close(c), checkpoint_close(d), checkpoint_close(e);
+}
+
+/* A loss that is no number changes no weight. */
+static void test_not_finite(void **state) {
+    (void)state;
+    trainer_options o = options_of(1);
+    o.only_mid = true;
+    checkpoint *c = opened(1);
+    trainer *t = started(c, &o);
+    trainer_report r;
+    fill(t, 0);
+    float *bad = calloc(trainer_input_count(t, TRAINER_TARGET), sizeof *bad);
+    bad[3] = NAN;
+    trainer_set(t, TRAINER_TARGET, bad);
+    trainer_state s = trainer_state_at(t, 0);
+    size_t bytes = shape_elements(s.shape) * sizeof(float);
+    void *before = malloc(bytes);
+    memcpy(before, s.data, bytes);
+    assert_true(trainer_step(t, &(trainer_now){ .rate = 1e-3, .step = 1 }, 0, &r) < 0);
+    assert_string_equal(error_message(), "the loss is not finite");
+    assert_memory_equal(before, s.data, bytes);
+    free(before);
+    free(bad);
+    trainer_close(t);
+    checkpoint_close(c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_locked), cmocka_unit_test(test_unlocked), cmocka_unit_test(test_states), cmocka_unit_test(test_not_finite) };
+    return cmocka_run_group_tests(tests, models_begin, models_end);
+}
