@@ -44,6 +44,10 @@ void trial_begin(trial *t, uint64_t seed) {
 
 void trial_end(trial *t) {
     for (int i = 0; i < t->n_in; i++) free(t->numbers[i]);
+    for (int i = 0; i < t->n_states; i++) {
+        free(t->first[i]);
+        free(t->state[i]->state);
+    }
     graph_free(t->g);
 }
 
@@ -98,7 +102,34 @@ tensor *trial_param(trial *t, nn_type type, nn_shape shape, float scale) {
     return graph_param(t->g, "w", type, shape, data);
 }
 
+static size_t bytes_of(const tensor *x) { return shape_elements(x->shape) * nn_type_bytes(x->type); }
+
+tensor *trial_state(trial *t, nn_type type, nn_shape shape, float scale) {
+    char name[16];
+    size_t n = shape_elements(shape), size = nn_type_bytes(type), room = (n * size + 127) / 64 * 64;
+    char *memory = aligned_alloc(64, room), *first = malloc(n * size);
+    if (!memory || !first || t->n_states == TRIAL_MAX) abort();
+    memset(memory, 0x55, room);
+    for (size_t i = 0; i < n; i++) {
+        uint16_t bits = (uint16_t)rng_next(&t->r);
+        if (nn_type_is_float(type)) store(first + i * size, type, number(t, scale));
+        else memcpy(first + i * size, &bits, size);
+    }
+    snprintf(name, sizeof name, "state%d", t->n_states);
+    t->first[t->n_states] = first;
+    return t->state[t->n_states++] = graph_state(t->g, name, type, shape, memory);
+}
+
 /* ---- the truth ------------------------------------------------------------------------------------------------------- */
+
+/* To the type it has. */
+static void round_once(const tensor *y, float **of) {
+    if (y->type != NN_BF16) return;
+    for (size_t e = 0; e < shape_elements(y->shape); e++) {
+        float *v = &of[y->index][e];
+        *v = nn_bf16_to_f32(nn_f32_to_bf16(*v));
+    }
+}
 
 float **trial_truth(const trial *t) {
     const graph *g = t->g;
@@ -116,6 +147,11 @@ float **trial_truth(const trial *t) {
         nn_type as = x->type == NN_I32 ? NN_I32 : NN_F32;   /* f32 whatever it is, integers as they are */
         for (size_t k = 0; k < shape_elements(x->shape); k++) store(&of[x->index][k], as, t->numbers[i][k]);
     }
+    for (int i = 0; i < t->n_states; i++) {
+        const tensor *x = t->state[i];
+        if (nn_type_is_float(x->type)) nn_widen(of[x->index], t->first[i], x->type, shape_elements(x->shape));
+        else memcpy(of[x->index], t->first[i], bytes_of(x));
+    }
     for (size_t i = 0; i < graph_nodes(g); i++) {
         const node *n = graph_node(g, i);
         const void *in[NN_MAX_IN];
@@ -123,14 +159,9 @@ float **trial_truth(const trial *t) {
         for (int k = 0; k < n->n_in; k++) in[k] = n->in[k] ? of[n->in[k]->index] : NULL;
         for (int k = 0; k < n->n_out; k++) out[k] = of[n->out[k]->index];
         n->op->reference(n, in, out);
-        for (int k = 0; k < n->n_out; k++) {   /* rounded once, to the type it has */
-            const tensor *y = n->out[k];
-            if (y->type != NN_BF16) continue;
-            for (size_t e = 0; e < shape_elements(y->shape); e++) {
-                float *v = &of[y->index][e];
-                *v = nn_bf16_to_f32(nn_f32_to_bf16(*v));
-            }
-        }
+        for (int k = 0; k < n->n_out; k++) round_once(n->out[k], of);
+        for (int k = 0; k < n->n_in; k++)
+            if (n->op->writes >> k & 1 && n->in[k]) round_once(n->in[k], of);
     }
     return of;
 }
@@ -148,6 +179,7 @@ void trial_set_inputs(const trial *t, const plan *p, workspace *w) {
         size_t bytes = nn_type_bytes(t->in[i]->type);
         for (size_t k = 0; k < shape_elements(t->in[i]->shape); k++) store(to + k * bytes, t->in[i]->type, t->numbers[i][k]);
     }
+    for (int i = 0; i < t->n_states; i++) memcpy(t->state[i]->state, t->first[i], bytes_of(t->state[i]));
 }
 
 bool trial_may_be_refused(const trial *t, const device *d) {
@@ -180,17 +212,25 @@ static double rms(const float *x, size_t n) {
     return sqrt(sum / (double)n);
 }
 
+/* Element i of x, which lies at `at`; integers as numbers. */
+static float element(const tensor *x, const void *at, size_t i) {
+    float v;
+    if (x->type == NN_U8) return ((const uint8_t *)at)[i];
+    if (x->type == NN_U16) return ((const uint16_t *)at)[i];
+    nn_widen(&v, (const char *)at + i * nn_type_bytes(x->type), x->type, 1);
+    return v;
+}
+
 static bool compare_one(const char *what, const tensor *x, const void *got, const float *want, const float *bound, const tolerance *tol, double *worst) {
     size_t n = shape_elements(x->shape), bad = 0, worst_at = 0;
     bool exact = tol->relative == 0 && tol->of_bound == 0 && tol->of_rms == 0;
-    double worst_here = -1, size = tol->of_rms > 0 ? rms(want, n) : 0;
+    double worst_here = -1, size = tol->of_rms > 0 && nn_type_is_float(x->type) ? rms(want, n) : 0;
     float worst_got = 0;
     for (size_t i = 0; i < n; i++) {
-        float v;
-        nn_widen(&v, (const char *)got + i * nn_type_bytes(x->type), x->type, 1);
-        if (same_bits(v, want[i])) continue;
-        double allowed = tol->relative * fabs((double)want[i]) + tol->of_rms * size + (bound ? tol->of_bound * (double)bound[i] : 0);
-        double error = fabs((double)v - (double)want[i]);
+        float v = element(x, got, i), wanted = nn_type_is_float(x->type) ? want[i] : element(x, want, i);
+        if (same_bits(v, wanted)) continue;
+        double allowed = tol->relative * fabs((double)wanted) + tol->of_rms * size + (bound ? tol->of_bound * (double)bound[i] : 0);
+        double error = fabs((double)v - (double)wanted);
         double ratio = exact ? error : allowed > 0 ? error / allowed : INFINITY;
         if (exact || !(error <= allowed)) {
             bad++;
@@ -201,7 +241,7 @@ static bool compare_one(const char *what, const tensor *x, const void *got, cons
     if (!bad) return true;
     char shape[96];
     printf("%s: tensor %s %s: %zu of %zu elements %s; the worst, %zu: %.9g instead of %.9g\n", what, x->name, shape_text(x->shape, shape, sizeof shape),
-           bad, n, exact ? "differ" : "are too far off", worst_at, (double)worst_got, (double)want[worst_at]);
+           bad, n, exact ? "differ" : "are too far off", worst_at, (double)worst_got, (double)(nn_type_is_float(x->type) ? want[worst_at] : element(x, want, worst_at)));
     return false;
 }
 
@@ -209,7 +249,8 @@ bool trial_compare(const char *what, const trial *t, const plan *p, workspace *w
     bool good = true;
     for (size_t i = 0; i < graph_tensors(t->g); i++) {
         const tensor *x = graph_tensor(t->g, i);
-        if (x->output) good &= compare_one(what, x, plan_tensor(p, w, x), truth[i], tol->bound ? tol->bound[i] : NULL, tol, worst);
+        if (x->kind == TENSOR_STATE) good &= compare_one(what, x, x->state, truth[i], tol->bound ? tol->bound[i] : NULL, tol, worst);
+        if (x->output && x->kind != TENSOR_STATE) good &= compare_one(what, x, plan_tensor(p, w, x), truth[i], tol->bound ? tol->bound[i] : NULL, tol, worst);
     }
     return good;
 }

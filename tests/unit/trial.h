@@ -28,6 +28,9 @@ typedef struct {
     tensor *in[TRIAL_MAX];
     float *numbers[TRIAL_MAX];                /* of in[], as f32 that their type represents */
     int n_in;
+    tensor *state[TRIAL_MAX];
+    void *first[TRIAL_MAX];                   /* what state[] begin each run with, in their type */
+    int n_states;
 } trial;
 
 void    trial_begin(trial *t, uint64_t seed);
@@ -36,8 +39,10 @@ tensor *trial_input(trial *t, nn_type type, nn_shape shape);
 /* Its numbers may be overwritten; those of NN_I32 must be, by integers. */
 /* A parameter with random numbers of spread `scale`, at an address without any alignment. */
 tensor *trial_param(trial *t, nn_type type, nn_shape shape, float scale);
+/* A state that begins each run with random numbers (NN_U8, NN_U16: any bits). They may be overwritten in t->first. */
+tensor *trial_state(trial *t, nn_type type, nn_shape shape, float scale);
 
-/* The value of every tensor, by index, as f32; NULL for parameters. Freed with truth_free. */
+/* The value of every tensor, by index, as f32 (integers as they are), of states after the run. Freed with truth_free. */
 float **trial_truth(const trial *t);
 void    truth_free(const trial *t, float **truth);
 
@@ -45,7 +50,7 @@ void    truth_free(const trial *t, float **truth);
  * `of_bound`, or `of_rms` times the tensor's root mean square. All zero: equal bits (any NaN equals any NaN). */
 typedef struct { double relative, of_bound, of_rms; float **bound; } tolerance;
 
-/* The outputs of plan p in w, as they lie there after a run, against the truth. On a difference, prints `what`, how many
+/* The outputs of plan p in w, as they lie there after a run, and all states, against the truth. On a difference, prints `what`, how many
  * elements differ and the worst, and returns false. *worst is raised to the largest error / tolerance, or count. */
 bool trial_compare(const char *what, const trial *t, const plan *p, workspace *w, float **truth, const tolerance *tol, double *worst);
 
@@ -54,6 +59,7 @@ bool trial_may_be_refused(const trial *t, const device *d);
 
 /* Fills all of a workspace of `bytes` with one byte (through a plan that has nothing but one large input). */
 void workspace_fill(workspace *w, size_t bytes, int byte);
+/* Inputs, and states as they begin. */
 void trial_set_inputs(const trial *t, const plan *p, workspace *w);
 
 #endif
