@@ -26,7 +26,7 @@ typedef struct {
     char why[1024];
     uint64_t line;
     dataset_item item;
-    uint8_t *hint, *photo;
+    uint8_t *room;                 /* what was made of it */
 } slot;
 
 enum { NOT_SELECTED = SAMPLE_MISMATCHED + 1, FAULTS };
@@ -38,13 +38,14 @@ struct mien_iterator {
     choice *choice;
     uint64_t *chosen;              /* the lines it lets in, if lists are given; or NULL: they are asked about one by one */
     sample_settings settings;
+    iterator_maker maker;
     uint64_t n, fingerprint;       /* n: items of an epoch */
     uint64_t log_until;            /* items at this place and later have been told of */
     uint64_t base, limit;          /* the place of the first item that threads were sent for; how many there are from it on */
     counts counts;
     double waited;
     slot *slot;
-    uint8_t *pixels;
+    uint8_t *rooms;
     pthread_t *thread;
     int running;
 
@@ -54,7 +55,8 @@ struct mien_iterator {
     uint64_t taken, used;          /* numbers of items from `base` on: by the threads, by the caller */
 };
 
-static uint64_t square(const mien_iterator *it) { return (uint64_t)it->o.size * (uint64_t)it->o.size * 3; }
+static uint64_t square_of(int size) { return (uint64_t)size * (uint64_t)size * 3; }
+static uint64_t square(const mien_iterator *it) { return square_of(it->o.size); }
 static uint64_t place_of(const mien_iterator *it, uint64_t number) { return it->base + number * (uint64_t)it->o.ranks; }
 
 static uint64_t line_at(const mien_iterator *it, uint64_t place) {
@@ -88,18 +90,26 @@ static int choose(const mien_iterator *it, slot *s) {
     return error_set(ERR_USAGE, "%s: %s", s->item.id, selection_word((selection_answer)rc));
 }
 
-static int make(const mien_iterator *it, slot *s) {
-    sample_fault fault;
-    int rc = sample_load(it->data, &s->item, &it->settings, s->hint, s->photo, &fault);
+/* The usual form: the map's square, then the photo's. */
+static int make_pictures(void *context, const dataset *d, const dataset_item *item, uint64_t place, void *room, sample_fault *fault) {
+    const sample_settings *settings = context;
+    (void)place;
+    return sample_load(d, item, settings, room, (uint8_t *)room + square_of(settings->size), fault);
+}
+
+static int make(const mien_iterator *it, uint64_t place, slot *s) {
+    sample_fault fault = SAMPLE_BROKEN;
+    int rc = it->maker.make(it->maker.context, it->data, &s->item, place, s->room, &fault);
     s->fault = (int)fault;
     return rc;
 }
 
 static void make_ready(const mien_iterator *it, uint64_t number, slot *s) {
-    s->line = line_at(it, place_of(it, number));
+    uint64_t place = place_of(it, number);
+    s->line = line_at(it, place);
     s->rc = read_item(it, s);
     if (s->rc == 0) s->rc = choose(it, s);
-    if (s->rc == 0) s->rc = make(it, s);
+    if (s->rc == 0) s->rc = make(it, place, s);
     snprintf(s->why, sizeof s->why, "%s", s->rc < 0 ? error_message() : "");
 }
 
@@ -190,11 +200,23 @@ static int give_names(mien_item *out, uint64_t line, uint64_t epoch, const datas
     return error_memory(strlen(item->id) + strlen(item->prompt));
 }
 
-static int deliver(mien_iterator *it, const slot *s, float *hint, float *target, mien_item *out) {
+/* Where n items go: as numbers, or as they were made. */
+typedef struct { float *hint, *target; uint8_t *rooms; } places;
+
+static void unpack(const mien_iterator *it, const uint8_t *room, const places *to, size_t i) {
+    size_t at = i * square(it);
+    if (to->rooms) {
+        memcpy(to->rooms + i * it->maker.bytes, room, it->maker.bytes);
+        return;
+    }
+    sample_hint(room, square(it), to->hint + at);
+    sample_photo(room + square(it), square(it), to->target + at);
+}
+
+static int deliver(mien_iterator *it, const slot *s, const places *to, int i, mien_item *out) {
     int rc = give_names(out, s->line, place_of(it, it->used) / it->n, &s->item);
     if (rc < 0) return rc;
-    sample_hint(s->hint, square(it), hint);
-    sample_photo(s->photo, square(it), target);
+    unpack(it, s->room, to, (size_t)i);
     it->counts.done++;
     it->counts.fruitless = 0;
     return 0;
@@ -209,15 +231,14 @@ static int leave_out(mien_iterator *it, const slot *s) {
     return error_set(ERR_FORMAT, "%s: there seems to be no item that can be used; the last one: %s", it->o.data, s->why);
 }
 
-static int fill(mien_iterator *it, int n, float *hint, float *target, mien_item *items, int *filled) {
+static int fill(mien_iterator *it, int n, const places *to, mien_item *items, int *filled) {
     int rc = it->running ? 0 : start_threads(it);
     while (rc == 0 && *filled < n && it->used < it->limit) {
         slot *s;
         rc = wait_for(it, &s);
         if (rc < 0) break;
-        size_t at = (size_t)*filled * square(it);
         if (s->rc < 0) rc = leave_out(it, s);
-        else rc = deliver(it, s, hint + at, target + at, &items[*filled]);
+        else rc = deliver(it, s, to, *filled, &items[*filled]);
         if (rc < 0) break;
         if (s->rc == 0) ++*filled;
         give_back(it, s);
@@ -225,16 +246,19 @@ static int fill(mien_iterator *it, int n, float *hint, float *target, mien_item 
     return rc;
 }
 
-int iterator_next(mien_iterator *it, int n, float *hint, float *target, mien_item *items) {
+static int next(mien_iterator *it, int n, const places *to, mien_item *items) {
     counts before = it->counts;
     uint64_t begin = place_of(it, it->used);
-    int filled = 0, rc = fill(it, n, hint, target, items, &filled);
+    int filled = 0, rc = fill(it, n, to, items, &filled);
     if (rc == 0) return filled;
     while (filled) mien_item_free(&items[--filled]);
     go_to(it, begin);
     it->counts = before;
     return rc;
 }
+
+int iterator_next(mien_iterator *it, int n, float *hint, float *target, mien_item *items) { return next(it, n, &(places){ .hint = hint, .target = target }, items); }
+int iterator_next_made(mien_iterator *it, int n, void *rooms, mien_item *items) { return next(it, n, &(places){ .rooms = rooms }, items); }
 
 void mien_item_free(mien_item *item) {
     if (!item) return;
@@ -243,22 +267,25 @@ void mien_item_free(mien_item *item) {
     *item = (mien_item){ 0 };
 }
 
-int iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *out) {
-    uint8_t *pixels = malloc(2 * square(it));
-    if (!pixels) return error_memory(2 * square(it));
-    slot s = { .line = line, .hint = pixels, .photo = pixels + square(it) };
+int iterator_sample_made(const mien_iterator *it, uint64_t line, void *room, mien_item *out) {
+    slot s = { .line = line, .room = room };
     int rc = read_item(it, &s);
-    if (rc == 0) rc = make(it, &s);
+    if (rc == 0) rc = make(it, ITERATOR_NO_PLACE, &s);
     if (rc == 0) rc = give_names(out, line, 0, &s.item);
-    if (rc == 0) {
-        sample_hint(s.hint, square(it), hint);
-        sample_photo(s.photo, square(it), target);
-    }
     dataset_item_free(&s.item);
-    free(pixels);
     return rc;
 }
 
+int iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *out) {
+    uint8_t *room = malloc(it->maker.bytes);
+    if (!room) return error_memory(it->maker.bytes);
+    int rc = iterator_sample_made(it, line, room, out);
+    if (rc == 0) unpack(it, room, &(places){ .hint = hint, .target = target }, 0);
+    free(room);
+    return rc;
+}
+
+uint64_t iterator_lines(const mien_iterator *it) { return dataset_count(it->data); }
 uint64_t iterator_count(const mien_iterator *it) { return it->n; }
 
 void iterator_progress(const mien_iterator *it, mien_progress *out) {
@@ -294,15 +321,12 @@ int iterator_restore(mien_iterator *it, const mien_position *p) {
 
 static int open_slots(mien_iterator *it) {
     size_t slots = (size_t)it->o.ahead, bytes;
-    if (__builtin_mul_overflow(slots, 2 * square(it), &bytes)) return error_memory(SIZE_MAX);
+    if (__builtin_mul_overflow(slots, it->maker.bytes, &bytes)) return error_memory(SIZE_MAX);
     it->slot = calloc(slots, sizeof *it->slot);
-    it->pixels = malloc(bytes);
+    it->rooms = malloc(bytes);
     it->thread = calloc((size_t)it->o.threads, sizeof *it->thread);
-    if (!it->slot || !it->pixels || !it->thread) return error_memory(bytes);
-    for (size_t i = 0; i < slots; i++) {
-        it->slot[i].hint = it->pixels + i * 2 * square(it);
-        it->slot[i].photo = it->slot[i].hint + square(it);
-    }
+    if (!it->slot || !it->rooms || !it->thread) return error_memory(bytes);
+    for (size_t i = 0; i < slots; i++) it->slot[i].room = it->rooms + i * it->maker.bytes;
     return 0;
 }
 
@@ -331,11 +355,14 @@ static int open_data(mien_iterator *it) {
     return 0;
 }
 
-int iterator_open(const mien_iterate_options *options, mien_iterator **out) {
+int iterator_open(const mien_iterate_options *options, mien_iterator **out) { return iterator_open_made(options, NULL, out); }
+
+int iterator_open_made(const mien_iterate_options *options, const iterator_maker *maker, mien_iterator **out) {
     mien_iterator *it = calloc(1, sizeof *it);
     if (!it) return error_memory(sizeof *it);
     it->o = *options;
     it->settings = (sample_settings){ options->size, options->stretch, options->max_pixels, cpu_level_here() };
+    it->maker = maker ? *maker : (iterator_maker){ 2 * square(it), make_pictures, &it->settings };
     pthread_mutex_init(&it->mutex, NULL);
     pthread_cond_init(&it->room, NULL);
     pthread_condattr_t clock;
@@ -366,7 +393,7 @@ void iterator_close(mien_iterator *it) {
     dataset_close(it->data);
     free(it->chosen);
     free(it->slot);
-    free(it->pixels);
+    free(it->rooms);
     free(it->thread);
     free(it);
 }
