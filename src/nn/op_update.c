@@ -9,12 +9,13 @@ static bool one_f32(const tensor *t) { return t->type == NN_F32 && shape_element
 
 /* ---- AdamW --------------------------------------------------------------------------------------------------------------- */
 
-enum { MASTER, M, V, ROUNDED, DW, NOW, FACTOR, GATE };
+enum { MASTER = ADAMW_IN_MASTER, M, V, ROUNDED, DW, NOW, FACTOR, GATE };
 
 void adamw_now(const adamw_attr *attr, double rate, uint64_t step, float now[ADAMW_NOW]) {
     now[ADAMW_RATE] = (float)rate;
     now[ADAMW_FIRST] = (float)(1 - pow((double)attr->beta1, (double)step));
     now[ADAMW_SECOND] = (float)sqrt(1 - pow((double)attr->beta2, (double)step));
+    now[ADAMW_STEP] = (float)(step & 0xffffff);
 }
 
 static int adamw_shape(node *n) {
@@ -52,15 +53,16 @@ const op op_adamw = {
 };
 
 void adamw(graph *g, const adamw_states *w, tensor *dw, tensor *now, tensor *factor, tensor *gate, adamw_attr attr) {
-    tensor *const in[] = { w->master, w->m, w->v, w->rounded, dw, now, factor, gate };
-    graph_apply_many(g, &op_adamw, &attr, in, 8, 1u << ROUNDED | 1u << FACTOR | 1u << GATE, NULL, 0);
+    tensor *const in[ADAMW_IN] = { w->master, w->m, w->v, w->rounded, dw, now, factor, gate };
+    graph_apply_many(g, &op_adamw, &attr, in, ADAMW_IN, 1u << ROUNDED | 1u << FACTOR | 1u << GATE, NULL, 0);
 }
 
 /* ---- sums and averages --------------------------------------------------------------------------------------------------- */
 
 static int into_shape(node *n) {
+    const tensor *x = n->in[1];
     const nn_shape s = n->in[0]->shape;
-    bool fits = f32_of(n->in[0], s) && f32_of(n->in[1], s) && one_f32(n->in[2]);
+    bool fits = f32_of(n->in[0], s) && (x->type == NN_F32 || (n->op == &op_average && x->type == NN_BF16)) && shape_equal(x->shape, s) && one_f32(n->in[2]);
     return fits ? 0 : error_set(ERR_FORMAT, "%s: two f32 tensors of one shape and one f32 number are wanted", n->op->name);
 }
 

@@ -399,7 +399,7 @@ int main(int argc, char **argv) {
     if (optind < argc) return misuse();
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("check_graphs --seed %" PRIu64 " --cases %" PRIu64 "\n", seed, cases);
-    column columns[128];
+    column columns[256];
     size_t n = make_columns(columns, sizeof columns / sizeof *columns), failed = 0;
     for (uint64_t i = 0; i < cases && failed < 10; i++) {
         if ((only != UINT64_MAX && i != only) || try_case(seed * 1000003 + i, columns, n, verbose)) continue;

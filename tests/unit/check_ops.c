@@ -12,7 +12,11 @@
  * quick_gelu, geglu) may differ by 2^-20 of the value and 2^-22 of the same of absolute values (gelu's reference cancels where x is
  * negative), norms by 2^-20 of the value and 2^-19 of the output's root mean square, in bf16 both by 2^-7 of the value. Attention's
  * weights are its exponentials; an error of a score multiplies one of them, so it may differ by 64 * 2^-24 * S, in bf16, where each is
- * rounded, also by 2^-8 * S. Its S is the sum of absolute values by the true weights: absolute queries and keys would have others. */
+ * rounded, also by 2^-8 * S. Its S is the sum of absolute values by the true weights: absolute queries and keys would have others.
+ *
+ * Gradients: an activation's may differ by 2^-20 of the value and of the same of absolute values (in bf16 2^-7 and 2^-10: a slope crosses 0), a norm's by 2^-19 of its
+ * terms' absolute values, factor (|d| + mean|d| + |u| mean|d u|) and sums of |dy| (|u| + 1) and |dy| (in bf16 also 2^-7 of the value), a sum (sum_to, mse,
+ * sum_squares) by 8 * 2^-24 * S. unslice, upsample_nearest_dx, embedding_d, mse_dx, and updates with all the states that they rewrite, differ in 0 bits. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
@@ -22,6 +26,9 @@
 
 #include "base/error.h"
 #include "face/ops.h"
+#include "nn/adamw8.h"
+#include "nn/gradient.h"
+#include "nn/update.h"
 #include "trial.h"
 
 typedef struct { uint64_t seed; size_t cases, only_case; const char *op; bool verbose; } settings;
@@ -114,6 +121,8 @@ static tensor *make_pair(trial *t, tensor *(*build)(graph *g, tensor *a, tensor 
     }
     tensor *x = trial_input(t, type, a);
     if (rng_chance(&t->r, 6) && shape_equal(a, b)) return build(t->g, x, x);
+    if (rng_chance(&t->r, 8)) return build(t->g, x, trial_state(t, activation_type(t), b, 1));
+    if (rng_chance(&t->r, 8)) return build(t->g, trial_param(t, NN_F32, a, 1), trial_input(t, activation_type(t), b));
     return build(t->g, x, rng_chance(&t->r, 2) ? trial_param(t, param_type(t), b, 1) : trial_input(t, rng_chance(&t->r, 8) ? activation_type(t) : type, b));
 }
 
@@ -238,20 +247,25 @@ static tensor *far_input(trial *t, nn_shape s) {
     return x;
 }
 
+/* A norm's factors or addends: locked, or trained. */
+static tensor *norm_vector(trial *t, size_t c) {
+    return rng_chance(&t->r, 3) ? trial_state(t, rng_chance(&t->r, 4) ? NN_BF16 : NN_F32, shape1(c), 1) : trial_param(t, param_type(t), shape1(c), 1);
+}
+
 static tensor *make_group_norm(trial *t) {
     size_t groups = rng_chance(&t->r, 3) ? 32 : rng_between(&t->r, 1, 9), c = groups * rng_between(&t->r, 1, rng_chance(&t->r, 2) ? 5 : 20);
     nn_shape s = picture(t, c, 60000);
     if (rng_chance(&t->r, 4)) s = shape3(s.dim[0], s.dim[1] * s.dim[2], c);
-    tensor *x = far_input(t, s), *gamma = trial_param(t, param_type(t), shape1(c), 1);
-    return group_norm(t->g, x, gamma, trial_param(t, param_type(t), shape1(c), 1), (int)groups, rng_chance(&t->r, 2) ? 1e-5f : 1e-6f);
+    tensor *x = far_input(t, s), *gamma = norm_vector(t, c);
+    return group_norm(t->g, x, gamma, norm_vector(t, c), (int)groups, rng_chance(&t->r, 2) ? 1e-5f : 1e-6f);
 }
 
 static tensor *make_layer_norm(trial *t) {
     nn_shape s = any_shape(t, 40000);
     if (s.rank == 1) s = shape2(1, s.dim[0]);
     size_t c = s.dim[s.rank - 1];
-    tensor *x = far_input(t, s), *gamma = trial_param(t, param_type(t), shape1(c), 1);
-    return layer_norm(t->g, x, gamma, trial_param(t, param_type(t), shape1(c), 1), 1e-5f);
+    tensor *x = far_input(t, s), *gamma = norm_vector(t, c);
+    return layer_norm(t->g, x, gamma, norm_vector(t, c), 1e-5f);
 }
 
 static tensor *make_upsample(trial *t) {
@@ -272,12 +286,181 @@ static tensor *make_embedding(trial *t) {
     if (s.rank == NN_MAX_RANK) s.rank--;
     tensor *ids = trial_input(t, NN_I32, s);
     for (size_t i = 0; i < shape_elements(s); i++) t->numbers[0][i] = (float)((int)rng_between(&t->r, 0, table.dim[0] + 1) - 1);   /* outside, too */
-    return embedding(t->g, ids, trial_param(t, param_type(t), table, 1), activation_type(t));
+    tensor *rows = rng_chance(&t->r, 3) ? trial_state(t, activation_type(t), table, 1) : trial_param(t, param_type(t), table, 1);
+    return embedding(t->g, ids, rows, activation_type(t));
 }
 
 static tensor *make_cast(trial *t) {
     nn_type type = activation_type(t);
     return cast(t->g, trial_input(t, type, any_shape(t, 20000)), type == NN_F32 ? NN_BF16 : NN_F32);
+}
+
+/* ---- gradients ---- */
+
+static tensor *slope_of(trial *t, tensor *(*build)(graph *g, tensor *x, tensor *dy)) {
+    nn_shape s = any_shape(t, 20000);
+    nn_type type = activation_type(t);
+    tensor *x = trial_input(t, type, s);
+    return build(t->g, x, trial_input(t, type, s));
+}
+static tensor *make_silu_dx(trial *t) { return slope_of(t, silu_dx); }
+static tensor *make_gelu_dx(trial *t) { return slope_of(t, gelu_dx); }
+static tensor *make_quick_gelu_dx(trial *t) { return slope_of(t, quick_gelu_dx); }
+
+static tensor *make_geglu_dx(trial *t) {
+    nn_shape s = any_shape(t, 10000), x = s;
+    nn_type type = activation_type(t);
+    x.dim[s.rank - 1] *= 2;
+    tensor *in = trial_input(t, type, x);
+    return geglu_dx(t->g, in, trial_input(t, type, s));
+}
+
+/* Not all of the three are wanted always. */
+static tensor *some_of(trial *t, tensor *const d[3]) {
+    if (!d[0]) return NULL;
+    int first = (int)(rng_next(&t->r) % 3);
+    for (int i = 0; i < 3; i++)
+        if (rng_chance(&t->r, 2)) graph_output(t->g, d[i]);
+    return d[first];
+}
+
+static tensor *make_group_norm_d(trial *t) {
+    size_t groups = rng_chance(&t->r, 3) ? 32 : rng_between(&t->r, 1, 9), c = groups * rng_between(&t->r, 1, rng_chance(&t->r, 2) ? 5 : 20);
+    nn_shape s = picture(t, c, 60000);
+    if (rng_chance(&t->r, 4)) s = shape3(s.dim[0], s.dim[1] * s.dim[2], c);
+    tensor *x = far_input(t, s), *gamma = norm_vector(t, c), *d[3];
+    group_norm_d(t->g, x, gamma, trial_input(t, x->type, s), (group_norm_attr){ (int)groups, rng_chance(&t->r, 2) ? 1e-5f : 1e-6f }, d);
+    return some_of(t, d);
+}
+
+static tensor *make_layer_norm_d(trial *t) {
+    nn_shape s = any_shape(t, 40000);
+    if (s.rank == 1) s = shape2(1, s.dim[0]);
+    tensor *x = far_input(t, s), *gamma = norm_vector(t, s.dim[s.rank - 1]), *d[3];
+    layer_norm_d(t->g, x, gamma, trial_input(t, x->type, s), 1e-5f, d);
+    return some_of(t, d);
+}
+
+static tensor *make_unslice(trial *t) {
+    nn_shape s = any_shape(t, 20000), part = s;
+    size_t begin[NN_MAX_RANK] = { 0 };
+    for (int i = 0; i < s.rank; i++) {
+        part.dim[i] = rng_chance(&t->r, 2) ? s.dim[i] : rng_between(&t->r, 1, s.dim[i]);
+        begin[i] = rng_between(&t->r, 0, s.dim[i] - part.dim[i]);
+    }
+    return unslice(t->g, trial_input(t, activation_type(t), part), begin, s);
+}
+
+static tensor *make_upsample_dx(trial *t) {
+    nn_shape s = picture(t, rng_channels(&t->r, 65), 20000);
+    bool twice = rng_chance(&t->r, 2);
+    size_t h = twice ? (s.dim[1] + 1) / 2 : rng_between(&t->r, 1, 30), w = twice ? (s.dim[2] + 1) / 2 : rng_between(&t->r, 1, 30);
+    return upsample_nearest_dx(t->g, trial_input(t, activation_type(t), s), h, w);
+}
+
+static tensor *make_embedding_d(trial *t) {
+    nn_shape s = any_shape(t, 200);
+    if (s.rank == NN_MAX_RANK) s.rank--;
+    size_t rows = rng_between(&t->r, 1, 90);
+    tensor *ids = trial_input(t, NN_I32, s);
+    for (size_t i = 0; i < shape_elements(s); i++) t->numbers[0][i] = (float)((int)rng_between(&t->r, 0, rows + 1) - 1);
+    s.dim[s.rank++] = rng_channels(&t->r, 130);
+    return embedding_d(t->g, ids, trial_input(t, activation_type(t), s), rows);
+}
+
+/* Now and then so many terms that threads share one result. */
+static tensor *make_sum_to(trial *t) {
+    nn_shape s = any_shape(t, 20000), to = s;
+    if (rng_chance(&t->r, 4)) s = to = shape3(rng_between(&t->r, 1, 3), rng_between(&t->r, 1, 700), rng_between(&t->r, 1, 200));
+    if (rng_chance(&t->r, 16)) s = to = shape2(rng_between(&t->r, 1, 30), rng_between(&t->r, 1, 5000));
+    int drop = rng_chance(&t->r, 2) ? 0 : (int)(rng_next(&t->r) % (unsigned)s.rank);
+    for (int i = 0; i + drop < s.rank; i++) to.dim[i] = rng_chance(&t->r, 2) ? 1 : s.dim[i + drop];
+    to.rank = s.rank - drop;
+    if (shape_equal(s, to)) to.dim[0] = 1;
+    if (shape_equal(s, to)) s.dim[0] = 5;
+    return sum_to(t->g, trial_input(t, activation_type(t), s), to, rng_chance(&t->r, 3) ? NN_BF16 : NN_F32);
+}
+
+static tensor *loss_of(trial *t, bool dx) {
+    nn_shape s = any_shape(t, 20000);
+    if (rng_chance(&t->r, 4)) s = shape2(rng_between(&t->r, 1, 3), rng_between(&t->r, 30000, 70000));
+    tensor *x = trial_input(t, activation_type(t), s), *target = trial_input(t, NN_F32, s), *weight = rng_chance(&t->r, 2) ? NULL : trial_input(t, NN_F32, shape1(s.dim[0]));
+    for (size_t i = 0; weight && i < s.dim[0]; i++) t->numbers[2][i] = fabsf(t->numbers[2][i]);
+    if (!dx) return mse(t->g, x, target, weight);
+    return mse_dx(t->g, x, target, weight, rng_chance(&t->r, 2) ? trial_param(t, NN_F32, shape1(1), 1) : trial_input(t, NN_F32, shape1(1)));
+}
+static tensor *make_mse(trial *t) { return loss_of(t, false); }
+static tensor *make_mse_dx(trial *t) { return loss_of(t, true); }
+
+/* ---- updates: what they change are states ---- */
+
+static nn_shape some_weight(trial *t) {
+    if (rng_chance(&t->r, 4)) return shape1(rng_between(&t->r, 16000, 40000));
+    return any_shape(t, 20000);
+}
+static tensor *number_or_not(trial *t) { return rng_chance(&t->r, 2) ? NULL : trial_input(t, NN_F32, shape1(1)); }
+
+static void absolute(trial *t, int state) {
+    float *x = t->first[state];
+    for (size_t i = 0; i < shape_elements(t->state[state]->shape); i++) x[i] = fabsf(x[i]);
+}
+
+static tensor *settings_of(trial *t, const adamw_attr *a) {
+    tensor *now = trial_input(t, NN_F32, shape1(ADAMW_NOW));
+    adamw_now(a, 0.01, rng_between(&t->r, 1, 2000), t->numbers[t->n_in - 1]);
+    return now;
+}
+
+/* Closed now and then. */
+static tensor *gate_of(trial *t) {
+    tensor *gate = number_or_not(t);
+    if (gate) t->numbers[t->n_in - 1][0] = rng_chance(&t->r, 3) ? NAN : 1;
+    return gate;
+}
+
+static tensor *make_adamw(trial *t) {
+    nn_shape s = some_weight(t);
+    adamw_attr a = { 0.9f, 0.999f, 1e-8f, rng_chance(&t->r, 2) ? 0 : 0.01f };
+    tensor *w = trial_state(t, NN_F32, s, 1), *m = trial_state(t, NN_F32, s, 0.1f), *v = trial_state(t, NN_F32, s, 0.01f);
+    absolute(t, 2);
+    tensor *rounded = rng_chance(&t->r, 2) ? NULL : trial_state(t, NN_BF16, s, 1), *dw = trial_input(t, NN_F32, s), *now = settings_of(t, &a), *factor = number_or_not(t);
+    adamw(t->g, &(adamw_states){ w, m, v, rounded }, dw, now, factor, gate_of(t), a);
+    return NULL;
+}
+
+static tensor *make_adamw8(trial *t) {
+    nn_shape s = some_weight(t);
+    size_t n = shape_elements(s);
+    adamw8_attr a = { { 0.9f, 0.999f, 1e-8f, rng_chance(&t->r, 2) ? 0 : 0.01f }, rng_next(&t->r) };
+    bool halves = rng_chance(&t->r, 2);
+    tensor *w = trial_state(t, halves ? NN_BF16 : NN_F32, s, 1), *low = halves ? trial_state(t, NN_U16, s, 1) : NULL;
+    tensor *moments = trial_state(t, NN_U8, shape2(2, n), 1), *scales = trial_state(t, NN_F32, shape2(2, adamw8_scales(n)), 0.1f);
+    absolute(t, t->n_states - 1);
+    if (rng_chance(&t->r, 4)) {   /* the first step */
+        memset(t->first[t->n_states - 2], 0, 2 * n);
+        memset(t->first[t->n_states - 1], 0, 2 * adamw8_scales(n) * sizeof(float));
+    }
+    tensor *dw = trial_input(t, NN_F32, s), *now = settings_of(t, &a.adamw), *factor = number_or_not(t);
+    for (size_t i = 0; i < n; i++)
+        if (rng_chance(&t->r, 5)) t->numbers[0][i] *= rng_chance(&t->r, 3) ? 0 : 1e-4f;
+    adamw8(t->g, &(adamw8_states){ w, low, moments, scales }, dw, now, factor, gate_of(t), a);
+    return NULL;
+}
+
+static tensor *into(trial *t, void (*build)(graph *g, tensor *into, tensor *x, tensor *number), bool bf16) {
+    nn_shape s = some_weight(t);
+    tensor *sum = trial_state(t, NN_F32, s, 1), *x = bf16 ? trial_state(t, NN_BF16, s, 1) : trial_input(t, NN_F32, s), *number = trial_input(t, NN_F32, shape1(1));
+    t->numbers[t->n_in - 1][0] = build == accumulate ? (float)rng_chance(&t->r, 2) : 0.99f;
+    build(t->g, sum, x, number);
+    return NULL;
+}
+static tensor *make_accumulate(trial *t) { return into(t, accumulate, false); }
+static tensor *make_average(trial *t) { return into(t, average, rng_chance(&t->r, 3)); }
+static tensor *make_sum_squares(trial *t) { return sum_squares(t->g, rng_chance(&t->r, 3) ? trial_state(t, NN_F32, some_weight(t), 1) : trial_input(t, activation_type(t), some_weight(t))); }
+static tensor *make_clip_factor(trial *t) {
+    tensor *x = trial_input(t, NN_F32, shape1(1));
+    t->numbers[0][0] = fabsf(t->numbers[0][0]);
+    return clip_factor(t->g, x, 0.5f);
 }
 
 static const struct { const op *op; tensor *(*make)(trial *t); } generators[] = {
@@ -288,6 +471,10 @@ static const struct { const op *op; tensor *(*make)(trial *t); } generators[] = 
     { &op_add_scaled, make_add_scaled }, { &op_group_norm, make_group_norm }, { &op_layer_norm, make_layer_norm },
     { &op_upsample_nearest, make_upsample }, { &op_timestep_embedding, make_timestep }, { &op_embedding, make_embedding }, { &op_cast, make_cast },
     { &op_attention, make_attention },
+    { &op_silu_dx, make_silu_dx }, { &op_gelu_dx, make_gelu_dx }, { &op_quick_gelu_dx, make_quick_gelu_dx }, { &op_geglu_dx, make_geglu_dx },
+    { &op_group_norm_d, make_group_norm_d }, { &op_layer_norm_d, make_layer_norm_d }, { &op_unslice, make_unslice }, { &op_upsample_nearest_dx, make_upsample_dx },
+    { &op_embedding_d, make_embedding_d }, { &op_sum_to, make_sum_to }, { &op_mse, make_mse }, { &op_mse_dx, make_mse_dx }, { &op_adamw, make_adamw },
+    { &op_adamw8, make_adamw8 }, { &op_accumulate, make_accumulate }, { &op_average, make_average }, { &op_sum_squares, make_sum_squares }, { &op_clip_factor, make_clip_factor },
     { &op_landmarks_matrix, make_landmarks_matrix }, { &op_sample_patch, make_sample_patch }, { &op_transform_landmarks, make_transform_landmarks },
 };
 enum { N_OPS = sizeof generators / sizeof *generators };
@@ -296,7 +483,11 @@ enum { N_OPS = sizeof generators / sizeof *generators };
 
 static bool sums(const op *o) { return o == &op_conv2d || o == &op_depthwise_conv2d || o == &op_linear || o == &op_attention; }
 static bool activates(const op *o) { return o == &op_silu || o == &op_gelu || o == &op_quick_gelu || o == &op_geglu; }
+static bool slopes(const op *o) { return o == &op_silu_dx || o == &op_gelu_dx || o == &op_quick_gelu_dx || o == &op_geglu_dx; }
 static bool normalises(const op *o) { return o == &op_group_norm || o == &op_layer_norm; }
+static bool norm_d(const op *o) { return o == &op_group_norm_d || o == &op_layer_norm_d; }
+static bool adds_up(const op *o) { return o == &op_sum_to || o == &op_mse || o == &op_sum_squares; }
+static bool bounded(const op *o) { return sums(o) || activates(o) || slopes(o) || normalises(o) || norm_d(o) || adds_up(o); }
 
 /* The same seed gives the same graph; `positive` the one of absolute values. */
 static void make_case(trial *t, int kind, uint64_t seed, bool positive) {
@@ -305,7 +496,7 @@ static void make_case(trial *t, int kind, uint64_t seed, bool positive) {
     bool ordered = rng_chance(&t->r, 2);
     graph_set_ordered(t->g, ordered);
     const op *o = generators[kind].op;
-    if (!ordered && (sums(o) || activates(o) || normalises(o))) t->wild = false;   /* a bound of infinity would say nothing */
+    if (!ordered && bounded(o)) t->wild = false;   /* a bound of infinity would say nothing */
     graph_output(t->g, generators[kind].make(t));
     if (graph_check(t->g) < 0) {
         printf("check_ops: a bad case of %s (seed %" PRIu64 "): %s\n", generators[kind].op->name, seed, error_message());
@@ -315,10 +506,13 @@ static void make_case(trial *t, int kind, uint64_t seed, bool positive) {
 
 static tolerance tolerance_of(const node *n, float **bound) {
     tolerance tol = { 0 };
-    if (n->ordered) return tol;
+    if (n->ordered || !bounded(n->op)) return tol;
     if (activates(n->op)) tol = (tolerance){ .relative = 0x1p-20, .of_bound = 0x1p-22, .bound = bound };
     if (normalises(n->op)) tol = (tolerance){ .relative = 0x1p-20, .of_rms = 0x1p-19 };
-    if ((activates(n->op) || normalises(n->op)) && n->in[0]->type == NN_BF16) tol.relative = 0x1p-7;
+    if (slopes(n->op)) tol = (tolerance){ .relative = 0x1p-20, .of_bound = n->in[0]->type == NN_BF16 ? 0x1p-10 : 0x1p-20, .bound = bound };
+    if (norm_d(n->op)) tol = (tolerance){ .of_bound = 0x1p-19, .bound = bound };
+    if (adds_up(n->op)) tol = (tolerance){ .of_bound = 8 * 0x1p-24, .relative = n->out[0]->type == NN_BF16 ? 0x1p-7 : 0, .bound = bound };
+    if ((activates(n->op) || slopes(n->op) || normalises(n->op) || norm_d(n->op)) && n->in[0]->type == NN_BF16) tol.relative = 0x1p-7;
     if (!sums(n->op)) return tol;   /* whoever only moves numbers or computes one, is exact anyway */
     tol.bound = bound;
     tol.of_bound = 8 * 0x1p-24;
@@ -362,8 +556,9 @@ static void describe(const trial *t, int kind) {
     const node *n = graph_node(t->g, 0);
     printf("    %s %s%s:", generators[kind].op->name, n->ordered ? "ordered" : "not ordered", t->wild ? ", wild numbers" : "");
     for (int i = 0; i < n->n_in; i++)
-        if (n->in[i]) printf(" %s %s %s,", n->in[i]->kind == TENSOR_PARAM ? "param" : "input", nn_type_name(n->in[i]->type), shape_text(n->in[i]->shape, shape, sizeof shape));
-    printf(" output %s\n", shape_text(n->out[0]->shape, shape, sizeof shape));
+        if (n->in[i]) printf(" %s %s %s,", n->in[i]->kind == TENSOR_PARAM ? "param" : n->in[i]->kind == TENSOR_STATE ? "state" : "input", nn_type_name(n->in[i]->type), shape_text(n->in[i]->shape, shape, sizeof shape));
+    if (n->n_out) printf(" output %s", shape_text(n->out[0]->shape, shape, sizeof shape));
+    printf("\n");
     if (n->op != &op_conv2d && n->op != &op_depthwise_conv2d) return;
     const conv2d_attr *a = n->attr;
     printf("    stride %d, padding top %d left %d bottom %d right %d, %s\n", a->stride, a->pad_top, a->pad_left, a->pad_bottom, a->pad_right, a->weights == WEIGHTS_OHWI ? "OHWI" : "OIHW");
@@ -405,6 +600,36 @@ static void attention_bound(const node *n, float **truth, float **bound) {
     free(unused);
 }
 
+/* A norm's gradients over absolute values: factor (|d| + mean|d| + |u| mean|d u|), sum|dy u|, sum|dy|. */
+static void norm_d_bound(const node *n, float **truth, float **bound) {
+    const nn_shape s = n->in[0]->shape;
+    bool layer = n->op == &op_layer_norm_d;
+    size_t C = s.dim[s.rank - 1], pixels = layer ? 1 : shape_elements(s) / C / s.dim[0], groups = layer ? 1 : (size_t)((const group_norm_attr *)n->attr)->groups;
+    size_t pictures = shape_elements(s) / C / pixels, width = C / groups;
+    double epsilon = layer ? (double)*(const float *)n->attr : (double)((const group_norm_attr *)n->attr)->epsilon, count = (double)(pixels * width);
+    const float *gamma = truth[n->in[1]->index];
+    float *dx = bound[n->out[0]->index], *dgamma = bound[n->out[1]->index], *dbeta = bound[n->out[2]->index];
+    for (size_t c = 0; c < C; c++) dgamma[c] = dbeta[c] = 0;
+    for (size_t p = 0; p < pictures; p++)
+        for (size_t first = 0; first < C; first += width) {
+            const float *x = truth[n->in[0]->index] + p * pixels * C + first, *dy = truth[n->in[2]->index] + p * pixels * C + first;
+            double mean = 0, variance = 0, d = 0, du = 0;
+            for (size_t i = 0; i < pixels * width; i++) mean += (double)x[i / width * C + i % width] / count;
+            for (size_t i = 0; i < pixels * width; i++) variance += pow((double)x[i / width * C + i % width] - mean, 2) / count;
+            double factor = 1 / sqrt(variance + epsilon);
+            for (int pass = 0; pass < 2; pass++)
+                for (size_t i = 0; i < pixels * width; i++) {
+                    size_t at = i / width * C + i % width, c = first + i % width;
+                    double u = fabs((double)x[at] - mean) * factor, e = fabs((double)dy[at]), g = fabs((double)gamma[c]);
+                    if (pass == 0) d += e * g / count, du += e * g * u / count;
+                    else dx[p * pixels * C + first + at] = (float)(factor * (e * g + d + u * du)), dgamma[c] += (float)(e * (u + 1)), dbeta[c] += (float)e;
+                }
+        }
+}
+
+/* Of (x - target)^2: absolute values would cancel. */
+static void mse_bound(const node *n, float **truth, float **bound) { *bound[n->out[0]->index] = *truth[n->out[0]->index]; }
+
 /* The error bound's sums by absolute value are only needed where summation may be reordered. */
 static bool try_case(int kind, uint64_t seed, level *levels, int n_levels, bool verbose) {
     trial t, absolute;
@@ -413,6 +638,8 @@ static bool try_case(int kind, uint64_t seed, level *levels, int n_levels, bool 
     const node *n = graph_node(t.g, 0);
     float **truth = trial_truth(&t), **bound = trial_truth(&absolute);
     if (n->op == &op_attention) attention_bound(n, truth, bound);
+    if (norm_d(n->op)) norm_d_bound(n, truth, bound);
+    if (n->op == &op_mse) mse_bound(n, truth, bound);
     tolerance tol = tolerance_of(n, bound);
     if (verbose) {
         printf("seed %" PRIu64 "\n", seed);

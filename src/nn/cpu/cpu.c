@@ -4,10 +4,15 @@
 #include "nn/cpu/attention.h"
 #include "nn/cpu/linear.h"
 #include "nn/cpu/move.h"
+#include "nn/cpu/move_d.h"
 #include "nn/cpu/norm.h"
+#include "nn/cpu/norm_d.h"
 #include "nn/cpu/onednn.h"
 #include "nn/cpu/ordered.h"
 #include "nn/cpu/pointwise.h"
+#include "nn/cpu/pointwise_d.h"
+#include "nn/cpu/reduce.h"
+#include "nn/cpu/update.h"
 #include "nn/device.h"
 
 static int add_all(device *d, const kernel *table, size_t n) {
@@ -33,6 +38,11 @@ device *device_cpu(cpu_level cap) {
         rc = add_all(d, table, n);
         if (rc == 0) table = pointwise_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = norm_kernels(level, &n), rc = add_all(d, table, n);
+        if (rc == 0) table = move_d_kernels(level, &n), rc = add_all(d, table, n);
+        if (rc == 0) table = pointwise_d_kernels(level, &n), rc = add_all(d, table, n);
+        if (rc == 0) table = norm_d_kernels(level, &n), rc = add_all(d, table, n);
+        if (rc == 0) table = reduce_kernels(level, &n), rc = add_all(d, table, n);
+        if (rc == 0) table = update_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = attention_kernels(level, &n), rc = add_all(d, table, n);
     }
     if (rc == 0 && level == CPU_AVX2) {

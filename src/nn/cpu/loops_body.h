@@ -2,6 +2,7 @@
  *
  * Template of the inner loops of loops.h: a loops_*.c file is this for its instruction set, LOOPS and NAME being its table's. */
 #include <math.h>
+#include <string.h>
 
 #include "nn/cpu/loops.h"
 #include "nn/cpu/vector.h"
@@ -10,7 +11,9 @@
 #define LOG2_E 1.44269504f
 
 static inline vec get_any_f32(const float *p, size_t left) { return left >= LANES ? load_f32(p) : load_part_f32(p, left); }
+#ifdef __AVX512BF16__
 static inline vec get_any_bf16(const uint16_t *p, size_t left) { return left >= LANES ? load_bf16(p) : load_part_bf16(p, left); }
+#endif
 static inline void put_any_f32(float *p, size_t left, vec x) {
     if (left >= LANES) store_f32(p, x);
     else store_part_f32(p, x, left);
@@ -28,14 +31,27 @@ static void moments_add(channel_moments *m, size_t n, size_t channels, const flo
     m->count += n;
 }
 
+/* Two f64 sums a channel more. */
+static void add_both(double *restrict a, double *restrict b, const float *restrict of_a, const float *restrict of_b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        a[i] += (double)of_a[i];
+        b[i] += (double)of_b[i];
+    }
+}
+
 #define T float
 #define TYPE(name) name##_f32
 #include "nn/cpu/loops_typed.h"
+#include "nn/cpu/loops_gradient.h"
 #undef T
 #undef TYPE
+
+#ifdef __AVX512BF16__
+
 #define T uint16_t
 #define TYPE(name) name##_bf16
 #include "nn/cpu/loops_typed.h"
+#include "nn/cpu/loops_gradient.h"
 #undef T
 #undef TYPE
 
@@ -54,13 +70,30 @@ static void widen(const void *x_, void *y_, size_t n) {
 #define BOTH(name) { [NN_F32] = name##_f32, [NN_BF16] = name##_bf16 }
 #define MIXED(name) { [NN_F32] = { [NN_F32] = name##_with_f32_f32, [NN_BF16] = name##_with_bf16_f32 }, \
                       [NN_BF16] = { [NN_F32] = name##_with_f32_bf16, [NN_BF16] = name##_with_bf16_bf16 } }
+#define PAIRS(a, b) { [NN_F32] = { a##_f32, b##_f32 }, [NN_BF16] = { a##_bf16, b##_bf16 } }
+#define CASTS { [NN_F32] = narrow, [NN_BF16] = widen }
+#define HAS_BF16 true
+
+#else
+
+#define BOTH(name) { [NN_F32] = name##_f32 }
+#define MIXED(name) { [NN_F32] = { [NN_F32] = name##_with_f32_f32 } }
+#define PAIRS(a, b) { [NN_F32] = { a##_f32, b##_f32 } }
+#define CASTS { NULL }
+#define HAS_BF16 false
+
+#endif
+
+#include "nn/cpu/loops_update.h"
 
 const loops LOOPS = {
-    .name = NAME,
+    .name = NAME, .bf16 = HAS_BF16,
     .silu = BOTH(silu), .gelu = BOTH(gelu), .quick_gelu = BOTH(quick_gelu), .geglu = BOTH(geglu),
     .add = MIXED(add), .mul = MIXED(mul), .add_one = BOTH(add_one), .mul_one = BOTH(mul_one), .add_scaled = BOTH(add_scaled),
-    .subtract = BOTH(subtract), .subtract_corner = BOTH(subtract_corner), .quarters = BOTH(quarters),
-    .cast = { [NN_F32] = narrow, [NN_BF16] = widen },
-    .moments = BOTH(moments), .layer_norm = BOTH(layer_norm),
-    .scale_shift = { [NN_F32] = { scale_shift_f32, scale_shift_silu_f32 }, [NN_BF16] = { scale_shift_bf16, scale_shift_silu_bf16 } },
+    .subtract = BOTH(subtract), .subtract_corner = BOTH(subtract_corner), .quarters = BOTH(quarters), .cast = CASTS,
+    .moments = BOTH(moments), .layer_norm = BOTH(layer_norm), .scale_shift = PAIRS(scale_shift, scale_shift_silu),
+    .silu_dx = BOTH(silu_dx), .gelu_dx = BOTH(gelu_dx), .quick_gelu_dx = BOTH(quick_gelu_dx), .geglu_dx = BOTH(geglu_dx),
+    .group_sums = PAIRS(group_sums, group_silu_sums), .group_dx = PAIRS(group_dx, group_silu_dx), .layer_norm_d = BOTH(layer_norm_d),
+    .column_sums = BOTH(column_sums), .add_to = BOTH(add_to), .total = BOTH(total), .squares = BOTH(squares), .distance = BOTH(distance), .distance_dx = BOTH(distance_dx),
+    .adamw = adamw, .adamw8 = adamw8, .accumulate = accumulate, .average = BOTH(average),
 };

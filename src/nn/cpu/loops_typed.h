@@ -51,9 +51,11 @@ static void TYPE(geglu)(const void *a_, const void *b_, void *y_, size_t n) {
         for (size_t i = 0; i < n; i += LANES) TYPE(put_exact)(y + i, n - i, operation(TYPE(get)(a + i, n - i), v_all(b))); \
     }
 BINARY(add, f32, v_add, float, get_any_f32)
-BINARY(add, bf16, v_add, uint16_t, get_any_bf16)
 BINARY(mul, f32, v_mul, float, get_any_f32)
+#ifdef __AVX512BF16__
+BINARY(add, bf16, v_add, uint16_t, get_any_bf16)
 BINARY(mul, bf16, v_mul, uint16_t, get_any_bf16)
+#endif
 ONE(add, v_add)
 ONE(mul, v_mul)
 #undef BINARY

@@ -4,11 +4,8 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "nn/cpu/operand.h"
 #include "nn/ops.h"
-
-enum { ALONE = 65536 };   /* bytes up to which one thread does it all */
-
-static int threads_for(const kernel_step *s, size_t bytes) { return bytes <= ALONE ? 1 : s->threads; }
 
 static int nothing(kernel_step *s, params *p) {
     (void)s, (void)p;
@@ -49,7 +46,7 @@ static int concat_run(const kernel_step *s, const void *const in[], void *const 
     for (int i = axis + 1; i < y.rank; i++) inner *= y.dim[i];
     parts_job j = { .total = y.dim[axis] * inner, .n = n->n_in, .to = out[0] };
     for (int i = 0; i < n->n_in; i++) j.from[i] = in[i], j.bytes[i] = n->in[i]->shape.dim[axis] * inner;
-    parallel_for(threads_for(s, outer * j.total), outer, concat_part, &j);
+    parallel_for(threads_for(s, shape_elements(y)), outer, concat_part, &j);
     return 0;
 }
 
@@ -92,7 +89,7 @@ static int slice_run(const kernel_step *s, const void *const in[], void *const o
     slice_job j = { x->kind == TENSOR_PARAM ? x->data : in[0], out[0], x->type, x->shape, n->out[0]->shape, { 0 }, nn_type_bytes(x->type) };
     memcpy(j.begin, ((const slice_attr *)n->attr)->begin, sizeof j.begin);
     size_t count = shape_elements(j.y);
-    parallel_for(threads_for(s, count * j.bytes), count / j.y.dim[j.y.rank - 1], slice_part, &j);
+    parallel_for(threads_for(s, count), count / j.y.dim[j.y.rank - 1], slice_part, &j);
     return 0;
 }
 
@@ -121,36 +118,39 @@ static int upsample_run(const kernel_step *s, const void *const in[], void *cons
     (void)scratch;
     const node *n = s->match.nodes[0];
     upsample_job j = { in[0], out[0], n->in[0]->shape.dim, n->out[0]->shape.dim, n->in[0]->shape.dim[3] * nn_type_bytes(n->in[0]->type) };
-    parallel_for(threads_for(s, j.y[0] * j.y[1] * j.y[2] * j.pixel), j.y[0] * j.y[1], upsample_part, &j);
+    parallel_for(threads_for(s, shape_elements(n->out[0]->shape)), j.y[0] * j.y[1], upsample_part, &j);
     return 0;
 }
 
 /* ---- embedding, timestep_embedding ------------------------------------------------------------------------------------- */
 
-/* The table stays where the checkpoint has it: a text reads some dozen rows of 50,000. */
+/* A parameter's table stays where the checkpoint has it: a text reads some dozen rows of 50,000. */
 static bool embedding_match(const kernel *k, const node *root, kernel_match *m) {
     (void)k;
     match_node(m, root);
     match_in(m, root->in[0], (layout_need){ 0 });
-    match_param_in_place(m, root->in[1]);
+    if (root->in[1]->kind == TENSOR_PARAM) match_param_in_place(m, root->in[1]);
+    else match_in(m, root->in[1], (layout_need){ 0 });
     match_out(m, root->out[0], (layout_need){ 0 });
-    return root->in[0]->kind != TENSOR_PARAM && root->in[1]->kind == TENSOR_PARAM;
+    return root->in[0]->kind != TENSOR_PARAM;
 }
 
 static int embedding_prepare(kernel_step *s, params *p) {
     (void)p;
-    s->packed[0] = s->match.param[0]->data;
-    s->scratch_bytes = s->match.param[0]->shape.dim[1] * sizeof(float);
+    const tensor *table = s->match.nodes[0]->in[1];
+    if (table->kind == TENSOR_PARAM) s->packed[0] = table->data;
+    s->scratch_bytes = table->shape.dim[1] * sizeof(float);
     return 0;
 }
 
 static int embedding_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
-    const tensor *table = s->match.param[0], *y = s->match.out[0];
+    const tensor *table = s->match.nodes[0]->in[1], *y = s->match.out[0];
+    const char *from = operand_at(s, in, table);
     const int32_t *ids = in[0];
     size_t rows = table->shape.dim[0], width = table->shape.dim[1], count = shape_elements(s->match.in[0]->shape);
     for (size_t i = 0; i < count; i++) {
         size_t id = ids[i] < 0 ? 0 : (size_t)ids[i] < rows ? (size_t)ids[i] : rows - 1;
-        nn_widen(scratch, (const char *)s->packed[0] + id * width * nn_type_bytes(table->type), table->type, width);
+        nn_widen(scratch, from + id * width * nn_type_bytes(table->type), table->type, width);
         nn_narrow((char *)out[0] + i * width * nn_type_bytes(y->type), y->type, scratch, width);
     }
     return 0;

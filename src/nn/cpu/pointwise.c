@@ -1,34 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nn/cpu/pointwise.h"
 
-#include "base/error.h"
 #include "base/parallel.h"
-#include "nn/cpu/loops.h"
+#include "nn/cpu/operand.h"
 #include "nn/ops.h"
 
-/* Work is dealt out in blocks of this many elements; below a few of them a second thread costs more than it brings. */
-enum { BLOCK = 4096, ALONE = 4 * BLOCK };
-
-static bool number_type(const tensor *t) { return t->type == NN_F32 || t->type == NN_BF16; }
-
-static bool take_input(kernel_match *m, tensor *t) {
-    if (t->kind == TENSOR_PARAM) match_param(m, t);
-    else match_in(m, t, (layout_need){ 0 });
-    return t->kind == TENSOR_PARAM ? nn_type_is_float(t->type) : number_type(t);
-}
-
-static int pack_params(kernel_step *s, params *p) {
-    for (int i = 0; i < s->match.n_param; i++)
-        if (!(s->packed[i] = params_f32(p, s->match.param[i]))) return error_code();
-    return 0;
-}
-
-static int no_params(kernel_step *s, params *p) {
-    (void)s, (void)p;
-    return 0;
-}
-
-static char *at(const void *p, nn_type type, size_t i) { return (char *)p + i * nn_type_bytes(type); }
+/* Work is dealt out in blocks of this many elements. */
+enum { BLOCK = 4096 };
 
 /* ---- one input --------------------------------------------------------------------------------------------------------- */
 
@@ -38,14 +16,13 @@ static void unary_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     const unary *u = context;
     size_t first = begin * BLOCK, last = end * BLOCK < u->n ? end * BLOCK : u->n;
-    u->loop(at(u->x, u->from, first), at(u->y, u->to, first), last - first);
+    u->loop(element_at(u->x, u->from, first), element_at(u->y, u->to, first), last - first);
 }
 
 static bool cast_match(const kernel *k, const node *root, kernel_match *m) {
-    (void)k;
     match_node(m, root);
     match_out(m, root->out[0], (layout_need){ 0 });
-    return root->in[0]->kind != TENSOR_PARAM && take_input(m, root->in[0]);
+    return operand_take_value(m, k->variant, root->in[0]) && operand_number(k->variant, root->out[0]);
 }
 
 static bool activation_match(const kernel *k, const node *root, kernel_match *m) { return !root->ordered && cast_match(k, root, m); }
@@ -58,7 +35,7 @@ static int activation_run(const kernel_step *s, const void *const in[], void *co
     size_t count = shape_elements(n->in[0]->shape);
     unary_loop *loop = n->op == &op_silu ? l->silu[type] : n->op == &op_gelu ? l->gelu[type] : n->op == &op_quick_gelu ? l->quick_gelu[type] : l->cast[type];
     unary u = { loop, in[0], out[0], type, n->out[0]->type, count };
-    parallel_for(count <= ALONE ? 1 : s->threads, (count + BLOCK - 1) / BLOCK, unary_part, &u);
+    parallel_for(threads_for(s, count), (count + BLOCK - 1) / BLOCK, unary_part, &u);
     return 0;
 }
 
@@ -70,8 +47,8 @@ static void geglu_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     const halves *h = context;
     for (size_t r = begin; r < end; r++) {
-        const char *x = at(h->x, h->type, 2 * r * h->width);
-        h->loop(x, at(x, h->type, h->width), at(h->y, h->type, r * h->width), h->width);
+        const char *x = element_at(h->x, h->type, 2 * r * h->width);
+        h->loop(x, element_at(x, h->type, h->width), element_at(h->y, h->type, r * h->width), h->width);
     }
 }
 
@@ -82,17 +59,19 @@ static int geglu_run(const kernel_step *s, const void *const in[], void *const o
     nn_type type = n->in[0]->type;
     size_t width = shape.dim[shape.rank - 1], count = shape_elements(shape);
     halves h = { ((const loops *)s->kernel->variant)->geglu[type], in[0], out[0], type, width };
-    parallel_for(count <= ALONE ? 1 : s->threads, count / width, geglu_part, &h);
+    parallel_for(threads_for(s, count), count / width, geglu_part, &h);
     return 0;
 }
 
 /* ---- add, mul ---------------------------------------------------------------------------------------------------------- */
 
+/* The first may be an f32 parameter: the gradient 1 of a loss is one. */
 static bool binary_match(const kernel *k, const node *root, kernel_match *m) {
-    (void)k;
+    const loops *l = k->variant;
     match_node(m, root);
     match_out(m, root->out[0], (layout_need){ 0 });
-    return root->in[0]->kind != TENSOR_PARAM && take_input(m, root->in[0]) && take_input(m, root->in[1]);
+    return operand_number(l, root->out[0]) && (root->in[0]->kind != TENSOR_PARAM || root->in[0]->type == NN_F32) && operand_take(m, l, root->in[0]) &&
+           operand_take(m, l, root->in[1]);
 }
 
 /* a as [rows][run], each run of it beside as many elements of b, or one. Where b's run begins follows from the row's place in
@@ -108,10 +87,6 @@ typedef struct {
     int outer;
     size_t dim[NN_MAX_RANK], step[NN_MAX_RANK];   /* of the outer dimensions: extent, and elements of b from one to the next */
 } broadcast;
-
-static float number_at(const void *p, nn_type type, size_t i) {
-    return type == NN_F32 ? ((const float *)p)[i] : nn_bf16_to_f32(((const uint16_t *)p)[i]);
-}
 
 static void broadcast_shapes(broadcast *w, nn_shape a, nn_shape b) {
     size_t extent[NN_MAX_RANK] = { 1, 1, 1, 1 }, other[NN_MAX_RANK] = { 1, 1, 1, 1 };   /* innermost first */
@@ -137,8 +112,8 @@ static void run_rows(const broadcast *w, size_t row, size_t last, size_t first, 
     for (; row < last; row++) {
         size_t rest = row, b = 0, place = row * w->run + first;
         for (int d = 0; d < w->outer; d++) b += rest % w->dim[d] * w->step[d], rest /= w->dim[d];
-        if (w->single) w->one(at(w->a, w->type, place), number_at(w->b, w->b_type, b), at(w->y, w->type, place), n);
-        else w->loop(at(w->a, w->type, place), at(w->b, w->b_type, b + first), at(w->y, w->type, place), n);
+        if (w->single) w->one(element_at(w->a, w->type, place), number_at(w->b, w->b_type, b), element_at(w->y, w->type, place), n);
+        else w->loop(element_at(w->a, w->type, place), element_at(w->b, w->b_type, b + first), element_at(w->y, w->type, place), n);
     }
 }
 
@@ -166,11 +141,11 @@ static int binary_run(const kernel_step *s, const void *const in[], void *const 
     const loops *l = s->kernel->variant;
     const node *n = s->match.nodes[0];
     bool product = n->op == &op_mul;
-    nn_type type = n->in[0]->type, other = s->match.n_param ? NN_F32 : n->in[1]->type;
+    nn_type type = n->in[0]->type, other = operand_type(n->in[1]);
     broadcast w = { .loop = product ? l->mul[type][other] : l->add[type][other], .one = product ? l->mul_one[type] : l->add_one[type],
-                    .a = in[0], .b = s->match.n_param ? s->packed[0] : in[1], .y = out[0], .type = type, .b_type = other };
+                    .a = operand_at(s, in, n->in[0]), .b = operand_at(s, in, n->in[1]), .y = out[0], .type = type, .b_type = other };
     broadcast_shapes(&w, n->in[0]->shape, n->in[1]->shape);
-    int threads = w.rows * w.run <= ALONE ? 1 : s->threads;
+    int threads = threads_for(s, w.rows * w.run);
     if (w.run > BLOCK) parallel_for(threads, w.rows * ((w.run + BLOCK - 1) / BLOCK), blocks_part, &w);
     else parallel_for(threads, w.rows, rows_part, &w);
     return 0;
@@ -179,11 +154,10 @@ static int binary_run(const kernel_step *s, const void *const in[], void *const 
 /* ---- add_scaled -------------------------------------------------------------------------------------------------------- */
 
 static bool add_scaled_match(const kernel *k, const node *root, kernel_match *m) {
-    (void)k;
+    const loops *l = k->variant;
     match_node(m, root);
     match_out(m, root->out[0], (layout_need){ 0 });
-    if (root->in[0]->type != root->in[1]->type || root->in[0]->kind == TENSOR_PARAM || root->in[1]->kind == TENSOR_PARAM) return false;
-    return take_input(m, root->in[0]) && take_input(m, root->in[1]) && take_input(m, root->in[2]);
+    return root->in[0]->type == root->in[1]->type && operand_take_value(m, l, root->in[0]) && operand_take_value(m, l, root->in[1]) && operand_take(m, l, root->in[2]);
 }
 
 typedef struct {
@@ -202,9 +176,9 @@ static void scaled_part(void *context, size_t begin, size_t end, int thread) {
     size_t blocks = (w->each + BLOCK - 1) / BLOCK;
     for (size_t i = begin; i < end; i++) {
         size_t picture = i / blocks, first = i % blocks * BLOCK, n = w->each - first < BLOCK ? w->each - first : BLOCK;
-        const char *b = at(w->b, w->type, picture * w->b_each + first);
+        const char *b = element_at(w->b, w->type, picture * w->b_each + first);
         first += picture * w->each;
-        w->loop(at(w->a, w->type, first), b, w->s[picture * w->step], at(w->y, w->type, first), n);
+        w->loop(element_at(w->a, w->type, first), b, w->s[picture * w->step], element_at(w->y, w->type, first), n);
     }
 }
 
@@ -212,9 +186,9 @@ static int add_scaled_run(const kernel_step *s, const void *const in[], void *co
     (void)scratch;
     const node *n = s->match.nodes[0];
     size_t pictures = n->in[0]->shape.dim[0], count = shape_elements(n->in[0]->shape);
-    scaled w = { ((const loops *)s->kernel->variant)->add_scaled[n->in[0]->type], in[0], in[1], s->match.n_param ? s->packed[0] : in[2], out[0],
-                 n->in[0]->type, count / pictures, n->in[2]->shape.dim[0] > 1, n->in[1]->shape.dim[0] > 1 ? count / pictures : 0 };
-    parallel_for(count <= ALONE ? 1 : s->threads, pictures * ((w.each + BLOCK - 1) / BLOCK), scaled_part, &w);
+    scaled w = { ((const loops *)s->kernel->variant)->add_scaled[n->in[0]->type], operand_at(s, in, n->in[0]), operand_at(s, in, n->in[1]),
+                 operand_at(s, in, n->in[2]), out[0], n->in[0]->type, count / pictures, n->in[2]->shape.dim[0] > 1, n->in[1]->shape.dim[0] > 1 ? count / pictures : 0 };
+    parallel_for(threads_for(s, count), pictures * ((w.each + BLOCK - 1) / BLOCK), scaled_part, &w);
     return 0;
 }
 
@@ -222,14 +196,14 @@ static int add_scaled_run(const kernel_step *s, const void *const in[], void *co
 
 #define TABLE(level) \
     static const kernel table_##level[] = { \
-        { "silu/" #level, &op_silu, activation_match, no_params, activation_run, NULL, &loops_##level }, \
-        { "gelu/" #level, &op_gelu, activation_match, no_params, activation_run, NULL, &loops_##level }, \
-        { "quick_gelu/" #level, &op_quick_gelu, activation_match, no_params, activation_run, NULL, &loops_##level }, \
-        { "cast/" #level, &op_cast, cast_match, no_params, activation_run, NULL, &loops_##level }, \
-        { "geglu/" #level, &op_geglu, activation_match, no_params, geglu_run, NULL, &loops_##level }, \
-        { "add/" #level, &op_add, binary_match, pack_params, binary_run, NULL, &loops_##level }, \
-        { "mul/" #level, &op_mul, binary_match, pack_params, binary_run, NULL, &loops_##level }, \
-        { "add_scaled/" #level, &op_add_scaled, add_scaled_match, pack_params, add_scaled_run, NULL, &loops_##level }, \
+        { "silu/" #level, &op_silu, activation_match, operands_prepare, activation_run, NULL, &loops_##level }, \
+        { "gelu/" #level, &op_gelu, activation_match, operands_prepare, activation_run, NULL, &loops_##level }, \
+        { "quick_gelu/" #level, &op_quick_gelu, activation_match, operands_prepare, activation_run, NULL, &loops_##level }, \
+        { "cast/" #level, &op_cast, cast_match, operands_prepare, activation_run, NULL, &loops_##level }, \
+        { "geglu/" #level, &op_geglu, activation_match, operands_prepare, geglu_run, NULL, &loops_##level }, \
+        { "add/" #level, &op_add, binary_match, operands_prepare, binary_run, NULL, &loops_##level }, \
+        { "mul/" #level, &op_mul, binary_match, operands_prepare, binary_run, NULL, &loops_##level }, \
+        { "add_scaled/" #level, &op_add_scaled, add_scaled_match, operands_prepare, add_scaled_run, NULL, &loops_##level }, \
     };
 TABLE(avx2)
 TABLE(avx512)

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Loops of nn/update.h, included by loops_body.h. No step of theirs is fused or reordered, so that they have the references' bits: what they
+ * cost is memory. */
+
+#include "nn/adamw8.h"
+#include "nn/cpu/vector_bits.h"
+
+/* The moments and the weight, all f32, after one step. */
+typedef struct { vec w, m, root; } adam;
+
+static inline adam adam_step(const adamw_numbers *a, vec w, vec m, vec v, vec dw, vec *squares) {
+    vec g = v_mul(dw, v_all(a->factor));
+    adam n;
+    n.m = v_add(m, v_mul(v_all(a->new_m), v_sub(g, m)));
+    *squares = v_add(v_mul(v_all(a->beta2), v), v_mul(v_mul(v_all(a->new_v), g), g));
+    n.root = v_sqrt(*squares);
+    vec under = v_add(v_div(n.root, v_all(a->second)), v_all(a->epsilon));
+    n.w = v_sub(v_mul(w, v_all(a->keep)), v_mul(v_all(a->step), v_div(n.m, under)));
+    return n;
+}
+
+static inline vec adamw_at(const adamw_numbers *a, float *w, float *m, float *v, const float *dw, size_t left) {
+    vec squares;
+    adam n = adam_step(a, get_any_f32(w, left), get_any_f32(m, left), get_any_f32(v, left), get_any_f32(dw, left), &squares);
+    put_any_f32(m, left, n.m);
+    put_any_f32(v, left, squares);
+    put_any_f32(w, left, n.w);
+    return n.w;
+}
+
+static void adamw(const adamw_numbers *a, float *w, float *m, float *v, uint16_t *rounded, const float *dw, size_t n) {
+    size_t i = 0;
+#ifdef __AVX512BF16__
+    /* Past the caches: the next reader is a step away. */
+    for (; rounded && i + 2 * LANES <= n; i += 2 * LANES) {
+        __m256i low = to_bf16_exact(adamw_at(a, w + i, m + i, v + i, dw + i, LANES));
+        __m256i high = to_bf16_exact(adamw_at(a, w + i + LANES, m + i + LANES, v + i + LANES, dw + i + LANES, LANES));
+        _mm512_stream_si512((__m512i *)(rounded + i), _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+    }
+    if (rounded) _mm_sfence();
+    for (; rounded && i < n; i += LANES) put_exact_bf16(rounded + i, n - i, adamw_at(a, w + i, m + i, v + i, dw + i, n - i));
+#else
+    (void)rounded;
+#endif
+    for (; i < n; i += LANES) adamw_at(a, w + i, m + i, v + i, dw + i, n - i);
+}
+
+static void accumulate(float *sum, const float *dw, size_t n) {
+    for (size_t i = 0; i < n; i += LANES) put_any_f32(sum + i, n - i, v_add(get_any_f32(sum + i, n - i), get_any_f32(dw + i, n - i)));
+}
+
+/* ---- adamw8: formulas and names are op_adamw8.c's ------------------------------------------------------------------------- */
+
+/* The value of a code 0..255, a number. */
+static inline vec code_value(vec code) {
+    vec power = v_of(b_and(b_of(code), b_all(0xff800000)));
+    return v_mul(v_sub(v_mul(v_all(3), code), v_add(power, power)), v_mul(power, v_all(0x1p-16f)));
+}
+
+/* Where among the codes the value a >= 0 lies. */
+static inline vec code_place(vec a) {
+    bits e = b_or(b_sub(b_right(b_of(v_max(a, v_all(0x1p-16f))), 23), b_all(1)), b_all(1));
+    vec power = v_of(b_left(b_right(b_add(e, b_all(143)), 1), 23)), over = v_of(b_left(b_sub(b_all(254), e), 23));
+    vec place = v_mul(v_mul(v_add(v_mul(a, over), v_all(2)), v_all(0.33333334f)), power);
+    return v_min(place, v_mul(a, v_all(0x1p16f)));
+}
+
+static inline bits random_bits(bits x) {
+    x = b_mul(b_xor(x, b_right(x, 16)), b_all(0x7feb352d));
+    x = b_mul(b_xor(x, b_right(x, 15)), b_all(0x846ca68b));
+    return b_xor(x, b_right(x, 16));
+}
+
+static inline vec load_weight(const adamw8_block *b, size_t i) {
+    if (!b->low) return load_f32((const float *)b->weight + i);
+    return v_of(b_add(b_left(load_u16((const uint16_t *)b->weight + i), 16), load_i16(b->low + i)));
+}
+
+static inline void store_weight(const adamw8_block *b, size_t i, vec w) {
+    if (!b->low) {
+        store_f32((float *)b->weight + i, w);
+        return;
+    }
+    store_u16((uint16_t *)b->weight + i, b_right(b_add(b_of(w), b_all(0x8000)), 16));
+    store_u16(b->low + i, b_of(w));
+}
+
+static void adamw8(const adamw_numbers *a, const adamw8_block *b) {
+    _Alignas(64) float m[ADAMW8_BLOCK], root[ADAMW8_BLOCK];
+    vec m_unit = v_all(*b->m_scale * (1 / ADAMW8_M_TOP)), root_unit = v_all(*b->root_scale * (1 / ADAMW8_ROOT_TOP)), m_most = v_zero(), root_most = v_zero(), unused;
+    for (size_t i = 0; i < ADAMW8_BLOCK; i += LANES) {
+        bits code = load_u8(b->m + i);
+        vec size = v_mul(code_value(v_number(b_left(b_and(code, b_all(127)), 1))), m_unit);
+        vec old_m = v_of(b_or(b_of(size), b_left(b_and(code, b_all(128)), 24))), old_root = v_mul(code_value(v_number(load_u8(b->root + i))), root_unit);
+        adam n = adam_step(a, load_weight(b, i), old_m, v_mul(old_root, old_root), load_f32(b->dw + i), &unused);
+        store_weight(b, i, n.w);
+        store_f32(m + i, n.m);
+        store_f32(root + i, n.root);
+        m_most = v_max(v_abs(n.m), m_most);
+        root_most = v_max(n.root, root_most);
+    }
+    *b->m_scale = v_most(m_most);
+    *b->root_scale = v_most(root_most);
+    vec m_over = v_all(adamw8_over(*b->m_scale, ADAMW8_M_TOP)), root_over = v_all(adamw8_over(*b->root_scale, ADAMW8_ROOT_TOP));
+    for (size_t i = 0; i < ADAMW8_BLOCK; i += LANES) {
+        bits random = random_bits(b_add(b_lanes(), b_all(b->random + (uint32_t)i)));
+        vec first = v_mul(v_number(b_and(random, b_all(0xffff))), v_all(0x1p-16f)), second = v_mul(v_number(b_right(random, 16)), v_all(0x1p-16f));
+        vec x = load_f32(m + i), place = v_mul(code_place(v_mul(v_abs(x), m_over)), v_all(0.5f));
+        bits code = b_truncate(v_min(v_add(place, first), v_all(127)));
+        store_u8(b->m + i, b_or(code, b_left(b_right(b_of(x), 31), 7)));
+        place = code_place(v_mul(load_f32(root + i), root_over));
+        store_u8(b->root + i, b_truncate(v_max(v_min(v_add(place, second), v_all(255)), v_all(1))));
+    }
+}

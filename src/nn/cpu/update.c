@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "nn/cpu/update.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/parallel.h"
+#include "nn/adamw8.h"
+#include "nn/cpu/operand.h"
+#include "nn/update.h"
+
+/* Work is dealt out in blocks of this many elements, which keeps each thread's beginning on a line of the cache. */
+enum { BLOCK = 4096 };
+
+static size_t blocks_of(size_t n) { return (n + BLOCK - 1) / BLOCK; }
+
+/* All inputs are read, and none but those that may be written is made. */
+static bool update_match(const kernel *k, const node *root, kernel_match *m) {
+    const loops *l = k->variant;
+    match_node(m, root);
+    for (int i = 0; i < root->n_out; i++) match_out(m, root->out[i], (layout_need){ 0 });
+    for (int i = 0; i < root->n_in; i++) {
+        tensor *t = root->in[i];
+        if (!t) continue;
+        if (t->kind == TENSOR_PARAM || (nn_type_is_float(t->type) && !operand_number(l, t))) return false;
+        match_in(m, t, (layout_need){ 0 });
+    }
+    return true;
+}
+
+/* Of input i as it lies there; NULL if it was not given. */
+static void *at(const kernel_step *s, const void *const in[], int i) {
+    const tensor *t = s->match.nodes[0]->in[i];
+    return t ? (void *)operand_at(s, in, t) : NULL;
+}
+
+/* ---- AdamW --------------------------------------------------------------------------------------------------------------- */
+
+/* False where the gate is closed. */
+static bool numbers_of(const kernel_step *s, const void *const in[], const adamw_attr *a, adamw_numbers *out) {
+    const float *now = at(s, in, ADAMW_IN_NOW), *factor = at(s, in, ADAMW_IN_FACTOR), *gate = at(s, in, ADAMW_IN_GATE);
+    *out = (adamw_numbers){ .keep = 1 - now[ADAMW_RATE] * a->decay, .step = now[ADAMW_RATE] / now[ADAMW_FIRST], .second = now[ADAMW_SECOND], .new_m = 1 - a->beta1,
+                            .beta2 = a->beta2, .new_v = 1 - a->beta2, .epsilon = a->epsilon, .factor = factor ? *factor : 1 };
+    return !gate || isfinite(*gate);
+}
+
+typedef struct { const loops *l; adamw_numbers a; float *w, *m, *v; uint16_t *rounded; const float *dw; size_t n; } adamw_job;
+
+static void adamw_part(void *context, size_t begin, size_t end, int thread) {
+    (void)thread;
+    const adamw_job *j = context;
+    size_t i = begin * BLOCK, n = (end * BLOCK < j->n ? end * BLOCK : j->n) - i;
+    j->l->adamw(&j->a, j->w + i, j->m + i, j->v + i, j->rounded ? j->rounded + i : NULL, j->dw + i, n);
+}
+
+static int adamw_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+    (void)out, (void)scratch;
+    const node *n = s->match.nodes[0];
+    adamw_job j = { .l = s->kernel->variant, .w = at(s, in, ADAMW_IN_MASTER), .m = at(s, in, ADAMW_IN_M), .v = at(s, in, ADAMW_IN_V),
+                    .rounded = at(s, in, ADAMW_IN_ROUNDED), .dw = at(s, in, ADAMW_IN_DW), .n = shape_elements(n->in[ADAMW_IN_MASTER]->shape) };
+    if (numbers_of(s, in, n->attr, &j.a)) parallel_for(threads_for(s, j.n), blocks_of(j.n), adamw_part, &j);
+    return 0;
+}
+
+/* ---- adamw8 -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct { const loops *l; adamw_numbers a; char *weight; nn_type type; uint16_t *low; uint8_t *moments; float *scales; const float *dw; size_t n; uint32_t random; } adamw8_job;
+
+/* What is left of a block, in a whole one that zeros fill up. */
+static void last_block(const adamw8_job *j, adamw8_block b, size_t n) {
+    _Alignas(64) float weight[ADAMW8_BLOCK] = { 0 }, dw[ADAMW8_BLOCK] = { 0 };
+    uint16_t low[ADAMW8_BLOCK] = { 0 };
+    uint8_t m[ADAMW8_BLOCK] = { 0 }, root[ADAMW8_BLOCK] = { 0 };
+    adamw8_block whole = { weight, b.low ? low : NULL, m, root, b.m_scale, b.root_scale, dw, b.random };
+    memcpy(weight, b.weight, n * nn_type_bytes(j->type));
+    if (b.low) memcpy(low, b.low, n * sizeof *low);
+    memcpy(m, b.m, n);
+    memcpy(root, b.root, n);
+    memcpy(dw, b.dw, n * sizeof *dw);
+    j->l->adamw8(&j->a, &whole);
+    memcpy(b.weight, weight, n * nn_type_bytes(j->type));
+    if (b.low) memcpy(b.low, low, n * sizeof *low);
+    memcpy(b.m, m, n);
+    memcpy(b.root, root, n);
+}
+
+static void adamw8_part(void *context, size_t begin, size_t end, int thread) {
+    (void)thread;
+    const adamw8_job *j = context;
+    size_t blocks = adamw8_scales(j->n), last = end * BLOCK < j->n ? end * BLOCK : j->n;
+    for (size_t i = begin * BLOCK; i < last; i += ADAMW8_BLOCK) {
+        float *scale = j->scales + i / ADAMW8_BLOCK;
+        adamw8_block b = { element_at(j->weight, j->type, i), j->low ? j->low + i : NULL, j->moments + i, j->moments + j->n + i, scale, scale + blocks, j->dw + i,
+                           j->random + (uint32_t)i };
+        if (last - i >= ADAMW8_BLOCK) j->l->adamw8(&j->a, &b);
+        else last_block(j, b, last - i);
+    }
+}
+
+static int adamw8_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+    (void)out, (void)scratch;
+    const node *n = s->match.nodes[0];
+    const adamw8_attr *a = n->attr;
+    const tensor *weight = n->in[ADAMW8_IN_WEIGHT];
+    adamw8_job j = { .l = s->kernel->variant, .weight = at(s, in, ADAMW8_IN_WEIGHT), .type = weight->type, .low = at(s, in, ADAMW8_IN_LOW),
+                     .moments = at(s, in, ADAMW8_IN_MOMENTS), .scales = at(s, in, ADAMW8_IN_SCALES), .dw = at(s, in, ADAMW_IN_DW), .n = shape_elements(weight->shape) };
+    j.random = adamw8_seed(a->key, (uint32_t)((const float *)at(s, in, ADAMW_IN_NOW))[ADAMW_STEP]);
+    if (numbers_of(s, in, &a->adamw, &j.a)) parallel_for(threads_for(s, j.n), blocks_of(j.n), adamw8_part, &j);
+    return 0;
+}
+
+/* ---- sums and averages --------------------------------------------------------------------------------------------------- */
+
+typedef struct { const loops *l; float *into; const void *x; nn_type type; float number; bool average; size_t n; } into_job;
+
+static void into_part(void *context, size_t begin, size_t end, int thread) {
+    (void)thread;
+    const into_job *j = context;
+    size_t i = begin * BLOCK, n = (end * BLOCK < j->n ? end * BLOCK : j->n) - i;
+    const void *x = element_at(j->x, j->type, i);
+    if (j->average) j->l->average[j->type](j->into + i, x, 1 - j->number, n);
+    else if (j->number != 0) memcpy(j->into + i, x, n * sizeof *j->into);
+    else j->l->accumulate(j->into + i, x, n);
+}
+
+static int into_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+    (void)out, (void)scratch;
+    const node *n = s->match.nodes[0];
+    into_job j = { s->kernel->variant, at(s, in, 0), at(s, in, 1), n->in[1]->type, *(const float *)at(s, in, 2), n->op == &op_average, shape_elements(n->in[0]->shape) };
+    parallel_for(threads_for(s, j.n), blocks_of(j.n), into_part, &j);
+    return 0;
+}
+
+static int clip_factor_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+    (void)scratch;
+    const node *n = s->match.nodes[0];
+    n->op->reference(n, in, out);
+    return 0;
+}
+
+/* ---- the tables ---------------------------------------------------------------------------------------------------------- */
+
+#define TABLE(level) \
+    static const kernel table_##level[] = { \
+        { "adamw/" #level, &op_adamw, update_match, operands_prepare, adamw_run, NULL, &loops_##level }, \
+        { "adamw8/" #level, &op_adamw8, update_match, operands_prepare, adamw8_run, NULL, &loops_##level }, \
+        { "accumulate/" #level, &op_accumulate, update_match, operands_prepare, into_run, NULL, &loops_##level }, \
+        { "average/" #level, &op_average, update_match, operands_prepare, into_run, NULL, &loops_##level }, \
+        { "clip_factor/plain", &op_clip_factor, update_match, operands_prepare, clip_factor_run, NULL, &loops_##level }, \
+    };
+TABLE(avx2)
+TABLE(avx512)
+TABLE(avx512bf16)
+
+const kernel *update_kernels(cpu_level level, size_t *n) {
+    *n = sizeof table_avx2 / sizeof *table_avx2;
+    return level >= CPU_AVX512_BF16 ? table_avx512bf16 : level >= CPU_AVX512 ? table_avx512 : table_avx2;
+}
