@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/plan_lines.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void plan_size(char out[32], uint64_t bytes) {
+    static const char *const units[] = { "bytes", "KB", "MB", "GB", "TB" };
+    double x = (double)bytes;
+    int k = 0;
+    while (k < 4 && x >= 999.5) x /= 1000, k++;
+    snprintf(out, 32, k == 0 || x >= 99.95 ? "%.0f %s" : x >= 9.995 ? "%.1f %s" : "%.2f %s", x, units[k]);
+}
+
+uint64_t plan_memory(const plan_needs *n) { return n->weights + n->states + n->activations + n->data; }
+
+uint64_t plan_disk(const plan_needs *n, uint64_t there) {
+    uint64_t most = n->checkpoint * (uint64_t)(n->keep + 2), cache = n->cache > n->cached ? n->cache - n->cached : 0;
+    return (most > there ? most - there : 0) + cache;
+}
+
+static void line(text *out, const char *what, uint64_t bytes, const char *note) {
+    char size[32];
+    plan_size(size, bytes);
+    text_printf(out, "%-12s %9s%s%s\n", what, size, *note ? "   " : "", note);
+}
+
+static void memory_lines(const plan_needs *n, text *out) {
+    char note[128], size[32];
+    line(out, "weights", n->weights, "read only");
+    plan_size(size, n->summed);
+    snprintf(note, sizeof note, "%.1f million trained numbers%s%s%s", (double)n->trained / 1e6, n->summed ? "; " : "", n->summed ? size : "",
+             n->summed ? " of it gradients that wait to be summed or clipped" : "");
+    line(out, "states", n->states, note);
+    double rest = n->flops - n->flops_again;
+    if (n->flops_again > 0 && rest > 0) snprintf(note, sizeof note, "computing some again: +%.1f%% arithmetic", 100 * n->flops_again / rest);
+    else snprintf(note, sizeof note, "nothing is computed twice");
+    line(out, "activations", n->activations, note);
+    if (n->data) line(out, "data", n->data, "items being prepared");
+    *note = 0;
+    plan_size(size, n->asked);
+    if (n->asked) snprintf(note, sizeof note, "of %s that --memory gives", size);
+    line(out, "memory", plan_memory(n), note);
+}
+
+static void disk_lines(const plan_needs *n, text *out) {
+    char note[128], size[32], total[32];
+    plan_size(size, n->checkpoint);
+    snprintf(note, sizeof note, "%s each: the last %d, the best, and the one being written", size, n->keep);
+    line(out, "checkpoints", n->checkpoint * (uint64_t)(n->keep + 2), note);
+    plan_size(size, n->cached);
+    snprintf(note, sizeof note, "%s%s%s%s", n->cache_kind ? n->cache_kind : "", n->cached ? "; " : "", n->cached ? size : "", n->cached ? " of it is there" : "");
+    if (n->cache) line(out, "cache", n->cache, note);
+    plan_size(total, n->disk_free);
+    if (n->disk_free) snprintf(note, sizeof note, "%s free", total);
+    else *note = 0;
+    line(out, "disk", n->checkpoint * (uint64_t)(n->keep + 2) + n->cache, note);
+}
+
+void plan_lines(const plan_needs *n, text *out) {
+    memory_lines(n, out);
+    disk_lines(n, out);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a run will take, as the lines that are printed before its first step. Pure: numbers in, text out. */
+#ifndef TRAIN_PLAN_LINES_H
+#define TRAIN_PLAN_LINES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+typedef struct {
+    uint64_t weights;                /* bytes of memory: what is only read */
+    uint64_t states;                 /* what outlives steps: masters, moments, averages, summed gradients */
+    uint64_t summed;                 /* of states: gradients that wait for clipping or accumulation; 0: none */
+    uint64_t activations;
+    uint64_t data;                   /* items being prepared */
+    uint64_t asked;                  /* --memory; 0: as much as it takes */
+    double flops, flops_again;       /* of a step; of these for what is computed again */
+    uint64_t trained;                /* weights, numbers */
+    uint64_t checkpoint;             /* bytes of disk: one checkpoint */
+    int keep;                        /* as save_options.keep */
+    uint64_t cache, cached;          /* of the cache when it is full, and what of it is there */
+    const char *cache_kind;          /* "none", "latents", "all" */
+    uint64_t disk_free;              /* 0: unknown */
+} plan_needs;
+
+uint64_t plan_memory(const plan_needs *n);
+/* Bytes of disk that are still to be written, at most: a checkpoint is written before another goes, and the best may be one more. `there`: bytes of
+ * checkpoints that are there already. */
+uint64_t plan_disk(const plan_needs *n, uint64_t there);
+/* Lines without indentation, each ended; memory first, then the disk. */
+void plan_lines(const plan_needs *n, text *out);
+/* "3.4 GB", "512 KB": powers of 1000, three digits. */
+void plan_size(char out[32], uint64_t bytes);
+
+#endif

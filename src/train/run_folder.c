@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "train/run_folder.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "train/save.h"
+
+enum { SETTINGS_BYTES = 1 << 20 };
+
+/* ---- what is there ------------------------------------------------------------------------------------------------------- */
+
+typedef enum { NOTHING, EMPTY, A_RUN, SOMETHING_ELSE } what_is_there;
+
+/* Of the folder before it is locked, and after: a run that was killed before it had settings has left hidden names only. */
+static int look(const char *path, what_is_there *out) {
+    char name[PATH_MAX];
+    struct stat st;
+    if (stat(path, &st) < 0) return errno == ENOENT ? (*out = NOTHING, 0) : error_errno("%s", path);
+    if (!S_ISDIR(st.st_mode)) return error_set(ERR_USAGE, "%s: is not a folder", path);
+    if (snprintf(name, sizeof name, "%s/settings.json", path) >= (int)sizeof name) return error_set(ERR_IO, "%s: the path is too long", path);
+    if (lstat(name, &st) == 0) return *out = A_RUN, 0;
+    DIR *dir = opendir(path);
+    if (!dir) return error_errno("%s", path);
+    const struct dirent *e;
+    int rc;
+    *out = EMPTY;
+    while ((rc = folder_next(dir, path, &e)) == 1)
+        if (e->d_name[0] != '.') *out = SOMETHING_ELSE;
+    closedir(dir);
+    return rc;
+}
+
+static int refuse_wrong_place(const run_folder_options *o, what_is_there there) {
+    if (there == SOMETHING_ELSE) return error_set(ERR_USAGE, "%s: is no run (it has no settings.json) and is not empty", o->path);
+    if (there == NOTHING && o->resume) return error_set(ERR_USAGE, "%s: there is no run to go on with", o->path);
+    if (there == A_RUN && !o->resume) return error_set(ERR_USAGE, "%s: there is a run already: --resume goes on with it", o->path);
+    return 0;
+}
+
+/* ---- settings -------------------------------------------------------------------------------------------------------------- */
+
+static int settings_path(const char *folder, char out[PATH_MAX]) {
+    return snprintf(out, PATH_MAX, "%s/settings.json", folder) < PATH_MAX ? 0 : error_set(ERR_IO, "%s: the path is too long", folder);
+}
+
+static int write_settings(const char *folder, const run_settings *s) {
+    char path[PATH_MAX];
+    text line = { 0 };
+    int rc = settings_path(folder, path);
+    if (rc == 0) rc = run_settings_write(s, &line);
+    if (rc == 0) rc = file_save(path, line.data, line.size);
+    if (rc == 0) rc = save_sync(path);
+    if (rc == 0) rc = save_sync(folder);
+    text_free(&line);
+    return rc;
+}
+
+static int read_settings(const char *folder, run_settings *out) {
+    char path[PATH_MAX];
+    uint8_t *data;
+    size_t size;
+    int rc = settings_path(folder, path);
+    if (rc == 0) rc = file_load(path, SETTINGS_BYTES, &data, &size);
+    if (rc < 0) return rc;
+    rc = run_settings_read(path, data, size, out);
+    free(data);
+    return rc;
+}
+
+static void warn(const run_folder_options *o, const char *line) {
+    if (o->hooks && o->hooks->log) o->hooks->log(o->hooks->context, MIEN_LOG_WARNING, o->path, line);
+}
+
+static int check_data(const run_folder_options *o, const run_settings *there, run_folder *r) {
+    char line[256];
+    r->other_data = !run_settings_same_data(there, o->settings);
+    if (!r->other_data) return 0;
+    if (there->items != o->settings->items)
+        snprintf(line, sizeof line, "the data has changed: %llu items, and %llu when the run was begun", (unsigned long long)o->settings->items, (unsigned long long)there->items);
+    else snprintf(line, sizeof line, "the data has changed since the run was begun");
+    if (!o->data_changed) return error_set(ERR_USAGE, "%s: %s (--data-changed ok goes on with it)", o->path, line);
+    warn(o, line);
+    return 0;
+}
+
+static int check_settings(const run_folder_options *o, run_folder *r) {
+    run_settings there;
+    text different = { 0 };
+    int rc = read_settings(o->path, &there);
+    if (rc < 0) return rc;
+    if (run_settings_differ(&there, o->settings, &different))
+        rc = text_check(&different) < 0 ? ERR_MEMORY : error_set(ERR_USAGE, "%s: was begun with other settings: %s", o->path, different.data);
+    if (rc == 0) rc = check_data(o, &there, r);
+    text_free(&different);
+    run_settings_free(&there);
+    return rc;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------------------- */
+
+static int open_locked(const run_folder_options *o, run_folder *r) {
+    char path[PATH_MAX];
+    what_is_there there;
+    int rc = look(o->path, &there);            /* again: another may have been here before we held it */
+    if (rc == 0) rc = refuse_wrong_place(o, there);
+    if (rc == 0) rc = settings_path(o->path, path);
+    if (rc < 0) return rc;
+    r->resumed = there == A_RUN;
+    if (r->resumed) rc = check_settings(o, r);
+    if (rc < 0) return rc;
+    file_remove_leftovers_of(path);
+    save_remove_leftovers(o->path);
+    return write_settings(o->path, o->settings);
+}
+
+int run_folder_open(const run_folder_options *o, run_folder *out) {
+    what_is_there there;
+    *out = (run_folder){ .lock = FOLDER_UNLOCKED };
+    int rc = look(o->path, &there);
+    if (rc == 0 && there != A_RUN) rc = refuse_wrong_place(o, there);     /* of a run that is being written, the lock tells by whom */
+    if (rc == 0 && there == NOTHING) rc = folder_make(o->path);
+    if (rc < 0) return rc;
+    if (!(out->path = strdup(o->path))) return error_memory(strlen(o->path));
+    rc = folder_lock_take(o->path, 0, 0, &out->lock);
+    if (rc == 0) rc = open_locked(o, out);
+    if (rc < 0) run_folder_close(out);
+    return rc;
+}
+
+void run_folder_close(run_folder *r) {
+    folder_lock_release(&r->lock);
+    free(r->path);
+    *r = (run_folder){ .lock = FOLDER_UNLOCKED };
+}
+
+int run_folder_room(const char *path, uint64_t bytes, const char *what) {
+    struct statvfs disk;
+    if (statvfs(path, &disk) < 0) return 0;    /* the first write will tell */
+    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (free_bytes >= bytes) return 0;
+    return error_set(ERR_FULL, "%s: %s will take %.1f GB, and the disk has %.1f GB free", path, what, (double)bytes / 1e9, (double)free_bytes / 1e9);
+}
