@@ -25,7 +25,7 @@ typedef struct block {
 /* Blocks lie in slabs that are mapped, since the system's fresh pages are zero already: huge ones, where it has them, for
  * packing a gigabyte would otherwise fault 250,000 times. A slab is as large as all before it, within these bounds; small ones, of the
  * face networks, take no huge pages that they would not fill. */
-enum { BUCKETS = 1024, SLAB_LEAST = 1 << 20, SLAB_MOST = 64 << 20, PAGE = 2 << 20, LARGE = 1 << 20 };
+enum { BUCKETS = 1024, SLAB_LEAST = 1 << 20, SLAB_MOST = 64 << 20, PAGE = 2 << 20, HUGE_FROM = 4 * PAGE, LARGE = 1 << 20 };
 
 typedef struct slab {
     struct slab *next;
@@ -43,7 +43,7 @@ struct params {
 };
 
 static void *map_slab(size_t bytes) {
-    if (bytes < 4 * PAGE) {
+    if (bytes < HUGE_FROM) {
         void *small = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         return small == MAP_FAILED ? NULL : small;
     }
@@ -59,7 +59,7 @@ static void *map_slab(size_t bytes) {
 static slab *new_slab(params *p, size_t least) {
     size_t bytes = p->bytes < SLAB_LEAST ? SLAB_LEAST : p->bytes > SLAB_MOST ? SLAB_MOST : p->bytes;
     bytes = bytes < least ? least : bytes;
-    size_t page = bytes < 3 * PAGE ? (size_t)sysconf(_SC_PAGESIZE) : PAGE;   /* so that a huge page begins and ends a large slab */
+    size_t page = bytes < HUGE_FROM ? (size_t)sysconf(_SC_PAGESIZE) : PAGE;   /* so that a huge page begins and ends a large slab */
     bytes = (bytes + page - 1) / page * page;
     slab *s = calloc(1, sizeof *s);
     if (s) *s = (slab){ p->slabs, map_slab(bytes), bytes, 0 };

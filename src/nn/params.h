@@ -11,8 +11,8 @@
 
 typedef struct params params;
 params *params_new(void);
-/* One that only counts: plans made with it know their size and its, packed nothing and cannot run. To ask what a model will
- * take before gigabytes are read. */
+/* One that only counts: plans made with it can tell plan_bytes, and it params_bytes; nothing is packed, and they do not run. To ask
+ * what a model will take before gigabytes are read. */
 params *params_new_counting(void);
 void    params_free(params *p);     /* after all plans that use it */
 size_t  params_bytes(const params *p);

@@ -85,7 +85,7 @@ const char      *checkpoint_tokenizer(const checkpoint *c);
  * hex digits are taken, is of. Reads the whole file at each call; stop as in base/stop.h, may be NULL. */
 int              checkpoint_hash(const checkpoint *c, bool control, const volatile int *stop, char hex[65]);
 /* Whether the tensors of networks (CHECKPOINT_*, each complete) fit together: shapes_check of the room model, which knows
- * what is computed of them. It is handed to those who look at whole models. */
+ * what is computed of them. It is handed to those who look at whole models, since that room stands on this one. */
 typedef int (*checkpoint_shapes)(const checkpoint *c, unsigned networks);
 
 void             checkpoint_drop(const checkpoint *c, const void *data, size_t bytes);   /* as weights_drop */

@@ -2,7 +2,7 @@
  *
  * The driver of our matrix products: what is matched, how the work is cut, and who computes what.
  *
- * Tiles are taken block of columns by block of columns, each as wide as half the second-level cache holds packed; in it strip of rows by
+ * Tiles are taken block of columns by block of columns, each of up to 336 KB packed (chosen for a second-level cache of 1 MB, which holds two and x); in it strip of rows by
  * strip of rows, so that a strip of x is read once a block and stays in the first cache for all its groups. Each thread takes an equal
  * part of that order. Every sum runs over all of K in one tile, so neither threads nor blocks change a bit of the result. */
 #include "nn/cpu/linear.h"
