@@ -14,7 +14,7 @@
  * weights are its exponentials; an error of a score multiplies one of them, so it may differ by 64 * 2^-24 * S, in bf16, where each is
  * rounded, also by 2^-8 * S. Its S is the sum of absolute values by the true weights: absolute queries and keys would have others.
  *
- * Gradients: an activation's may differ by 2^-20 of the value and of the same of absolute values (in bf16 2^-7 and 2^-10: a slope crosses 0), a norm's by 2^-19 of its
+ * Gradients: attention's may differ by as much as attention (weights and slopes are rounded), an activation's may differ by 2^-20 of the value and of the same of absolute values (in bf16 2^-7 and 2^-10: a slope crosses 0), a norm's by 2^-19 of its
  * terms' absolute values, factor (|d| + mean|d| + |u| mean|d u|) and sums of |dy| (|u| + 1) and |dy| (in bf16 also 2^-7 of the value), a sum (sum_to, mse,
  * sum_squares) by 8 * 2^-24 * S. unslice, upsample_nearest_dx, embedding_d, mse_dx, and updates with all the states that they rewrite, differ in 0 bits. */
 #include <getopt.h>
@@ -196,6 +196,33 @@ static tensor *make_attention(trial *t) {
     tensor *y = attention(t->g, q, k, rng_chance(&t->r, 6) ? k : trial_input(t, type, k->shape), (attention_attr){ (int)heads, causal }, &log_sum);
     if (rng_chance(&t->r, 2)) graph_output(t->g, log_sum);
     return y;
+}
+
+/* The attention whose gradient this is computes out and log_sum. Of the gradients one at least is read. */
+static tensor *make_attention_d(trial *t) {
+    static const size_t widths[] = { 8, 40, 64, 80, 160 };
+    size_t d = rng_chance(&t->r, 2) ? widths[rng_next(&t->r) % 5] : rng_between(&t->r, 1, rng_chance(&t->r, 8) ? 512 : 100), heads = rng_between(&t->r, 1, 3);
+    size_t T = rng_between(&t->r, 1, 300), S = rng_chance(&t->r, 2) ? 77 : rng_between(&t->r, 1, 300), n = rng_between(&t->r, 1, 2);
+    while (n * heads * T * S * d > 1000000 && T > 1) T = (T + 1) / 2;   /* too slow by reference */
+    attention_attr attr = { (int)heads, rng_chance(&t->r, 3) };
+    nn_type type = activation_type(t);
+    nn_shape queries = shape3(n, T, heads * d), keys = shape3(n, S < T && attr.causal ? T : S, heads * d);
+    tensor *in[6] = { trial_input(t, type, queries), trial_input(t, type, keys), trial_input(t, type, keys), trial_input(t, type, queries),
+                      trial_input(t, NN_F32, shape3(n, heads, T)), trial_input(t, type, queries) }, *out[3], *log_sum;
+    graph *forward = graph_new();
+    const tensor *y = attention(forward, graph_input(forward, "q", type, queries), graph_input(forward, "k", type, keys), graph_input(forward, "v", type, keys), attr, &log_sum);
+    if (!y) abort();
+    op_attention.reference(graph_node(forward, 0), (const void *[]){ t->numbers[0], t->numbers[1], t->numbers[2] }, (void *[]){ t->numbers[3], t->numbers[4] });
+    graph_free(forward);
+    for (size_t i = 0; i < n * T * heads * d; i++) {
+        char stored[4];
+        nn_narrow(stored, type, &t->numbers[3][i], 1);
+        nn_widen(&t->numbers[3][i], stored, type, 1);
+    }
+    if (!attention_d(t->g, in[0], in[1], in[2], in[3], in[4], in[5], attr, out)) return NULL;
+    for (int i = 0; i < 3; i++)
+        if (rng_chance(&t->r, 2)) graph_output(t->g, out[i]);
+    return out[rng_next(&t->r) % 3];
 }
 
 static tensor *make_landmarks_matrix(trial *t) {
@@ -470,7 +497,7 @@ static const struct { const op *op; tensor *(*make)(trial *t); } generators[] = 
     { &op_silu, make_silu }, { &op_gelu, make_gelu }, { &op_quick_gelu, make_quick_gelu }, { &op_geglu, make_geglu },
     { &op_add_scaled, make_add_scaled }, { &op_group_norm, make_group_norm }, { &op_layer_norm, make_layer_norm },
     { &op_upsample_nearest, make_upsample }, { &op_timestep_embedding, make_timestep }, { &op_embedding, make_embedding }, { &op_cast, make_cast },
-    { &op_attention, make_attention },
+    { &op_attention, make_attention }, { &op_attention_d, make_attention_d },
     { &op_silu_dx, make_silu_dx }, { &op_gelu_dx, make_gelu_dx }, { &op_quick_gelu_dx, make_quick_gelu_dx }, { &op_geglu_dx, make_geglu_dx },
     { &op_group_norm_d, make_group_norm_d }, { &op_layer_norm_d, make_layer_norm_d }, { &op_unslice, make_unslice }, { &op_upsample_nearest_dx, make_upsample_dx },
     { &op_embedding_d, make_embedding_d }, { &op_sum_to, make_sum_to }, { &op_mse, make_mse }, { &op_mse_dx, make_mse_dx }, { &op_adamw, make_adamw },
@@ -481,7 +508,7 @@ enum { N_OPS = sizeof generators / sizeof *generators };
 
 /* ---- running a case ---------------------------------------------------------------------------------------------------- */
 
-static bool sums(const op *o) { return o == &op_conv2d || o == &op_depthwise_conv2d || o == &op_linear || o == &op_attention; }
+static bool sums(const op *o) { return o == &op_conv2d || o == &op_depthwise_conv2d || o == &op_linear || o == &op_attention || o == &op_attention_d; }
 static bool activates(const op *o) { return o == &op_silu || o == &op_gelu || o == &op_quick_gelu || o == &op_geglu; }
 static bool slopes(const op *o) { return o == &op_silu_dx || o == &op_gelu_dx || o == &op_quick_gelu_dx || o == &op_geglu_dx; }
 static bool normalises(const op *o) { return o == &op_group_norm || o == &op_layer_norm; }
@@ -519,9 +546,9 @@ static tolerance tolerance_of(const node *n, float **bound) {
     if (n->in[0]->type == NN_BF16) {
         tol.relative = 0x1p-7;
         if (n->in[1]->type != NN_BF16) tol.of_bound += 0x1p-8;
-        if (n->op == &op_attention) tol.of_bound += 0x1p-8;
+        if (n->op == &op_attention || n->op == &op_attention_d) tol.of_bound += 0x1p-8;
     }
-    if (n->op == &op_attention) tol.of_bound += 56 * 0x1p-24;   /* an exponential has the absolute error of its score as relative error */
+    if (n->op == &op_attention || n->op == &op_attention_d) tol.of_bound += 56 * 0x1p-24;   /* an exponential has the absolute error of its score as relative error */
     return tol;
 }
 
@@ -630,6 +657,30 @@ static void norm_d_bound(const node *n, float **truth, float **bound) {
 /* Of (x - target)^2: absolute values would cancel. */
 static void mse_bound(const node *n, float **truth, float **bound) { *bound[n->out[0]->index] = *truth[n->out[0]->index]; }
 
+/* The gradient's sums with all terms by absolute value. */
+static void attention_d_bound(const node *n, float **truth, float **bound) {
+    const attention_attr *a = n->attr;
+    size_t T = n->in[0]->shape.dim[1], S = n->in[1]->shape.dim[1], C = n->in[0]->shape.dim[2], H = (size_t)a->heads, d = C / H;
+    float *x[6], scale = (float)(1 / sqrt((double)d));
+    for (int i = 0; i < 6; i++) x[i] = truth[n->in[i]->index];
+    for (int i = 0; i < 3; i++) memset(bound[n->out[i]->index], 0, shape_elements(n->out[i]->shape) * sizeof(float));
+    for (size_t i = 0; i < n->in[0]->shape.dim[0] * H * T * S; i++) {
+        size_t s = i % S, t = i / S % T, h = i / S / T % H, p = i / S / T / H, at = (p * T + t) * C + h * d, from = (p * S + s) * C + h * d;
+        float score = 0, slope = 0;
+        if (a->causal && s > t) continue;
+        for (size_t e = 0; e < d; e++) {
+            score += x[0][at + e] * x[1][from + e];
+            slope += fabsf(x[5][at + e]) * (fabsf(x[2][from + e]) + fabsf(x[3][at + e]));
+        }
+        float weight = expf(score * scale - x[4][(p * H + h) * T + t]);
+        for (size_t e = 0; e < d; e++) {
+            bound[n->out[0]->index][at + e] += weight * slope * scale * fabsf(x[1][from + e]);
+            bound[n->out[1]->index][from + e] += weight * slope * scale * fabsf(x[0][at + e]);
+            bound[n->out[2]->index][from + e] += weight * fabsf(x[5][at + e]);
+        }
+    }
+}
+
 /* The error bound's sums by absolute value are only needed where summation may be reordered. */
 static bool try_case(int kind, uint64_t seed, level *levels, int n_levels, bool verbose) {
     trial t, absolute;
@@ -640,6 +691,7 @@ static bool try_case(int kind, uint64_t seed, level *levels, int n_levels, bool 
     if (n->op == &op_attention) attention_bound(n, truth, bound);
     if (norm_d(n->op)) norm_d_bound(n, truth, bound);
     if (n->op == &op_mse) mse_bound(n, truth, bound);
+    if (n->op == &op_attention_d) attention_d_bound(n, truth, bound);
     tolerance tol = tolerance_of(n, bound);
     if (verbose) {
         printf("seed %" PRIu64 "\n", seed);

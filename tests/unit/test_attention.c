@@ -18,8 +18,8 @@
 #include <cmocka.h>
 
 #include "nn/cpu/attention.h"
-#include "nn/cpu/attention_isa.h"
-#include "nn/ops.h"
+#include "nn/cpu/attention_d_isa.h"
+#include "nn/gradient.h"
 #include "nn/plan.h"
 
 static const struct { const attention_isa *isa; cpu_level level; const char *name; } kernels[] = {
@@ -299,10 +299,209 @@ static void test_plans(void **state) {
         }
 }
 
+/* ---- the gradient -------------------------------------------------------------------------------------------------------- */
+
+/* Bounds of dq, dk and dv, relative root mean square. f32: 3e-6, of which most is slopes' cancellation (dy v - dy y). bf16: 4e-3: 1.7e-3 are the result's
+ * rounding, as much each weight's and slope's and that of y, which the mean slope is taken from; of few numbers twice the largest rounding and more. */
+typedef struct { example e; operand y, dy; float *log_sum; double *want[3]; } backward;
+
+static const char *const names[3] = { "dq", "dk", "dv" };
+
+/* After the inputs were changed: rounds them, attends in f64, and computes the true gradient from what was not rounded. */
+static void backward_set(backward *b) {
+    example *e = &b->e;
+    const shape *s = &e->s;
+    size_t C = s->heads * s->d;
+    example_set(e);
+    for (size_t i = 0; i < e->q.count; i++) b->y.x[i] = (float)e->y[i];
+    for (size_t i = 0; i < s->n * s->heads * s->T; i++) b->log_sum[i] = (float)e->log_sum[i];
+    operand_write(&b->y, s->type), operand_write(&b->dy, s->type);
+    for (int i = 0; i < 3; i++) memset(b->want[i], 0, (i ? e->k.count : e->q.count) * sizeof(double));
+    for (size_t row = 0; row < s->n * s->heads * s->T; row++) {
+        size_t n = row / (s->heads * s->T), h = row / s->T % s->heads, t = row % s->T, keys = s->causal ? t + 1 : s->S;
+        size_t at = (n * s->T + t) * C + h * s->d, from = n * s->S * C + h * s->d;
+        const float *q = e->q.x + at, *dy = b->dy.x + at;
+        double mean = 0, scale = 1 / sqrt((double)s->d);
+        for (size_t i = 0; i < s->d; i++) mean += (double)dy[i] * e->y[at + i];
+        for (size_t j = 0; j < keys; j++, from += C) {
+            const float *k = e->k.x + from, *v = e->v.x + from;
+            double score = 0, slope = 0;
+            for (size_t i = 0; i < s->d; i++) score += (double)q[i] * (double)k[i], slope += (double)dy[i] * (double)v[i];
+            double p = exp(score * scale - e->log_sum[row]), ds = p * (slope - mean) * scale;
+            for (size_t i = 0; i < s->d; i++) {
+                b->want[0][at + i] += ds * (double)k[i];
+                b->want[1][from + i] += ds * (double)q[i];
+                b->want[2][from + i] += p * (double)dy[i];
+            }
+        }
+    }
+}
+
+static backward backward_new(shape s) {
+    backward b = { .e = example_new(s), .y = operand_new(&s, s.T), .dy = operand_new(&s, s.T), .log_sum = room(s.n * s.heads * s.T * 4) };
+    for (int i = 0; i < 3; i++) b.want[i] = room((i ? b.e.k.count : b.e.q.count) * sizeof(double));
+    return b;
+}
+
+static void backward_free(backward *b) {
+    example_free(&b->e);
+    operand_free(&b->y), operand_free(&b->dy);
+    free(b->log_sum);
+    for (int i = 0; i < 3; i++) free(b->want[i]);
+}
+
+static const attention_d_isa *const isa_d[KERNELS] = { &attention_d_avx2, &attention_d_avx512, &attention_d_avx512bf16 };
+
+static attention_operand operand_of(const operand *o, const shape *s) { return (attention_operand){ o->raw, o->row, o->tokens / s->n * o->row }; }
+
+typedef struct { void *raw[3]; size_t bytes[3]; } gradients;
+
+/* wanted: bits of dq, dk, dv. */
+static gradients run_backward(const backward *b, int kernel, int threads, int wanted) {
+    const shape *s = &b->e.s;
+    size_t scratch_bytes;
+    attention_d_job a = { .type = s->type, .n = s->n, .heads = s->heads, .T = s->T, .S = s->S, .d = s->d, .causal = s->causal, .q = operand_of(&b->e.q, s), .k = operand_of(&b->e.k, s),
+                          .v = operand_of(&b->e.v, s), .y = operand_of(&b->y, s), .dy = operand_of(&b->dy, s), .log_sum = b->log_sum };
+    assert_int_equal(attention_d_plan(&a, isa_d[kernel], threads, &scratch_bytes), 0);
+    char *scratch = room(scratch_bytes + 64);
+    memset(scratch, 0xff, scratch_bytes + 64);
+    gradients g;
+    for (int i = 0; i < 3; i++) {
+        g.bytes[i] = (i ? b->e.k.count : b->e.q.count) * nn_type_bytes(s->type);
+        g.raw[i] = room(g.bytes[i] + 64);
+        memset(g.raw[i], 0xcd, g.bytes[i] + 64);
+    }
+    a.dq = wanted & 1 ? g.raw[0] : NULL, a.dk = wanted & 2 ? g.raw[1] : NULL, a.dv = wanted & 4 ? g.raw[2] : NULL;
+    attention_d_compute(&a, isa_d[kernel], threads, scratch);
+    for (size_t i = 0; i < 64; i++) assert_int_equal((uint8_t)scratch[scratch_bytes + i], 0xff);
+    for (int i = 0; i < 3; i++)
+        for (size_t j = wanted & 1 << i ? g.bytes[i] : 0; j < g.bytes[i] + 64; j++) assert_int_equal(((uint8_t *)g.raw[i])[j], 0xcd);
+    free(scratch);
+    return g;
+}
+
+static void gradients_free(gradients *g) {
+    for (int i = 0; i < 3; i++) free(g->raw[i]);
+}
+
+static double error_bound(const shape *s) { return s->type == NN_F32 ? 3e-6 : s->n * s->heads * (s->T < s->S ? s->T : s->S) * s->d >= 2000 ? 4e-3 : 0x1p-6; }
+
+/* Errors relative to the outputs, which for few keys are differences of larger numbers: one key alone has the weight 1, and dq and dk are 0. So
+ * the length they are compared with is at least a quarter of dv's. */
+static void check_backward(const backward *b, int kernel, double bound) {
+    const shape *s = &b->e.s;
+    gradients g = run_backward(b, kernel, 1, 7);
+    double least = 0;
+    for (int i = 2; i >= 0; i--) {
+        size_t count = i ? b->e.k.count : b->e.q.count;
+        float *got = room(count * 4);
+        double off = 0, all = 0;
+        nn_widen(got, g.raw[i], s->type, count);
+        for (size_t j = 0; j < count; j++) off += pow((double)got[j] - b->want[i][j], 2), all += b->want[i][j] * b->want[i][j];
+        if (i == 2) least = sqrt(all / (double)count) / 4;
+        if (!(sqrt(off / (double)count) <= bound * fmax(sqrt(all / (double)count), least)))
+            fail_msg("%s, %s, n %zu, heads %zu, T %zu, S %zu, d %zu, gap %zu%s: error of %s %.3g (bound %.3g)", kernels[kernel].name, nn_type_name(s->type), s->n, s->heads, s->T, s->S,
+                     s->d, s->gap, s->causal ? ", causal" : "", names[i], sqrt(off / all), bound);
+        free(got);
+    }
+    gradients_free(&g);
+}
+
+static void test_gradient_random_shapes(void **state) {
+    (void)state;
+    static const size_t widths[] = { 8, 40, 64, 80, 160, 512 };
+    for (int i = 0; i < 120; i++) {
+        seed = 5000 + (uint64_t)i;
+        shape s = { .n = between(1, 2), .heads = between(1, 3), .T = between(1, 300), .S = between(1, 300), .d = i % 2 ? widths[draw() % 6] : between(1, 200),
+                    .gap = draw() % 3 ? between(0, 70) : 0, .causal = draw() % 3 == 0, .type = draw() % 2 ? NN_BF16 : NN_F32 };
+        if (draw() % 4 == 0) s.S = 77;
+        while (s.n * s.heads * s.T * s.S * s.d > 1000000 && s.T > 1) s.T = (s.T + 1) / 2;
+        if (s.causal && s.S < s.T) s.S = s.T;
+        backward b = backward_new(s);
+        backward_set(&b);
+        for (int k = 0; k < KERNELS; k++)
+            if (serves(k, s.type)) check_backward(&b, k, error_bound(&s));
+        backward_free(&b);
+    }
+}
+
+/* Several chunks of queries and keys, copies of sums, whole heads and waves of them: neither the number of threads nor what else is wanted changes a bit. */
+static void test_gradient_threads(void **state) {
+    (void)state;
+    static const shape shapes[] = {
+        { 1, 1, 1100, 1030, 16, 3, false, NN_BF16 }, { 1, 3, 1030, 77, 40, 0, false, NN_BF16 }, { 1, 1, 1025, 1090, 8, 0, true, NN_F32 },
+        { 2, 3, 150, 333, 33, 5, false, NN_F32 },    { 1, 3, 301, 301, 24, 0, true, NN_BF16 },
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        seed = 17 + i;
+        backward b = backward_new(shapes[i]);
+        backward_set(&b);
+        for (int k = 0; k < KERNELS; k++) {
+            if (!serves(k, shapes[i].type)) continue;
+            check_backward(&b, k, error_bound(&shapes[i]));
+            gradients one = run_backward(&b, k, 1, 7);
+            for (int threads = 1; threads <= 4; threads++) {
+                int wanted = threads == 1 ? 1 : threads == 2 ? 7 : threads == 3 ? 4 : 3;
+                gradients more = run_backward(&b, k, threads, wanted);
+                for (int j = 0; j < 3; j++)
+                    if (wanted & 1 << j) assert_memory_equal(one.raw[j], more.raw[j], one.bytes[j]);
+                gradients_free(&more);
+            }
+            gradients_free(&one);
+        }
+        backward_free(&b);
+    }
+}
+
+/* Scores of about -1000, so that a key behind the last one would weigh exp(1000); and weights on few keys. Keys have so much in common that dq, which is
+ * about their differences, is mostly the rounding of slopes, of y and of log_sum. */
+static void test_gradient_far_from_zero(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        seed = 90 + (uint64_t)i;
+        backward b = backward_new((shape){ 1, 2, 33, 77, 16, 0, i == 3, i & 1 ? NN_BF16 : NN_F32 });
+        for (size_t j = 0; j < b.e.q.count; j++) b.e.q.x[j] = j % 16 == 0 ? 64 : i < 2 ? 0 : 8 * b.e.q.x[j];
+        for (size_t j = 0; j < b.e.k.count; j++)
+            if (j % 16 == 0) b.e.k.x[j] = -65 - (float)(draw() % 16) / 8;
+        backward_set(&b);
+        for (int k = 0; k < KERNELS; k++)
+            if (serves(k, b.e.s.type)) check_backward(&b, k, b.e.s.type == NN_F32 ? 1e-2 : 0.3);
+        backward_free(&b);
+    }
+}
+
+/* A plan takes the best kernel and leaves out what nobody reads. */
+static void test_gradient_plans(void **state) {
+    (void)state;
+    for (cpu_level level = CPU_AVX2; level <= cpu_level_here(); level++)
+        for (int wanted = 1; wanted < 8; wanted++) {
+            nn_type type = wanted & 1 ? NN_BF16 : NN_F32;
+            graph *g = graph_new();
+            params *store = params_new();
+            device *dev = device_cpu(level);
+            nn_shape queries = shape3(1, 5, 24), keys = shape3(1, 9, 24);
+            tensor *q = graph_input(g, "q", type, queries), *k = graph_input(g, "k", type, keys), *y = graph_input(g, "y", type, queries), *d[3];
+            assert_true(attention_d(g, q, k, k, y, graph_input(g, "log_sum", NN_F32, shape3(1, 3, 5)), y, (attention_attr){ 3, false }, d));
+            int count = 0;
+            for (int i = 0; i < 3; i++)
+                if (wanted & 1 << i) graph_output(g, d[i]), count++;
+            plan *p = plan_new(g, dev, store, &(plan_options){ .threads = 2, .no_reference = true });
+            assert_non_null(p);
+            const kernel_step *s = plan_step(p, 0);
+            assert_string_equal(s->kernel->name, level == CPU_AVX2 ? "attention_d/avx2" : level == CPU_AVX512_BF16 && type == NN_BF16 ? "attention_d/avx512bf16" : "attention_d/avx512");
+            assert_int_equal(s->match.n_out, count);
+            plan_free(p);
+            device_free(dev);
+            params_free(store);
+            graph_free(g);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_shapes), cmocka_unit_test(test_threads), cmocka_unit_test(test_peaky), cmocka_unit_test(test_far_from_zero),
         cmocka_unit_test(test_equal_scores), cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_plans),
+        cmocka_unit_test(test_gradient_random_shapes), cmocka_unit_test(test_gradient_threads), cmocka_unit_test(test_gradient_far_from_zero), cmocka_unit_test(test_gradient_plans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

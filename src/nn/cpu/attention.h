@@ -10,4 +10,7 @@
 /* Up to `level`, worst first; every type of every level from AVX2 on is served. */
 const kernel *attention_kernels(cpu_level level, size_t *n);
 
+/* Of attention_d, its gradient: weights are recomputed from the saved logarithms; outputs that nobody reads are not computed. */
+const kernel *attention_d_kernels(cpu_level level, size_t *n);
+
 #endif

@@ -14,7 +14,9 @@
 #define WIDEST 3
 #define ROWS(panels) ((panels) == 3 ? 4 : 6)
 #define NAME attention_avx2
-enum { LANES = 8, PAIR = 1 };
+#define NAME_D attention_d_avx2
+#define PAIR 1
+enum { LANES = 8 };
 typedef __m256 V, W;
 
 INLINE V v_zero(void) { return _mm256_setzero_ps(); }
@@ -22,7 +24,10 @@ INLINE V v_set1(float x) { return _mm256_set1_ps(x); }
 INLINE V v_load(const float *p) { return _mm256_loadu_ps(p); }
 INLINE void v_store(float *p, V x) { _mm256_storeu_ps(p, x); }
 INLINE V v_mul(V a, V b) { return _mm256_mul_ps(a, b); }
+INLINE V v_add(V a, V b) { return _mm256_add_ps(a, b); }
 INLINE V v_sub(V a, V b) { return _mm256_sub_ps(a, b); }
+INLINE V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE V v_fms(V a, V b, V c) { return _mm256_fmsub_ps(a, b, c); }
 INLINE V v_max(V a, V b) { return _mm256_max_ps(a, b); }
 INLINE __m256i v_lanes(size_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n > 8 ? 8 : (int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
 INLINE V v_first(size_t n, V x, V y) { return _mm256_blendv_ps(y, x, _mm256_castsi256_ps(v_lanes(n))); }
@@ -58,6 +63,7 @@ INLINE W w_load_words(nn_type type, const char *row, size_t w, size_t d) {
     memcpy(part, row + 2 * w, d - w > 8 ? 16 : (d - w) * 2);
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)part)), 16));
 }
+INLINE V v_load_row(nn_type type, const char *row, size_t i, size_t d) { return w_load_words(type, row, i, d); }
 INLINE W w_load_pair(nn_type type, const char *row, const char *next, size_t i, size_t d) {
     (void)next;
     return w_load_words(type, row, i, d);
@@ -111,4 +117,14 @@ static inline void finish_row(nn_type type, char *y, float *o, size_t d, float f
     nn_narrow(y, type, o, d);
 }
 
+INLINE void put_weights(char *words, V a, V b) {
+    (void)b;
+    v_store((float *)words, a);
+}
+INLINE void put_slopes(char *words, char *rows, size_t row, V a, V b) {
+    (void)rows, (void)row, (void)b;
+    v_store((float *)words, a);
+}
+
 #include "nn/cpu/attention_body.h"
+#include "nn/cpu/attention_d_body.h"

@@ -13,7 +13,8 @@
 #define WIDEST 5
 #define ROWS(panels) ((panels) == 5 ? 5 : 6)
 #define NAME attention_avx512
-enum { PAIR = 1 };
+#define NAME_D attention_d_avx512
+#define PAIR 1
 
 INLINE V w_dot(W a, W b, V sum) { return _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum); }
 INLINE H hw_dot(HW a, HW b, H sum) { return _mm256_fmadd_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), sum); }
@@ -55,4 +56,14 @@ static inline void finish_row(nn_type type, char *y, float *o, size_t d, float f
     if (type != NN_F32) nn_narrow(y, type, o, d);
 }
 
+INLINE void put_weights(char *words, V a, V b) {
+    (void)b;
+    v_store((float *)words, a);
+}
+INLINE void put_slopes(char *words, char *rows, size_t row, V a, V b) {
+    (void)rows, (void)row, (void)b;
+    v_store((float *)words, a);
+}
+
 #include "nn/cpu/attention_body.h"
+#include "nn/cpu/attention_d_body.h"

@@ -13,7 +13,8 @@
 #define WIDEST 5
 #define ROWS(panels) ((panels) == 5 ? 5 : 6)
 #define NAME attention_avx512bf16
-enum { PAIR = 2 };
+#define NAME_D attention_d_avx512bf16
+#define PAIR 2
 
 INLINE V w_dot(W a, W b, V sum) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
 INLINE H hw_dot(HW a, HW b, H sum) { return _mm256_dpbf16_ps(sum, (__m256bh)a, (__m256bh)b); }
@@ -73,4 +74,18 @@ static inline void finish_row(nn_type type, char *y, float *o, size_t d, float f
         _mm256_mask_storeu_epi16(y + 2 * i, v_lanes(d - i), (__m256i)_mm512_cvtneps_pbh(v_mul(v_load(o + i), v_set1(factor))));
 }
 
+/* Two rows' numbers side by side: words of pairs. */
+INLINE W in_pairs(W rows) {
+    const W order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(order, rows);
+}
+INLINE void put_weights(char *words, V a, V b) { w_store(words, in_pairs((W)_mm512_cvtne2ps_pbh(b, a))); }
+INLINE void put_slopes(char *words, char *rows, size_t row, V a, V b) {
+    W both = (W)_mm512_cvtne2ps_pbh(b, a);
+    w_store(words, in_pairs(both));
+    _mm256_storeu_si256((__m256i *)rows, _mm512_castsi512_si256(both));
+    _mm256_storeu_si256((__m256i *)(rows + row), _mm512_extracti64x4_epi64(both, 1));
+}
+
 #include "nn/cpu/attention_body.h"
+#include "nn/cpu/attention_d_body.h"

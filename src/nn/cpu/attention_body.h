@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Template of the inner loops of attention, for one instruction set. Before it is included, a file defines
- *     LANES, PAIR               numbers of a vector, of a word
+ *     LANES, PAIR               numbers of a vector, of a word (a macro)
  *     WIDE, WIDEST, ROWS(c)     panels of a group (see attention_isa.h); rows of queries that go with c panels in the registers
  *     ROWS_FEW, ROWS_MANY, BLOCK_BYTES
  *     V, W                      a vector of f32, of words; v_*, w_* and exp2_v, see attention_v512.h and attention_avx2.c
@@ -148,42 +148,46 @@ static values_function *const halves_of[WIDEST][MOST] = TABLE(halves_);
 
 static const char *element(const attention_job *a, const void *base, size_t i) { return (const char *)base + i * nn_type_bytes(a->type); }
 
-static void pack_keys(const attention_job *a, const char *k, size_t first, size_t panels, char *to) {
-    size_t row = a->k_row * nn_type_bytes(a->type);
+/* A head's rows of n tokens. */
+typedef struct { nn_type type; const char *at; size_t row, n, d; } rows_in;   /* bytes between rows */
+
+/* Panels of tokens from the first on. */
+static void pack_keys(const rows_in *k, size_t first, size_t panels, char *to) {
+    size_t words = (k->d + PAIR - 1) / PAIR;
     for (size_t p = 0; p < panels; p++, first += LANES)
-        for (size_t w = 0; w < a->words; w += LANES) {
+        for (size_t w = 0; w < words; w += LANES) {
             W x[LANES];
-            for (size_t i = 0; i < LANES; i++) x[i] = first + i < a->S ? w_load_words(a->type, k + (first + i) * row, w, a->d) : w_zero();
+            for (size_t i = 0; i < LANES; i++) x[i] = first + i < k->n ? w_load_words(k->type, k->at + (first + i) * k->row, w, k->d) : w_zero();
             w_transpose(x);
-            for (size_t i = 0; i < LANES && w + i < a->words; i++) w_store(to + ((w + i) * panels + p) * LANES * 4, x[i]);
+            for (size_t i = 0; i < LANES && w + i < words; i++) w_store(to + ((w + i) * panels + p) * LANES * 4, x[i]);
         }
 }
 
-/* Words of keys [first, end) of one group of columns. */
-static void pack_values(const attention_job *a, const char *v, size_t first, size_t end, size_t column, size_t panels, char *to) {
-    size_t row = a->v_row * nn_type_bytes(a->type);
+/* Words of tokens [first, end) of one group of columns. */
+static void pack_values(const rows_in *v, size_t first, size_t end, size_t column, size_t panels, char *to) {
     for (size_t w = first; w < end; w++)
         for (size_t p = 0; p < panels; p++) {
-            const char *from = v + w * PAIR * row;
-            W x = w * PAIR < a->S ? w_load_pair(a->type, from, w * PAIR + 1 < a->S ? from + row : NULL, column + p * LANES, a->d) : w_zero();
+            const char *from = v->at + w * PAIR * v->row;
+            W x = w * PAIR < v->n ? w_load_pair(v->type, from, w * PAIR + 1 < v->n ? from + v->row : NULL, column + p * LANES, v->d) : w_zero();
             w_store(to + (w * panels + p) * LANES * 4, x);
         }
 }
 
 /* The next head's part of a token's row: it is packed next, and no hardware prefetches short rows at long strides. */
-static inline void fetch_next(const attention_job *a, const char *row) {
-    size_t used = a->d * nn_type_bytes(a->type);
-    for (size_t i = 0; i < used; i += 64) __builtin_prefetch(row + used + i, 0, 2);
+static inline void fetch_next(const rows_in *x, size_t token) {
+    size_t used = x->d * nn_type_bytes(x->type);
+    for (size_t i = 0; i < used; i += 64) __builtin_prefetch(x->at + token * x->row + used + i, 0, 2);
 }
 
 static void pack(const attention_job *a, size_t picture, size_t head, size_t group, char *packed) {
     size_t first = attention_begin(a->keys, group), end = attention_begin(a->keys, group + 1), size = nn_type_bytes(a->type);
-    const char *k = element(a, a->k, picture * a->k_picture + head * a->d), *v = element(a, a->v, picture * a->v_picture + head * a->d);
-    for (size_t t = first * LANES; t < end * LANES && t < a->S && head + 1 < a->heads; t++) fetch_next(a, k + t * a->k_row * size), fetch_next(a, v + t * a->v_row * size);
-    pack_keys(a, k, first * LANES, end - first, packed + first * LANES * a->words * 4);
+    rows_in k = { a->type, element(a, a->k, picture * a->k_picture + head * a->d), a->k_row * size, a->S, a->d };
+    rows_in v = { a->type, element(a, a->v, picture * a->v_picture + head * a->d), a->v_row * size, a->S, a->d };
+    for (size_t t = first * LANES; t < end * LANES && t < a->S && head + 1 < a->heads; t++) fetch_next(&k, t), fetch_next(&v, t);
+    pack_keys(&k, first * LANES, end - first, packed + first * LANES * a->words * 4);
     for (size_t c = 0; c < a->columns.groups; c++) {
         size_t column = attention_begin(a->columns, c), panels = attention_begin(a->columns, c + 1) - column;
-        pack_values(a, v, first * LANES / PAIR, end * LANES / PAIR, column * LANES, panels, packed + a->k_bytes + column * LANES * a->key_words * 4);
+        pack_values(&v, first * LANES / PAIR, end * LANES / PAIR, column * LANES, panels, packed + a->k_bytes + column * LANES * a->key_words * 4);
     }
 }
 

@@ -20,7 +20,10 @@ INLINE V v_set1(float x) { return _mm512_set1_ps(x); }
 INLINE V v_load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void v_store(float *p, V x) { _mm512_storeu_ps(p, x); }
 INLINE V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
+INLINE V v_add(V a, V b) { return _mm512_add_ps(a, b); }
 INLINE V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
+INLINE V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE V v_fms(V a, V b, V c) { return _mm512_fmsub_ps(a, b, c); }
 INLINE V v_max(V a, V b) { return _mm512_max_ps(a, b); }
 INLINE __mmask16 v_lanes(size_t n) { return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1); }
 INLINE V v_first(size_t n, V x, V y) { return _mm512_mask_blend_ps(v_lanes(n), y, x); }
@@ -56,6 +59,8 @@ INLINE W w_low_halves(const char *p, size_t n) { return _mm512_cvtepu16_epi32(_m
 INLINE W w_load_f32(nn_type type, const char *p, size_t n) {
     return type == NN_F32 ? _mm512_maskz_loadu_epi32(v_lanes(n), p) : _mm512_slli_epi32(w_low_halves(p, n), 16);
 }
+/* Numbers [i, i + 16) of a row of d, zeros behind its end. */
+INLINE V v_load_row(nn_type type, const char *row, size_t i, size_t d) { return _mm512_castsi512_ps(w_load_f32(type, row + i * nn_type_bytes(type), d - i)); }
 
 /* Rows become columns. */
 INLINE void w_transpose(W x[LANES]) {

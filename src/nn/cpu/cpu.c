@@ -44,6 +44,7 @@ device *device_cpu(cpu_level cap) {
         if (rc == 0) table = reduce_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = update_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = attention_kernels(level, &n), rc = add_all(d, table, n);
+        if (rc == 0) table = attention_d_kernels(level, &n), rc = add_all(d, table, n);
     }
     if (rc == 0 && level == CPU_AVX2) {
         const kernel *ordered = ordered_kernels_avx2(&n);
