@@ -16,6 +16,7 @@
 #include "base/cpu.h"
 #include "mien.h"
 #include "train/batch_item.h"
+#include "train/batch_position.h"
 #include "train/cache_encoders.h"
 #include "weights/checkpoint.h"
 
@@ -61,18 +62,9 @@ typedef struct {
 /* 1; 0 at the end of a replay; or ERR_* (ERR_CANCELLED, ERR_MEMORY, ERR_FORMAT if no item is of use): then nothing was taken. */
 int  batch_next(batch_source *b, micro_batch *out);
 
-/* Where it is: nothing else need be kept to go on with equal bits. Plain numbers; text: one line without newline. */
-typedef struct {
-    mien_position items;
-    uint64_t draws;                  /* seed of the draws */
-    uint64_t row;                    /* of the replay */
-} batch_position;
-enum { BATCH_POSITION_TEXT = 128 };
 batch_position batch_position_of(const batch_source *b);
 /* ERR_USAGE if the data are others than they were, unless that is fine; then it goes on with the next epoch if it has not as many items. */
 int  batch_restore(batch_source *b, const batch_position *p, bool changed_is_fine);
-void batch_position_write(const batch_position *p, char out[BATCH_POSITION_TEXT]);
-int  batch_position_read(const char *text, batch_position *out);   /* ERR_FORMAT */
 
 uint64_t batch_items(const batch_source *b);           /* of an epoch, of all ranks, with those that will be left out */
 uint64_t batch_rows(const batch_source *b);            /* of the replay; 0: there is none */

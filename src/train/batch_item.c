@@ -107,7 +107,7 @@ static int draw_whole(const item_maker *m, const faces *f, double min_face, bool
 
 static int draw_map(const item_maker *m, const dataset *d, const dataset_item *item, bool mirrored, uint8_t *hint, pixel_size *out, sample_fault *fault) {
     faces f = { 0 };
-    double min_face;
+    double min_face = 0;
     int rc = read_faces(d, item, &f, &min_face, fault);
     if (rc < 0) return rc;
     *out = (pixel_size){ f.width, f.height };

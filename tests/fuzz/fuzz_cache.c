@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/batch.h"
+#include "train/batch_position.h"
+#include "train/cache_entry.h"
 #include "train/mirror.h"
 
 static void entry(const uint8_t *data, size_t size) {
