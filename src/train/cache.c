@@ -193,3 +193,10 @@ int cache_measure(const cache *c, uint64_t items, bool mirror, cache_space *out)
 }
 
 uint64_t cache_space_needed(const cache_space *s) { return s->all - s->there; }
+
+int cache_space_check(const cache_space *s, const char *folder, uint64_t beside) {
+    uint64_t needed = cache_space_needed(s);
+    if (needed <= s->free && beside <= s->free - needed) return 0;
+    return error_set(ERR_FULL, "%s: the cache may take %.2f GB more and other files %.2f GB, but %.2f GB are free (--cache latents keeps no texts, --cache none nothing)", folder,
+                     (double)needed * 1e-9, (double)beside * 1e-9, (double)s->free * 1e-9);
+}

@@ -49,6 +49,8 @@ typedef struct { uint64_t all, there, free; } cache_space;
 int  cache_measure(const cache *c, uint64_t items, bool mirror, cache_space *out);
 /* Bytes that are still to be written, at most. */
 uint64_t cache_space_needed(const cache_space *s);
+/* ERR_FULL, with what would help, if that and `beside` (what else is to be written to the same disk) is more than is free. */
+int  cache_space_check(const cache_space *s, const char *folder, uint64_t beside);
 
 /* Bytes free where `path` will be: of the nearest folder above that exists. */
 int  cache_disk_free(const char *path, uint64_t *bytes);

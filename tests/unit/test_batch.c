@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Training's data: bits that depend on nothing but seed and place, the cache, positions, ranks, replays. Small pictures, an encoder of random weights. */
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "face/faces_json.h"
 #include "face/map.h"
@@ -283,6 +285,88 @@ static void test_cache(void **state) {
     stretch_free(&changed);
     model = first;
     stretch_free(&want);
+}
+
+/* Killed at any moment, there are whole items in the cache, and they are right. */
+static void test_kills(void **state) {
+    (void)state;
+    batch_options o = lively();
+    batch_progress p;
+    stretch want = taken(&o, 12, NULL);
+    o.cache = "killed";
+    o.keep_latents = o.keep_texts = true;
+    for (int k = 0; k < 6; k++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            taken(&o, 200, NULL);
+            _exit(0);
+        }
+        usleep((useconds_t)(5000 << k));
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+    }
+    stretch got = taken(&o, 12, &p);
+    expect_same("after kills", &got, &want, 0);
+    assert_int_equal(system("test -z \"$(find killed -type f ! -size 576c ! -size 9920c; find killed -name '.*')\""), 0);
+    stretch_free(&want), stretch_free(&got);
+}
+
+static void stop_at_warning(void *context, mien_log_kind kind, const char *path, const char *message) {
+    (void)path, (void)message;
+    if (kind == MIEN_LOG_WARNING) *(volatile int *)context = 1;
+}
+
+static void test_stopped(void **state) {
+    (void)state;
+    volatile int stop = 0;
+    batch_options o = lively();
+    micro_batch m;
+    o.items.hooks.stop = &stop;
+    batch_source *b = opened(&o);
+    assert_int_equal(batch_next(b, &m), 1);
+    batch_position before = batch_position_of(b);
+    stop = 1;
+    assert_int_equal(batch_next(b, &m), ERR_CANCELLED);
+    batch_position after = batch_position_of(b);
+    assert_memory_equal(&before, &after, sizeof before);
+    batch_close(b);
+    /* In the middle of a micro-batch, when its first picture has been encoded and could not be kept. */
+    stop = 0;
+    put_bytes("file", "x", 1);
+    o.cache = "file/below";
+    o.keep_latents = true;
+    o.items.hooks.log = stop_at_warning;
+    o.items.hooks.context = (void *)&stop;
+    b = opened(&o);
+    before = batch_position_of(b);
+    assert_int_equal(batch_next(b, &m), ERR_CANCELLED);
+    after = batch_position_of(b);
+    assert_memory_equal(&before, &after, sizeof before);
+    stop = 0;
+    stretch want = { 0 }, got = { 0 };
+    take(b, 4, &got);
+    batch_close(b);
+    o = lively();
+    want = taken(&o, 4, NULL);
+    expect_same("after a stop", &got, &want, 0);
+    stretch_free(&want), stretch_free(&got);
+}
+
+static void test_space(void **state) {
+    (void)state;
+    cache_space s = { .all = 1000, .there = 300, .free = 1000 };
+    assert_int_equal(cache_space_check(&s, "f", 300), 0);
+    assert_int_equal(cache_space_check(&s, "f", 301), ERR_FULL);
+    assert_int_equal(cache_space_check(&s, "f", UINT64_MAX), ERR_FULL);
+    s.free = 699;
+    assert_int_equal(cache_space_check(&s, "f", 0), ERR_FULL);
+    assert_non_null(strstr(error_message(), "--cache none"));
+    uint64_t here, below;
+    assert_int_equal(cache_disk_free(".", &here), 0);
+    assert_int_equal(cache_disk_free("not/yet/there", &below), 0);
+    assert_int_equal(cache_disk_free("/not/there", &below), 0);
+    assert_true(here > 0 && below > 0);
 }
 
 /* What cannot be kept is no reason to stop; it is told once. */
@@ -595,6 +679,7 @@ static int begin_width(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),  cmocka_unit_test(test_ranks),  cmocka_unit_test(test_cache),         cmocka_unit_test(test_nowhere_to_keep),
+        cmocka_unit_test(test_kills),    cmocka_unit_test(test_stopped), cmocka_unit_test(test_space),
         cmocka_unit_test(test_resume),   cmocka_unit_test(test_position_text), cmocka_unit_test(test_mirrored), cmocka_unit_test(test_redrawn),
         cmocka_unit_test(test_replay),   cmocka_unit_test(test_refused), cmocka_unit_test(test_half),          cmocka_unit_test(test_entries),
     };
