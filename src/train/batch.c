@@ -49,6 +49,7 @@ static int check(const batch_options *o) {
     if (o->batch < 1 || o->batch > 4096) return error_set(ERR_USAGE, "a batch of %d: 1 to 4096", o->batch);
     if (o->redraw && !(o->wants & ITEM_HINT)) return error_set(ERR_USAGE, "there are no maps to be drawn");
     if (!(o->prompt_dropout >= 0 && o->prompt_dropout <= 1)) return error_set(ERR_USAGE, "a prompt dropout of %g: 0 to 1", o->prompt_dropout);
+    if ((o->keep_latents || o->keep_texts) && !o->cache) return error_set(ERR_USAGE, "a folder is needed for the cache");
     if (!o->replay) return 0;
     const char *with = o->prompt_dropout > 0 ? "prompt dropout" : o->mirror ? "mirroring" : o->noise_offset != 0 ? "noise offset" : NULL;
     if (with) return error_set(ERR_USAGE, "%s: a replay has all draws, so there can be no %s with it", o->replay, with);

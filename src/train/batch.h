@@ -35,7 +35,7 @@ typedef struct {
     int threads;                     /* of the encoders */
     cpu_level cpu;
     const char *replay;              /* a file of draws (train/replay.h), or NULL */
-} batch_options;
+} batch_options;                     /* what it points to, the hooks' context too, lives as long as the source */
 
 typedef struct batch_source batch_source;
 
