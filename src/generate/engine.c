@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/free_memory.h"
 #include "base/parallel.h"
 #include "base/stop.h"
 #include "generate/engine_inside.h"
@@ -62,6 +63,7 @@ int engine_open(const engine_options *options, engine **out) {
     if (e->options.threads < 1) e->options.threads = parallel_cores();
     double begin = clock_seconds();
     int rc = open_all(e);
+    e->limit = e->options.memory ? e->options.memory : free_memory();   /* later, what a batch's earlier jobs hold would not be free */
     e->times.load += clock_seconds() - begin;
     if (rc < 0) engine_close(e);
     else *out = e;

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/free_memory.h"
 #include "generate/engine_inside.h"
 
 /* The program, oneDNN, the face networks, what one parameter has of mapped pages while it is packed, pictures and latents. */
@@ -132,7 +131,7 @@ static size_t bound(const engine *e, const engine_shape *s) {
 }
 
 int engine_fit(engine *e, engine_shape *shape, size_t *bytes) {
-    size_t limit = e->options.memory ? e->options.memory : free_memory(), needed, less;
+    size_t limit = e->limit, needed, less;
     shape->halves = false;
     if (bytes) *bytes = 0;
     if (!e->options.memory && limit && limit < OVERHEAD)   /* too little to count with: oneDNN does not bear being out of memory */

@@ -48,6 +48,7 @@ struct engine {
     vae_config vae;
     nn_type type;
     size_t latent_channels;
+    size_t limit;                         /* of memory; 0: unknown */
     engine_times times;
 
     workspace *ws;

@@ -94,6 +94,13 @@ expect "a preview in an input's place" 3 $g --batch in.jsonl -o in --preview 1 -
 check "is refused, forced or not" said "in/v.preview.png: is an input"
 check "it is as it was" cmp map.png in/v.preview.png
 
+# Sixteen lines are taken together; from the next on, what the ones before hold is there.
+i=0; while [ $i -lt 17 ]; do printf '{"prompt":"p","seed":%d}\n' $i; i=$((i + 1)); done >seventeen.jsonl
+if ! grep -aq __asan_init "$mien"; then   # whose shadow counts
+    expect "a batch in just the memory for it" 0 sh -c "ulimit -d 300000; exec $g --batch seventeen.jsonl --map map.png -o just"
+    check "has all its pictures made" printed "17 pictures made, 0 there before"
+fi
+
 # ---- stopped
 long="$g --map map.png --prompt x --seed 1 --count 1000"
 # Background jobs of a shell ignore Ctrl-C, and so would the program.

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -291,6 +292,31 @@ static void test_halves(void **state) {
     expect_close("halves", latent[0], latent[1], 2e-4);
 }
 
+/* A job is judged by what was free before any was begun: what is held since is there for it as well. */
+static void test_limit_is_of_the_opening(void **state) {
+    (void)state;
+    mien_generate_options o = options_of(1);
+    engine_options how = { .base = o.base, .control = o.control, .cpu = CPU_BEST, .threads = 1, .dtype = MIEN_DTYPE_F32, .prediction = MIEN_PREDICTION_EPSILON };
+    engine_shape shape = { .width = SIDE, .height = SIDE, .guidance = true, .with = true, .many = true };
+    struct rlimit before, less;
+    unsigned long kilobytes = 0;
+    char line[256];
+    engine *e;
+    if (engine_open(&how, &e) < 0) fail_msg("%s", error_message());
+    FILE *f = fopen("/proc/self/status", "r");
+    assert_non_null(f);
+    while (!kilobytes && fgets(line, sizeof line, f)) sscanf(line, "VmData: %lu", &kilobytes);
+    fclose(f);
+    assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+    less = before;
+    less.rlim_cur = kilobytes * 1024 + 100 * 1000 * 1000;
+    assert_int_equal(setrlimit(RLIMIT_DATA, &less), 0);
+    int rc = engine_fit(e, &shape, NULL);
+    assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
+    if (rc < 0) fail_msg("%s", error_message());
+    engine_close(e);
+}
+
 static void test_zeroed_settings_are_refused(void **state) {
     (void)state;
     mien_generate_options o = options_of(1);
@@ -332,7 +358,7 @@ static void test_preview_that_cannot_be_written(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_latent), cmocka_unit_test(test_strength_zero_is_no_control), cmocka_unit_test(test_guess_mode),
-        cmocka_unit_test(test_unguided_ignores_negative), cmocka_unit_test(test_halves), cmocka_unit_test(test_preview_that_cannot_be_written), cmocka_unit_test(test_zeroed_settings_are_refused),
+        cmocka_unit_test(test_unguided_ignores_negative), cmocka_unit_test(test_halves), cmocka_unit_test(test_limit_is_of_the_opening), cmocka_unit_test(test_preview_that_cannot_be_written), cmocka_unit_test(test_zeroed_settings_are_refused),
     };
     return cmocka_run_group_tests(tests, make_models, remove_models);
 }
