@@ -102,8 +102,7 @@ static int open_engine(generator *g) {
 }
 
 static int hash_model(generator *g, bool control, char out[11]) {
-    const char *path = control && g->o->control ? g->o->control : g->o->base;
-    return model_hash(engine_checkpoint(g->e), control, path, g->o->hooks.stop, out);
+    return model_hash(engine_checkpoint(g->e), control, g->o->hooks.stop, out);
 }
 
 static void warn_of_other(generator *g, const char *what, const char *theirs, const char *ours) {

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include "generate/model_hash.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,43 +16,24 @@
 
 enum { SHORT = 10, LONG = 64 };
 
-static void add_stat(sha256_state *s, const char *name, const struct stat *st) {
-    char line[512];
-    int n = snprintf(line, sizeof line, "%.200s %llu %llu %lld %lld.%09ld %lld.%09ld\n", name, (unsigned long long)st->st_dev, (unsigned long long)st->st_ino,
+static void add_stat(sha256_state *s, const struct stat *st) {
+    char line[256];
+    int n = snprintf(line, sizeof line, "%llu %llu %lld %lld.%09ld %lld.%09ld\n", (unsigned long long)st->st_dev, (unsigned long long)st->st_ino,
                      (long long)st->st_size, (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
-    sha256_add(s, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+    sha256_add(s, line, (size_t)n);
 }
 
-/* The regular files of a folder, in any order: what each is goes in by exclusive or. */
-static void add_folder(sha256_state *s, const char *path) {
-    DIR *dir = opendir(path);
-    uint8_t all[32] = { 0 }, one[32];
-    const struct dirent *entry;
-    while (dir && folder_next(dir, path, &entry) > 0) {
-        struct stat st;
-        if (fstatat(dirfd(dir), entry->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode)) continue;
-        sha256_state file;
-        sha256_begin(&file);
-        add_stat(&file, entry->d_name, &st);
-        sha256_end(&file, one);
-        for (int i = 0; i < 32; i++) all[i] ^= one[i];
-    }
-    if (dir) closedir(dir);
-    sha256_add(s, all, sizeof all);
-}
-
-/* Where the hash of what lies there now is remembered; false if nowhere. */
-static bool cache_path(const char *model, bool control, char out[PATH_MAX]) {
-    char inner[PATH_MAX], cache[PATH_MAX], hex[65];
+/* Where the hash of the files as they are now is remembered; false if nowhere. */
+static bool cache_path(const checkpoint *c, bool control, char out[PATH_MAX]) {
+    char cache[PATH_MAX], hex[65];
     uint8_t digest[32];
-    struct stat st;
-    if (cache_folder(cache) < 0 || stat(model, &st) < 0) return false;
     sha256_state s;
+    if (cache_folder(cache) < 0) return false;
     sha256_begin(&s);
-    add_stat(&s, control ? "control" : "base", &st);
-    if (S_ISDIR(st.st_mode)) {
-        add_folder(&s, model);
-        if ((size_t)snprintf(inner, sizeof inner, "%s/unet", model) < sizeof inner) add_folder(&s, inner);
+    for (size_t i = 0; i < checkpoint_files(c, control); i++) {
+        struct stat st;
+        if (stat(checkpoint_file(c, control, i), &st) < 0) return false;
+        add_stat(&s, &st);
     }
     sha256_end(&s, digest);
     sha256_hex(digest, hex);
@@ -82,9 +62,9 @@ static void remember(char *path, const char *hex) {
     if (rc == 0) file_save(path, line, LONG + 1);
 }
 
-int model_hash(const checkpoint *c, bool control, const char *path, const volatile int *stop, char out[11]) {
+int model_hash(const checkpoint *c, bool control, const volatile int *stop, char out[11]) {
     char place[PATH_MAX], hex[65];
-    bool has_place = cache_path(path, control, place);
+    bool has_place = cache_path(c, control, place);
     if (!(has_place && remembered(place, hex))) {
         int rc = checkpoint_hash(c, control, stop, hex);
         if (rc < 0) return rc;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "weights/checkpoint.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "weights/checkpoint_inside.h"
 
 /* ---- parameters ------------------------------------------------------------------------------------------------------ */
@@ -55,6 +57,15 @@ static int add(checkpoint *c, size_t room, const model_file *f, const stored_ten
     return 0;
 }
 
+/* Tensors stand in the order of their files. */
+static int note_file(checkpoint *c, const model_file *f, network net, const stored_tensor *t) {
+    const char *file = weights_file_of(f->w, t), ***read = &c->read[net];
+    size_t *n = &c->n_read[net];
+    if (!*read && !(*read = arena_new(&c->memory, weights_files(f->w), sizeof **read))) return ERR_MEMORY;
+    if (*n == 0 || (*read)[*n - 1] != file) (*read)[(*n)++] = file;
+    return 0;
+}
+
 static int by_name(const void *a, const void *b) { return strcmp(((const parameter *)a)->name, ((const parameter *)b)->name); }
 
 /* needs: what is not needed may be of any type and shape; it is left out then. */
@@ -74,7 +85,8 @@ static int collect(checkpoint *c, unsigned needs) {
             network net = f->map[source].net;
             if (c->from[net] != k || f->best[net] != source) continue;
             size_t before = c->count;
-            int rc = add(c, room, f, t, source, rest);
+            int rc = note_file(c, f, net, t);
+            if (rc == 0) rc = add(c, room, f, t, source, rest);
             if (rc == ERR_MEMORY || (rc < 0 && (needs & 1u << net))) return rc;
             if (rc < 0) c->count = before;
         }
@@ -218,26 +230,29 @@ void checkpoint_drop(const checkpoint *c, const void *data, size_t bytes) {
 
 /* ---- hash ------------------------------------------------------------------------------------------------------------ */
 
-/* A folder is told by the file of its UNet or ControlNet. 1; 0: none of these is there; or ERR_*. */
-static int hash_folder(const char *path, bool control, const volatile int *stop, char hex[65]) {
-    static const char *const names[] = { "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors.index.json",
-                                         "diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.bin" };
-    const char *const folders[] = { control ? "controlnet/" : "unet/", "" };
-    for (size_t i = 0; i < 2 * sizeof names / sizeof *names; i++) {
-        char file[PATH_MAX];
-        size_t n = sizeof names / sizeof *names;
-        if (snprintf(file, sizeof file, "%s/%s%s", path, folders[i / n], names[i % n]) >= (int)sizeof file) continue;
-        int rc = file_hash_until(file, stop, hex);
-        if (rc != 0) return rc;
-    }
-    return 0;
+static network of_control(bool control) { return control ? NETWORK_CONTROL : NETWORK_UNET; }
+
+size_t checkpoint_files(const checkpoint *c, bool control) { return c->n_read[of_control(control)]; }
+
+const char *checkpoint_file(const checkpoint *c, bool control, size_t i) {
+    assert(i < checkpoint_files(c, control));
+    return c->read[of_control(control)][i];
 }
 
 int checkpoint_hash(const checkpoint *c, bool control, const volatile int *stop, char hex[65]) {
-    int k = c->from[control ? NETWORK_CONTROL : NETWORK_UNET];
-    if (k < 0) k = c->path[control] ? control : !control;
-    bool folder = weights_format_of(c->file[k].w) == WEIGHTS_FOLDER;
-    int rc = folder ? hash_folder(c->path[k], control, stop, hex) : file_hash_until(c->path[k], stop, hex);
-    if (rc == 0) return error_set(ERR_IO, "%s: there is no file to take the hash of", c->path[k]);
+    size_t n = checkpoint_files(c, control);
+    uint8_t digest[32];
+    sha256_state all;
+    int rc = 1;
+    if (!n) return error_set(ERR_USAGE, "there is no %s", network_titles[of_control(control)]);
+    sha256_begin(&all);
+    for (size_t i = 0; i < n && rc == 1; i++) {
+        const char *file = checkpoint_file(c, control, i);
+        rc = file_hash_until(file, stop, hex);
+        if (rc == 0) rc = error_set(ERR_IO, "%s: is not there any more", file);
+        if (rc == 1) sha256_add(&all, hex, 64), sha256_add(&all, "\n", 1);
+    }
+    sha256_end(&all, digest);
+    if (rc == 1 && n > 1) sha256_hex(digest, hex);
     return rc < 0 ? rc : 0;
 }

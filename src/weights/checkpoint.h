@@ -81,8 +81,11 @@ void             checkpoint_set_prediction(checkpoint *c, prediction_type p);  /
                                                                                 * has decided */
 /* A folder that has the tokenizer's vocab.json and merges.txt, or NULL. */
 const char      *checkpoint_tokenizer(const checkpoint *c);
-/* SHA-256 of the file, of a folder of its unet's or ControlNet's: what AUTOMATIC1111's short hash, for which its first 10
- * hex digits are taken, is of. Reads the whole file at each call; stop as in base/stop.h, may be NULL. */
+/* The files that the UNet, or the ControlNet, was read from, in the order of its tensors: one, or shards. 0: it is not there. */
+size_t           checkpoint_files(const checkpoint *c, bool control);
+const char      *checkpoint_file(const checkpoint *c, bool control, size_t i);
+/* SHA-256 of that file: what AUTOMATIC1111's short hash, for which its first 10 hex digits are taken, is of. Of shards: of
+ * their hashes, a line each. Reads them whole at each call; stop as in base/stop.h, may be NULL. */
 int              checkpoint_hash(const checkpoint *c, bool control, const volatile int *stop, char hex[65]);
 /* Whether the tensors of networks (CHECKPOINT_*, each complete) fit together: shapes_check of the room model, which knows
  * what is computed of them. It is handed to those who look at whole models, since that room stands on this one. */

@@ -14,6 +14,8 @@ struct checkpoint {
     model_file file[CHECKPOINT_FILES];
     char *path[CHECKPOINT_FILES];
     int from[NETWORKS];                  /* which file a network is taken of; -1: none */
+    const char **read[NETWORKS];         /* of its weights' files those that have tensors of it */
+    size_t n_read[NETWORKS];
     arena memory;
     parameter *list;
     size_t count;

@@ -67,6 +67,26 @@ check "what a killed run left of it is gone" test ! -e .kd.mien-tmp-$gone-0
 expect "init" 0 "$mien" init --base sd1.safetensors -o i.safetensors -q
 check "what a killed run left of it is gone" test ! -e .i.safetensors.mien-tmp-$gone-0
 
+# ---- the hashes by which pictures name a folder's models
+hash_of() { grep -ao "$1" "$2" | head -n 1; }
+control_hash() { hash_of 'control \[[0-9a-f]*\]' "$1"; }
+"$build/tests/make_model" sd1 whole.safetensors --parts unet,vae,text,control && "$build/tests/make_model" sd1 whole2.safetensors --parts unet,vae,text,control --seed 2 || exit 1
+for i in '' 2; do "$mien" convert whole$i.safetensors kw$i --to diffusers --prediction epsilon -q || exit 1; done
+w="$mien generate -j 1 --dtype f32 --size 64 --base kw --map map.png --prompt smile --seed 1 --steps 1"
+expect "a folder" 0 $w -o w1.png -q
+mv kw/unet/diffusion_pytorch_model.safetensors kw/unet/diffusion_pytorch_model.bf16.safetensors
+expect "a UNet of another variant" 0 $w -o w2.png -q
+check "has the same hash" test "$(hash_of 'Model hash: [0-9a-f]*' w1.png)" = "$(hash_of 'Model hash: [0-9a-f]*' w2.png)"
+printf '{"prompt":"smile","seed":1,"out":"a"}\n' >w.jsonl
+expect "in a batch" 0 $w --batch w.jsonl -o w -q
+rm -r kw/controlnet && mv kw2/controlnet kw
+expect "another ControlNet in its place" 0 $w -o w3.png -q
+check "has another hash" test "$(control_hash w1.png)" != "$(control_hash w3.png)"
+check "which is its own" test "$(control_hash w3.png)" = "control [$(sha256sum kw/controlnet/*.safetensors | cut -c 1-10)]"
+expect "what the other made" 3 $w --batch w.jsonl -o w
+check "is not taken for done" said "w/a.png is there, made with other settings"
+rm -r kw kw2 whole.safetensors whole2.safetensors
+
 # ---- settings of a folder that change pictures and are not honoured
 refuses() { # refuses NAME SED-EXPRESSION WORDS
     sed "$2" kd/scheduler/scheduler_config.json >sc.json && cp -r kd kx && cp sc.json kx/scheduler/scheduler_config.json

@@ -13,8 +13,10 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "mien.h"
 #include "weights/checkpoint.h"
+#include "weights/safetensors_write.h"
 #include "scratch.h"
 
 static char folder[64];
@@ -192,7 +194,76 @@ static void test_folder(void **state) {
     refused(path, NULL, CHECKPOINT_UNET, "unet/config.json: block_out_channels: 2 values were expected, there are 1");
 }
 
+/* ---- the files that are read ------------------------------------------------------------------------------------------ */
+
+/* Every second tensor of a UNet's folder, under its name there. */
+static void save_half(const weights *w, size_t first, const char *path, FILE *index) {
+    safetensors_writer *out;
+    assert_int_equal(safetensors_create(path, &out), 0);
+    for (size_t i = first; i < weights_count(w); i += 2) {
+        stored_tensor t = *weights_tensor(w, i);
+        t.name += strlen("unet/");
+        assert_int_equal(safetensors_declare(out, &t), 0);
+        fprintf(index, "%s\"%s\": \"%s\"", i ? ", " : "", t.name, strrchr(path, '/') + 1);
+    }
+    assert_int_equal(safetensors_begin(out), 0);
+    for (size_t i = 0; first + 2 * i < weights_count(w); i++) {
+        const stored_tensor *t = weights_tensor(w, first + 2 * safetensors_at(out, i));
+        assert_int_equal(safetensors_write(out, t->data, t->bytes), 0);
+    }
+    assert_int_equal(safetensors_commit(out, false), 0);
+}
+
+/* The UNet's one file as two, under an index of .bin: what they are, their bytes tell. */
+static void make_shards(const char *unet) {
+    char path[2][400], index[400];
+    weights *w;
+    snprintf(index, sizeof index, "%s/diffusion_pytorch_model.bin.index.json", unet);
+    for (int i = 0; i < 2; i++) snprintf(path[i], sizeof path[i], "%s/shard-%d.bin", unet, i);
+    if (weights_open(unet, &w) < 0) fail_msg("%s", error_message());
+    FILE *f = fopen(index, "w");
+    assert_non_null(f);
+    fprintf(f, "{\"weight_map\": {");
+    for (size_t i = 0; i < 2; i++) save_half(w, i, path[i], f);
+    fprintf(f, "}}\n");
+    assert_int_equal(fclose(f), 0);
+    weights_close(w);
+}
+
+static void expect_read(const char *path, bool control, size_t n, const char *ending) {
+    checkpoint *c = opened(path, NULL, CHECKPOINT_UNET | CHECKPOINT_CONTROL);
+    char hex[65], of_file[65];
+    assert_int_equal(checkpoint_files(c, control), n);
+    const char *last = checkpoint_file(c, control, n - 1);
+    assert_true(strlen(last) > strlen(ending));
+    assert_string_equal(last + strlen(last) - strlen(ending), ending);
+    if (checkpoint_hash(c, control, NULL, hex) < 0) fail_msg("%s", error_message());
+    assert_int_equal(file_hash(last, of_file), 1);
+    assert_int_equal(strcmp(hex, of_file) == 0, n == 1);
+    checkpoint_close(c);
+}
+
+static void test_files(void **state) {
+    (void)state;
+    char path[256], unet[300];
+    snprintf(path, sizeof path, "%s/files", folder);
+    snprintf(unet, sizeof unet, "%s/unet", path);
+    mien_convert_options o = { .input = model("sd1", "--parts unet,control"), .output = path, .to = MIEN_LAYOUT_DIFFUSERS, .prediction = MIEN_PREDICTION_EPSILON };
+    if (mien_convert(&o, NULL) < 0) fail_msg("%s", error_message());
+    expect_read(path, false, 1, "/unet/diffusion_pytorch_model.safetensors");
+    expect_read(path, true, 1, "/controlnet/diffusion_pytorch_model.safetensors");
+    make_shards(unet);
+    expect_read(path, false, 1, "/unet/diffusion_pytorch_model.safetensors");
+    shell("cd '%s/%s' && mv diffusion_pytorch_model.safetensors aside", "files/unet", "");
+    expect_read(path, false, 2, "/unet/shard-1.bin");
+    shell("cd '%s/%s' && mv aside diffusion_pytorch_model.bf16.safetensors", "files/unet", "");
+    expect_read(path, false, 2, "/unet/shard-1.bin");
+    shell("cd '%s/%s' && rm *.bin*", "files/unet", "");
+    expect_read(path, false, 1, "/unet/diffusion_pytorch_model.bf16.safetensors");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_folder), cmocka_unit_test(test_sd1), cmocka_unit_test(test_sd2), cmocka_unit_test(test_refused), cmocka_unit_test(test_missing) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_folder), cmocka_unit_test(test_sd1), cmocka_unit_test(test_sd2), cmocka_unit_test(test_refused), cmocka_unit_test(test_missing),
+                                        cmocka_unit_test(test_files) };
     return cmocka_run_group_tests(tests, begin, end);
 }
