@@ -12,13 +12,13 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "nn/ops.h"
+#include "nn/gradient.h"
 #include "nn/plan.h"
 #include "peak.h"
 
 enum { RUNS = 15, MOST_INPUTS = 4 };
 
-typedef struct { graph *g; nn_type type; void *memory[8]; int n; } bench;
+typedef struct { graph *g; nn_type type; char *memory[8]; int n; } bench;
 
 static uint32_t seed = 1;
 static float draw(void) {
@@ -41,12 +41,23 @@ static tensor *weight(bench *b, nn_shape s) {
     uint16_t *data = malloc(n * sizeof *data);
     if (!data) exit(1);
     fill(data, NN_BF16, n);
-    b->memory[b->n++] = data;
+    b->memory[b->n++] = (char *)data;
     return graph_param(b->g, "w", NN_BF16, s, data);
 }
 
+/* One that is trained: it is packed in every run. */
+static tensor *state(bench *b, nn_type type, nn_shape s) {
+    size_t n = shape_elements(s), bytes = (n * nn_type_bytes(type) + 127) / 64 * 64;
+    char *data = aligned_alloc(64, bytes);
+    if (!data) exit(1);
+    memset(data, 0, bytes);
+    fill(data, type, n);
+    b->memory[b->n++] = data;
+    return graph_state(b->g, "w", type, s, data);
+}
+
 /* One row: what is built of the numbers a, b, c, d. */
-typedef struct { const char *name; tensor *(*build)(bench *t, const size_t *s); size_t s[5]; } row;
+typedef struct { const char *name; tensor *(*build)(bench *t, const size_t *s); size_t s[6]; } row;
 
 static tensor *build_gn(bench *t, const size_t *s) { return group_norm(t->g, input(t, shape4(2, s[0], s[0], s[1])), weight(t, shape1(s[1])), weight(t, shape1(s[1])), 32, 1e-5f); }
 static tensor *build_gn_silu(bench *t, const size_t *s) { return silu(t->g, build_gn(t, s)); }
@@ -98,6 +109,27 @@ static tensor *build_conv_add(bench *t, const size_t *s) {
 }
 static tensor *build_conv_vector(bench *t, const size_t *s) { return add(t->g, build_conv(t, s), input(t, shape4(1, 1, 1, s[2]))); }
 static tensor *build_conv_silu(bench *t, const size_t *s) { return silu(t->g, build_conv(t, s)); }
+
+/* ---- training: one picture, or s[5] of them ---------------------------------------------------------------------------- */
+
+static conv2d_attr attr_of(const size_t *s) {
+    int pad = (int)s[3] / 2;
+    return (conv2d_attr){ (int)s[4], pad, pad, pad, pad, WEIGHTS_OIHW };
+}
+static size_t pictures(const size_t *s) { return s[5] ? s[5] : 1; }
+static nn_shape kernel_of(const size_t *s) { return shape4(s[2], s[1], s[3], s[3]); }
+static tensor *picture_in(bench *t, const size_t *s) { return input(t, shape4(pictures(s), s[0], s[0], s[1])); }
+static tensor *picture_out(bench *t, const size_t *s) { return input(t, shape4(pictures(s), s[0] / s[4], s[0] / s[4], s[2])); }
+static tensor *build_trained_conv(bench *t, const size_t *s) { return conv2d(t->g, picture_in(t, s), state(t, t->type, kernel_of(s)), state(t, NN_F32, shape1(s[2])), attr_of(s)); }
+static tensor *build_conv_dx(bench *t, const size_t *s) { return conv2d_dx(t->g, picture_out(t, s), weight(t, kernel_of(s)), s[0], s[0], attr_of(s)); }
+static tensor *build_trained_conv_dx(bench *t, const size_t *s) { return conv2d_dx(t->g, picture_out(t, s), state(t, t->type, kernel_of(s)), s[0], s[0], attr_of(s)); }
+static tensor *build_conv_dw(bench *t, const size_t *s) { return conv2d_dw(t->g, picture_in(t, s), picture_out(t, s), kernel_of(s), attr_of(s)); }
+static tensor *build_trained_linear(bench *t, const size_t *s) {
+    return linear(t->g, input(t, shape2(s[0], s[1])), state(t, t->type, shape2(s[2], s[1])), state(t, NN_F32, shape1(s[2])));
+}
+static tensor *build_linear_dx(bench *t, const size_t *s) { return linear_dx(t->g, input(t, shape2(s[0], s[2])), weight(t, shape2(s[2], s[1]))); }
+static tensor *build_trained_linear_dx(bench *t, const size_t *s) { return linear_dx(t->g, input(t, shape2(s[0], s[2])), state(t, t->type, shape2(s[2], s[1]))); }
+static tensor *build_linear_dw(bench *t, const size_t *s) { return linear_dw(t->g, input(t, shape2(s[0], s[1])), input(t, shape2(s[0], s[2]))); }
 
 static const row rows[] = {
     { "group_norm 64^2x320", build_gn, { 64, 320 } },
@@ -190,6 +222,106 @@ static const row rows[] = {
     { "linear 154x1024x320", build_linear, { 154, 1024, 320 } },
     { "linear 154x1024x1280", build_linear, { 154, 1024, 1280 } },
     { "conv+silu 256^2 16->16", build_conv_silu, { 256, 16, 16, 3, 1 } },
+    { "trained conv 64^2 320->320", build_trained_conv, { 64, 320, 320, 3, 1 } },
+    { "conv_dx 64^2 320->320", build_conv_dx, { 64, 320, 320, 3, 1 } },
+    { "trained conv_dx 64^2 320->320", build_trained_conv_dx, { 64, 320, 320, 3, 1 } },
+    { "conv_dw 64^2 320->320", build_conv_dw, { 64, 320, 320, 3, 1 } },
+    { "trained conv 32^2 640->640", build_trained_conv, { 32, 640, 640, 3, 1 } },
+    { "conv_dx 32^2 640->640", build_conv_dx, { 32, 640, 640, 3, 1 } },
+    { "trained conv_dx 32^2 640->640", build_trained_conv_dx, { 32, 640, 640, 3, 1 } },
+    { "conv_dw 32^2 640->640", build_conv_dw, { 32, 640, 640, 3, 1 } },
+    { "trained conv 16^2 1280->1280", build_trained_conv, { 16, 1280, 1280, 3, 1 } },
+    { "conv_dx 16^2 1280->1280", build_conv_dx, { 16, 1280, 1280, 3, 1 } },
+    { "trained conv_dx 16^2 1280->1280", build_trained_conv_dx, { 16, 1280, 1280, 3, 1 } },
+    { "conv_dw 16^2 1280->1280", build_conv_dw, { 16, 1280, 1280, 3, 1 } },
+    { "trained conv 8^2 1280->1280", build_trained_conv, { 8, 1280, 1280, 3, 1 } },
+    { "conv_dx 8^2 1280->1280", build_conv_dx, { 8, 1280, 1280, 3, 1 } },
+    { "trained conv_dx 8^2 1280->1280", build_trained_conv_dx, { 8, 1280, 1280, 3, 1 } },
+    { "conv_dw 8^2 1280->1280", build_conv_dw, { 8, 1280, 1280, 3, 1 } },
+    { "trained conv 16^2 2560->1280", build_trained_conv, { 16, 2560, 1280, 3, 1 } },
+    { "conv_dx 16^2 2560->1280", build_conv_dx, { 16, 2560, 1280, 3, 1 } },
+    { "trained conv_dx 16^2 2560->1280", build_trained_conv_dx, { 16, 2560, 1280, 3, 1 } },
+    { "conv_dw 16^2 2560->1280", build_conv_dw, { 16, 2560, 1280, 3, 1 } },
+    { "trained conv 64^2 960->320", build_trained_conv, { 64, 960, 320, 3, 1 } },
+    { "conv_dx 64^2 960->320", build_conv_dx, { 64, 960, 320, 3, 1 } },
+    { "trained conv_dx 64^2 960->320", build_trained_conv_dx, { 64, 960, 320, 3, 1 } },
+    { "conv_dw 64^2 960->320", build_conv_dw, { 64, 960, 320, 3, 1 } },
+    { "trained conv 64^2 320 stride 2", build_trained_conv, { 64, 320, 320, 3, 2 } },
+    { "conv_dx 64^2 320 stride 2", build_conv_dx, { 64, 320, 320, 3, 2 } },
+    { "trained conv_dx 64^2 320 stride 2", build_trained_conv_dx, { 64, 320, 320, 3, 2 } },
+    { "conv_dw 64^2 320 stride 2", build_conv_dw, { 64, 320, 320, 3, 2 } },
+    { "trained conv 1x1 64^2 640->320", build_trained_conv, { 64, 640, 320, 1, 1 } },
+    { "conv_dx 1x1 64^2 640->320", build_conv_dx, { 64, 640, 320, 1, 1 } },
+    { "trained conv_dx 1x1 64^2 640->320", build_trained_conv_dx, { 64, 640, 320, 1, 1 } },
+    { "conv_dw 1x1 64^2 640->320", build_conv_dw, { 64, 640, 320, 1, 1 } },
+    { "trained conv 64^2 4->320", build_trained_conv, { 64, 4, 320, 3, 1 } },
+    { "conv_dx 64^2 4->320", build_conv_dx, { 64, 4, 320, 3, 1 } },
+    { "trained conv_dx 64^2 4->320", build_trained_conv_dx, { 64, 4, 320, 3, 1 } },
+    { "conv_dw 64^2 4->320", build_conv_dw, { 64, 4, 320, 3, 1 } },
+    { "trained conv 64^2 320->4", build_trained_conv, { 64, 320, 4, 3, 1 } },
+    { "conv_dx 64^2 320->4", build_conv_dx, { 64, 320, 4, 3, 1 } },
+    { "trained conv_dx 64^2 320->4", build_trained_conv_dx, { 64, 320, 4, 3, 1 } },
+    { "conv_dw 64^2 320->4", build_conv_dw, { 64, 320, 4, 3, 1 } },
+    { "trained conv 256^2 16->16 (hint)", build_trained_conv, { 256, 16, 16, 3, 1 } },
+    { "conv_dx 256^2 16->16 (hint)", build_conv_dx, { 256, 16, 16, 3, 1 } },
+    { "trained conv_dx 256^2 16->16 (hint)", build_trained_conv_dx, { 256, 16, 16, 3, 1 } },
+    { "conv_dw 256^2 16->16 (hint)", build_conv_dw, { 256, 16, 16, 3, 1 } },
+    { "4 conv_dx 64^2 320->320", build_conv_dx, { 64, 320, 320, 3, 1, 4 } },
+    { "4 conv_dw 64^2 320->320", build_conv_dw, { 64, 320, 320, 3, 1, 4 } },
+    { "4 conv_dx 32^2 640->640", build_conv_dx, { 32, 640, 640, 3, 1, 4 } },
+    { "4 conv_dw 32^2 640->640", build_conv_dw, { 32, 640, 640, 3, 1, 4 } },
+    { "4 conv_dx 16^2 1280->1280", build_conv_dx, { 16, 1280, 1280, 3, 1, 4 } },
+    { "4 conv_dw 16^2 1280->1280", build_conv_dw, { 16, 1280, 1280, 3, 1, 4 } },
+    { "4 conv_dx 8^2 1280->1280", build_conv_dx, { 8, 1280, 1280, 3, 1, 4 } },
+    { "4 conv_dw 8^2 1280->1280", build_conv_dw, { 8, 1280, 1280, 3, 1, 4 } },
+    { "trained linear 4096x320x320", build_trained_linear, { 4096, 320, 320 } },
+    { "linear_dx 4096x320x320", build_linear_dx, { 4096, 320, 320 } },
+    { "trained linear_dx 4096x320x320", build_trained_linear_dx, { 4096, 320, 320 } },
+    { "linear_dw 4096x320x320", build_linear_dw, { 4096, 320, 320 } },
+    { "trained linear 4096x320x2560", build_trained_linear, { 4096, 320, 2560 } },
+    { "linear_dx 4096x320x2560", build_linear_dx, { 4096, 320, 2560 } },
+    { "trained linear_dx 4096x320x2560", build_trained_linear_dx, { 4096, 320, 2560 } },
+    { "linear_dw 4096x320x2560", build_linear_dw, { 4096, 320, 2560 } },
+    { "trained linear 4096x1280x320", build_trained_linear, { 4096, 1280, 320 } },
+    { "linear_dx 4096x1280x320", build_linear_dx, { 4096, 1280, 320 } },
+    { "trained linear_dx 4096x1280x320", build_trained_linear_dx, { 4096, 1280, 320 } },
+    { "linear_dw 4096x1280x320", build_linear_dw, { 4096, 1280, 320 } },
+    { "trained linear 1024x640x5120", build_trained_linear, { 1024, 640, 5120 } },
+    { "linear_dx 1024x640x5120", build_linear_dx, { 1024, 640, 5120 } },
+    { "trained linear_dx 1024x640x5120", build_trained_linear_dx, { 1024, 640, 5120 } },
+    { "linear_dw 1024x640x5120", build_linear_dw, { 1024, 640, 5120 } },
+    { "trained linear 1024x2560x640", build_trained_linear, { 1024, 2560, 640 } },
+    { "linear_dx 1024x2560x640", build_linear_dx, { 1024, 2560, 640 } },
+    { "trained linear_dx 1024x2560x640", build_trained_linear_dx, { 1024, 2560, 640 } },
+    { "linear_dw 1024x2560x640", build_linear_dw, { 1024, 2560, 640 } },
+    { "trained linear 256x1280x1280", build_trained_linear, { 256, 1280, 1280 } },
+    { "linear_dx 256x1280x1280", build_linear_dx, { 256, 1280, 1280 } },
+    { "trained linear_dx 256x1280x1280", build_trained_linear_dx, { 256, 1280, 1280 } },
+    { "linear_dw 256x1280x1280", build_linear_dw, { 256, 1280, 1280 } },
+    { "trained linear 256x1280x10240", build_trained_linear, { 256, 1280, 10240 } },
+    { "linear_dx 256x1280x10240", build_linear_dx, { 256, 1280, 10240 } },
+    { "trained linear_dx 256x1280x10240", build_trained_linear_dx, { 256, 1280, 10240 } },
+    { "linear_dw 256x1280x10240", build_linear_dw, { 256, 1280, 10240 } },
+    { "trained linear 256x5120x1280", build_trained_linear, { 256, 5120, 1280 } },
+    { "linear_dx 256x5120x1280", build_linear_dx, { 256, 5120, 1280 } },
+    { "trained linear_dx 256x5120x1280", build_trained_linear_dx, { 256, 5120, 1280 } },
+    { "linear_dw 256x5120x1280", build_linear_dw, { 256, 5120, 1280 } },
+    { "trained linear 64x1280x1280", build_trained_linear, { 64, 1280, 1280 } },
+    { "linear_dx 64x1280x1280", build_linear_dx, { 64, 1280, 1280 } },
+    { "trained linear_dx 64x1280x1280", build_trained_linear_dx, { 64, 1280, 1280 } },
+    { "linear_dw 64x1280x1280", build_linear_dw, { 64, 1280, 1280 } },
+    { "trained linear 77x1024x320", build_trained_linear, { 77, 1024, 320 } },
+    { "linear_dx 77x1024x320", build_linear_dx, { 77, 1024, 320 } },
+    { "trained linear_dx 77x1024x320", build_trained_linear_dx, { 77, 1024, 320 } },
+    { "linear_dw 77x1024x320", build_linear_dw, { 77, 1024, 320 } },
+    { "trained linear 77x1024x1280", build_trained_linear, { 77, 1024, 1280 } },
+    { "linear_dx 77x1024x1280", build_linear_dx, { 77, 1024, 1280 } },
+    { "trained linear_dx 77x1024x1280", build_trained_linear_dx, { 77, 1024, 1280 } },
+    { "linear_dw 77x1024x1280", build_linear_dw, { 77, 1024, 1280 } },
+    { "trained linear 1x1280x1280", build_trained_linear, { 1, 1280, 1280 } },
+    { "linear_dx 1x1280x1280", build_linear_dx, { 1, 1280, 1280 } },
+    { "trained linear_dx 1x1280x1280", build_trained_linear_dx, { 1, 1280, 1280 } },
+    { "linear_dw 1x1280x1280", build_linear_dw, { 1, 1280, 1280 } },
 };
 
 /* Pushes everything out of the caches, then takes the inputs back. */
@@ -240,7 +372,11 @@ static void measure(const row *r, nn_type type, const device *d, int threads, do
     }
     printf("  %-32s %8.3f ms %7.1f GB/s", r->name, best * 1e3, bytes_of(b.g) / best * 1e-9);
     if (plan_flops(p) > 1e6) printf(" %7.0f GFLOP/s %5.1f %%", plan_flops(p) / best * 1e-9, plan_flops(p) / best * 1e-7 / peak);
-    for (size_t i = 0; i < plan_steps(p); i++) printf("%s %s %s", i ? "," : "  ", plan_step(p, i)->kernel->name, plan_step(p, i)->info);
+    for (size_t i = 0; i < plan_steps(p); i++) {
+        const kernel_step *k = plan_step(p, i);
+        printf("%s %s %s", i ? "," : "  ", k->kernel->name, k->info);
+        if (k->scratch_bytes >= 100000) printf(", scratch %.1f MB", (double)k->scratch_bytes * 1e-6);
+    }
     printf("\n");
     workspace_free(w);
     plan_free(p);

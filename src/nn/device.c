@@ -90,3 +90,8 @@ void match_param_in_place(kernel_match *m, const tensor *t) {
     if (m->n_param < KERNEL_MAX_PARAM) m->in_place[m->n_param] = true;
     match_param(m, t);
 }
+
+void match_weight(kernel_match *m, tensor *t) {
+    if (t->kind == TENSOR_STATE) match_in(m, t, (layout_need){ 0 });
+    else match_param(m, t);
+}

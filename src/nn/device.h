@@ -86,6 +86,8 @@ void match_in(kernel_match *m, tensor *t, layout_need need);
 void match_out(kernel_match *m, tensor *t, layout_need need);
 void match_param(kernel_match *m, const tensor *t);
 void match_param_in_place(kernel_match *m, const tensor *t);
+/* A weight: a parameter; or, where it is trained, a state, which is an input like any other and may have changed since the last run. */
+void match_weight(kernel_match *m, tensor *t);
 
 typedef struct device device;
 device *device_new(cpu_level level);   /* an empty table */

@@ -34,7 +34,8 @@ nn_type gradient_type(const tensor *t);                  /* f32 for what is trai
 extern const op op_conv2d_dx, op_conv2d_dw, op_linear_dx, op_linear_dw, op_sum_to, op_silu_dx, op_gelu_dx, op_quick_gelu_dx, op_geglu_dx, op_group_norm_d,
     op_layer_norm_d, op_attention_d, op_upsample_nearest_dx, op_unslice, op_embedding_d, op_mse, op_mse_dx;
 
-/* dy [N,Ho,Wo,Co], w as conv2d has it -> [N,height,width,Ci]. */
+/* Attributes of these two begin with the conv2d_attr.
+ * dy [N,Ho,Wo,Co], w as conv2d has it -> [N,height,width,Ci]. */
 tensor *conv2d_dx(graph *g, tensor *dy, tensor *w, size_t height, size_t width, conv2d_attr attr);
 /* x [N,H,W,Ci], dy [N,Ho,Wo,Co] -> f32, of `shape`, which attr.weights lays out. */
 tensor *conv2d_dw(graph *g, tensor *x, tensor *dy, nn_shape shape, conv2d_attr attr);

@@ -79,7 +79,19 @@ static conv2d_attr window(trial *t, nn_shape x, size_t kh, size_t kw) {
 
 static tensor *maybe_bias(trial *t, size_t n) { return rng_chance(&t->r, 4) ? NULL : trial_param(t, param_type(t), shape1(n), 1); }
 
-static tensor *make_conv2d(trial *t) {
+/* A parameter, or, as where it is trained, a state. */
+static tensor *weight(trial *t, nn_shape shape, float scale) {
+    if (rng_chance(&t->r, 3)) return trial_state(t, rng_chance(&t->r, 2) ? NN_F32 : NN_BF16, shape, scale);
+    return trial_param(t, param_type(t), shape, scale);
+}
+
+static tensor *weight_bias(trial *t, size_t n) { return rng_chance(&t->r, 4) ? NULL : weight(t, shape1(n), 1); }
+
+typedef struct { nn_shape x, y, w; conv2d_attr a; } convolution;
+
+static size_t windows(size_t in, int padding, size_t kernel, int stride) { return (in + (size_t)padding - kernel) / (size_t)stride + 1; }
+
+static convolution random_convolution(trial *t) {
     size_t ci = rng_channels(&t->r, 130), co = rng_chance(&t->r, 16) ? rng_between(&t->r, 500, 1500) : rng_channels(&t->r, 130);
     size_t k = rng_chance(&t->r, 2) ? 1 : rng_between(&t->r, 2, 5), kh = k, kw = rng_chance(&t->r, 6) ? rng_between(&t->r, 1, 5) : k;
     if (rng_chance(&t->r, 5)) ci = 3;
@@ -89,11 +101,31 @@ static tensor *make_conv2d(trial *t) {
         x.dim[x.dim[1] > x.dim[2] ? 1 : 2] -= 1;
         a = window(t, x, kh, kw);
     }
-    nn_type weights = param_type(t);
     bool ohwi = rng_chance(&t->r, 2);
     a.weights = ohwi ? WEIGHTS_OHWI : WEIGHTS_OIHW;
-    tensor *w = trial_param(t, weights, ohwi ? shape4(co, kh, kw, ci) : shape4(co, ci, kh, kw), 0.3f);
-    return conv2d(t->g, trial_input(t, activation_type(t), x), w, maybe_bias(t, co), a);
+    nn_shape y = shape4(x.dim[0], windows(x.dim[1], a.pad_top + a.pad_bottom, kh, a.stride), windows(x.dim[2], a.pad_left + a.pad_right, kw, a.stride), co);
+    return (convolution){ x, y, ohwi ? shape4(co, kh, kw, ci) : shape4(co, ci, kh, kw), a };
+}
+
+static tensor *make_conv2d(trial *t) {
+    convolution c = random_convolution(t);
+    tensor *w = weight(t, c.w, 0.3f);
+    return conv2d(t->g, trial_input(t, activation_type(t), c.x), w, weight_bias(t, c.y.dim[3]), c.a);
+}
+
+static nn_type gradient_type_of(trial *t) { return rng_chance(&t->r, 2) ? NN_BF16 : NN_F32; }
+
+static tensor *make_conv2d_dx(trial *t) {
+    convolution c = random_convolution(t);
+    tensor *w = weight(t, c.w, 0.3f);
+    return conv2d_dx(t->g, trial_input(t, gradient_type_of(t), c.y), w, c.x.dim[1], c.x.dim[2], c.a);
+}
+
+static tensor *make_conv2d_dw(trial *t) {
+    convolution c = random_convolution(t);
+    nn_type type = gradient_type_of(t);
+    tensor *x = trial_input(t, type, c.x);
+    return conv2d_dw(t->g, x, trial_input(t, type, c.y), c.w, c.a);
 }
 
 static tensor *make_depthwise(trial *t) {
@@ -107,8 +139,22 @@ static tensor *make_depthwise(trial *t) {
 static tensor *make_linear(trial *t) {
     size_t n = rng_channels(&t->r, 300);
     nn_shape x = any_shape(t, 6000);
-    tensor *w = trial_param(t, param_type(t), shape2(n, x.dim[x.rank - 1]), 0.3f);
-    return linear(t->g, trial_input(t, activation_type(t), x), w, maybe_bias(t, n));
+    tensor *w = weight(t, shape2(n, x.dim[x.rank - 1]), 0.3f);
+    return linear(t->g, trial_input(t, activation_type(t), x), w, weight_bias(t, n));
+}
+
+static tensor *make_linear_dx(trial *t) {
+    nn_shape dy = any_shape(t, 6000);
+    tensor *w = weight(t, shape2(dy.dim[dy.rank - 1], rng_channels(&t->r, 300)), 0.3f);
+    return linear_dx(t->g, trial_input(t, gradient_type_of(t), dy), w);
+}
+
+static tensor *make_linear_dw(trial *t) {
+    nn_shape x = any_shape(t, 6000), dy = x;
+    nn_type type = gradient_type_of(t);
+    dy.dim[dy.rank - 1] = rng_channels(&t->r, 300);
+    tensor *in = trial_input(t, type, x);
+    return linear_dw(t->g, in, trial_input(t, type, dy));
 }
 
 static tensor *make_pair(trial *t, tensor *(*build)(graph *g, tensor *a, tensor *b)) {
@@ -491,7 +537,9 @@ static tensor *make_clip_factor(trial *t) {
 }
 
 static const struct { const op *op; tensor *(*make)(trial *t); } generators[] = {
-    { &op_conv2d, make_conv2d }, { &op_depthwise_conv2d, make_depthwise }, { &op_linear, make_linear }, { &op_add, make_add },
+    { &op_conv2d, make_conv2d }, { &op_depthwise_conv2d, make_depthwise }, { &op_linear, make_linear },
+    { &op_conv2d_dx, make_conv2d_dx }, { &op_conv2d_dw, make_conv2d_dw }, { &op_linear_dx, make_linear_dx }, { &op_linear_dw, make_linear_dw },
+    { &op_add, make_add },
     { &op_mul, make_mul }, { &op_relu, make_relu }, { &op_prelu, make_prelu }, { &op_max_pool2d, make_pool },
     { &op_pad_channels, make_pad }, { &op_concat, make_concat }, { &op_reshape, make_reshape }, { &op_slice, make_slice },
     { &op_silu, make_silu }, { &op_gelu, make_gelu }, { &op_quick_gelu, make_quick_gelu }, { &op_geglu, make_geglu },
@@ -508,7 +556,9 @@ enum { N_OPS = sizeof generators / sizeof *generators };
 
 /* ---- running a case ---------------------------------------------------------------------------------------------------- */
 
-static bool sums(const op *o) { return o == &op_conv2d || o == &op_depthwise_conv2d || o == &op_linear || o == &op_attention || o == &op_attention_d; }
+static bool of_weights(const op *o) { return o == &op_conv2d_dw || o == &op_linear_dw; }   /* f32 */
+static bool products(const op *o) { return of_weights(o) || o == &op_conv2d_dx || o == &op_linear_dx; }
+static bool sums(const op *o) { return products(o) || o == &op_conv2d || o == &op_depthwise_conv2d || o == &op_linear || o == &op_attention || o == &op_attention_d; }
 static bool activates(const op *o) { return o == &op_silu || o == &op_gelu || o == &op_quick_gelu || o == &op_geglu; }
 static bool slopes(const op *o) { return o == &op_silu_dx || o == &op_gelu_dx || o == &op_quick_gelu_dx || o == &op_geglu_dx; }
 static bool normalises(const op *o) { return o == &op_group_norm || o == &op_layer_norm; }
@@ -543,7 +593,7 @@ static tolerance tolerance_of(const node *n, float **bound) {
     if (!sums(n->op)) return tol;   /* whoever only moves numbers or computes one, is exact anyway */
     tol.bound = bound;
     tol.of_bound = 8 * 0x1p-24;
-    if (n->in[0]->type == NN_BF16) {
+    if (n->in[0]->type == NN_BF16 && !of_weights(n->op)) {
         tol.relative = 0x1p-7;
         if (n->in[1]->type != NN_BF16) tol.of_bound += 0x1p-8;
         if (n->op == &op_attention || n->op == &op_attention_d) tol.of_bound += 0x1p-8;

@@ -5,6 +5,7 @@
 #include "nn/cpu/blocked.h"
 
 #include "base/parallel.h"
+#include "nn/cpu/transpose_avx512.h"
 #include "nn/cpu/vector.h"
 
 enum { TILE = 16 * BLOCKED_MOST_TAPS };   /* numbers of an output at a time: 64 to 576 bytes of its row */
@@ -15,30 +16,6 @@ typedef struct {
     const char *from;
     nn_type to_type, from_type;
 } pack_job;
-
-/* a[i] lane j becomes a[j] lane i. */
-static inline void transpose(vec a[16]) {
-    __m512 b[16];
-    for (int i = 0; i < 16; i += 2) {
-        b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
-        b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {   /* a[i + c]: in each quarter q, column 4q + c of rows i..i+3 */
-        a[i] = _mm512_shuffle_ps(b[i], b[i + 2], 0x44);
-        a[i + 1] = _mm512_shuffle_ps(b[i], b[i + 2], 0xee);
-        a[i + 2] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0x44);
-        a[i + 3] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0xee);
-    }
-    for (int c = 0; c < 4; c++) {
-        __m512 low01 = _mm512_shuffle_f32x4(a[c], a[4 + c], 0x88), high01 = _mm512_shuffle_f32x4(a[c], a[4 + c], 0xdd);
-        __m512 low23 = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0x88), high23 = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0xdd);
-        b[c] = _mm512_shuffle_f32x4(low01, low23, 0x88);
-        b[4 + c] = _mm512_shuffle_f32x4(high01, high23, 0x88);
-        b[8 + c] = _mm512_shuffle_f32x4(low01, low23, 0xdd);
-        b[12 + c] = _mm512_shuffle_f32x4(high01, high23, 0xdd);
-    }
-    for (int i = 0; i < 16; i++) a[i] = b[i];
-}
 
 /* The first n of 16 numbers, then zeros. */
 static inline vec read(const char *p, nn_type type, size_t n) {
@@ -89,5 +66,9 @@ static void pack_part(void *context, size_t begin, size_t end, int thread) {
 
 void blocked_pack(const blocked_layout *l, void *to, nn_type to_type, const void *from, nn_type from_type, int threads) {
     pack_job j = { l, to, from, to_type, from_type };
+    if (l->across) {
+        blocked_pack_across(l, to, to_type, from, from_type, threads);
+        return;
+    }
     parallel_for(threads, (l->outputs + l->block - 1) / l->block, pack_part, &j);
 }

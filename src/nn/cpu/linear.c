@@ -13,9 +13,9 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "nn/cpu/blocked.h"
 #include "nn/cpu/linear_isa.h"
-#include "nn/ops.h"
+#include "nn/cpu/linear_pack.h"
+#include "nn/gradient.h"
 
 enum { CACHE = 336 << 10, LINE = 64, WORD = 4, SOON_MOST = 1024 };
 
@@ -24,29 +24,29 @@ typedef struct { const op *core; bool residual; linear_end end; } linear_form;
 
 /* What prepare settles. */
 typedef struct {
-    size_t rows, inputs, outputs;    /* outputs: of y */
+    size_t rows, inputs, outputs;    /* outputs: of y; of a gradient of x they are the weight's inputs */
+    bool across;                     /* such a gradient */
     size_t words, panels, halves;    /* halves: 2 with geglu */
     linear_cut groups, blocks, strips;   /* panels in groups (of a half); groups in blocks; rows in strips */
     bool copy;                       /* rows of odd K are copied to whole words */
     size_t copy_bytes;
+    size_t weight_bytes, bias_bytes; /* of packed states, in scratch */
 } linear_job;
 
 static size_t over(size_t n, size_t by) { return (n + by - 1) / by; }
+static size_t whole_lines(size_t bytes) { return over(bytes, LINE) * LINE; }
 
 /* ---- matching ---------------------------------------------------------------------------------------------------------- */
 
-static bool pointwise_conv(const node *n) {
-    const conv2d_attr *a = n->attr;
-    const nn_shape w = n->in[1]->shape;
-    bool first = a->weights == WEIGHTS_OHWI;   /* the place of height and width in the weight's shape */
-    return w.dim[first ? 1 : 2] == 1 && w.dim[first ? 2 : 3] == 1 && a->stride == 1 && !a->pad_top && !a->pad_left && !a->pad_bottom && !a->pad_right;
-}
+static bool transposed(const op *core) { return core == &op_linear_dx || core == &op_conv2d_dx; }
+static bool convolves(const op *core) { return core == &op_conv2d || core == &op_conv2d_dx; }
+
+static bool is_weight(const tensor *w) { return (w->kind == TENSOR_PARAM || w->kind == TENSOR_STATE) && nn_type_is_float(w->type); }
 
 static bool core_fits(const node *n, const op *core) {
-    if (n->op != core || n->ordered || (core == &op_conv2d && !pointwise_conv(n))) return false;
+    if (n->op != core || n->ordered || (convolves(core) && !linear_conv(n->attr, n->in[1]->shape))) return false;
     const tensor *x = n->in[0], *w = n->in[1], *bias = n->in[2];
-    if (x->kind == TENSOR_PARAM || x->type != NN_BF16 || w->kind != TENSOR_PARAM || !nn_type_is_float(w->type)) return false;
-    return !bias || (bias->kind == TENSOR_PARAM && nn_type_is_float(bias->type));
+    return x->kind != TENSOR_PARAM && x->type == NN_BF16 && is_weight(w) && (!bias || is_weight(bias));
 }
 
 /* The core behind an operand that may be swallowed, or NULL. */
@@ -77,8 +77,8 @@ static bool linear_match(const kernel *k, const node *root, kernel_match *m) {
     match_in(m, n->in[0], (layout_need){ 0 });
     if (residual) match_in(m, residual, (layout_need){ 0 });
     match_out(m, root->out[0], (layout_need){ 0 });
-    match_param(m, n->in[1]);
-    if (n->in[2]) match_param(m, n->in[2]);
+    match_weight(m, n->in[1]);
+    if (n->in[2]) match_weight(m, n->in[2]);
     return true;
 }
 
@@ -88,41 +88,30 @@ static size_t padded(const linear_job *j) { return j->panels * LINEAR_LANES; }
 
 typedef struct { const linear_job *j; int threads; } packing;
 
-/* `groups` groups of `width` panels each, from the first on; with geglu those of the other half lie between them. */
-static void pack_groups(const packing *p, const tensor *w, void *to, size_t first, size_t groups, size_t width) {
-    const linear_job *j = p->j;
-    size_t panel = LINEAR_LANES * j->words * 2, begin = linear_begin(&j->groups, first), row = begin * LINEAR_LANES;
-    for (size_t half = 0; half < j->halves && groups > 0; half++) {
-        size_t rows = groups * width * LINEAR_LANES, left = j->outputs - row;
-        blocked_layout l = { .outputs = rows < left ? rows : left, .inputs = j->inputs, .taps = 1, .block = width * LINEAR_LANES, .group = 2,
-                             .block_step = j->halves * width * panel };
-        const char *from = (const char *)w->data + (half * j->outputs + row) * j->inputs * nn_type_bytes(w->type);
-        blocked_pack(&l, (uint16_t *)to + (j->halves * begin + half * width) * panel, NN_BF16, from, w->type, p->threads);
-    }
+/* The halves of geglu's weight take turns, group by group. */
+static void pack(const linear_job *j, void *to, const void *from, nn_type type, int threads) {
+    linear_packing p = { .outputs = j->outputs, .inputs = j->inputs, .groups = j->groups, .across = j->across, .row = j->outputs, .halves = j->halves };
+    size_t panel = LINEAR_LANES * j->words * 2;
+    for (p.half = 0; p.half < j->halves; p.half++) linear_pack(&p, to, panel, from, type, threads);
 }
 
 static int pack_weights(void *to, const tensor *w, const void *context) {
     const packing *p = context;
-    const linear_cut *c = &p->j->groups;
-    pack_groups(p, w, to, 0, c->larger, c->size + 1);
-    pack_groups(p, w, to, c->larger, c->groups - c->larger, c->size);
+    pack(p->j, to, w->data, w->type, p->threads);
     return 0;
 }
 
-static int pack_bias(void *to, const tensor *b, const void *context) {
-    const linear_job *j = context;
+static void widen_bias(const linear_job *j, float *to, const void *from, nn_type type) {
     for (size_t half = 0; half < j->halves; half++)
-        nn_widen((float *)to + half * padded(j), (const char *)b->data + half * j->outputs * nn_type_bytes(b->type), b->type, j->outputs);
+        nn_widen(to + half * padded(j), (const char *)from + half * j->outputs * nn_type_bytes(type), type, j->outputs);
+}
+
+static int pack_bias(void *to, const tensor *b, const void *context) {
+    widen_bias(context, to, b->data, b->type);
     return 0;
 }
 
 /* ---- preparing --------------------------------------------------------------------------------------------------------- */
-
-/* Five panels wide where that comes out even, else four. */
-static linear_cut cut_panels(size_t panels) {
-    size_t by = panels % 5 == 0 || panels % 4 ? 5 : 4;
-    return linear_cut_into(panels, over(panels, by));
-}
 
 static size_t widest(const linear_cut *c) { return c->size + (c->larger > 0); }
 
@@ -133,15 +122,21 @@ static int plan_job(linear_job *j, const kernel_step *s, const linear_form *f) {
     const nn_shape w = n->in[1]->shape;
     size_t bytes;
     j->halves = f->end == LINEAR_GEGLU ? 2 : 1;
+    j->across = transposed(f->core);
     j->outputs = w.dim[0] / j->halves;
     j->inputs = shape_elements(w) / w.dim[0];
+    if (j->across) {
+        size_t swap = j->outputs;
+        j->outputs = j->inputs;
+        j->inputs = swap;
+    }
     j->rows = shape_elements(n->in[0]->shape) / j->inputs;
     j->words = over(j->inputs, 2);
     j->panels = over(j->outputs, LINEAR_LANES);
-    j->groups = cut_panels(j->panels);
+    j->groups = linear_cut_panels(j->panels);
     j->strips = linear_cut_into(j->rows, over(j->rows, widest(&j->groups) == 5 ? 5 : 6));
     j->copy = j->inputs % 2;
-    j->copy_bytes = j->copy ? over(LINEAR_ROWS * j->words * WORD, LINE) * LINE : 0;
+    j->copy_bytes = j->copy ? whole_lines(LINEAR_ROWS * j->words * WORD) : 0;
     if (__builtin_mul_overflow(padded(j) * j->halves, j->words * WORD, &bytes)) return error_set(ERR_LIMIT, "%s: the weight is too large", n->out[0]->name);
     size_t blocks = over(bytes, CACHE);
     j->blocks = linear_cut_into(j->groups.groups, blocks < j->groups.groups ? blocks : j->groups.groups);
@@ -157,13 +152,16 @@ static int linear_prepare(kernel_step *s, params *store) {
     s->state = j;
     int rc = plan_job(j, s, f);
     if (rc < 0) return rc;
+    size_t bytes = padded(j) * j->halves * j->words * WORD, bias = padded(j) * j->halves * sizeof(float);
+    const tensor *w = n->in[1], *b = n->in[2];
     packing p = { j, s->threads };
-    snprintf(tag, sizeof tag, "linear/bf16 pairs %zu/%zu%s", j->groups.things, j->groups.groups, j->halves == 2 ? " halves" : "");
-    s->packed[0] = params_pack(store, n->in[1], tag, padded(j) * j->halves * j->words * WORD, pack_weights, &p);
-    if (!s->packed[0]) return error_code();
+    snprintf(tag, sizeof tag, "linear/bf16 pairs %zu/%zu%s%s", j->groups.things, j->groups.groups, j->halves == 2 ? " halves" : "", j->across ? " across" : "");
+    if (w->kind == TENSOR_STATE) j->weight_bytes = whole_lines(bytes);
+    else if (!(s->packed[0] = params_pack(store, w, tag, bytes, pack_weights, &p))) return error_code();
     snprintf(tag, sizeof tag, "f32 padded %zu x %zu", j->halves, padded(j));
-    if (n->in[2] && !(s->packed[1] = params_pack(store, n->in[2], tag, padded(j) * j->halves * sizeof(float), pack_bias, j))) return error_code();
-    s->scratch_bytes = (size_t)s->threads * j->copy_bytes;
+    if (b && b->kind == TENSOR_STATE) j->bias_bytes = whole_lines(bias);
+    else if (b && !(s->packed[1] = params_pack(store, b, tag, bias, pack_bias, j))) return error_code();
+    s->scratch_bytes = j->weight_bytes + j->bias_bytes + (size_t)s->threads * j->copy_bytes;
     return 0;
 }
 
@@ -292,9 +290,28 @@ static void part(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
+/* States as they are now: behind the activations in `in`, packed into scratch. */
+static void take_states(call *c, const kernel_step *s, const void *const states[]) {
+    const linear_job *j = c->j;
+    const node *n = core_of(s);
+    if (j->weight_bytes) {
+        pack(j, c->scratch, *states++, n->in[1]->type, s->threads);
+        c->w = c->scratch;
+        c->scratch += j->weight_bytes;
+    }
+    if (j->bias_bytes) {
+        memset(c->scratch, 0, j->bias_bytes);
+        widen_bias(j, (float *)(void *)c->scratch, *states, n->in[2]->type);
+        c->bias = (const float *)(const void *)c->scratch;
+        c->scratch += j->bias_bytes;
+    }
+}
+
 static int linear_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     const linear_job *j = s->state;
-    call c = { j, s->kernel->variant, in[0], s->packed[0], s->match.n_in > 1 ? in[1] : NULL, s->packed[1], out[0], scratch };
+    const linear_form *f = s->kernel->variant;
+    call c = { j, f, in[0], s->packed[0], f->residual ? in[1] : NULL, s->packed[1], out[0], scratch };
+    take_states(&c, s, in + 1 + f->residual);
     parallel_for(s->threads, j->strips.groups * j->groups.groups, part, &c);
     return 0;
 }
@@ -304,7 +321,9 @@ static int linear_run(const kernel_step *s, const void *const in[], void *const 
 #define FORMS(F) \
     F("linear", linear, linear, false, PLAIN) F("linear+add", add, linear, true, PLAIN) F("linear+silu", silu, linear, false, SILU) \
     F("linear+gelu", gelu, linear, false, GELU) F("linear+quick_gelu", quick_gelu, linear, false, QUICK_GELU) \
-    F("linear+geglu", geglu, linear, false, GEGLU) F("conv2d", conv2d, conv2d, false, PLAIN) F("conv2d+add", add, conv2d, true, PLAIN)
+    F("linear+geglu", geglu, linear, false, GEGLU) F("conv2d", conv2d, conv2d, false, PLAIN) F("conv2d+add", add, conv2d, true, PLAIN) \
+    F("linear_dx", linear_dx, linear_dx, false, PLAIN) F("linear_dx+add", add, linear_dx, true, PLAIN) \
+    F("conv2d_dx", conv2d_dx, conv2d_dx, false, PLAIN) F("conv2d_dx+add", add, conv2d_dx, true, PLAIN)
 
 #define ROW(name, root, core, residual, end) \
     { name "/avx512bf16", &op_##root, linear_match, linear_prepare, linear_run, linear_release, \

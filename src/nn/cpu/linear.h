@@ -7,6 +7,7 @@
 
 #include "nn/device.h"
 
-const kernel *linear_kernels(cpu_level level, size_t *n);   /* none below AVX-512 bf16 */
+const kernel *linear_kernels(cpu_level level, size_t *n);      /* none below AVX-512 bf16 */
+const kernel *linear_dw_kernels(cpu_level level, size_t *n);   /* gradients of weights */
 
 #endif

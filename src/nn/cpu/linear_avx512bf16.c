@@ -15,6 +15,7 @@
 #define EACH(i, n) UNROLL for (int i = 0; i < LINEAR_ROWS; i++) if (i < (n))
 
 enum { VECTOR = 64, HALF = 32 };   /* bytes of f32 or words, of bf16 */
+enum { DIRECT, SUMS, ONTO };       /* where results of a tile go */
 
 INLINE __m512i word(const char *p) {
     int x;
@@ -50,21 +51,23 @@ INLINE void store_one(char *y, const char *residual, __m512 x) {
     } while (0)
 
 /* What is fetched goes to the second cache. All at once, before the first word, it would hold up the weights, which come from there. */
-INLINE void tile(int rows, int panels, bool direct, const linear_tile *t) {
+INLINE void tile(int rows, int panels, int result, const linear_tile *t) {
     __m512 sum[LINEAR_ROWS][LINEAR_ROWS];
     const char *x = t->x, *w = t->w;
     size_t x_row = t->x_row;
     EACH(c, panels) sum[0][c] = t->bias ? _mm512_loadu_ps(t->bias + c * LINEAR_LANES) : _mm512_setzero_ps();
     EACH(r, rows) EACH(c, panels) sum[r][c] = sum[0][c];
+    if (result == ONTO && t->more) EACH(r, rows) EACH(c, panels) sum[r][c] = _mm512_loadu_ps(t->sums + (size_t)r * t->sums_row + c * LINEAR_LANES);
     const char *const *soon = t->soon;
     for (size_t k = t->n_soon; k > 0; k--) {
         _mm_prefetch(*soon++, _MM_HINT_T1);
         WORD_OF_ALL();
     }
     for (size_t k = t->words - t->n_soon; k > 0; k--) WORD_OF_ALL();
-    if (!direct) {
+    if (result != DIRECT) {
         float *s = t->sums;
-        EACH(r, rows) EACH(c, panels) _mm512_storeu_ps(s + r * LINEAR_SUMS + c * LINEAR_LANES, sum[r][c]);
+        size_t row = result == ONTO ? t->sums_row : LINEAR_SUMS;
+        EACH(r, rows) EACH(c, panels) _mm512_storeu_ps(s + (size_t)r * row + c * LINEAR_LANES, sum[r][c]);
         return;
     }
     char *y = t->y;
@@ -80,14 +83,15 @@ INLINE void tile(int rows, int panels, bool direct, const linear_tile *t) {
 
 /* One function for each number of rows and panels: what is constant here must not become a variable. */
 #define TILE(R, C) \
-    static __attribute__((noinline)) void direct_##R##_##C(const linear_tile *t) { tile(R, C, true, t); } \
-    static __attribute__((noinline)) void sums_##R##_##C(const linear_tile *t) { tile(R, C, false, t); }
+    static __attribute__((noinline)) void direct_##R##_##C(const linear_tile *t) { tile(R, C, DIRECT, t); } \
+    static __attribute__((noinline)) void sums_##R##_##C(const linear_tile *t) { tile(R, C, SUMS, t); } \
+    static __attribute__((noinline)) void onto_##R##_##C(const linear_tile *t) { tile(R, C, ONTO, t); }
 #define FOUR(R) TILE(R, 1) TILE(R, 2) TILE(R, 3) TILE(R, 4)
 #define FIVE(R) FOUR(R) TILE(R, 5)
 FIVE(1) FIVE(2) FIVE(3) FIVE(4) FIVE(5) FOUR(6)
 #define LIST(F, R) { F##R##_1, F##R##_2, F##R##_3, F##R##_4, F##R##_5 }
 #define TABLE(F) { LIST(F, 1), LIST(F, 2), LIST(F, 3), LIST(F, 4), LIST(F, 5), { F##6_1, F##6_2, F##6_3, F##6_4 } }
-const linear_tile_table linear_direct = TABLE(direct_), linear_to_sums = TABLE(sums_);
+const linear_tile_table linear_direct = TABLE(direct_), linear_to_sums = TABLE(sums_), linear_onto = TABLE(onto_);
 
 /* ---- activations ------------------------------------------------------------------------------------------------------- */
 

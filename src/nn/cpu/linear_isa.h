@@ -36,7 +36,9 @@ typedef struct {
     char *y;                        /* bf16, whole vectors */
     const char *residual;           /* bf16, or NULL: as y */
     size_t y_row;                   /* bytes */
-    float *sums;                    /* instead of y: [rows][LINEAR_SUMS] */
+    float *sums;                    /* instead of y: [rows][LINEAR_SUMS]; or onto these, whose rows lie sums_row numbers apart, */
+    size_t sums_row;
+    bool more;                      /* from what is there; or from zero */
     const char *const *soon;        /* lines that later tiles will want, fetched meanwhile, one with each word; */
     size_t n_soon;                  /* at most `words` */
 } linear_tile;
@@ -45,7 +47,26 @@ typedef void linear_tile_function(const linear_tile *t);
 
 /* By rows - 1 and panels - 1. */
 typedef linear_tile_function *linear_tile_table[LINEAR_ROWS][LINEAR_PANELS];
-extern const linear_tile_table linear_direct, linear_to_sums;
+extern const linear_tile_table linear_direct, linear_to_sums, linear_onto;
+
+/* ---- operands of gradients of weights: words of two neighbouring pixels ------------------------------------------------ */
+
+/* dy [rows, step] bf16 -> of its first `columns` columns words of two neighbouring rows, to[column][word], columns to_row bytes apart: a multiple of 64.
+ * Up to 15 words and 15 columns more are written, those of rows beyond as zeros. */
+void linear_transpose(const uint16_t *dy, size_t step, size_t rows, size_t columns, char *to, size_t to_row);
+
+enum { LINEAR_MOST_TAPS = 9, LINEAR_MOST_PANELS = 180 };   /* of a block of gathered columns */
+
+/* The windows of a convolution over x [N,height,width,channels], one a pixel of y. */
+typedef struct {
+    const uint16_t *x;
+    size_t height, width, channels, out_height, out_width;
+    size_t kernel_height, kernel_width, stride, top, left;
+} linear_windows;
+
+/* Of pixels [first, first + pixels) of y, what of `inputs` channels from `input` on (a multiple of 16) lies under their windows, zeros outside of x:
+ * packed words, whose columns are [channel][tap], to [group][word][column][2]; panels beyond the last channel are not written. */
+void linear_gather(const linear_windows *v, size_t first, size_t pixels, size_t input, size_t inputs, const linear_cut *groups, char *to);
 
 typedef enum { LINEAR_PLAIN, LINEAR_SILU, LINEAR_GELU, LINEAR_QUICK_GELU, LINEAR_GEGLU, LINEAR_ENDS } linear_end;
 

@@ -28,6 +28,10 @@ static const onednn_form forms[] = {
     { "conv2d+add+relu/onednn", &op_relu, &op_conv2d, true, &op_relu },
     { "upsample_nearest+conv2d/onednn", &op_conv2d, &op_upsample_nearest, false, NULL },
     { "upsample_nearest+conv2d+add/onednn", &op_add, &op_upsample_nearest, true, NULL },
+    { "conv2d_dx/onednn", &op_conv2d_dx, &op_conv2d_dx, false, NULL },
+    { "conv2d_dw/onednn", &op_conv2d_dw, &op_conv2d_dw, false, NULL },
+    { "linear_dx/onednn", &op_linear_dx, &op_linear_dx, false, NULL },
+    { "linear_dw/onednn", &op_linear_dw, &op_linear_dw, false, NULL },
 };
 _Static_assert(sizeof forms / sizeof *forms == ONEDNN_FORMS, "");
 
@@ -74,10 +78,19 @@ int onednn_open(onednn *o) {
 
 static bool number_type(const tensor *t) { return t->type == NN_F32 || t->type == NN_BF16; }
 
+/* A state is packed from its own type to x's in every run: the same, or rounded. */
+bool onednn_weight_fits(const tensor *x, const tensor *w) {
+    if (w->kind == TENSOR_STATE) return w->type == x->type || w->type == NN_F32;
+    return w->kind == TENSOR_PARAM && nn_type_is_float(w->type);
+}
+
+static bool bias_fits(const tensor *b) { return (b->kind == TENSOR_PARAM || b->kind == TENSOR_STATE) && nn_type_is_float(b->type); }
+
 bool onednn_fits(const node *n) {
     const tensor *x = n->in[0], *w = n->in[1], *bias = n->in[2];
     if (n->ordered || x->kind == TENSOR_PARAM || !number_type(x)) return false;
-    return w->kind == TENSOR_PARAM && nn_type_is_float(w->type) && (!bias || (bias->kind == TENSOR_PARAM && nn_type_is_float(bias->type)));
+    if (n->op == &op_depthwise_conv2d && w->kind == TENSOR_STATE) return false;   /* nobody trains one */
+    return onednn_weight_fits(x, w) && (!bias || bias_fits(bias));
 }
 
 const node *onednn_inner(const tensor *t) { return match_inner(t) ? t->producer : NULL; }
@@ -106,8 +119,8 @@ static bool match(const kernel *k, const node *root, kernel_match *m) {
     match_in(m, n->in[0], (layout_need){ 0 });
     if (residual) match_in(m, residual, (layout_need){ 0 });
     match_out(m, root->out[0], (layout_need){ 0 });
-    match_param(m, n->in[1]);
-    if (n->in[2]) match_param(m, n->in[2]);
+    match_weight(m, n->in[1]);
+    if (n->in[2]) match_weight(m, n->in[2]);
     return true;
 }
 
@@ -126,9 +139,8 @@ static int prepare_state(onednn_state *s, kernel_step *step, params *store) {
     parallel_width(step->threads);
     if (rc == 0) rc = onednn_pack(s, step, store, n);
     parallel_width(before);
-    if (rc == 0 && n->in[2] && !(step->packed[1] = params_f32(store, n->in[2]))) rc = error_code();
     if (rc == 0 && !(s->spare = onednn_binding_new(s))) rc = error_memory(sizeof(onednn_binding));
-    step->scratch_bytes = in_chunks(step) ? onednn_geglu_scratch(s, step) : s->own_scratch;
+    step->scratch_bytes = s->again.weights + s->again.bias + (in_chunks(step) ? onednn_geglu_scratch(s, step) : s->own_scratch);
     return rc;
 }
 
@@ -151,10 +163,11 @@ static int prepare(kernel_step *step, params *store) {
 }
 
 static int run(const kernel_step *step, const void *const in[], void *const out[], void *scratch) {
-    void *address[OPERANDS] = { (void *)in[0], step->match.n_in > 1 ? (void *)in[1] : NULL, out[0],
-                                (void *)step->packed[0], (void *)step->packed[1], scratch };
+    bool residual = form_of(step)->residual;
+    void *address[OPERANDS] = { [X] = (void *)in[0], [RESIDUAL] = residual ? (void *)in[1] : NULL, [Y] = out[0], [SCRATCH] = scratch };
     int before = parallel_width(step->threads);
-    int rc = in_chunks(step) ? onednn_geglu_run(step, address) : onednn_execute(step->state, address, step->match.out[0]->name);
+    int rc = onednn_take(step->state, step, step->match.nodes[step->match.n_nodes - 1], in + 1 + residual, address);
+    if (rc == 0) rc = in_chunks(step) ? onednn_geglu_run(step, address) : onednn_execute(step->state, address, step->match.out[0]->name);
     parallel_width(before);
     return rc;
 }
@@ -168,6 +181,8 @@ static void onednn_free(void *what) {
     free(o);
 }
 
+static bool is_gradient(const op *core) { return core == &op_conv2d_dx || core == &op_conv2d_dw || core == &op_linear_dx || core == &op_linear_dw; }
+
 int onednn_add(device *d) {
     onednn *o = calloc(1, sizeof *o);
     if (!o) return error_memory(sizeof *o);
@@ -180,6 +195,8 @@ int onednn_add(device *d) {
         if (forms[i].core == &op_upsample_nearest)
             o->kernels[i] = (kernel){ forms[i].name, forms[i].root, onednn_upsampled_match, onednn_upsampled_prepare, onednn_upsampled_run,
                                       onednn_upsampled_release, &o->rows[i] };
+        if (is_gradient(forms[i].core))
+            o->kernels[i] = (kernel){ forms[i].name, forms[i].root, onednn_gradient_match, onednn_gradient_prepare, onednn_gradient_run, release, &o->rows[i] };
         rc = device_add(d, &o->kernels[i]);
     }
     return rc;

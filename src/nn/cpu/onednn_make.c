@@ -15,48 +15,55 @@ dnnl_status_t onednn_describe(const onednn *o, dnnl_memory_desc_t *md, const one
     return o->memory_desc_create_with_strides(md, s->rank, s->dim, type, s->stride);
 }
 
-/* [N,H,W,C] as oneDNN counts dimensions: N, C, H, W. */
-static onednn_strided picture(const tensor *t, const nn_layout *l) {
+onednn_strided onednn_picture(const tensor *t, const nn_layout *l) {
     const size_t *d = t->shape.dim, *s = l->stride;
     return (onednn_strided){ 4, { (dnnl_dim_t)d[0], (dnnl_dim_t)d[3], (dnnl_dim_t)d[1], (dnnl_dim_t)d[2] },
                       { (dnnl_dim_t)s[0], (dnnl_dim_t)s[3], (dnnl_dim_t)s[1], (dnnl_dim_t)s[2] } };
 }
 
-/* [..., C] as a matrix. */
-static onednn_strided matrix(const tensor *t) {
+onednn_strided onednn_matrix(const tensor *t) {
     dnnl_dim_t c = (dnnl_dim_t)t->shape.dim[t->shape.rank - 1], rows = (dnnl_dim_t)shape_elements(t->shape) / c;
     return (onednn_strided){ 2, { rows, c }, { c, 1 } };
 }
 
-static onednn_strided conv_weights(const node *n) {
-    const conv2d_attr *a = n->attr;
-    const size_t *w = n->in[1]->shape.dim;
-    dnnl_dim_t d0 = (dnnl_dim_t)w[0], d1 = (dnnl_dim_t)w[1], d2 = (dnnl_dim_t)w[2], d3 = (dnnl_dim_t)w[3];
-    if (n->op == &op_depthwise_conv2d) return (onednn_strided){ 5, { d3, 1, 1, d1, d2 }, { 1, d3, d3, d2 * d3, d3 } };   /* groups of one */
-    if (a->weights == WEIGHTS_OIHW) return (onednn_strided){ 4, { d0, d1, d2, d3 }, { d1 * d2 * d3, d2 * d3, d3, 1 } };
+onednn_strided onednn_kernel(nn_shape w, weight_layout layout) {
+    dnnl_dim_t d0 = (dnnl_dim_t)w.dim[0], d1 = (dnnl_dim_t)w.dim[1], d2 = (dnnl_dim_t)w.dim[2], d3 = (dnnl_dim_t)w.dim[3];
+    if (layout == WEIGHTS_OIHW) return (onednn_strided){ 4, { d0, d1, d2, d3 }, { d1 * d2 * d3, d2 * d3, d3, 1 } };
     return (onednn_strided){ 4, { d0, d3, d1, d2 }, { d1 * d2 * d3, 1, d2 * d3, d3 } };
+}
+
+static onednn_strided conv_weights(const node *n) {
+    const size_t *w = n->in[1]->shape.dim;
+    dnnl_dim_t h = (dnnl_dim_t)w[1], width = (dnnl_dim_t)w[2], c = (dnnl_dim_t)w[3];
+    if (n->op == &op_depthwise_conv2d) return (onednn_strided){ 5, { c, 1, 1, h, width }, { 1, c, c, width * c, c } };   /* groups of one */
+    return onednn_kernel(n->in[1]->shape, ((const conv2d_attr *)n->attr)->weights);
+}
+
+onednn_windows onednn_windows_of(const conv2d_attr *a, const nn_shape x, const nn_shape y, size_t kh, size_t kw) {
+    dnnl_dim_t stride = a->stride;
+    /* After: what the last window reaches, which padding may exceed and a stride may fall short of. */
+    return (onednn_windows){ { stride, stride }, { 0, 0 }, { a->pad_top, a->pad_left },
+                             { ((dnnl_dim_t)y.dim[1] - 1) * stride + (dnnl_dim_t)kh - a->pad_top - (dnnl_dim_t)x.dim[1],
+                               ((dnnl_dim_t)y.dim[2] - 1) * stride + (dnnl_dim_t)kw - a->pad_left - (dnnl_dim_t)x.dim[2] } };
 }
 
 static dnnl_status_t conv_desc(onednn_state *s, const node *n, const_dnnl_primitive_attr_t attr) {
     const conv2d_attr *a = n->attr;
     bool transposed = n->op != &op_depthwise_conv2d && a->weights == WEIGHTS_OIHW;
-    const size_t *w = n->in[1]->shape.dim, *x = n->in[0]->shape.dim, *y = n->out[0]->shape.dim;
-    dnnl_dim_t kh = (dnnl_dim_t)w[transposed ? 2 : 1], kw = (dnnl_dim_t)w[transposed ? 3 : 2], stride = a->stride;
-    dnnl_dims_t strides = { stride, stride }, dilates = { 0, 0 }, before = { a->pad_top, a->pad_left };
-    /* What the last window reaches, which padding may exceed and a stride may fall short of. */
-    dnnl_dims_t after = { ((dnnl_dim_t)y[1] - 1) * stride + kh - a->pad_top - (dnnl_dim_t)x[1],
-                          ((dnnl_dim_t)y[2] - 1) * stride + kw - a->pad_left - (dnnl_dim_t)x[2] };
+    const size_t *w = n->in[1]->shape.dim;
+    onednn_windows v = onednn_windows_of(a, n->in[0]->shape, n->out[0]->shape, w[transposed ? 2 : 1], w[transposed ? 3 : 2]);
     return s->home->convolution_forward_primitive_desc_create(&s->desc, s->home->engine, dnnl_forward_inference, dnnl_convolution_direct,
-                                                              s->made[X], s->made[WEIGHTS], s->made[BIAS], s->made[Y], strides, dilates,
-                                                              before, after, attr);
+                                                              s->made[X], s->made[WEIGHTS], s->made[BIAS], s->made[Y], v.strides, v.dilates,
+                                                              v.before, v.after, attr);
 }
 
 /* Below AVX-512 oneDNN's matmul is a gemm that packs the weight in every call; its inner product packs once. Above,
  * both are as fast, and matmul's packing does not depend on the number of rows, so plans share it. */
 static bool use_inner_product(const onednn *o) { return o->level < CPU_AVX512; }
 
-static dnnl_status_t linear_desc(onednn_state *s, const_dnnl_primitive_attr_t attr) {
+static dnnl_status_t linear_desc(onednn_state *s, const node *n, const_dnnl_primitive_attr_t attr) {
     onednn *o = s->home;
+    (void)n;
     if (use_inner_product(o))
         return o->inner_product_forward_primitive_desc_create(&s->desc, o->engine, dnnl_forward_inference, s->made[X], s->made[WEIGHTS],
                                                               s->made[BIAS], s->made[Y], attr);
@@ -69,13 +76,13 @@ static dnnl_status_t describe_all(onednn_state *s, const kernel_step *step, cons
     const tensor *w = n->in[1], *bias = n->in[2];
     bool product = n->op == &op_linear, transpose = product && !use_inner_product(o);
     dnnl_data_type_t type = onednn_type(n->in[0]->type);
-    onednn_strided x = product ? matrix(n->in[0]) : picture(n->in[0], &step->in_layout[0]);
-    onednn_strided y = product ? matrix(n->out[0]) : picture(n->out[0], &step->out_layout[0]);
+    onednn_strided x = product ? onednn_matrix(n->in[0]) : onednn_picture(n->in[0], &step->in_layout[0]);
+    onednn_strided y = product ? onednn_matrix(n->out[0]) : onednn_picture(n->out[0], &step->out_layout[0]);
     if (s->rows) x.dim[0] = y.dim[0] = (dnnl_dim_t)s->rows;
     dnnl_status_t rc = onednn_describe(o, &s->made[X], &x, type);
     if (!rc) rc = onednn_describe(o, &s->made[Y], &y, type);
-    if (!rc && step->match.n_in > 1) rc = onednn_describe(o, &s->made[RESIDUAL], &y, type);
-    onednn_strided weights = product ? matrix(w) : conv_weights(n);
+    if (!rc && ((const onednn_row *)step->kernel->variant)->form->residual) rc = onednn_describe(o, &s->made[RESIDUAL], &y, type);
+    onednn_strided weights = product ? onednn_matrix(w) : conv_weights(n);
     if (transpose) weights = (onednn_strided){ 2, { weights.dim[1], weights.dim[0] }, { 1, weights.dim[1] } };
     s->stored = weights;
     if (!rc) rc = o->memory_desc_create_with_tag(&s->made[WEIGHTS], weights.rank, weights.dim, type, dnnl_format_tag_any);
@@ -127,12 +134,11 @@ static dnnl_status_t choose(onednn_state *s, kernel_step *step) {
     }
 }
 
-/* With everything described, of node n, or of a product if it is NULL. */
-static dnnl_status_t make(onednn_state *s, kernel_step *step, const node *n, const op *activation) {
+dnnl_status_t onednn_make_by(onednn_state *s, kernel_step *step, const node *n, const op *activation, onednn_create *create) {
     onednn *o = s->home;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t rc = make_attr(s, activation, &attr);
-    if (!rc) rc = !n || n->op == &op_linear ? linear_desc(s, attr) : conv_desc(s, n, attr);
+    if (!rc) rc = create(s, n, attr);
     if (!rc) rc = choose(s, step);
     if (!rc) rc = o->primitive_create(&s->primitive, s->desc);
     if (attr) o->primitive_attr_destroy(attr);
@@ -146,7 +152,7 @@ static dnnl_status_t make(onednn_state *s, kernel_step *step, const node *n, con
 
 int onednn_make(onednn_state *s, kernel_step *step, const node *n, const op *activation) {
     dnnl_status_t rc = describe_all(s, step, n);
-    if (!rc) rc = make(s, step, n, activation);
+    if (!rc) rc = onednn_make_by(s, step, n, activation, n->op == &op_linear ? linear_desc : conv_desc);
     return rc ? onednn_failed(rc, n->out[0]->name) : 0;
 }
 
@@ -158,7 +164,7 @@ int onednn_make_product(onednn_state *s, kernel_step *step, size_t rows, size_t 
     dnnl_status_t rc = onednn_describe(o, &s->made[X], &x, onednn_type(type));
     if (!rc) rc = onednn_describe(o, &s->made[Y], &y, dnnl_f32);
     if (!rc) rc = o->memory_desc_create_with_tag(&s->made[WEIGHTS], 2, s->stored.dim, onednn_type(type), dnnl_format_tag_any);
-    if (!rc) rc = make(s, step, NULL, NULL);
+    if (!rc) rc = onednn_make_by(s, step, NULL, NULL, linear_desc);
     return rc ? onednn_failed(rc, step->match.out[0]->name) : 0;
 }
 

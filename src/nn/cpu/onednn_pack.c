@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -46,13 +47,11 @@ typedef struct {
     blocked_layout blocked;
 } packing;
 
-/* Whether the layout is one that blocked_pack writes: blocks of outputs, [group of] inputs inside, taps by rows between. */
-static bool is_blocked(const layout *l, bool product, nn_type type, blocked_layout *b) {
-    int out = product ? 1 : 0, in = 1 - out, at = 0;
+/* Whether the layout is one that blocked_pack writes: blocks of outputs, [group of] inputs inside, taps by rows between; or across, the other way round. */
+static bool is_blocked(const layout *l, bool product, bool across, nn_type type, blocked_layout *b) {
+    int out = product || across ? 1 : 0, in = 1 - out, at = 0;
     size_t outer = 1, kw = product ? 1 : (size_t)l->dim[3], kh = product ? 1 : (size_t)l->dim[2];
-    b->outputs = (size_t)l->dim[out];
-    b->inputs = (size_t)l->dim[in];
-    b->taps = kh * kw;
+    *b = (blocked_layout){ .outputs = (size_t)l->dim[across ? in : out], .inputs = (size_t)l->dim[across ? out : in], .taps = kh * kw, .across = across };
     if (at < l->blocks && l->which[at] == in) outer = (size_t)l->block[at++];
     if (at == l->blocks || l->which[at] != out) return false;
     b->block = (size_t)l->block[at++];
@@ -107,18 +106,113 @@ static int pack(void *to, const tensor *w, const void *context) {
     return rc ? onednn_failed(rc, "packed weights") : 0;
 }
 
-static bool stored_by_outputs(const node *n) {
-    return n->op == &op_linear || (n->op == &op_conv2d && ((const conv2d_attr *)n->attr)->weights == WEIGHTS_OIHW);
+/* A convolution of one tap is stored as a linear is, in both layouts. */
+static bool stored_by_outputs(const node *n, const layout *l) {
+    bool conv = n->op == &op_conv2d || n->op == &op_conv2d_dx;
+    return !conv ? n->op == &op_linear || n->op == &op_linear_dx : l->rank == 2 || ((const conv2d_attr *)n->attr)->weights == WEIGHTS_OIHW;
+}
+
+bool onednn_is_slabs(const onednn *o, const_dnnl_memory_desc_t md) {
+    layout l = layout_of(o, md);
+    if (l.rank != 4 || l.blocks != 2 || l.which[0] != 1 || l.which[1] != 0 || l.block[0] != 16 || l.block[1] != 16) return false;
+    dnnl_dim_t taps = l.dim[2] * l.dim[3];
+    return l.padded[0] == l.dim[0] && l.padded[1] == l.dim[1] && l.stride[0] == l.dim[1] / 16 * taps * 256 && l.stride[1] == taps * 256 &&
+           (l.dim[2] == 1 || l.stride[2] == l.dim[3] * 256) && (l.dim[3] == 1 || l.stride[3] == 256);
+}
+
+/* ---- weights that are states ---------------------------------------------------------------------------------------------- */
+
+onednn_state *onednn_reorder_new(onednn *o, const_dnnl_memory_desc_t from, const_dnnl_memory_desc_t to) {
+    onednn_state *s = onednn_state_new(o);
+    dnnl_primitive_attr_t attr = NULL;
+    if (!s) return NULL;
+    dnnl_status_t rc = o->primitive_attr_create(&attr);
+    if (!rc) rc = o->primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    if (!rc) rc = o->reorder_primitive_desc_create(&s->desc, from, o->engine, to, o->engine, attr);
+    if (!rc) rc = o->primitive_create(&s->primitive, s->desc);
+    if (attr) o->primitive_attr_destroy(attr);
+    if (!rc) {
+        s->md[X] = o->primitive_desc_query_md(s->desc, dnnl_query_src_md, 0);
+        s->md[Y] = o->primitive_desc_query_md(s->desc, dnnl_query_dst_md, 0);
+        s->md[SCRATCH] = o->primitive_desc_query_md(s->desc, dnnl_query_scratchpad_md, 0);
+        s->own_scratch = s->md[SCRATCH] ? o->memory_desc_get_size(s->md[SCRATCH]) : 0;
+        if (!(s->spare = onednn_binding_new(s))) rc = dnnl_out_of_memory;
+    }
+    if (!rc) return s;
+    onednn_failed(rc, "packed weights");
+    onednn_state_free(s);
+    return NULL;
+}
+
+/* Of packed weights whose last group of pairs is not full: blocked_pack fills up to a pair. */
+static bool leaves_out(const layout *l, const packing *p) {
+    int pairs = l->rank == 2 || p->blocked.across ? 0 : 1;
+    size_t group = p->blocked.group, filled = ((size_t)l->dim[pairs] + group - 1) / group * group;
+    return (size_t)l->padded[pairs] > filled;
+}
+
+static int prepare_again(onednn_state *s, const packing *p, const layout *l, const tensor *w) {
+    s->again = (onednn_again){ .weights = onednn_lines(s->home->memory_desc_get_size(p->wanted)), .own = p->own, .type = p->type, .blocked = p->blocked };
+    s->again.clear = p->own && leaves_out(l, p);
+    if (p->own) return 0;
+    dnnl_memory_desc_t stored = NULL;
+    dnnl_status_t rc = onednn_describe(s->home, &stored, p->stored, onednn_type(w->type));
+    if (rc) return onednn_failed(rc, "packed weights");
+    s->reorder = onednn_reorder_new(s->home, stored, p->wanted);
+    s->home->memory_desc_destroy(stored);
+    if (s->reorder && s->reorder->own_scratch > s->own_scratch) s->own_scratch = s->reorder->own_scratch;   /* one after the other */
+    return s->reorder ? 0 : error_code();
+}
+
+static int take_weights(onednn_state *s, const kernel_step *step, const tensor *w, const void *now, char *to, void *scratch) {
+    const onednn_again *a = &s->again;
+    if (a->clear) memset(to, 0, a->weights);
+    if (!a->own) return onednn_execute(s->reorder, (void *[OPERANDS]){ [X] = (void *)now, [Y] = to, [SCRATCH] = scratch }, w->name);
+    blocked_pack(&a->blocked, to, a->type, now, w->type, step->threads);
+    return 0;
+}
+
+int onednn_take(onednn_state *s, const kernel_step *step, const node *n, const void *const states[], void *address[OPERANDS]) {
+    char *scratch = address[SCRATCH];
+    const tensor *w = n->in[1], *bias = n->in[2];
+    int rc = 0;
+    address[WEIGHTS] = (void *)step->packed[0];
+    address[BIAS] = (void *)step->packed[1];
+    address[SCRATCH] = scratch + s->again.weights + s->again.bias;
+    if (w->kind == TENSOR_STATE) {
+        address[WEIGHTS] = scratch;
+        rc = take_weights(s, step, w, *states++, scratch, address[SCRATCH]);
+    }
+    if (bias && bias->kind == TENSOR_STATE) {
+        address[BIAS] = s->again.bias ? scratch + s->again.weights : (void *)*states;
+        if (s->again.bias) nn_widen(address[BIAS], *states, bias->type, shape_elements(bias->shape));
+    }
+    return rc;
 }
 
 int onednn_pack(onednn_state *s, kernel_step *step, params *store, const node *n) {
     char tag[512];
+    const tensor *w = n->in[1], *bias = n->in[2];
     layout l = layout_of(s->home, s->md[WEIGHTS]);
     packing p = { .o = s->home, .stored = &s->stored, .wanted = s->md[WEIGHTS], .type = n->in[0]->type, .threads = step->threads };
-    p.own = s->home->level >= CPU_AVX512 && stored_by_outputs(n) && is_blocked(&l, n->op == &op_linear, p.type, &p.blocked);
-    layout_tag(&l, p.type, tag, sizeof tag);
-    step->packed[0] = params_pack(store, n->in[1], tag, s->home->memory_desc_get_size(s->md[WEIGHTS]), pack, &p);
-    return step->packed[0] ? 0 : error_code();
+    bool across = n->op == &op_linear_dx || n->op == &op_conv2d_dx;
+    p.own = s->home->level >= CPU_AVX512 && stored_by_outputs(n, &l) && is_blocked(&l, l.rank == 2, across, p.type, &p.blocked);
+    if (w->kind == TENSOR_STATE) {
+        int rc = prepare_again(s, &p, &l, w);
+        if (rc < 0) return rc;
+    } else {
+        layout_tag(&l, p.type, tag, sizeof tag);
+        if (across) strcat(tag, " across");
+        step->packed[0] = params_pack(store, w, tag, s->home->memory_desc_get_size(s->md[WEIGHTS]), pack, &p);
+        if (!step->packed[0]) return error_code();
+    }
+    if (!bias) return 0;
+    if (bias->kind == TENSOR_STATE) {
+        if (bias->type != NN_F32) s->again.bias = onednn_lines(shape_elements(bias->shape) * sizeof(float));
+        return 0;
+    }
+    step->packed[1] = params_f32(store, bias);
+    return step->packed[1] ? 0 : error_code();
 }
 
 /* ---- matrices that are made of a parameter -------------------------------------------------------------------------------- */
@@ -166,14 +260,14 @@ static int pack_matrices(void *to, const tensor *w, const void *context) {
     return j.failed ? onednn_failed((dnnl_status_t)j.failed, "packed weights") : 0;
 }
 
-size_t onednn_matrix_bytes(const onednn_state *s) { return (s->home->memory_desc_get_size(s->md[WEIGHTS]) + 63) & ~(size_t)63; }
+size_t onednn_matrix_bytes(const onednn_state *s) { return onednn_lines(s->home->memory_desc_get_size(s->md[WEIGHTS])); }
 
 int onednn_pack_matrices(onednn_state *s, kernel_step *step, params *store, const tensor *w, nn_type type, const onednn_matrices *m) {
     char tag[576], each[512];
     layout l = layout_of(s->home, s->md[WEIGHTS]);
     matrices_job j = { .to = { .o = s->home, .stored = &s->stored, .wanted = s->md[WEIGHTS], .type = type, .threads = step->threads },
                        .from = m, .bytes = onednn_matrix_bytes(s) };
-    j.to.own = s->home->level >= CPU_AVX512 && is_blocked(&l, true, type, &j.to.blocked);
+    j.to.own = s->home->level >= CPU_AVX512 && is_blocked(&l, true, false, type, &j.to.blocked);
     layout_tag(&l, type, each, sizeof each);
     snprintf(tag, sizeof tag, "%s %zux%zu %s", m->name, m->groups, m->together, each);
     step->packed[0] = params_pack(store, w, tag, m->groups * m->together * j.bytes, pack_matrices, &j);

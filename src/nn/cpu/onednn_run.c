@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "nn/cpu/onednn_inside.h"
 
-static const int argument_of[OPERANDS] = {
+static const int forward[OPERANDS] = {
     DNNL_ARG_SRC, DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, DNNL_ARG_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_SCRATCHPAD,
 };
 
@@ -26,7 +26,7 @@ onednn_binding *onednn_binding_new(const onednn_state *s) {
         if (!s->md[i] || o->memory_desc_get_size(s->md[i]) == 0) continue;
         ok = o->memory_create(&b->args[b->n].memory, s->md[i], o->engine, DNNL_MEMORY_NONE) == dnnl_success;
         if (!ok) break;
-        b->args[b->n].arg = argument_of[i];
+        b->args[b->n].arg = (s->arguments ? s->arguments : forward)[i];
         b->operand[b->n++] = i;
     }
     if (ok) return b;
@@ -73,6 +73,7 @@ void onednn_state_free(onednn_state *s) {
         next = b->next;
         binding_free(o, b);
     }
+    onednn_state_free(s->reorder);
     if (s->primitive) o->primitive_destroy(s->primitive);
     if (s->desc) o->primitive_desc_destroy(s->desc);
     for (int i = 0; i <= BIAS; i++)

@@ -38,7 +38,7 @@ typedef struct {
 
 /* The upsampling that can be folded into convolution n, or NULL. */
 static const node *folds(const node *n) {
-    if (!n || n->op != &op_conv2d || !onednn_fits(n)) return NULL;
+    if (!n || n->op != &op_conv2d || !onednn_fits(n) || n->in[1]->kind != TENSOR_PARAM || (n->in[2] && n->in[2]->kind != TENSOR_PARAM)) return NULL;
     const conv2d_attr *a = n->attr;
     const size_t *w = n->in[1]->shape.dim;
     size_t kh = w[a->weights == WEIGHTS_OIHW ? 2 : 1], kw = w[a->weights == WEIGHTS_OIHW ? 3 : 2];
