@@ -191,7 +191,9 @@ int events_open(const char *folder, uint64_t step, double now, events **out) {
     make_table(e->table);
     int rc = create(e, folder, now);
     if (rc == 0) rc = put_event(e, 0, now, 3, version, sizeof version - 1);
-    if (rc == 0 && step) rc = put_event(e, step + 1, now, 7, start, sizeof start);
+    /* Of a new run as well: TensorBoard takes the first that it sees for a beginning, and only those behind it for restarts, which
+     * drop events from that step on (plugin_event_accumulator.py, _CheckForRestartAndMaybePurge). */
+    if (rc == 0) rc = put_event(e, step + 1, now, 7, start, sizeof start);
     if (rc < 0) {
         if (e->fd >= 0) unlink(e->path);
         events_close(e);

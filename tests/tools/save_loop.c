@@ -3,8 +3,8 @@
  * save_loop BASE CONTROL RUN STEPS [--resume] [--unlock] [--average] [--bf16] [--keep N] [--seed N] [--data N] [--data-changed]
  *
  * A training run without the training: every step sets all states to numbers that follow from the step, logs it and writes a checkpoint. Begun
- * again with --resume, it first sees that what the checkpoint gave is to the bit what that step had. "begun N", then "saved N" or "failed N: why" for
- * each, and "resumed N" at the start of a resumed one. Exit status 4: what was loaded is not what was saved. */
+ * again with --resume, it first sees that what the checkpoint gave is to the bit what that step had. "resumed N" at the start of a resumed one,
+ * "planned BYTES" of a checkpoint, then "begun N" and "saved N" or "failed N: why" for each. Exit status 4: what was loaded is not what was saved. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "train/events.h"
 #include "train/log.h"
 #include "train/run_folder.h"
+#include "train/sample_sheet.h"
 #include "train/save.h"
 
 enum { STATES = 8192 };
@@ -95,6 +96,25 @@ static int tell_settings(run_settings *s) {
     return rc;
 }
 
+/* A sheet of one map and one picture whose brightness is the step's. */
+static int add_sheet(events *e, uint64_t step) {
+    image map, picture, sheet;
+    char path[4096], title[64];
+    uint8_t *png;
+    size_t size;
+    if (image_new(64, 64, &map) < 0 || image_new(64, 64, &picture) < 0) return ERR_MEMORY;
+    memset(picture.rgb, (int)(step % 200 + 50), 64 * 64 * 3);
+    snprintf(title, sizeof title, "step %llu", (unsigned long long)step);
+    snprintf(path, sizeof path, "%s/sheet.png", folder);
+    int rc = sample_sheet(&(sheet_sample){ &map, &picture, "a face" }, 1, title, "", &sheet);
+    if (rc == 0 && (rc = sample_sheet_save(path, &sheet, title, &png, &size)) == 0) {
+        rc = events_picture(e, step, 1.7e9 + (double)step, "samples", png, size, sheet.width, sheet.height);
+        free(png);
+    }
+    image_free(&map), image_free(&picture), image_free(&sheet);
+    return rc;
+}
+
 static double measure_of(uint64_t step) { return (double)(step * 7 % 11); }
 
 static int run(const checkpoint *c) {
@@ -109,6 +129,9 @@ static int run(const checkpoint *c) {
     if (there && save_load(&found, &what) < 0) return failed("loading");
     if (there && (!all_right(found.step) || position[2] != found.step * 3 || found.measure != measure_of(found.step))) return 4;
     if (there) printf("resumed %llu\n", (unsigned long long)found.step);
+    uint64_t bytes;
+    if (save_bytes(&what, &bytes) < 0) return failed("bytes");
+    printf("planned %llu\n", (unsigned long long)bytes);
     if (train_log_open(folder, found.step, &hooks, &log) < 0) return failed("log");
     if (events_open(folder, found.step, 1.7e9, &e) < 0) return failed("events");
     for (uint64_t step = found.step + 1; step <= (uint64_t)steps; step++) {
@@ -118,7 +141,7 @@ static int run(const checkpoint *c) {
         log_line line = { .step = step, .loss = 1.0 / (double)step, .smoothed = NAN, .rate = 1e-5, .seconds = 0.5, .images_per_second = 2, .wait = 0, .norm = NAN };
         if (train_log_add(log, &line) < 0 || train_log_sync(log) < 0) failed("log");
         event_scalar s = { "train/loss", line.loss };
-        if (events_scalars(e, step, 1.7e9 + (double)step, &s, 1) < 0) failed("events");
+        if (events_scalars(e, step, 1.7e9 + (double)step, &s, 1) < 0 || add_sheet(e, step) < 0) failed("events");
         int rc = save_write(&(save_options){ .run = folder, .step = step, .measure = measure_of(step), .keep = (int)keep, .hooks = &hooks }, &what);
         if (rc < 0) printf("failed %llu: %s\n", (unsigned long long)step, error_message()), status = 1;
         else printf("saved %llu\n", (unsigned long long)step);

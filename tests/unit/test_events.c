@@ -156,7 +156,7 @@ static void test_file(void **state) {
     char path[256];
     snprintf(path, sizeof path, "%s", events_path(e));
     events_close(e);
-    expect_events(path, "1.5 brain.Event:2 \n2.5 s7 [loss=0.5 lr=1e-05 ]\n3 s300 [sheet=20x640/3:300 ]\n");
+    expect_events(path, "1.5 brain.Event:2 \n1.5 s1 session 1\n2.5 s7 [loss=0.5 lr=1e-05 ]\n3 s300 [sheet=20x640/3:300 ]\n");
 }
 
 /* A start behind another is behind it in the order of names too, whatever the clock says. */
@@ -192,7 +192,7 @@ static void test_full(void **state) {
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     events_close(e);
-    expect_events("events.out.tfevents.0000000001.mien", "1 brain.Event:2 \n2 s2 [loss=0.5 ]\n");
+    expect_events("events.out.tfevents.0000000001.mien", "1 brain.Event:2 \n1 s1 session 1\n2 s2 [loss=0.5 ]\n");
 }
 
 int main(void) {
