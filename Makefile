@@ -234,11 +234,11 @@ $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libmien.a
 	@mkdir -p $(@D)
 	$(call SHORT,LD)$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
 
-## peers: make a Python environment with the reference (MediaPipe 0.10.21), and check exactness against it
+## peers: make Python environments with the references (MediaPipe, diffusers, TensorBoard), and check against them
 peers: set-up-build
 	@scripts/peers
 	$(AGAIN) all benches
-	@$(TEST_ENV) bench/run pictures exact
+	@$(TEST_ENV) bench/run pictures exact output events
 
 $(BUILD)/tests/decode_dump: $(BUILD)/obj/tests/reference/decode_dump.o $(BUILD)/libmien.a
 	@mkdir -p $(@D)

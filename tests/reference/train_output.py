@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training run saves, loaded by diffusers; and the list tests/golden/train_control2.txt.
+
+    train_output.py BUILD           checks (torch 2.9.1, diffusers 0.42.1, safetensors)
+    train_output.py BUILD --golden  writes the list anew: "name TYPE [shape]" of a small SD 2.x ControlNet's checkpoint, sorted
+
+A checkpoint of tests/tools/save_loop.c is converted by `mien convert` and opened by ControlNetModel.from_pretrained and UNet2DConditionModel.from_pretrained, every
+tensor there, none left over, and with the numbers of the checkpoint; both run."""
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+build = os.path.abspath(sys.argv[1])
+root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+work = tempfile.mkdtemp(prefix="mien-test-")
+wrong = []
+
+
+def run(*args):
+    subprocess.run([*args], cwd=work, check=True, stdout=subprocess.DEVNULL)
+
+
+def header(path):
+    with open(path, "rb") as f:
+        h = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+    h.pop("__metadata__", None)
+    return h
+
+
+def expect(what, right):
+    print(("right   " if right else "WRONG   ") + what)
+    if not right:
+        wrong.append(what)
+
+
+def check(family):
+    import torch
+    from diffusers import ControlNetModel, UNet2DConditionModel
+    from safetensors.torch import load_file
+
+    run(f"{build}/tests/make_model", f"sd{family}", "base.safetensors")
+    run(f"{build}/tests/make_model", f"control{family}", "control.safetensors")
+    run(f"{build}/tests/save_loop", "base.safetensors", "control.safetensors", f"run{family}", "1", "--unlock")
+    step = f"run{family}/checkpoints/step-000001"
+    run(f"{build}/mien", "convert", f"{step}/control.safetensors", f"c{family}", "--to", "diffusers", "-q")
+    run(f"{build}/mien", "convert", f"{step}/base.safetensors", f"b{family}", "--to", "diffusers", "--prediction", "epsilon", "-q")
+    control, info = ControlNetModel.from_pretrained(f"{work}/c{family}", output_loading_info=True)
+    expect(f"SD {family}: ControlNetModel has all tensors and no others", not any(info[k] for k in ("missing_keys", "unexpected_keys", "mismatched_keys")))
+    unet, info = UNet2DConditionModel.from_pretrained(f"{work}/b{family}/unet", output_loading_info=True)
+    expect(f"SD {family}: UNet2DConditionModel, too", not any(info[k] for k in ("missing_keys", "unexpected_keys", "mismatched_keys")))
+    saved = load_file(f"{work}/{step}/control.safetensors")
+    state = control.state_dict()
+    for name, theirs in [("input_blocks.0.0.weight", "conv_in.weight"), ("zero_convs.0.0.bias", "controlnet_down_blocks.0.bias"),
+                         ("middle_block_out.0.weight", "controlnet_mid_block.weight"), ("input_hint_block.14.weight", "controlnet_cond_embedding.conv_out.weight")]:
+        expect(f"SD {family}: {theirs} has its numbers", torch.equal(saved[name], state[theirs]))
+    saved = load_file(f"{work}/{step}/base.safetensors")
+    expect(f"SD {family}: conv_out.weight has its numbers", torch.equal(saved["model.diffusion_model.out.2.weight"].float(), unet.state_dict()["conv_out.weight"].float()))
+    with torch.no_grad():
+        down, mid = control(torch.randn(1, 4, 8, 8), 500, torch.randn(1, 77, control.config.cross_attention_dim), torch.rand(1, 3, 64, 64), return_dict=False)
+        out = unet.float()(torch.randn(1, 4, 8, 8), 500, torch.randn(1, 77, control.config.cross_attention_dim), down_block_additional_residuals=down,
+                           mid_block_additional_residual=mid).sample
+    expect(f"SD {family}: both run", out.shape == (1, 4, 8, 8) and bool(torch.isfinite(out).all()))
+
+
+try:
+    if "--golden" in sys.argv:
+        run(f"{build}/tests/make_model", "sd2", "base.safetensors", "--parts", "unet")
+        run(f"{build}/tests/make_model", "control2", "control.safetensors", "--type", "bf16")
+        run(f"{build}/tests/save_loop", "base.safetensors", "control.safetensors", "run", "1")
+        h = header(f"{work}/run/checkpoints/step-000001/control.safetensors")
+        with open(f"{root}/tests/golden/train_control2.txt", "w") as f:
+            for name in sorted(h):
+                f.write(f"{name} {h[name]['dtype']} {json.dumps(h[name]['shape'], separators=(',', ':'))}\n")
+    else:
+        for family in (1, 2):
+            check(family)
+finally:
+    shutil.rmtree(work)
+sys.exit(1 if wrong else 0)
