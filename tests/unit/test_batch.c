@@ -432,6 +432,28 @@ static void test_resume(void **state) {
     stretch_free(&want);
 }
 
+/* Without a control the same items come, with the same latents; of the map its size alone is looked at. */
+static void test_without_maps(void **state) {
+    (void)state;
+    batch_options o = lively();
+    o.redraw = false;
+    batch_source *with = opened(&o);
+    o.wants = ITEM_LATENT | ITEM_TOKENS;
+    batch_source *without = opened(&o);
+    for (int k = 0; k < 6; k++) {
+        micro_batch a, b;
+        assert_int_equal(batch_next(with, &a), 1);
+        assert_int_equal(batch_next(without, &b), 1);
+        assert_null(b.hint);
+        assert_null(b.context);
+        for (int i = 0; i < 2; i++) assert_int_equal(a.items[i].line, b.items[i].line);
+        expect_equal_bits("latent", b.latent, a.latent, 2 * PLACES);
+        assert_memory_equal(a.ids, b.ids, 2 * TOKENS * sizeof *a.ids);
+    }
+    batch_close(with);
+    batch_close(without);
+}
+
 static void test_position_text(void **state) {
     (void)state;
     static const batch_position p = { { 1, UINT64_MAX, 3, 0x123456789abcdef0 }, 5, 6 };
@@ -681,7 +703,7 @@ int main(void) {
         cmocka_unit_test(test_threads),  cmocka_unit_test(test_ranks),  cmocka_unit_test(test_cache),         cmocka_unit_test(test_nowhere_to_keep),
         cmocka_unit_test(test_kills),    cmocka_unit_test(test_stopped), cmocka_unit_test(test_space),
         cmocka_unit_test(test_resume),   cmocka_unit_test(test_position_text), cmocka_unit_test(test_mirrored), cmocka_unit_test(test_redrawn),
-        cmocka_unit_test(test_replay),   cmocka_unit_test(test_refused), cmocka_unit_test(test_half),          cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_replay),   cmocka_unit_test(test_refused), cmocka_unit_test(test_without_maps), cmocka_unit_test(test_half),          cmocka_unit_test(test_entries),
     };
     return cmocka_run_group_tests(tests, begin_width, end);
 }
