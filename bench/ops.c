@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "nn/gradient.h"
 #include "nn/plan.h"
+#include "nn/update.h"
 #include "peak.h"
 
 enum { RUNS = 15, MOST_INPUTS = 4 };
@@ -45,18 +46,25 @@ static tensor *weight(bench *b, nn_shape s) {
     return graph_param(b->g, "w", NN_BF16, s, data);
 }
 
-/* One that is trained: it is packed in every run. */
+/* One that is trained (and packed in every run), or updated; zeros where bits are no numbers. */
 static tensor *state(bench *b, nn_type type, nn_shape s) {
     size_t n = shape_elements(s), bytes = (n * nn_type_bytes(type) + 127) / 64 * 64;
     char *data = aligned_alloc(64, bytes);
     if (!data) exit(1);
     memset(data, 0, bytes);
-    fill(data, type, n);
+    if (nn_type_is_float(type)) fill(data, type, n);
     b->memory[b->n++] = data;
     return graph_state(b->g, "w", type, s, data);
 }
+/* One that roots are taken of. */
+static tensor *squared(tensor *t) {
+    float *x = t->state;
+    for (size_t i = 0; i < shape_elements(t->shape); i++) x[i] *= x[i];
+    return t;
+}
+static tensor *input_f32(bench *b, nn_shape s) { return graph_input(b->g, "x", NN_F32, s); }
 
-/* One row: what is built of the numbers a, b, c, d. */
+/* One row: what is built of the numbers a, b, c, d; NULL where it only rewrites states. */
 typedef struct { const char *name; tensor *(*build)(bench *t, const size_t *s); size_t s[6]; } row;
 
 static tensor *build_gn(bench *t, const size_t *s) { return group_norm(t->g, input(t, shape4(2, s[0], s[0], s[1])), weight(t, shape1(s[1])), weight(t, shape1(s[1])), 32, 1e-5f); }
@@ -130,6 +138,76 @@ static tensor *build_trained_linear(bench *t, const size_t *s) {
 static tensor *build_linear_dx(bench *t, const size_t *s) { return linear_dx(t->g, input(t, shape2(s[0], s[2])), weight(t, shape2(s[2], s[1]))); }
 static tensor *build_trained_linear_dx(bench *t, const size_t *s) { return linear_dx(t->g, input(t, shape2(s[0], s[2])), state(t, t->type, shape2(s[2], s[1]))); }
 static tensor *build_linear_dw(bench *t, const size_t *s) { return linear_dw(t->g, input(t, shape2(s[0], s[1])), input(t, shape2(s[0], s[2]))); }
+
+/* ---- training: the rest ------------------------------------------------------------------------------------------------ */
+
+static tensor *all_of(bench *t, tensor *const d[3]) {
+    for (int i = 0; i < 3; i++) graph_output(t->g, d[i]);
+    return d[0];
+}
+static tensor *build_gn_d(bench *t, const size_t *s) {
+    tensor *x = input(t, shape4(1, s[0], s[0], s[1])), *d[3];
+    group_norm_d(t->g, x, weight(t, shape1(s[1])), input(t, x->shape), (group_norm_attr){ 32, 1e-5f }, d);
+    return all_of(t, d);
+}
+static tensor *build_gn_silu_d(bench *t, const size_t *s) {
+    tensor *x = input(t, shape4(1, s[0], s[0], s[1])), *gamma = weight(t, shape1(s[1])), *d[3];
+    tensor *e = silu_dx(t->g, group_norm(t->g, x, gamma, weight(t, shape1(s[1])), 32, 1e-5f), input(t, x->shape));
+    group_norm_d(t->g, x, gamma, e, (group_norm_attr){ 32, 1e-5f }, d);
+    return all_of(t, d);
+}
+static tensor *build_ln_d(bench *t, const size_t *s) {
+    tensor *x = input(t, shape2(s[0], s[1])), *d[3];
+    layer_norm_d(t->g, x, weight(t, shape1(s[1])), input(t, x->shape), 1e-5f, d);
+    return s[2] ? d[0] : all_of(t, d);
+}
+static tensor *build_silu_dx(bench *t, const size_t *s) {
+    tensor *x = input(t, shape2(s[0], s[1]));
+    return silu_dx(t->g, x, input(t, x->shape));
+}
+static tensor *build_gelu_dx(bench *t, const size_t *s) {
+    tensor *x = input(t, shape2(s[0], s[1]));
+    return gelu_dx(t->g, x, input(t, x->shape));
+}
+static tensor *build_geglu_dx(bench *t, const size_t *s) {
+    tensor *x = input(t, shape2(s[0], 2 * s[1]));
+    return geglu_dx(t->g, x, input(t, shape2(s[0], s[1])));
+}
+static tensor *build_unslice(bench *t, const size_t *s) {
+    return unslice(t->g, input(t, shape4(1, s[0], s[0], s[1])), (size_t[NN_MAX_RANK]){ 0, 0, 0, 0 }, shape4(1, s[0], s[0], s[1] + s[2]));
+}
+static tensor *build_upsample_dx(bench *t, const size_t *s) { return upsample_nearest_dx(t->g, input(t, shape4(1, 2 * s[0], 2 * s[0], s[1])), s[0], s[0]); }
+static tensor *build_embedding_d(bench *t, const size_t *s) { return embedding_d(t->g, graph_input(t->g, "ids", NN_I32, shape2(1, 77)), input(t, shape3(1, 77, s[1])), s[0]); }
+static tensor *build_sum_to(bench *t, const size_t *s) { return sum_to(t->g, input(t, shape2(s[0], s[1])), shape1(s[1]), NN_F32); }
+static tensor *build_sum_pixels(bench *t, const size_t *s) { return sum_to(t->g, input(t, shape4(1, s[0], s[0], s[1])), shape4(1, 1, 1, s[1]), t->type); }
+static tensor *build_mse(bench *t, const size_t *s) { return mse(t->g, input(t, shape4(1, s[0], s[0], s[1])), input_f32(t, shape4(1, s[0], s[0], s[1])), NULL); }
+static tensor *build_mse_dx(bench *t, const size_t *s) {
+    return mse_dx(t->g, input(t, shape4(1, s[0], s[0], s[1])), input_f32(t, shape4(1, s[0], s[0], s[1])), NULL, graph_input(t->g, "dy", NN_F32, shape1(1)));
+}
+static tensor *build_adamw(bench *t, const size_t *s) {
+    nn_shape w = shape2(s[0], s[1]);
+    adamw_states states = { state(t, NN_F32, w), state(t, NN_F32, w), squared(state(t, NN_F32, w)), t->type == NN_BF16 ? state(t, NN_BF16, w) : NULL };
+    adamw(t->g, &states, input_f32(t, w), input_f32(t, shape1(ADAMW_NOW)), NULL, NULL, (adamw_attr){ 0.9f, 0.999f, 1e-8f, 0.01f });
+    return NULL;
+}
+static tensor *build_adamw8(bench *t, const size_t *s) {
+    nn_shape w = shape2(s[0], s[1]);
+    size_t n = s[0] * s[1];
+    adamw8_states states = { state(t, t->type, w), t->type == NN_BF16 ? state(t, NN_U16, w) : NULL, state(t, NN_U8, shape2(2, n)), squared(state(t, NN_F32, shape2(2, adamw8_scales(n)))) };
+    adamw8(t->g, &states, input_f32(t, w), input_f32(t, shape1(ADAMW_NOW)), NULL, NULL, (adamw8_attr){ { 0.9f, 0.999f, 1e-8f, 0.01f }, 1 });
+    return NULL;
+}
+static tensor *build_accumulate(bench *t, const size_t *s) {
+    tensor *first = state(t, NN_F32, shape1(1));
+    *(float *)first->state = 0;
+    accumulate(t->g, state(t, NN_F32, shape2(s[0], s[1])), input_f32(t, shape2(s[0], s[1])), first);
+    return NULL;
+}
+static tensor *build_average(bench *t, const size_t *s) {
+    average(t->g, state(t, NN_F32, shape2(s[0], s[1])), input_f32(t, shape2(s[0], s[1])), input_f32(t, shape1(1)));
+    return NULL;
+}
+static tensor *build_sum_squares(bench *t, const size_t *s) { return sum_squares(t->g, input_f32(t, shape2(s[0], s[1]))); }
 
 static const row rows[] = {
     { "group_norm 64^2x320", build_gn, { 64, 320 } },
@@ -322,6 +400,33 @@ static const row rows[] = {
     { "linear_dx 1x1280x1280", build_linear_dx, { 1, 1280, 1280 } },
     { "trained linear_dx 1x1280x1280", build_trained_linear_dx, { 1, 1280, 1280 } },
     { "linear_dw 1x1280x1280", build_linear_dw, { 1, 1280, 1280 } },
+    { "group_norm_d 64^2x320", build_gn_d, { 64, 320 } },
+    { "silu+group_norm_d 64^2x320", build_gn_silu_d, { 64, 320 } },
+    { "silu+group_norm_d 32^2x640", build_gn_silu_d, { 32, 640 } },
+    { "silu+group_norm_d 16^2x1280", build_gn_silu_d, { 16, 1280 } },
+    { "silu+group_norm_d 8^2x1280", build_gn_silu_d, { 8, 1280 } },
+    { "silu+group_norm_d 64^2x960", build_gn_silu_d, { 64, 960 } },
+    { "layer_norm_d 4096x320", build_ln_d, { 4096, 320 } },
+    { "layer_norm_d 1024x640", build_ln_d, { 1024, 640 } },
+    { "layer_norm_d 256x1280", build_ln_d, { 256, 1280 } },
+    { "layer_norm_d 4096x320, locked", build_ln_d, { 4096, 320, 1 } },
+    { "silu_dx 4096x320", build_silu_dx, { 4096, 320 } },
+    { "gelu_dx 4096x320", build_gelu_dx, { 4096, 320 } },
+    { "geglu_dx 4096x1280", build_geglu_dx, { 4096, 1280 } },
+    { "geglu_dx 1024x2560", build_geglu_dx, { 1024, 2560 } },
+    { "unslice 64^2x(320+640)", build_unslice, { 64, 320, 640 } },
+    { "upsample_dx 32^2x640", build_upsample_dx, { 32, 640 } },
+    { "embedding_d 49408x1024", build_embedding_d, { 49408, 1024 } },
+    { "sum_to 4096x320", build_sum_to, { 4096, 320 } },
+    { "sum_to 256x10240", build_sum_to, { 256, 10240 } },
+    { "sum_to 64^2x320 -> 1x1", build_sum_pixels, { 64, 320 } },
+    { "mse 64^2x4", build_mse, { 64, 4 } },
+    { "mse_dx 64^2x4", build_mse_dx, { 64, 4 } },
+    { "adamw 1280x1280x3x3", build_adamw, { 1280, 11520 } },
+    { "adamw8 1280x1280x3x3", build_adamw8, { 1280, 11520 } },
+    { "accumulate 1280x1280x3x3", build_accumulate, { 1280, 11520 } },
+    { "average 1280x1280x3x3", build_average, { 1280, 11520 } },
+    { "sum_squares 1280x1280x3x3", build_sum_squares, { 1280, 11520 } },
 };
 
 /* Pushes everything out of the caches, then takes the inputs back. */
@@ -338,11 +443,19 @@ static void cool(const bench *b, const plan *p, workspace *w) {
     }
 }
 
+/* Bytes more than those of input j, a state, that n moves: what it writes, but for the rounded weights of adamw, which it does not read. */
+static size_t written(const node *n, int j) {
+    return n->op == &op_adamw && j == ADAMW_IN_ROUNDED ? 0 : shape_elements(n->in[j]->shape) * nn_type_bytes(n->in[j]->type);
+}
+
 static double bytes_of(const graph *g) {
     size_t bytes = 0;
     for (size_t i = 0; i < graph_tensors(g); i++) {
         const tensor *t = graph_tensor(g, i);
         if (t->kind != TENSOR_VALUE || t->output) bytes += shape_elements(t->shape) * nn_type_bytes(t->type);
+        for (size_t k = 0; k < graph_nodes(g) && t->kind == TENSOR_STATE; k++)   /* read and written */
+            for (int j = 0; j < graph_node(g, k)->n_in; j++)
+                if (graph_node(g, k)->in[j] == t && (graph_node(g, k)->op->writes >> j & 1)) bytes += written(graph_node(g, k), j);
     }
     return (double)bytes;
 }
@@ -361,7 +474,9 @@ static void measure(const row *r, nn_type type, const device *d, int threads, do
     for (int i = 0; i < RUNS && (i < 3 || all < 3); i++) {
         for (size_t k = 0; k < graph_tensors(b.g); k++) {
             const tensor *t = graph_tensor(b.g, k);
-            if (t->kind == TENSOR_INPUT && (i == 0 || shape_elements(t->shape) < 100000)) fill(plan_tensor(p, w, t), t->type, shape_elements(t->shape));
+            if (t->kind != TENSOR_INPUT || (i > 0 && shape_elements(t->shape) >= 100000)) continue;
+            if (t->type == NN_I32) memset(plan_tensor(p, w, t), 0, shape_elements(t->shape) * 4);
+            else fill(plan_tensor(p, w, t), t->type, shape_elements(t->shape));
         }
         if (cold) cool(&b, p, w);
         double t = peak_clock(threads);

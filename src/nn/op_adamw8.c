@@ -94,14 +94,14 @@ typedef struct { const adamw8_attr *a; const float *now; float factor; } setting
 static void update_block(const settings *s, float *w, uint16_t *low, uint8_t *m_code, uint8_t *root_code, float *m_scale, float *root_scale, const float *dw, size_t n, uint32_t random) {
     const adamw_attr *a = &s->a->adamw;
     float m[ADAMW8_BLOCK], root[ADAMW8_BLOCK], m_most = 0, root_most = 0, m_unit = *m_scale * (1 / ADAMW8_M_TOP), root_unit = *root_scale * (1 / ADAMW8_ROOT_TOP);
-    float keep = 1 - s->now[ADAMW_RATE] * a->decay, step = s->now[ADAMW_RATE] / s->now[ADAMW_FIRST];
+    float keep = 1 - s->now[ADAMW_RATE] * a->decay, step = s->now[ADAMW_RATE] / s->now[ADAMW_FIRST], over = 1 / s->now[ADAMW_SECOND];
     for (size_t i = 0; i < n; i++) {
         float size = code_value((float)(2 * (m_code[i] & 127))) * m_unit, old = code_value((float)root_code[i]) * root_unit;
         float v = old * old, g = dw[i] * s->factor, whole = low ? joined((uint16_t)(bits_of(w[i]) >> 16), low[i]) : w[i];
         m[i] = m_code[i] & 128 ? -size : size;
         m[i] += (1 - a->beta1) * (g - m[i]);
         root[i] = sqrtf(a->beta2 * v + (1 - a->beta2) * g * g);
-        whole = whole * keep - step * (m[i] / (root[i] / s->now[ADAMW_SECOND] + a->epsilon));
+        whole = whole * keep - step * (m[i] / (root[i] * over + a->epsilon));
         w[i] = low ? of_bits((bits_of(whole) + 0x8000) & 0xffff0000) : whole;
         if (low) low[i] = (uint16_t)bits_of(whole);
         m_most = fabsf(m[i]) > m_most ? fabsf(m[i]) : m_most;

@@ -6,27 +6,29 @@
 #include "nn/adamw8.h"
 #include "nn/cpu/vector_bits.h"
 
-/* The moments and the weight, all f32, after one step. */
-typedef struct { vec w, m, root; } adam;
+/* The moments after one step. */
+typedef struct { vec m, v, root; } adam;
 
-static inline adam adam_step(const adamw_numbers *a, vec w, vec m, vec v, vec dw, vec *squares) {
+static inline adam adam_moments(const adamw_numbers *a, vec m, vec v, vec dw) {
     vec g = v_mul(dw, v_all(a->factor));
     adam n;
     n.m = v_add(m, v_mul(v_all(a->new_m), v_sub(g, m)));
-    *squares = v_add(v_mul(v_all(a->beta2), v), v_mul(v_mul(v_all(a->new_v), g), g));
-    n.root = v_sqrt(*squares);
-    vec under = v_add(v_div(n.root, v_all(a->second)), v_all(a->epsilon));
-    n.w = v_sub(v_mul(w, v_all(a->keep)), v_mul(v_all(a->step), v_div(n.m, under)));
+    n.v = v_add(v_mul(v_all(a->beta2), v), v_mul(v_mul(v_all(a->new_v), g), g));
+    n.root = v_sqrt(n.v);
     return n;
+}
+/* root: as if the first steps' had no bias. */
+static inline vec adam_weight(const adamw_numbers *a, vec w, vec m, vec root) {
+    return v_sub(v_mul(w, v_all(a->keep)), v_mul(v_all(a->step), v_div(m, v_add(root, v_all(a->epsilon)))));
 }
 
 static inline vec adamw_at(const adamw_numbers *a, float *w, float *m, float *v, const float *dw, size_t left) {
-    vec squares;
-    adam n = adam_step(a, get_any_f32(w, left), get_any_f32(m, left), get_any_f32(v, left), get_any_f32(dw, left), &squares);
+    adam n = adam_moments(a, get_any_f32(m, left), get_any_f32(v, left), get_any_f32(dw, left));
+    vec whole = adam_weight(a, get_any_f32(w, left), n.m, v_div(n.root, v_all(a->second)));
     put_any_f32(m, left, n.m);
-    put_any_f32(v, left, squares);
-    put_any_f32(w, left, n.w);
-    return n.w;
+    put_any_f32(v, left, n.v);
+    put_any_f32(w, left, whole);
+    return whole;
 }
 
 static void adamw(const adamw_numbers *a, float *w, float *m, float *v, uint16_t *rounded, const float *dw, size_t n) {
@@ -58,10 +60,10 @@ static inline vec code_value(vec code) {
     return v_mul(v_sub(v_mul(v_all(3), code), v_add(power, power)), v_mul(power, v_all(0x1p-16f)));
 }
 
-/* Where among the codes the value a >= 0 lies. */
+/* Where among the codes the value a >= 0 lies. e: an odd exponent, in its place among the bits. */
 static inline vec code_place(vec a) {
-    bits e = b_or(b_sub(b_right(b_of(v_max(a, v_all(0x1p-16f))), 23), b_all(1)), b_all(1));
-    vec power = v_of(b_left(b_right(b_add(e, b_all(143)), 1), 23)), over = v_of(b_left(b_sub(b_all(254), e), 23));
+    bits e = b_and(b_or(b_sub(b_of(v_max(a, v_all(0x1p-16f))), b_all(1u << 23)), b_all(1u << 23)), b_all(0xff800000));
+    vec power = v_of(b_right(b_add(e, b_all(143u << 23)), 1)), over = v_of(b_sub(b_all(254u << 23), e));
     vec place = v_mul(v_mul(v_add(v_mul(a, over), v_all(2)), v_all(0.33333334f)), power);
     return v_min(place, v_mul(a, v_all(0x1p16f)));
 }
@@ -86,15 +88,19 @@ static inline void store_weight(const adamw8_block *b, size_t i, vec w) {
     store_u16(b->low + i, b_of(w));
 }
 
-static void adamw8(const adamw_numbers *a, const adamw8_block *b) {
+/* By value: what is stored as bytes might else be any of their fields. */
+static void adamw8_of(const adamw_numbers numbers, const adamw8_block block) {
+    const adamw_numbers *a = &numbers;
+    const adamw8_block *b = &block;
     _Alignas(64) float m[ADAMW8_BLOCK], root[ADAMW8_BLOCK];
-    vec m_unit = v_all(*b->m_scale * (1 / ADAMW8_M_TOP)), root_unit = v_all(*b->root_scale * (1 / ADAMW8_ROOT_TOP)), m_most = v_zero(), root_most = v_zero(), unused;
+    vec m_unit = v_all(*b->m_scale * (1 / ADAMW8_M_TOP)), root_unit = v_all(*b->root_scale * (1 / ADAMW8_ROOT_TOP)), m_most = v_zero(), root_most = v_zero();
+    vec over = v_all(1 / a->second);
     for (size_t i = 0; i < ADAMW8_BLOCK; i += LANES) {
         bits code = load_u8(b->m + i);
         vec size = v_mul(code_value(v_number(b_left(b_and(code, b_all(127)), 1))), m_unit);
         vec old_m = v_of(b_or(b_of(size), b_left(b_and(code, b_all(128)), 24))), old_root = v_mul(code_value(v_number(load_u8(b->root + i))), root_unit);
-        adam n = adam_step(a, load_weight(b, i), old_m, v_mul(old_root, old_root), load_f32(b->dw + i), &unused);
-        store_weight(b, i, n.w);
+        adam n = adam_moments(a, old_m, v_mul(old_root, old_root), load_f32(b->dw + i));
+        store_weight(b, i, adam_weight(a, load_weight(b, i), n.m, v_mul(n.root, over)));
         store_f32(m + i, n.m);
         store_f32(root + i, n.root);
         m_most = v_max(v_abs(n.m), m_most);
@@ -113,3 +119,5 @@ static void adamw8(const adamw_numbers *a, const adamw8_block *b) {
         store_u8(b->root + i, b_truncate(v_max(v_min(v_add(place, second), v_all(255)), v_all(1))));
     }
 }
+
+static void adamw8(const adamw_numbers *a, const adamw8_block *b) { adamw8_of(*a, *b); }
