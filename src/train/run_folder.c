@@ -86,7 +86,8 @@ static int check_data(const run_folder_options *o, const run_settings *there, ru
     r->other_data = !run_settings_same_data(there, o->settings);
     if (!r->other_data) return 0;
     if (there->items != o->settings->items)
-        snprintf(line, sizeof line, "the data has changed: %llu items, and %llu when the run was begun", (unsigned long long)o->settings->items, (unsigned long long)there->items);
+        snprintf(line, sizeof line, "the data has changed: %llu items, and %llu when the run was begun", (unsigned long long)o->settings->items,
+                 (unsigned long long)there->items);
     else snprintf(line, sizeof line, "the data has changed since the run was begun");
     if (!o->data_changed) return error_set(ERR_USAGE, "%s: %s (--data-changed ok goes on with it)", o->path, line);
     warn(o, line);

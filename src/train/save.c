@@ -100,8 +100,9 @@ static int list_model(const save_contents *what, int file, lookup *l, tensor_lis
     mien_dtype dtype = what->dtype == MIEN_DTYPE_AUTO ? MIEN_DTYPE_F32 : what->dtype;
     int rc = lookup_new(what, file == SAVE_AVERAGE ? "average" : "weight", l);
     if (rc < 0) return rc;
-    rc = (file == SAVE_BASE ? rewrite_base : rewrite_control)(what->model, find_numbers, l, dtype, out);
-    return rc;
+    for (size_t i = 0; rc == 0 && file != SAVE_BASE && i < what->n_metadata; i++) rc = tensor_list_metadata(out, what->metadata[i].key, what->metadata[i].value);
+    if (rc < 0) return rc;
+    return (file == SAVE_BASE ? rewrite_base : rewrite_control)(what->model, find_numbers, l, dtype, out);
 }
 
 static int write_model(const save_contents *what, int file, const char *path) {

@@ -27,6 +27,8 @@ typedef struct {
 } save_state;
 /* The same of the run: generators, places in the data, the smoothed loss. Bytes as they lie in memory. */
 typedef struct { const char *name; void *data; size_t bytes; } save_value;
+/* Of control*.safetensors, before what the model had: { "mien.only_mid_control", "true" }. */
+typedef struct { const char *key, *value; } save_metadata;
 
 typedef struct {
     const checkpoint *model;         /* what is trained, as it was opened */
@@ -34,6 +36,8 @@ typedef struct {
     size_t n_states;
     const save_value *values;
     size_t n_values;
+    const save_metadata *metadata;
+    size_t n_metadata;
     mien_dtype dtype;                /* of control*.safetensors and of what is new in base.safetensors: AUTO is F32. Nothing is lost by another: then
                                       * state.safetensors has the masters */
 } save_contents;

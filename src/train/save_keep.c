@@ -123,7 +123,8 @@ void save_prune(const char *run, int keep, const mien_hooks *hooks) {
     for (size_t i = (size_t)keep; i < n; i++) {
         if (i == best || save_path(path, "%s/" SAVE_FOLDER "/step-%06" PRIu64, run, list[i].step) < 0) continue;
         save_remove(path);
-        if (hooks && hooks->log && access(path, F_OK) == 0) hooks->log(hooks->context, MIEN_LOG_INFO, path, "is no longer a checkpoint, and stays for what else is in it");
+        if (!hooks || !hooks->log || access(path, F_OK) != 0) continue;
+        hooks->log(hooks->context, MIEN_LOG_INFO, path, "is no longer a checkpoint, and stays for what else is in it");
     }
     free(list);
     free(steps);

@@ -62,6 +62,7 @@ check "names and shapes of SD 1.x" cmp .want .got
 expect "an average, as bf16" 0 $loop one 1 --average --bf16
 names one/checkpoints/step-000001/control_average.safetensors >.got
 check "names and shapes" cmp .want .got
+check "with metadata of the run's" grep -aq '"mien.only_mid_control":"true"' one/checkpoints/step-000001/control_average.safetensors
 check "in bf16" sh -c "! grep -aq '\"dtype\":\"F' one/checkpoints/step-000001/control_average.safetensors"
 expect "of which nothing is lost" 0 $loop one 1 --average --bf16 --resume
 expect "SD 2.x, with the decoder" 0 "$build/tests/save_loop" sd2.safetensors c2.safetensors both 1 --unlock
