@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/number.h"
+#include "base/peak_memory.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "mien.h"
@@ -104,17 +105,6 @@ int timings_check(const command_help *c, const common_options *common, const cha
     return why ? misuse(c, "--timings %s: %s", path, why) : 0;
 }
 
-/* VmHWM of this process; getrusage would count what its parent had before exec. */
-static unsigned long long peak_bytes(void) {
-    FILE *f = fopen("/proc/self/status", "r");
-    unsigned long long kilobytes = 0;
-    char line[256];
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "VmHWM: %llu kB", &kilobytes) == 1) break;
-    if (f) fclose(f);
-    return kilobytes * 1024;
-}
-
 static void add_seconds(text *t, const char *name, double seconds) { text_printf(t, "\"%s\":%.6f", name, seconds); }
 
 static int timings_save(const char *path, const timings *t) {
@@ -123,7 +113,7 @@ static int timings_save(const char *path, const timings *t) {
     add_seconds(&doc, "load", t->load);
     text_add(&doc, ",");
     add_seconds(&doc, "total", t->total);
-    text_printf(&doc, ",\"images\":%llu,\"peak_bytes\":%llu", t->images, peak_bytes());
+    text_printf(&doc, ",\"images\":%llu,\"peak_bytes\":%llu", t->images, (unsigned long long)peak_memory());
     for (int i = 0; i < t->n_parts; i++) {
         text_add(&doc, ",");
         add_seconds(&doc, t->part[i].name, t->part[i].seconds);
@@ -142,7 +132,7 @@ static int timings_save(const char *path, const timings *t) {
 
 int timings_report(const common_options *common, const timings *t) {
     if (common->profile) {
-        fprintf(stderr, "%-10s %9.1f ms\n%-10s %9.1f ms, peak memory %.1f MB\n", "load", t->load * 1e3, "total", t->total * 1e3, (double)peak_bytes() * 1e-6);
+        fprintf(stderr, "%-10s %9.1f ms\n%-10s %9.1f ms, peak memory %.1f MB\n", "load", t->load * 1e3, "total", t->total * 1e3, (double)peak_memory() * 1e-6);
         for (int i = 0; i < t->n_parts; i++) {
             fprintf(stderr, "%-10s %9.1f ms", t->part[i].name, t->part[i].seconds * 1e3);
             if (t->images) fprintf(stderr, " %9.3f ms a picture", t->part[i].seconds * 1e3 / (double)t->images);
