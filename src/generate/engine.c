@@ -46,7 +46,8 @@ static int open_all(engine *e) {
     e->d = device_cpu(e->options.cpu);
     if (!e->d) return error_code();
     int rc = choose_type(e);
-    if (rc == 0) rc = checkpoint_open(e->options.base, e->options.control, CHECKPOINT_UNET | CHECKPOINT_TEXT | CHECKPOINT_VAE | CHECKPOINT_CONTROL, &e->c);
+    if (e->options.checkpoint) e->c = e->options.checkpoint;
+    else if (rc == 0) rc = checkpoint_open(e->options.base, e->options.control, CHECKPOINT_UNET | CHECKPOINT_TEXT | CHECKPOINT_VAE | CHECKPOINT_CONTROL, &e->c);
     if (rc == 0) rc = configure(e);
     if (rc < 0) return rc;
     if (e->options.prediction != MIEN_PREDICTION_AUTO) checkpoint_set_prediction(e->c, e->options.prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON);
@@ -88,7 +89,7 @@ void engine_close(engine *e) {
     workspace_free(e->ws);
     forget_texts(e);
     tokenizer_close(e->t);
-    checkpoint_close(e->c);
+    if (!e->options.checkpoint) checkpoint_close(e->c);
     device_free(e->d);
     free(e);
 }

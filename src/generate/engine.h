@@ -20,6 +20,7 @@
 
 #include "generate/settings.h"
 #include "image/image.h"
+#include "nn/params.h"
 #include "weights/checkpoint.h"
 
 typedef struct {
@@ -34,6 +35,12 @@ typedef struct {
     void (*profile)(void *context, const char *line);   /* not NULL: every kernel is timed */
     void *context;
     const volatile int *stop;
+    /* For pictures of a model that is being trained, all NULL otherwise: an open checkpoint in place of the paths' (base names it in messages), the store that has its
+     * weights packed, and what adds states of weights' names to a graph before a network is built. All stay the caller's. */
+    checkpoint *checkpoint;
+    params *weights;
+    void (*begin_graph)(void *trainer, graph *g);
+    void *trainer;
 } engine_options;
 
 typedef struct engine engine;

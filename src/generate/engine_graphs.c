@@ -6,13 +6,14 @@
 #include "base/error.h"
 #include "generate/engine_inside.h"
 
-static int begin(network *n, const char *name) {
+static int begin(const engine *e, network *n, const char *name) {
     *n = (network){ .name = name, .g = graph_new() };
+    if (n->g && e->options.begin_graph) e->options.begin_graph(e->options.trainer, n->g);
     return n->g ? 0 : error_code();
 }
 
 int build_text(const engine *e, text_network *n) {
-    int rc = begin(&n->net, "text encoder");
+    int rc = begin(e, &n->net, "text encoder");
     if (rc < 0) return rc;
     graph *g = n->net.g;
     n->ids = graph_input(g, "ids", NN_I32, shape2(1, TOKENS));
@@ -28,7 +29,7 @@ static void mark_outputs(graph *g, cross_context *c) {
 }
 
 int build_context(const engine *e, bool control, size_t pictures, context_network *n) {
-    int rc = begin(&n->net, "keys and values");
+    int rc = begin(e, &n->net, "keys and values");
     if (rc < 0) return rc;
     graph *g = n->net.g;
     n->context = graph_input(g, "context", e->type, shape3(pictures, TOKENS, e->clip.width));
@@ -41,7 +42,7 @@ int build_context(const engine *e, bool control, size_t pictures, context_networ
 }
 
 int build_hint(const engine *e, size_t height, size_t width, hint_network *n) {
-    int rc = begin(&n->net, "hint network");
+    int rc = begin(e, &n->net, "hint network");
     if (rc < 0) return rc;
     graph *g = n->net.g;
     n->map = graph_input(g, "map", e->type, shape4(1, height, width, 3));
@@ -52,7 +53,7 @@ int build_hint(const engine *e, size_t height, size_t width, hint_network *n) {
 /* Both halves are the same picture, so x is one. Guess mode leaves the unconditional half without control. */
 int build_step(const engine *e, const engine_shape *s, size_t pictures, bool control, step_network *n) {
     size_t h = (size_t)s->height / 8, w = (size_t)s->width / 8, controlled = s->guess ? 1 : pictures;
-    int rc = begin(&n->net, control ? "ControlNet and UNet" : "UNet");
+    int rc = begin(e, &n->net, control ? "ControlNet and UNet" : "UNet");
     if (rc < 0) return rc;
     graph *g = n->net.g;
     n->n = (int)pictures;
@@ -77,7 +78,7 @@ int build_step(const engine *e, const engine_shape *s, size_t pictures, bool con
 }
 
 int build_decode(const engine *e, size_t h, size_t w, decode_network *n) {
-    int rc = begin(&n->net, "decoder");
+    int rc = begin(e, &n->net, "decoder");
     if (rc < 0) return rc;
     graph *g = n->net.g;
     n->latent = graph_input(g, "latent", e->type, shape4(1, h, w, e->latent_channels));

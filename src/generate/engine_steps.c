@@ -132,12 +132,13 @@ void engine_free_steps(engine *e) {
 
 void engine_release_steps(engine *e) {
     engine_free_steps(e);
-    params_free(e->step_params);
+    if (!e->options.weights) params_free(e->step_params);
     e->step_params = NULL;
 }
 
 static int plan_step_network(engine *e, bool control, step_network *n) {
     network_free(e, &n->net);   /* what an earlier failure left */
+    if (e->options.weights) e->step_params = e->options.weights;
     int rc = engine_params(e, &e->step_params);
     if (rc == 0) rc = build_step(e, &e->shape, e->shape.guidance && !e->shape.halves ? 2 : 1, control, n);
     return rc < 0 ? rc : network_plan(e, &n->net, e->step_params);
