@@ -671,6 +671,73 @@ typedef struct {
  * PyTorch draws convolutions, but its last layer zero. The same base and seed give the same bytes. */
 MIEN_API int mien_init(const mien_init_options *options, mien_init_result *result);
 
+/* ---- train ------------------------------------------------------------------------------------------------------- */
+
+typedef enum { MIEN_TRAIN_CONTROL, MIEN_TRAIN_BASE, MIEN_TRAIN_VAE } mien_train_what;
+typedef enum { MIEN_ADAMW, MIEN_ADAMW8 } mien_optimizer;
+typedef enum { MIEN_CACHE_ALL, MIEN_CACHE_LATENTS, MIEN_CACHE_NONE } mien_train_cache;
+typedef enum { MIEN_RATE_CONSTANT, MIEN_RATE_LINEAR, MIEN_RATE_COSINE } mien_rate;
+
+/* One optimiser step, after it. */
+typedef struct {
+    uint64_t step, steps;                       /* from 1; of how many */
+    double loss, smoothed, rate, norm;          /* norm of the gradients: 0 where none is asked for */
+    double seconds, wait;                       /* of the step; of that, waiting for data */
+    double images_per_second;
+    uint64_t epoch;                             /* of its first item, from 0 */
+} mien_train_step;
+
+typedef struct {
+    uint64_t steps, images;                     /* done by this run of the program */
+    double load, total, wait;                   /* seconds */
+    double loss;                                /* smoothed, at the end */
+    size_t peak_bytes;
+} mien_train_result;
+
+typedef struct {
+    const char *base, *control;                 /* files, folders or names of pulled models; control NULL: one is made of the base, as mien_init does */
+    const char *data;                           /* the folder of prompt.jsonl, or a root that holds the original's folders */
+    const char *output;                         /* the run's folder */
+    mien_train_what what;
+    int unlock_decoder, only_mid_control;
+    int batch, accumulate;                      /* pictures of a micro-batch; micro-batches of a step */
+    double rate;                                /* learning rate: 1e-5 */
+    mien_rate schedule;
+    uint64_t warmup;                            /* steps */
+    uint64_t steps, epochs;                     /* one of them; both 0: until it is stopped */
+    int size;                                   /* pixels: 512 */
+    uint64_t seed;
+    mien_dtype dtype;
+    size_t memory;                              /* the most to be used, in bytes; 0: what the machine has free */
+    mien_optimizer optimizer;
+    double beta1, beta2, epsilon, decay;        /* 0.9, 0.999, 1e-8, 0.01 */
+    double clip;                                /* the largest norm of the gradients; 0: any */
+    double average;                             /* decay of the weights' average; 0: none */
+    double prompt_dropout, min_snr, noise_offset;   /* 0: none */
+    int redraw, mirror;
+    const char *only, *exclude;                 /* lists of items; NULL: all */
+    mien_train_cache cache;
+    const char *replay;                         /* a file of items and draws; NULL: none */
+    int resume, data_changed;
+    uint64_t checkpoint_every, sheet_every;     /* steps: 5000, 2500 */
+    double checkpoint_minutes;                  /* 30 */
+    int keep;                                   /* checkpoints: 5 */
+    const char *cpu;
+    int jobs;                                   /* threads of a step; 0: all cores */
+    void (*step)(void *context, const mien_train_step *s);        /* hooks.context; may be NULL */
+    void (*plan)(void *context, const char *line);                /* what memory and disk will be used, before the first step; may be NULL */
+    void (*profile)(void *context, const char *line);
+    mien_hooks hooks;                           /* progress counts steps */
+} mien_train_options;
+
+MIEN_API mien_train_options mien_train_defaults(void);      /* the original's, where it has such a setting */
+MIEN_API const char *const *mien_rate_names(void);          /* "constant", "linear", "cosine"; NULL ends them */
+
+/* Trains a ControlNet (or what else `what` says) and keeps it in the run's folder, from where it goes on after any end (resume). MIEN_ERR_USAGE and
+ * MIEN_ERR_EXISTS before any work; MIEN_ERR_LIMIT if memory or the disk does not suffice, with what would fit, or if a loss is not finite;
+ * MIEN_ERR_CANCELLED by hooks.stop: a checkpoint was written. result may be NULL. */
+MIEN_API int mien_train(const mien_train_options *options, mien_train_result *result);
+
 /* ---- profile ------------------------------------------------------------------------------------------------------ */
 
 /* Where the networks' time went: for each the kernels, with their time a run, GFLOP/s and GB/s, as lines of a table. Only

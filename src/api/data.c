@@ -16,9 +16,7 @@
 #include "data/preview.h"
 #include "data/preview_plan.h"
 #include "face/faces_json.h"
-
-/* A picture with more pixels Pillow calls a bomb: it would end a run of the original. */
-static const size_t pillow_most_pixels = 178956970;
+#include "image/image.h"
 
 /* ---- what several ask for ------------------------------------------------------------------------------------------ */
 
@@ -54,7 +52,7 @@ int mien_download(const mien_download_options *o, mien_progress *result) {
     if (!download_contact_fits(o->contact)) return error_set(ERR_USAGE, "a contact has at most 200 letters, digits and signs of ASCII");
     if (o->retry_reason && !download_reason_known(o->retry_reason)) return error_set(ERR_USAGE, "%s: no reason to fail for", o->retry_reason);
     mien_download_options how = *o;
-    if (!how.max_pixels) how.max_pixels = pillow_most_pixels;
+    if (!how.max_pixels) how.max_pixels = IMAGE_BOMB_PIXELS;
     int rc = api_part(o->part, o->parts);
     return rc < 0 ? rc : download_run(&how, result);
 }
@@ -70,7 +68,7 @@ int mien_build(const mien *m, const mien_build_options *options, mien_progress *
     if (!o.photos || !*o.photos || !o.data || !*o.data) return error_set(ERR_USAGE, "a folder of photos and a data set's folder are needed");
     if (!(o.min_face >= 0 && o.min_face <= FACES_MOST_SIDE)) return error_set(ERR_USAGE, "min_face is %g: 0 to %d is possible", o.min_face, FACES_MOST_SIDE);
     if (!(o.max_unsafe >= 0 && o.max_unsafe <= 1)) return error_set(ERR_USAGE, "max_unsafe is %g: 0 to 1 is possible", o.max_unsafe);
-    if (!o.max_pixels) o.max_pixels = pillow_most_pixels;
+    if (!o.max_pixels) o.max_pixels = IMAGE_BOMB_PIXELS;
     int rc = api_part(o.part, o.parts);
     if (rc == 0) rc = api_face_settings(&o.faces);
     if (rc == 0) rc = check_range("min_size", o.min_size, 0, FACES_MOST_SIDE);
@@ -106,7 +104,7 @@ int mien_check(const mien *m, const mien_check_options *o, mien_check_result *re
     if (rc < 0) return rc;
     mien_check_result unused;
     mien_check_options how = *o;
-    if (!how.max_pixels) how.max_pixels = pillow_most_pixels;
+    if (!how.max_pixels) how.max_pixels = IMAGE_BOMB_PIXELS;
     return check_run(m ? m->mesh : NULL, &how, result ? result : &unused);
 }
 
@@ -121,7 +119,7 @@ int mien_iterator_open(const mien_iterate_options *options, mien_iterator **out)
     if (!o.ranks) o.ranks = 1;
     if (!o.threads) o.threads = 2;
     if (!o.ahead) o.ahead = 16;
-    if (!o.max_pixels) o.max_pixels = pillow_most_pixels;
+    if (!o.max_pixels) o.max_pixels = IMAGE_BOMB_PIXELS;
     int rc = check_range("size", o.size, 1, SIZE_MOST);
     if (rc == 0) rc = check_range("ranks", o.ranks, 1, INT_MAX);
     if (rc == 0) rc = check_range("rank", o.rank, 0, o.ranks - 1);

@@ -117,6 +117,7 @@ int command_draw(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_init(int argc, char **argv);
+int command_train(int argc, char **argv);
 int command_package(int argc, char **argv);
 int command_preview(int argc, char **argv);
 int command_pull(int argc, char **argv);

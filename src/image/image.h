@@ -20,6 +20,8 @@ typedef struct {
 } image_options;
 
 #define IMAGE_MAX_PIXELS ((size_t)512 * 1000 * 1000)
+/* A picture with more pixels Pillow calls a bomb: it would end a run of the original. */
+#define IMAGE_BOMB_PIXELS ((size_t)178956970)
 #define IMAGE_MAX_BYTES  ((size_t)1 << 30)           /* of a file: for whoever reads one */
 
 /* Fills *out only on success (the caller frees it with image_free). The format is told by the bytes, not by any name.

@@ -332,8 +332,20 @@ void trainer_restored(trainer *t) {
         if (t->trained[i].rounded) nn_narrow(t->trained[i].rounded, NN_BF16, t->trained[i].master, shape_elements(t->trained[i].source->shape));
 }
 
+params *trainer_params(const trainer *t) { return t->params; }
+
+void trainer_add_states(const trainer *t, graph *g) {
+    for (size_t i = 0; i < t->n_trained; i++) {
+        const trained *w = &t->trained[i];
+        nn_type type = kept_type(t, w->source);
+        graph_state(g, w->source->name, type, w->source->shape, type == NN_BF16 ? w->rounded : w->master);
+    }
+}
+
 trainer_plan trainer_planned(const trainer *t) {
     plan_again again = plan_recomputed(t->micro_plan);
-    return (trainer_plan){ .weights = params_bytes(t->params), .states = t->states, .activations = plan_bytes(t->micro_plan), .kept = again.bytes,
-                           .flops = plan_flops(t->micro_plan), .flops_again = again.flops, .trained = t->n_trained };
+    uint64_t trained = 0;
+    for (size_t i = 0; i < t->n_trained; i++) trained += shape_elements(t->trained[i].source->shape);
+    return (trainer_plan){ .weights = params_bytes(t->params), .states = t->states, .summed = t->split ? trained * sizeof(float) : 0, .activations = plan_bytes(t->micro_plan), .kept = again.bytes,
+                           .flops = plan_flops(t->micro_plan), .flops_again = again.flops, .trained = trained };
 }

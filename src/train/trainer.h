@@ -13,6 +13,7 @@
 #define TRAIN_TRAINER_H
 
 #include "base/cpu.h"
+#include "nn/params.h"
 #include "nn/update.h"
 #include "weights/checkpoint.h"
 
@@ -72,8 +73,14 @@ trainer_state trainer_state_at(const trainer *t, size_t i);
 /* After states were written from outside: what kernels read follows the masters. */
 void   trainer_restored(trainer *t);
 
+/* For pictures of what is trained (generate/engine.h): the store that has the rest packed, and the trained weights as states of their names, added to another
+ * graph before its network is built. */
+params *trainer_params(const trainer *t);
+void    trainer_add_states(const trainer *t, graph *g);
+
 /* Bytes: of weights that are only read, of states, of activations; and what is computed again. */
-typedef struct { size_t weights, states, activations, kept; double flops, flops_again; size_t trained; } trainer_plan;
+/* summed: of states, gradients that wait for clipping or accumulation; kept: of activations without computing again; trained: numbers. */
+typedef struct { size_t weights, states, summed, activations, kept; double flops, flops_again; uint64_t trained; } trainer_plan;
 trainer_plan trainer_planned(const trainer *t);
 
 #endif

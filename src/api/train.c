@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mien.h's training: the options are looked at here, the work is in train/. */
+#include <math.h>
+
+#include "api/api.h"
+#include "base/error.h"
+#include "model/shapes.h"
+#include "train/rates.h"
+#include "train/train.h"
+
+_Static_assert((int)MIEN_RATE_CONSTANT == RATE_CONSTANT && (int)MIEN_RATE_LINEAR == RATE_LINEAR && (int)MIEN_RATE_COSINE == RATE_COSINE, "mien.h's shapes are rates.h's");
+
+const char *const *mien_rate_names(void) { return rate_names; }
+
+mien_train_options mien_train_defaults(void) {
+    return (mien_train_options){
+        .batch = 4, .accumulate = 1, .rate = 1e-5, .size = 512, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .decay = 0.01,
+        .checkpoint_every = 5000, .sheet_every = 2500, .checkpoint_minutes = 30, .keep = 5,
+    };
+}
+
+/* Written so that NaN is outside. */
+static bool within(double x, double low, double high) { return x >= low && x <= high; }
+
+static int check(const mien_train_options *o) {
+    if (!o->base || !*o->base) return error_set(ERR_USAGE, "a base model is needed");
+    if (!o->data || !*o->data) return error_set(ERR_USAGE, "data are needed: the folder of prompt.jsonl");
+    if (!o->output || !*o->output) return error_set(ERR_USAGE, "an output is needed: the run's folder");
+    if (!o->batch && o->rate == 0) return error_set(ERR_USAGE, "the settings are all zero: mien_train_defaults() gives options to begin with");
+    if (o->batch < 1 || o->batch > 4096 || o->accumulate < 1 || o->accumulate > 65536) return error_set(ERR_USAGE, "batch is 1 to 4096, accumulate 1 to 65536");
+    if (o->size < 64 || o->size > 2048 || o->size % 64) return error_set(ERR_USAGE, "size %d: a multiple of 64 from 64 to 2048 was expected", o->size);
+    if (!within(o->rate, 0, 1) || !within(o->beta1, 0, 1) || !within(o->beta2, 0, 1) || o->beta1 == 1 || o->beta2 == 1 || !within(o->epsilon, 0, 1) || !within(o->decay, 0, 1e3))
+        return error_set(ERR_USAGE, "rate, beta1, beta2 and epsilon are from 0 to 1, decay to 1000");
+    if (!within(o->clip, 0, 1e30) || !within(o->average, 0, 1) || !within(o->prompt_dropout, 0, 1) || !within(o->min_snr, 0, 1e6) || !within(o->noise_offset, 0, 10))
+        return error_set(ERR_USAGE, "clip, average, prompt_dropout, min_snr and noise_offset are numbers from 0 on, average and prompt_dropout to 1");
+    if (o->dtype == MIEN_DTYPE_F16) return error_set(ERR_USAGE, "dtype f16: mien computes in bf16 or f32");
+    if (o->steps && o->epochs) return error_set(ERR_USAGE, "steps and epochs: one of them is enough");
+    if (o->schedule != MIEN_RATE_CONSTANT && !o->steps && !o->epochs) return error_set(ERR_USAGE, "a rate that falls needs steps or epochs to fall over");
+    if (o->what != MIEN_TRAIN_CONTROL) return error_set(ERR_UNSUPPORTED, "this version trains ControlNets only");
+    if (o->optimizer != MIEN_ADAMW) return error_set(ERR_UNSUPPORTED, "this version has adamw only");
+    return 0;
+}
+
+int mien_train(const mien_train_options *options, mien_train_result *result) {
+    mien_train_options how = *options;
+    mien_train_result unused;
+    cpu_level level = CPU_BEST;
+    char base[MIEN_PATH], control[MIEN_PATH];
+    if (how.cpu && !cpu_level_parse(how.cpu, &level)) return error_set(ERR_USAGE, "%s: no such processor level", how.cpu);
+    int rc = check(&how);
+    if (rc == 0) rc = api_model(&how.base, base);
+    if (rc == 0) rc = api_model(&how.control, control);
+    return rc < 0 ? rc : train_run(&how, level, shapes_check, result ? result : &unused);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "mien.h"
+
+static const char *const dtypes[] = { "auto", "bf16", "f32", NULL };
+static const char *const caches[] = { "all", "latents", "none", NULL };
+
+static const char notes[] =
+    "Without --control a new ControlNet is made of the base, as `mien init` does. The folder RUN holds settings.json, log.jsonl, an event file for TensorBoard,\n"
+    "and checkpoints, of which control.safetensors is what `mien generate --control` takes. Ctrl-C ends with a checkpoint; the same line with --resume goes on\n"
+    "from the last one, and its losses and weights have the bits of a run that was never stopped. --memory limits what activations take: more is computed again.";
+
+typedef struct {
+    common_options common;
+    mien_train_options job;
+    int dtype, cache, rate, resume;
+    size_t steps, epochs, warmup, seed, every;
+    const char *changed;
+    progress shown;
+} arguments;
+
+static int parse(arguments *a, int argc, char **argv) {
+    static const char *const oks[] = { "no", "ok", NULL };
+    mien_train_options *j = &a->job;
+    int changed = 0;
+    const option options[] = {
+        { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion that it steers: a file, a folder, or the name of a model that pull fetched", NULL },
+        { "control", 0, OPTION_TEXT, &j->control, 0, 0, "CONTROL", "the ControlNet to go on with (default: a new one)", NULL },
+        { "data", 0, OPTION_TEXT, &j->data, 0, 0, "DIR", "the data set: the folder of prompt.jsonl", NULL },
+        { "out", 'o', OPTION_TEXT, &j->output, 0, 0, "RUN", "the folder of this run", NULL },
+        { "resume", 0, OPTION_FLAG, &j->resume, 0, 0, NULL, "go on with the run that is there", NULL },
+        { "data-changed", 0, OPTION_CHOICE, &changed, 0, 0, "ok", "ok: a resumed run may have other data than before", oks },
+        { "steps", 0, OPTION_COUNT, &a->steps, 0, 1e15, "N", "optimiser steps (default: until stopped)", NULL },
+        { "epochs", 0, OPTION_COUNT, &a->epochs, 0, 1e9, "N", "the same in passes over the data", NULL },
+        { "batch", 0, OPTION_INT, &j->batch, 1, 4096, "N", "pictures at once (default 4)", NULL },
+        { "accumulate", 0, OPTION_INT, &j->accumulate, 1, 65536, "N", "batches a step: gradients are summed (default 1)", NULL },
+        { "lr", 0, OPTION_NUMBER, &j->rate, 0, 1, "X", "learning rate (default 1e-5)", NULL },
+        { "lr-schedule", 0, OPTION_CHOICE, &a->rate, 0, 0, NULL, "how it goes on (default constant)", mien_rate_names() },
+        { "warmup", 0, OPTION_COUNT, &a->warmup, 0, 1e12, "N", "steps over which it rises (default 0)", NULL },
+        { "size", 0, OPTION_INT, &j->size, 64, 2048, "N", "pixels of a square: a multiple of 64 (default 512)", NULL },
+        { "seed", 0, OPTION_COUNT, &a->seed, 0, 9007199254740992.0, "N", "of the order, the noise and all else that is drawn (default 0)", NULL },
+        { "unlock-decoder", 0, OPTION_FLAG, &j->unlock_decoder, 0, 0, NULL, "train the base's decoder, too (the original's sd_locked = False)", NULL },
+        { "only-mid-control", 0, OPTION_FLAG, &j->only_mid_control, 0, 0, NULL, "the control acts on the middle block alone", NULL },
+        { "weight-decay", 0, OPTION_NUMBER, &j->decay, 0, 1000, "X", "of AdamW (default 0.01)", NULL },
+        { "clip", 0, OPTION_NUMBER, &j->clip, 0, 1e30, "X", "the largest norm of the gradients (default 0: any)", NULL },
+        { "ema", 0, OPTION_NUMBER, &j->average, 0, 1, "X", "keep an average of the weights with this decay (default 0: none)", NULL },
+        { "prompt-dropout", 0, OPTION_NUMBER, &j->prompt_dropout, 0, 1, "X", "so many prompts are left empty (default 0)", NULL },
+        { "min-snr", 0, OPTION_NUMBER, &j->min_snr, 0, 1e6, "X", "weigh losses by min-SNR with this gamma (default 0: alike)", NULL },
+        { "noise-offset", 0, OPTION_NUMBER, &j->noise_offset, 0, 10, "X", "add so much noise to whole channels (default 0)", NULL },
+        { "redraw", 0, OPTION_FLAG, &j->redraw, 0, 0, NULL, "draw maps at the training's size from the landmarks beside them", NULL },
+        { "mirror", 0, OPTION_FLAG, &j->mirror, 0, 0, NULL, "mirror half of the items, with map and caption", NULL },
+        { "only", 0, OPTION_TEXT, &j->only, 0, 0, "LIST", "train on these items alone", NULL },
+        { "exclude", 0, OPTION_TEXT, &j->exclude, 0, 0, "LIST", "leave these out", NULL },
+        { "cache", 0, OPTION_CHOICE, &a->cache, 0, 0, NULL, "keep what the encoders make of pictures and prompts in RUN/cache (default all)", caches },
+        { "dtype", 0, OPTION_CHOICE, &a->dtype, 0, 0, NULL, "numbers to compute with; the weights' masters are f32 always", dtypes },
+        { "memory", 0, OPTION_BYTES, &j->memory, 0, 0x1p63, "SIZE", "of activations, such as 3G; more is computed again (default: as much as it takes)", NULL },
+        { "checkpoint-every", 0, OPTION_COUNT, &a->every, 0, 1e12, "N", "steps between checkpoints (default 5000; and every 30 minutes)", NULL },
+        { "keep", 0, OPTION_INT, &j->keep, 1, 1000, "N", "checkpoints that are kept (default 5)", NULL },
+        { "replay", 0, OPTION_TEXT, &j->replay, 0, 0, "FILE", "items, timesteps and noise from a .safetensors file, to compare with another program", NULL },
+    };
+    const command_help help = {
+        "train", "--base SD --data DIR --out RUN [OPTION...]", "Trains a ControlNet on a data set of maps and photos.", options, sizeof options / sizeof *options, notes,
+    };
+    int rest;
+    int status = options_parse(&help, &a->common, argc, argv, &rest);
+    if (status >= 0) return status;
+    int wrong = a->common.wrong;
+    if (!j->base || !*j->base) wrong |= misuse(&help, "--base SD is missing: the model that is steered");
+    if (!j->data || !*j->data) wrong |= misuse(&help, "--data DIR is missing: the data set");
+    if (!j->output || !*j->output) wrong |= misuse(&help, "--out RUN is missing: the folder of the run");
+    if (j->size % 64) wrong |= misuse(&help, "--size %d: a multiple of 64 was expected", j->size);
+    if (a->steps && a->epochs) wrong |= misuse(&help, "--steps and --epochs: one of them is enough");
+    wrong |= timings_check(&help, &a->common, NULL, j->output);
+    if (wrong) return misuse_end(&help);
+    j->data_changed = changed;
+    return -1;
+}
+
+static void take_over(arguments *a) {
+    mien_train_options *j = &a->job;
+    j->dtype = (mien_dtype)a->dtype;
+    j->cache = (mien_train_cache)a->cache;
+    j->schedule = (mien_rate)a->rate;
+    j->steps = a->steps;
+    j->epochs = a->epochs;
+    j->warmup = a->warmup;
+    j->seed = a->seed;
+    j->checkpoint_every = a->every;
+    j->jobs = a->common.jobs;
+    j->cpu = cpu_choices[a->common.cpu];
+}
+
+static void show_plan(void *context, const char *line) {
+    const progress *shown = context;
+    if (!shown->common->quiet && !shown->common->log_json) fprintf(stderr, "%s\n", line);
+}
+
+static void print_end(const arguments *a, const mien_train_result *r) {
+    char output[4 * 4096];
+    if (a->common.quiet) return;
+    if (a->common.log_json)
+        printf("{\"event\":\"summary\",\"steps\":%" PRIu64 ",\"images\":%" PRIu64 ",\"loss\":%.9g,\"seconds\":%.3f,\"wait\":%.3f,\"peak_bytes\":%zu}\n", r->steps, r->images, r->loss, r->total, r->wait, r->peak_bytes);
+    else
+        printf("%s: %" PRIu64 " steps, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; peak memory %.2f GB\n", text_escape(output, sizeof output, a->job.output),
+               r->steps, r->loss, r->total, r->load, r->wait, (double)r->peak_bytes * 1e-9);
+}
+
+int command_train(int argc, char **argv) {
+    double begin = clock_seconds();
+    arguments a = { .job = mien_train_defaults(), .every = (size_t)mien_train_defaults().checkpoint_every };
+    int status = parse(&a, argc, argv);
+    if (status >= 0) return status;
+    take_over(&a);
+    mien_train_result r = { 0 };
+    progress_begin(&a.shown, &a.common, "steps");
+    a.job.hooks = progress_hooks(&a.shown);
+    a.job.plan = show_plan;
+    catch_signals();
+    int rc = mien_train(&a.job, &r);
+    progress_end(&a.shown);
+    if (rc == 0) print_end(&a, &r);
+    return single_output_end(&a.common, rc, begin);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/train.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/parallel.h"
+#include "base/peak_memory.h"
+#include "base/stop.h"
+#include "generate/model_hash.h"
+#include "train/train_inside.h"
+#include "weights/convert.h"
+
+/* ---- what it begins with ------------------------------------------------------------------------------------------------- */
+
+/* Without a ControlNet one is made of the base, as mien init does; it stays in the run's folder, from which a resumed run reads it. */
+static int get_control(train_job *j, checkpoint_shapes shapes) {
+    mien_init_result r;
+    struct stat st;
+    if (j->o->control) return snprintf(j->control, sizeof j->control, "%s", j->o->control), 0;
+    snprintf(j->control, sizeof j->control, "%s/start.safetensors", j->folder.path);
+    if (stat(j->control, &st) == 0) return 0;
+    mien_init_options how = { .base = j->o->base, .output = j->control, .seed = j->o->seed, .layout = MIEN_LAYOUT_CONTROL, .dtype = MIEN_DTYPE_F32, .hooks.stop = j->o->hooks.stop };
+    return init_run(&how, shapes, &r);
+}
+
+static int choose_type(train_job *j) {
+    cpu_level here = cpu_level_here() < j->cpu ? cpu_level_here() : j->cpu;
+    bool able = here >= CPU_AVX512_BF16;
+    if (j->o->dtype == MIEN_DTYPE_BF16 && !able) return error_set(ERR_UNSUPPORTED, "bf16 needs a processor with AVX-512 bf16, and this one has %s: f32 works", cpu_level_name(here));
+    j->bf16 = able && j->o->dtype != MIEN_DTYPE_F32;
+    return 0;
+}
+
+/* The list's lines, in order: prompt.jsonl's own, or those that shards' items would have. */
+static int hash_lines(const dataset *d, char hex[65]) {
+    sha256_state s;
+    uint8_t digest[32];
+    sha256_begin(&s);
+    for (uint64_t i = 0; i < dataset_count(d); i++) {
+        dataset_item item;
+        int rc = dataset_read(d, i, &item);
+        if (rc < 0 && rc != ERR_FORMAT) return rc;
+        if (rc == 0) sha256_add(&s, item.line, strlen(item.line)), dataset_item_free(&item);
+        sha256_add(&s, "\n", 1);
+    }
+    sha256_end(&s, digest);
+    sha256_hex(digest, hex);
+    return 0;
+}
+
+static int note_data(train_job *j) {
+    char hex[65], path[PATH_MAX];
+    dataset *d;
+    int rc = dataset_open(j->o->data, &d);
+    if (rc < 0) return rc;
+    if (dataset_is_shards(d)) rc = hash_lines(d, hex);
+    else if (snprintf(path, sizeof path, "%s/prompt.jsonl", dataset_path(d)) >= (int)sizeof path) rc = error_set(ERR_LIMIT, "%s: too long a path", dataset_path(d));
+    else rc = file_hash_until(path, j->o->hooks.stop, hex);
+    if (rc == 0) run_settings_data(&j->settings, dataset_count(d), hex);
+    dataset_close(d);
+    return rc;
+}
+
+static int open_folder(train_job *j) {
+    int rc = train_settings(j->o, j->bf16, &j->settings);
+    char hex[65];
+    checkpoint *base = NULL;
+    if (rc == 0) rc = checkpoint_open(j->o->base, j->o->control, CHECKPOINT_UNET, &base);
+    if (rc == 0) rc = checkpoint_hash(base, false, j->o->hooks.stop, hex);
+    if (rc == 0) rc = run_settings_model(&j->settings, "base", hex);
+    if (rc == 0 && j->o->control && (rc = checkpoint_hash(base, true, j->o->hooks.stop, hex)) == 0) rc = run_settings_model(&j->settings, "control", hex);
+    checkpoint_close(base);
+    if (rc == 0) rc = note_data(j);
+    if (rc < 0) return rc;
+    return run_folder_open(&(run_folder_options){ .path = j->o->output, .resume = j->o->resume != 0, .data_changed = j->o->data_changed != 0, .settings = &j->settings, .hooks = &j->o->hooks },
+                           &j->folder);
+}
+
+static int open_data(train_job *j) {
+    const mien_train_options *o = j->o;
+    char cache[PATH_MAX];
+    snprintf(cache, sizeof cache, "%s/cache", j->folder.path);
+    batch_options how = {
+        .items = train_items(o),
+        .batch = o->batch, .wants = ITEM_HINT | ITEM_LATENT | ITEM_TEXT, .redraw = o->redraw != 0, .mirror = o->mirror != 0, .prompt_dropout = o->prompt_dropout,
+        .min_snr = o->min_snr, .noise_offset = o->noise_offset, .predicts_v = checkpoint_settings_of(j->c)->prediction == PREDICT_V,
+        .keep_latents = o->cache != MIEN_CACHE_NONE, .keep_texts = o->cache == MIEN_CACHE_ALL, .cache = cache, .bf16 = j->bf16, .threads = j->threads, .cpu = j->cpu, .replay = o->replay,
+    };
+    return batch_open(&how, j->c, &j->batch);
+}
+
+static int open_trainer(train_job *j) {
+    const mien_train_options *o = j->o;
+    trainer_options how = {
+        .batch = o->batch, .accumulate = o->accumulate, .height = (size_t)o->size / 8, .width = (size_t)o->size / 8, .tokens = TOKENS, .unlock_decoder = o->unlock_decoder != 0,
+        .only_mid = o->only_mid_control != 0, .clip = o->clip, .average = o->average > 0, .adamw = { (float)o->beta1, (float)o->beta2, (float)o->epsilon, (float)o->decay }, .bf16 = j->bf16,
+        .memory = o->memory, .threads = j->threads, .stop = o->hooks.stop,
+    };
+    return trainer_open(&how, j->c, j->cpu, &j->t);
+}
+
+static int open_all(train_job *j, checkpoint_shapes shapes) {
+    int rc = choose_type(j);
+    if (rc == 0) rc = open_folder(j);
+    if (rc == 0) rc = get_control(j, shapes);
+    if (rc == 0) rc = checkpoint_open(j->o->base, j->control, CHECKPOINT_UNET | CHECKPOINT_CONTROL | CHECKPOINT_VAE | CHECKPOINT_TEXT, &j->c);
+    if (rc == 0) rc = open_data(j);
+    if (rc == 0) rc = open_trainer(j);
+    if (rc == 0) rc = train_tell_plan(j);
+    if (rc == 0) rc = train_take_up(j);
+    if (rc == 0) rc = train_log_open(j->folder.path, j->step, &j->o->hooks, &j->log);
+    return rc < 0 ? rc : events_open(j->folder.path, j->step, (double)time(NULL), &j->events);
+}
+
+/* ---- a step -------------------------------------------------------------------------------------------------------------- */
+
+static void hand_over(train_job *j, const micro_batch *m) {
+    const float *const x[TRAINER_INPUTS] = { m->latent, m->time, m->context, m->hint, m->target, m->weight };
+    for (int k = 0; k < TRAINER_INPUTS; k++) trainer_set(j->t, (trainer_input)k, x[k]);
+}
+
+/* Which items a loss that is no number came of. */
+static int blame(const micro_batch *m, uint64_t step, int rc) {
+    char ids[512] = "";
+    for (int i = 0; i < m->n; i++) {
+        size_t at = strlen(ids);
+        snprintf(ids + at, sizeof ids - at, "%s%s (time %.0f)", i ? ", " : "", m->items[i].id, (double)m->time[i]);
+    }
+    return error_set(rc, "step %llu: %s; its items: %s", (unsigned long long)step, error_message(), ids);
+}
+
+/* 1, 0 at the end of the data, or ERR_*: then the step was not done. */
+static int one_step(train_job *j, mien_train_step *s) {
+    trainer_report r = { 0 };
+    batch_progress before, after;
+    double begin = clock_seconds();
+    rate_schedule rates = { .shape = (rate_shape)j->o->schedule, .base = j->o->rate, .warmup = j->o->warmup, .steps = j->steps };
+    trainer_now now = { .rate = rate_at(&rates, j->step + 1), .step = j->step + 1, .average = j->o->average > 0 ? average_decay(j->o->average, j->step + 1) : 0 };
+    *s = (mien_train_step){ .step = j->step + 1, .steps = j->steps, .rate = now.rate };
+    batch_progress_of(j->batch, &before);
+    for (int micro = 0; micro < j->o->accumulate; micro++) {
+        micro_batch m;
+        int rc = batch_next(j->batch, &m);
+        if (rc <= 0) return rc;
+        hand_over(j, &m);
+        if (micro == 0) s->epoch = m.items[0].epoch;
+        rc = trainer_step(j->t, &now, micro, &r);
+        if (rc < 0) return rc == ERR_LIMIT ? blame(&m, j->step + 1, rc) : rc;
+        s->loss += (double)r.loss / j->o->accumulate;
+    }
+    batch_progress_of(j->batch, &after);
+    j->step++;
+    smooth_add(&j->loss, s->loss, 0.98);
+    s->smoothed = smooth_value(&j->loss);
+    s->norm = (double)r.norm;
+    s->seconds = clock_seconds() - begin;
+    s->wait = after.waited - before.waited;
+    s->images_per_second = (double)j->o->batch * j->o->accumulate / s->seconds;
+    return 1;
+}
+
+static int tell_step(train_job *j, const mien_train_step *s) {
+    uint64_t peak = peak_memory();
+    log_line line = { .step = s->step, .epoch = s->epoch + 1, .loss = s->loss, .smoothed = s->smoothed, .rate = s->rate, .seconds = s->seconds, .images_per_second = s->images_per_second,
+                      .wait = s->wait, .norm = s->norm > 0 ? s->norm : NAN, .peak_bytes = peak };
+    event_scalar scalars[] = { { "train/loss", s->loss }, { "train/loss_smoothed", s->smoothed }, { "train/lr", s->rate }, { "train/grad_norm", s->norm > 0 ? s->norm : NAN },
+                               { "speed/images_per_second", s->images_per_second }, { "speed/wait_seconds", s->wait } };
+    int rc = train_log_add(j->log, &line);
+    if (rc == 0) rc = events_scalars(j->events, s->step, (double)time(NULL), scalars, sizeof scalars / sizeof *scalars);
+    j->result->steps++;
+    j->result->images += (uint64_t)j->o->batch * (uint64_t)j->o->accumulate;
+    j->result->wait += s->wait;
+    j->result->loss = s->smoothed;
+    j->result->peak_bytes = (size_t)peak;
+    j->progress.done = s->step;
+    j->progress.seconds = clock_seconds() - j->begin;
+    if (j->o->step) j->o->step(j->o->hooks.context, s);
+    if (j->o->hooks.progress) j->o->hooks.progress(j->o->hooks.context, &j->progress);
+    return rc;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------------------ */
+
+/* A disk that is full is no reason to lose what memory holds: the older checkpoints stay, and the next time it is tried again. */
+static int keep_now_and_then(train_job *j) {
+    bool due = (j->o->checkpoint_every && j->step % j->o->checkpoint_every == 0) || (j->o->checkpoint_minutes > 0 && clock_seconds() - j->saved_at > 60 * j->o->checkpoint_minutes);
+    if (!due) return 0;
+    int rc = train_keep(j);
+    if (rc != ERR_FULL) return rc;
+    train_say(j, MIEN_LOG_WARNING, error_message());
+    return 0;
+}
+
+static int loop(train_job *j) {
+    mien_train_step s;
+    int rc = 1;
+    while (rc > 0 && (!j->steps || j->step < j->steps) && !stop_asked(j->o->hooks.stop)) {
+        rc = one_step(j, &s);
+        if (rc <= 0) break;
+        int told = tell_step(j, &s);
+        if (told == ERR_FULL) train_say(j, MIEN_LOG_WARNING, error_message());
+        else if (told < 0) return told;
+        int kept = keep_now_and_then(j);
+        if (kept == 0 && j->o->sheet_every && j->step % j->o->sheet_every == 0) kept = train_sheet(j);
+        if (kept < 0 && kept != ERR_CANCELLED) return kept;
+    }
+    bool stopped = stop_asked(j->o->hooks.stop) || rc == ERR_CANCELLED;
+    if (rc < 0 && rc != ERR_CANCELLED) return rc;
+    if (j->step != j->saved_step && (rc = train_keep(j)) < 0) return rc;
+    return stopped ? error_set(ERR_CANCELLED, "stopped after step %llu; --resume goes on from there", (unsigned long long)j->step) : 0;
+}
+
+static void close_all(train_job *j) {
+    events_close(j->events);
+    train_log_close(j->log);
+    trainer_close(j->t);
+    batch_close(j->batch);
+    checkpoint_close(j->c);
+    run_folder_close(&j->folder);
+    run_settings_free(&j->settings);
+}
+
+int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shapes, mien_train_result *result) {
+    train_job j = { .o = o, .cpu = cpu, .threads = o->jobs > 0 ? o->jobs : parallel_cores(), .result = result, .begin = clock_seconds() };
+    *result = (mien_train_result){ 0 };
+    int rc = open_all(&j, shapes);
+    result->load = clock_seconds() - j.begin;
+    if (rc == 0) {
+        j.steps = train_steps(o, batch_rows(j.batch) ? batch_rows(j.batch) * (uint64_t)o->batch : batch_items(j.batch));
+        j.progress = (mien_progress){ .total = j.steps, .done = j.step };
+        j.saved_at = clock_seconds();
+        rc = loop(&j);
+    }
+    close_all(&j);
+    result->total = clock_seconds() - j.begin;
+    return rc;
+}

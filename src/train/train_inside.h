@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the job's files share. */
+#ifndef TRAIN_TRAIN_INSIDE_H
+#define TRAIN_TRAIN_INSIDE_H
+
+#include <limits.h>
+
+#include "train/batch.h"
+#include "train/events.h"
+#include "train/log.h"
+#include "train/rates.h"
+#include "train/run_folder.h"
+#include "train/save.h"
+#include "train/train.h"
+#include "train/trainer.h"
+
+typedef struct {
+    const mien_train_options *o;
+    cpu_level cpu;
+    int threads;
+    bool bf16;
+    checkpoint *c;
+    char control[PATH_MAX];          /* the ControlNet that it began with */
+    run_settings settings;
+    run_folder folder;
+    batch_source *batch;
+    trainer *t;
+    train_log *log;
+    events *events;
+
+    /* What a checkpoint keeps beside the trainer's states: */
+    uint64_t step;                   /* done so far */
+    smooth loss;
+    char position[BATCH_POSITION_TEXT];
+
+    uint64_t steps;                  /* of the run; 0: without end */
+    double begin, saved_at;          /* seconds */
+    uint64_t saved_step;
+    mien_progress progress;
+    mien_train_result *result;
+} train_job;
+
+/* ---- train_settings.c ---- */
+
+/* What the results of these options follow from, for settings.json. */
+int train_settings(const mien_train_options *o, bool bf16, run_settings *s);
+/* --steps, or --epochs in steps; 0: without end. */
+uint64_t train_steps(const mien_train_options *o, uint64_t items);
+/* Which items, and how they are cut: complete, as data/iterate.h wants it; without end. */
+mien_iterate_options train_items(const mien_train_options *o);
+
+/* ---- train_keep.c: checkpoints ---- */
+
+int train_keep(train_job *j);
+/* Takes up the latest checkpoint, if there is one. */
+int train_take_up(train_job *j);
+/* Memory and disk, told before the first step; ERR_FULL or ERR_LIMIT if they do not suffice. */
+int train_tell_plan(train_job *j);
+
+/* ---- train_sheet.c ---- */
+
+/* Pictures of a few fixed items of the data, as the model makes them now, on a sheet in the run's folder. What goes wrong with them is told and ends nothing,
+ * but for a stop. */
+int train_sheet(train_job *j);
+
+void train_say(const train_job *j, mien_log_kind kind, const char *message);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/train_inside.h"
+
+#include "base/error.h"
+#include "image/image.h"
+
+/* Free ones change no step's numbers: they may differ when a run goes on. */
+int train_settings(const mien_train_options *o, bool bf16, run_settings *s) {
+    static const char *const what[] = { "control", "base", "vae" }, *const optimizers[] = { "adamw", "adamw8" };
+    int rc = run_settings_text(s, "what", what[o->what], false);
+    const struct { const char *name; double x; } numbers[] = {
+        { "lr", o->rate }, { "beta1", o->beta1 }, { "beta2", o->beta2 }, { "epsilon", o->epsilon }, { "weight-decay", o->decay }, { "clip", o->clip }, { "ema", o->average },
+        { "prompt-dropout", o->prompt_dropout }, { "min-snr", o->min_snr }, { "noise-offset", o->noise_offset },
+    };
+    const struct { const char *name; long long x; } integers[] = {
+        { "batch", o->batch }, { "accumulate", o->accumulate }, { "size", o->size }, { "seed", (long long)o->seed }, { "warmup", (long long)o->warmup },
+    };
+    const struct { const char *name; bool x; } flags[] = {
+        { "unlock-decoder", o->unlock_decoder }, { "only-mid-control", o->only_mid_control }, { "redraw", o->redraw }, { "mirror", o->mirror },
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && rc == 0; i++) rc = run_settings_number(s, numbers[i].name, numbers[i].x, false);
+    for (size_t i = 0; i < sizeof integers / sizeof *integers && rc == 0; i++) rc = run_settings_integer(s, integers[i].name, integers[i].x, false);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags && rc == 0; i++) rc = run_settings_flag(s, flags[i].name, flags[i].x, false);
+    if (rc == 0) rc = run_settings_text(s, "optimizer", optimizers[o->optimizer], false);
+    if (rc == 0) rc = run_settings_text(s, "dtype", bf16 ? "bf16" : "f32", false);
+    if (rc == 0) rc = run_settings_text(s, "lr-schedule", rate_names[o->schedule], false);
+    /* Where a schedule falls, its end is part of it. */
+    bool falls = o->schedule != MIEN_RATE_CONSTANT;
+    if (rc == 0) rc = run_settings_integer(s, "steps", (long long)o->steps, !falls);
+    if (rc == 0) rc = run_settings_integer(s, "epochs", (long long)o->epochs, !falls);
+    if (rc == 0) rc = run_settings_integer(s, "checkpoint-every", (long long)o->checkpoint_every, true);
+    return rc;
+}
+
+uint64_t train_steps(const mien_train_options *o, uint64_t items) {
+    uint64_t each = (uint64_t)o->batch * (uint64_t)o->accumulate;
+    if (o->steps) return o->steps;
+    return o->epochs ? (o->epochs * items + each - 1) / each : 0;
+}
+
+mien_iterate_options train_items(const mien_train_options *o) {
+    return (mien_iterate_options){ .data = o->data, .size = o->size, .seed = o->seed, .ranks = 1, .threads = 2, .ahead = o->batch < 8 ? 16 : 2 * o->batch,
+                                   .max_pixels = IMAGE_BOMB_PIXELS, .only = o->only, .exclude = o->exclude, .hooks = o->hooks };
+}

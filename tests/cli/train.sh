@@ -1,0 +1,47 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# mien train: a small run, stopped and gone on with, beside one that was not; what it writes and refuses.
+. "$(dirname "$0")/lib"
+make_model=$(realpath "${BUILD:-build}/tests/make_model")
+make_photos=$(realpath "${BUILD:-build}/tests/make_photos")
+cd "$T"
+
+"$make_model" sd1 base.safetensors --parts unet,vae,text
+mkdir -p set/source set/target
+"$make_photos" photos 3 --size 96x96 >/dev/null
+n=0
+for photo in photos/*; do
+    cp "$photo" "set/target/$n.jpg"
+    "$mien" annotate "set/target/$n.jpg" -o set/source -q >/dev/null 2>&1
+    echo "{\"source\": \"source/$n.png\", \"target\": \"target/$n.jpg\", \"prompt\": \"face $n\"}"
+    n=$((n + 1))
+done >set/prompt.jsonl
+run() { "$mien" train --base base.safetensors --data set --batch 1 --size 64 --only-mid-control --lr 1e-3 -j 1 "$@"; }
+losses() { sed 's/.*"loss":\([^,]*\),.*/\1/' "$1/log.jsonl"; }
+
+expect "three steps" 0 run --out whole --steps 3
+check "are told of" printed "whole: 3 steps, loss "
+check "the plan is told first" said "trained numbers"
+check "each has a line" test "$(wc -l <whole/log.jsonl)" = 3
+check "a checkpoint" test -s whole/checkpoints/step-000003/control.safetensors
+check "settings" grep -q '"only-mid-control":true' whole/settings.json
+expect "two steps" 0 run --out parts --steps 2 --quiet
+expect "again without --resume" 2 run --out parts --steps 3
+check "says what to do" said "there is a run already: --resume goes on with it"
+expect "with other settings" 2 run --out parts --steps 3 --resume --accumulate 2
+check "says which" said "accumulate is 1 there and 2 here"
+expect "the third step" 0 run --out parts --steps 3 --resume --quiet
+losses whole >a
+losses parts >b
+check "the same losses as in one go" cmp a b
+check "the same weights" cmp whole/checkpoints/step-000003/control.safetensors parts/checkpoints/step-000003/control.safetensors
+expect "what it made is read" 0 "$mien" info whole/checkpoints/step-000003/control.safetensors
+check "as a whole ControlNet" printed "is whole"
+cp -r set other && sed -i 's/face 0/face of another/' other/prompt.jsonl
+expect "other data" 2 "$mien" train --base base.safetensors --data other --batch 1 --size 64 --only-mid-control --lr 1e-3 --out parts --steps 4 --resume
+expect "no base" 2 "$mien" train --data set --out x
+expect "no data" 2 "$mien" train --base base.safetensors --data nowhere --out x --steps 1
+expect "an odd size" 2 run --out x --size 100 --steps 1
+check "nothing is made of it" test ! -e x
+finish
