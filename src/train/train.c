@@ -138,9 +138,18 @@ static int blame(const micro_batch *m, uint64_t step, int rc) {
     return error_set(rc, "step %llu: %s; its items: %s", (unsigned long long)step, error_message(), ids);
 }
 
+/* A step that ended in its middle takes its data again. */
+static int put_back(train_job *j, const batch_position *at, int rc) {
+    char message[1024];
+    snprintf(message, sizeof message, "%s", rc < 0 ? error_message() : "");
+    int back = batch_restore(j->batch, at, false);
+    return rc < 0 ? error_set(rc, "%s", message) : back;
+}
+
 /* 1, 0 at the end of the data, or ERR_*: then the step was not done. */
 static int one_step(train_job *j, mien_train_step *s) {
     trainer_report r = { 0 };
+    batch_position at = batch_position_of(j->batch);
     batch_progress before, after;
     double begin = clock_seconds();
     rate_schedule rates = { .shape = (rate_shape)j->o->schedule, .base = j->o->rate, .warmup = j->o->warmup, .steps = j->steps };
@@ -150,11 +159,11 @@ static int one_step(train_job *j, mien_train_step *s) {
     for (int micro = 0; micro < j->o->accumulate; micro++) {
         micro_batch m;
         int rc = batch_next(j->batch, &m);
-        if (rc <= 0) return rc;
+        if (rc <= 0) return micro ? put_back(j, &at, rc) : rc;
         hand_over(j, &m);
         if (micro == 0) s->epoch = m.items[0].epoch;
         rc = trainer_step(j->t, &now, micro, &r);
-        if (rc < 0) return rc == ERR_LIMIT ? blame(&m, j->step + 1, rc) : rc;
+        if (rc < 0) return put_back(j, &at, rc == ERR_LIMIT ? blame(&m, j->step + 1, rc) : rc);
         s->loss += (double)r.loss / j->o->accumulate;
     }
     batch_progress_of(j->batch, &after);

@@ -89,7 +89,7 @@ int train_tell_plan(train_job *j) {
     if (rc < 0) return rc;
     trainer_plan p = trainer_planned(j->t);
     plan_needs n = {
-        .weights = p.weights, .states = p.states, .summed = p.summed, .activations = p.activations, .data = data.memory, .asked = j->o->memory, .flops = p.flops, .flops_again = p.flops_again,
+        .weights = p.weights, .states = p.states, .summed = p.summed, .activations = p.activations, .data = data.memory + data.encoders, .asked = j->o->memory, .flops = p.flops, .flops_again = p.flops_again,
         .trained = p.trained, .checkpoint = checkpoint, .keep = j->o->keep, .cache = data.disk.all, .cached = data.disk.there, .cache_kind = caches[j->o->cache], .disk_free = data.disk.free,
     };
     if (j->o->plan) {
