@@ -5,7 +5,7 @@
  * before the UNet's come. One workspace serves them all, one after the other.
  *
  *     engine_open(&options, &e);                       reads headers and settings, no weights
- *     engine_fit(e, &shape, ...);                      what it will need; how guidance's halves are run
+ *     engine_fit(e, &shape);                           what it will need; how guidance's halves are run
  *     engine_texts(e, prompts, n);                     encodes, and lets the encoder go
  *     engine_begin(e, &shape, prompt, negative, map);  for one control map: keys, values, hint; loads the steps' weights
  *     engine_sample(e, &request, latent);              once a picture
@@ -63,8 +63,8 @@ typedef struct {
     bool halves;                      /* guidance's halves go one after the other: engine_fit says so */
 } engine_shape;
 
-/* Decides how the halves are run (shape->halves); ERR_LIMIT, with what would fit, if nothing does. *bytes (may be NULL): the most that will be in use. */
-int  engine_fit(engine *e, engine_shape *shape, size_t *bytes);
+/* Decides how the halves are run (shape->halves); ERR_LIMIT, with what would fit, if nothing does. */
+int  engine_fit(engine *e, engine_shape *shape);
 
 /* How many steps its sampler takes, which ddim_original may not be asked for exactly; 0 for 0. ERR_* for a number it does not have. */
 int  engine_steps(const engine *e, const picture_settings *how, int *steps);

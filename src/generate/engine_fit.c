@@ -130,24 +130,41 @@ static size_t bound(const engine *e, const engine_shape *s) {
     return OVERHEAD + 2 * weights + 32 * pixels * channels * nn_type_bytes(e->type);
 }
 
-int engine_fit(engine *e, engine_shape *shape, size_t *bytes) {
-    size_t limit = e->limit, needed, less;
-    shape->halves = false;
-    if (bytes) *bytes = 0;
-    if (!e->options.memory && limit && limit < OVERHEAD)   /* too little to count with: oneDNN does not bear being out of memory */
-        return error_set(ERR_LIMIT, "%.2f GB of memory %s: %.2f GB are needed beside the model", (double)limit * 1e-9, limit_words(e), (double)OVERHEAD * 1e-9);
-    if (!limit || (!bytes && bound(e, shape) <= limit)) return 0;
+static bool same_question(const engine_shape *a, const engine_shape *b) {
+    return a->width == b->width && a->height == b->height && a->guidance == b->guidance && a->with == b->with && a->without == b->without
+        && a->only_mid == b->only_mid && a->guess == b->guess && a->many == b->many;
+}
+
+static int judge(engine *e, engine_shape *shape) {
+    size_t needed, less;
     double begin = clock_seconds();
     int rc = count_all(e, shape, false, &needed);
-    if (rc == 0 && needed > limit && shape->guidance) {
+    if (rc == 0 && needed > e->limit && shape->guidance) {
         rc = count_all(e, shape, true, &less);
-        shape->halves = rc == 0 && less <= limit;
+        shape->halves = rc == 0 && less <= e->limit;
         if (shape->halves && e->options.say) e->options.say(e->options.context, "guidance's halves are run one after the other, for lack of memory");
         if (rc == 0) needed = less;
     }
     shape->without |= shape->halves && shape->guess;   /* the unconditional half's */
-    if (rc == 0 && needed > limit) rc = refuse(e, shape, limit, needed);
-    if (bytes) *bytes = needed;
+    if (rc == 0 && needed > e->limit) rc = refuse(e, shape, e->limit, needed);
     e->times.load += clock_seconds() - begin;
     return rc;
+}
+
+int engine_fit(engine *e, engine_shape *shape) {
+    fit_verdict *v = &e->fit;
+    shape->halves = false;
+    if (!e->options.memory && e->limit && e->limit < OVERHEAD)   /* too little to count with: oneDNN does not bear being out of memory */
+        return error_set(ERR_LIMIT, "%.2f GB of memory %s: %.2f GB are needed beside the model", (double)e->limit * 1e-9, limit_words(e), (double)OVERHEAD * 1e-9);
+    if (!e->limit || bound(e, shape) <= e->limit) return 0;
+    if (v->known && same_question(&v->asked, shape)) {
+        *shape = v->answer;
+        return v->code < 0 ? error_set(v->code, "%s", v->why) : 0;
+    }
+    *v = (fit_verdict){ .asked = *shape };
+    v->code = judge(e, shape);
+    v->answer = *shape;
+    v->known = v->code == 0 || v->code == ERR_LIMIT;   /* not if it was stopped */
+    if (v->code < 0) snprintf(v->why, sizeof v->why, "%s", error_message());
+    return v->code;
 }

@@ -36,6 +36,14 @@ typedef struct {
 typedef struct { char *data; size_t bytes; } kept_tensor;   /* bytes: of one half */
 typedef struct { kept_tensor k[UNET_MAX_CROSS], v[UNET_MAX_CROSS]; int n; } kept_context;
 
+/* What engine_fit has said last: counting takes a second with models of true size. */
+typedef struct {
+    bool known;
+    engine_shape asked, answer;
+    int code;                             /* 0 or ERR_LIMIT */
+    char why[512];
+} fit_verdict;
+
 typedef struct { char *text; void *context; } encoded_text;   /* context [TOKENS,width] */
 
 struct engine {
@@ -50,6 +58,7 @@ struct engine {
     size_t latent_channels;
     size_t limit;                         /* of memory; 0: unknown */
     engine_times times;
+    fit_verdict fit;
 
     workspace *ws;
     size_t ws_bytes;

@@ -45,7 +45,7 @@ static int make_shape(generator *g, prepared_job *p, bool batch) {
         if (control_acts(s, i, p->steps)) shape->with = true;
         else shape->without = true;
     }
-    return engine_fit(g->e, shape, NULL);
+    return 0;
 }
 
 static picture_record record_of(const generator *g, const prepared_job *p, long long seed) {
@@ -102,6 +102,7 @@ int prepare_job(generator *g, prepared_job *p, bool batch) {
     g->result.map += clock_seconds() - begin;
     if (rc == 0) rc = make_shape(g, p, batch);
     if (rc == 0) rc = look_at_outputs(g, p, batch);
+    if (rc == 0 && p->missing) rc = engine_fit(g->e, &p->shape);
     settings_prompt(&p->j.how, &p->prompt);
     if (rc == 0) rc = text_check(&p->prompt);
     if (rc == 0 && p->missing) rc = say_cut(g, "prompt", p->prompt.data);

@@ -59,6 +59,8 @@ cp any/any.png any.png
 expect "counts as done by any" 0 $g --batch any.jsonl --map map.png -o any
 check "so it is left" printed "0 pictures made, 1 there before"
 check "as it was" cmp any.png any/any.png
+expect "with no memory to make it" 0 $g --batch any.jsonl --map map.png -o any --memory 50M
+check "it is still there" printed "0 pictures made, 1 there before"
 expect "without metadata" 0 $g --batch any.jsonl --map map.png -o bare --no-metadata -q
 expect "being there is enough" 0 $g --batch any.jsonl --map map.png -o bare --no-metadata
 check "so it is left, too" printed "0 pictures made, 1 there before"

@@ -311,9 +311,36 @@ static void test_limit_is_of_the_opening(void **state) {
     less = before;
     less.rlim_cur = kilobytes * 1024 + 100 * 1000 * 1000;
     assert_int_equal(setrlimit(RLIMIT_DATA, &less), 0);
-    int rc = engine_fit(e, &shape, NULL);
+    int rc = engine_fit(e, &shape);
     assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
     if (rc < 0) fail_msg("%s", error_message());
+    engine_close(e);
+}
+
+/* Of many lines of one shape the first alone is counted for. Counting can be stopped, and remembering is not: so they are told apart. */
+static void test_verdict_is_remembered(void **state) {
+    (void)state;
+    mien_generate_options o = options_of(1);
+    int stop = 0;
+    engine_options how = { .base = o.base, .control = o.control, .cpu = CPU_BEST, .threads = 1, .dtype = MIEN_DTYPE_F32, .prediction = MIEN_PREDICTION_EPSILON,
+                           .memory = 50000000, .stop = &stop };
+    const engine_shape one = { .width = 64, .height = 64, .guidance = true, .with = true, .guess = true }, other = { .width = 64, .height = 64, .with = true };
+    engine_shape shape = one;
+    char why[512];
+    engine *e;
+    if (engine_open(&how, &e) < 0) fail_msg("%s", error_message());
+    assert_int_equal(engine_fit(e, &shape), ERR_LIMIT);
+    snprintf(why, sizeof why, "%s", error_message());
+    stop = 1;
+    error_set(ERR_USAGE, "nothing");
+    shape = one;
+    assert_int_equal(engine_fit(e, &shape), ERR_LIMIT);
+    assert_string_equal(error_message(), why);
+    shape = other;
+    assert_int_equal(engine_fit(e, &shape), ERR_CANCELLED);
+    stop = 0;
+    shape = other;
+    assert_int_equal(engine_fit(e, &shape), ERR_LIMIT);
     engine_close(e);
 }
 
@@ -358,7 +385,8 @@ static void test_preview_that_cannot_be_written(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_latent), cmocka_unit_test(test_strength_zero_is_no_control), cmocka_unit_test(test_guess_mode),
-        cmocka_unit_test(test_unguided_ignores_negative), cmocka_unit_test(test_halves), cmocka_unit_test(test_limit_is_of_the_opening), cmocka_unit_test(test_preview_that_cannot_be_written), cmocka_unit_test(test_zeroed_settings_are_refused),
+        cmocka_unit_test(test_unguided_ignores_negative), cmocka_unit_test(test_halves), cmocka_unit_test(test_limit_is_of_the_opening),
+        cmocka_unit_test(test_verdict_is_remembered), cmocka_unit_test(test_preview_that_cannot_be_written), cmocka_unit_test(test_zeroed_settings_are_refused),
     };
     return cmocka_run_group_tests(tests, make_models, remove_models);
 }
