@@ -61,7 +61,8 @@ static int refuse_folder(const char *path) {
     if (!folder) return error_memory(strlen(path));
     int rc = 0;
     struct stat st;
-    if (stat(folder, &st) < 0 || !S_ISDIR(st.st_mode)) rc = (errno = S_ISDIR(st.st_mode) ? errno : ENOENT, error_set(ERR_USAGE, "%s: the folder is not there", path));
+    if (stat(folder, &st) < 0)   /* ENOTDIR, too: of a name that ends in a slash */
+        rc = errno == ENOENT ? error_set(ERR_USAGE, "%s: the folder is not there", path) : (error_errno("%s", folder), ERR_USAGE);
     else if (access(folder, W_OK | X_OK) < 0) rc = error_set(ERR_USAGE, "%s: nothing can be written there: %s", path, strerror(errno));
     free(folder);
     return rc;

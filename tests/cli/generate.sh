@@ -32,6 +32,9 @@ expect "an odd size" 2 $small --size 500x512 -o o.png
 check "names near ones" said "such as 496 or 504"
 expect "an output that is no PNG" 2 $small -o o.jpg
 expect "an output in no folder" 2 $small -o nowhere/o.png
+check "says so" said "nowhere/o.png: the folder is not there"
+expect "an output below a file" 2 $small -o map.png/o.png
+check "says so, too" said "map.png/: Not a directory"
 expect "a model that is not there" 2 $g1 --prompt x --base none.safetensors --map map.png -o o.png
 expect "a photo that is not there" 2 $g1 --prompt x --photo none.jpg -o o.png
 expect "a model that is none" 1 $g1 --prompt x --base map.png --map map.png -o o.png
