@@ -84,7 +84,7 @@ static void forget_texts(engine *e) {
 void engine_close(engine *e) {
     if (!e) return;
     engine_release_steps(e);
-    network_free(e, &e->decode.net);
+    engine_free_plans(e);
     params_free(e->vae_params);
     workspace_free(e->ws);
     forget_texts(e);
@@ -122,7 +122,9 @@ static int workspace_reserve(engine *e, size_t bytes) {
     workspace_free(e->ws);
     e->ws = workspace_new(bytes);
     e->ws_bytes = e->ws ? bytes : 0;
-    return e->ws ? 0 : error_code();
+    if (e->ws) return 0;
+    engine_free_plans(e);   /* that had the old one */
+    return error_code();
 }
 
 /* Where there are kernels at all, a large network that fell to the reference would run for hours: it is refused. */
@@ -137,7 +139,9 @@ int network_plan(engine *e, network *n, params *p) {
     int rc = n->p ? workspace_reserve(e, plan_bytes(n->p)) : error_code();
     if (rc == 0 && e->options.profile && !(n->profile = plan_profile_new(n->p))) rc = error_code();
     e->times.load += clock_seconds() - begin;
-    return rc < 0 ? rc : engine_stopped(e);
+    if (rc == 0) rc = engine_stopped(e);
+    if (rc < 0) network_free(e, n);   /* a plan that is there can be run */
+    return rc;
 }
 
 int network_run(engine *e, network *n) { return plan_run_until(n->p, e->ws, n->profile, e->options.stop); }

@@ -93,7 +93,7 @@ int build_decode(const engine *e, size_t h, size_t w, decode_network *n);
 /* ---- networks (engine.c) ---- */
 
 plan_options engine_plan_options(const engine *e);
-int  network_plan(engine *e, network *n, params *p);
+int  network_plan(engine *e, network *n, params *p);   /* the network is gone if it fails */
 int  network_run(engine *e, network *n);
 void network_free(engine *e, network *n);         /* tells its profile */
 /* Between plain f32 and an input or output of the plan, whatever type that has. */
@@ -103,8 +103,7 @@ int  engine_params(engine *e, params **p);        /* made if need be; what it ha
 int  engine_stopped(const engine *e);             /* ERR_CANCELLED if it is to stop */
 const encoded_text *engine_text_of(const engine *e, const char *text);
 
-void kept_free(kept_context *k);
-void engine_free_steps(engine *e);                /* the plans, with the job's keys, values and hint */
+void engine_free_plans(engine *e);                /* of the steps and of the decoder */
 /* One run of ControlNet and UNet: x [h,w,c] to the outputs of both halves (uncond NULL: no guidance). scales NULL: without control. */
 int  engine_step(engine *e, const float *x, float time, const float *scales, float *uncond, float *cond);
 

@@ -151,9 +151,10 @@ static int plan_decoder(engine *e) {
     int rc = engine_params(e, &e->vae_params);
     if (rc == 0) rc = build_decode(e, e->h, e->w, &e->decode);
     if (rc == 0) rc = network_plan(e, &e->decode.net, e->vae_params);
+    if (rc < 0) return rc;
     e->decode_h = e->h;
     e->decode_w = e->w;
-    return rc;
+    return 0;
 }
 
 /* As diffusers' VaeImageProcessor: (x / 2 + 0.5) clamped to 0..1, times 255, rounded to even. */

@@ -11,7 +11,7 @@
 
 /* ---- keys and values ------------------------------------------------------------------------------------------------- */
 
-void kept_free(kept_context *k) {
+static void kept_free(kept_context *k) {
     for (int i = 0; i < k->n; i++) {
         free(k->k[i].data);
         free(k->v[i].data);
@@ -60,20 +60,25 @@ static int compute_context(engine *e, const encoded_text *negative, const encode
     return rc;
 }
 
-static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
-
-static int begin_context(engine *e, const char *prompt, const char *negative, bool control) {
-    if (e->unet_kept.n && (!control || e->control_kept.n) && same_text(e->prompt, prompt) && same_text(e->negative, negative)) return 0;
+static void forget_context(engine *e) {
     kept_free(&e->unet_kept);
     kept_free(&e->control_kept);
     free(e->prompt);
     free(e->negative);
-    e->negative = NULL;
-    e->prompt = strdup(prompt);
-    if (!e->prompt || (negative && !(e->negative = strdup(negative)))) return error_memory(strlen(prompt));
+    e->prompt = e->negative = NULL;
+}
+
+static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
+
+static int begin_context(engine *e, const char *prompt, const char *negative, bool control) {
+    if (e->unet_kept.n && (!control || e->control_kept.n) && same_text(e->prompt, prompt) && same_text(e->negative, negative)) return 0;
     const encoded_text *p = engine_text_of(e, prompt), *n = negative ? engine_text_of(e, negative) : NULL;
     if (!p || (negative && !n)) return error_set(ERR_USAGE, "a prompt that was not encoded");
-    return compute_context(e, n, p, control);
+    forget_context(e);
+    int rc = compute_context(e, n, p, control);
+    if (rc == 0 && (!(e->prompt = strdup(prompt)) || (negative && !(e->negative = strdup(negative))))) rc = error_memory(strlen(prompt));
+    if (rc < 0) forget_context(e);   /* some of it may be there */
+    return rc;
 }
 
 /* ---- hint ------------------------------------------------------------------------------------------------------------ */
@@ -113,31 +118,28 @@ static int begin_hint(engine *e, const image *map) {
 
 /* ---- steps ----------------------------------------------------------------------------------------------------------- */
 
-static void free_plans(engine *e) {
+static void free_step_plans(engine *e) {
     network_free(e, &e->with.net);
     network_free(e, &e->without.net);
     e->with = e->without = (step_network){ 0 };
 }
 
-void engine_free_steps(engine *e) {
-    free_plans(e);
-    kept_free(&e->unet_kept);
-    kept_free(&e->control_kept);
-    free(e->hint);
-    free(e->prompt);
-    free(e->negative);
-    e->hint = NULL;
-    e->prompt = e->negative = NULL;
+void engine_free_plans(engine *e) {
+    free_step_plans(e);
+    network_free(e, &e->decode.net);
 }
 
 void engine_release_steps(engine *e) {
-    engine_free_steps(e);
+    free_step_plans(e);
+    forget_context(e);
+    free(e->hint);
+    e->hint = NULL;
     if (!e->options.weights) params_free(e->step_params);
     e->step_params = NULL;
 }
 
 static int plan_step_network(engine *e, bool control, step_network *n) {
-    network_free(e, &n->net);   /* what an earlier failure left */
+    network_free(e, &n->net);   /* a graph that could not be finished */
     if (e->options.weights) e->step_params = e->options.weights;
     int rc = engine_params(e, &e->step_params);
     if (rc == 0) rc = build_step(e, &e->shape, e->shape.guidance && !e->shape.halves ? 2 : 1, control, n);
@@ -150,7 +152,7 @@ static bool same_plans(const engine *e, const engine_shape *s) {
 }
 
 int engine_begin(engine *e, const engine_shape *shape, const char *prompt, const char *negative, const image *map) {
-    if (!same_plans(e, shape)) free_plans(e);
+    if (!same_plans(e, shape)) free_step_plans(e);
     e->shape = *shape;
     e->h = (size_t)shape->height / 8;
     e->w = (size_t)shape->width / 8;

@@ -292,28 +292,75 @@ static void test_halves(void **state) {
     expect_close("halves", latent[0], latent[1], 2e-4);
 }
 
+/* From here on this process gets so many bytes more. */
+static void limit_data(size_t more, struct rlimit *before) {
+    unsigned long kilobytes = 0;
+    char line[256];
+    FILE *f = fopen("/proc/self/status", "r");
+    assert_non_null(f);
+    while (!kilobytes && fgets(line, sizeof line, f)) sscanf(line, "VmData: %lu", &kilobytes);
+    fclose(f);
+    assert_int_equal(getrlimit(RLIMIT_DATA, before), 0);
+    struct rlimit less = *before;
+    less.rlim_cur = kilobytes * 1024 + more;
+    assert_int_equal(setrlimit(RLIMIT_DATA, &less), 0);
+}
+
 /* A job is judged by what was free before any was begun: what is held since is there for it as well. */
 static void test_limit_is_of_the_opening(void **state) {
     (void)state;
     mien_generate_options o = options_of(1);
     engine_options how = { .base = o.base, .control = o.control, .cpu = CPU_BEST, .threads = 1, .dtype = MIEN_DTYPE_F32, .prediction = MIEN_PREDICTION_EPSILON };
     engine_shape shape = { .width = SIDE, .height = SIDE, .guidance = true, .with = true, .many = true };
-    struct rlimit before, less;
-    unsigned long kilobytes = 0;
-    char line[256];
+    struct rlimit before;
     engine *e;
     if (engine_open(&how, &e) < 0) fail_msg("%s", error_message());
-    FILE *f = fopen("/proc/self/status", "r");
-    assert_non_null(f);
-    while (!kilobytes && fgets(line, sizeof line, f)) sscanf(line, "VmData: %lu", &kilobytes);
-    fclose(f);
-    assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
-    less = before;
-    less.rlim_cur = kilobytes * 1024 + 100 * 1000 * 1000;
-    assert_int_equal(setrlimit(RLIMIT_DATA, &less), 0);
+    limit_data(100 * 1000 * 1000, &before);
     int rc = engine_fit(e, &shape);
     assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
     if (rc < 0) fail_msg("%s", error_message());
+    engine_close(e);
+}
+
+/* The map is black. */
+static int begin_job(engine *e, const mien_generate_options *o, int side) {
+    engine_shape shape = { .width = side, .height = side, .guidance = true, .with = true, .many = true };
+    image map;
+    assert_int_equal(image_new(side, side, &map), 0);
+    int rc = engine_begin(e, &shape, o->picture.prompt, o->picture.negative, &map);
+    image_free(&map);
+    return rc;
+}
+
+static image picture_by(engine *e, const mien_generate_options *o) {
+    static float latent[VALUES];
+    sample_request r = { .how = &o->picture, .seed = 1 };
+    image out;
+    if (begin_job(e, o, SIDE) < 0 || engine_sample(e, &r, latent) < 0 || engine_decode(e, latent, &out) < 0) fail_msg("%s", error_message());
+    return out;
+}
+
+/* No plan outlives a workspace: one that could not be had for a large job leaves none for the small one that comes next to run in. */
+static void test_workspace_that_cannot_be_had(void **state) {
+    (void)state;
+    mien_generate_options o = options_of(1);
+    engine_options how = { .base = o.base, .control = o.control, .cpu = CPU_BEST, .threads = 1, .dtype = MIEN_DTYPE_F32, .prediction = MIEN_PREDICTION_EPSILON };
+    const char *texts[] = { o.picture.negative, o.picture.prompt };
+    struct rlimit before;
+    engine *e;
+    o.picture.steps = 1;
+    if (engine_open(&how, &e) < 0 || engine_texts(e, texts, 2) < 0) fail_msg("%s", error_message());
+    image first = picture_by(e, &o);
+    limit_data(100 * 1000 * 1000, &before);
+    int rc = begin_job(e, &o, 2048);
+    assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
+    assert_int_equal(rc, ERR_MEMORY);
+    assert_null(e->ws);
+    assert_true(!e->with.net.p && !e->without.net.p && !e->decode.net.p);
+    image again = picture_by(e, &o);
+    assert_memory_equal(first.rgb, again.rgb, (size_t)SIDE * SIDE * 3);
+    image_free(&first);
+    image_free(&again);
     engine_close(e);
 }
 
@@ -386,7 +433,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens), cmocka_unit_test(test_latent), cmocka_unit_test(test_strength_zero_is_no_control), cmocka_unit_test(test_guess_mode),
         cmocka_unit_test(test_unguided_ignores_negative), cmocka_unit_test(test_halves), cmocka_unit_test(test_limit_is_of_the_opening),
-        cmocka_unit_test(test_verdict_is_remembered), cmocka_unit_test(test_preview_that_cannot_be_written), cmocka_unit_test(test_zeroed_settings_are_refused),
+        cmocka_unit_test(test_verdict_is_remembered), cmocka_unit_test(test_workspace_that_cannot_be_had),
+        cmocka_unit_test(test_preview_that_cannot_be_written), cmocka_unit_test(test_zeroed_settings_are_refused),
     };
     return cmocka_run_group_tests(tests, make_models, remove_models);
 }
