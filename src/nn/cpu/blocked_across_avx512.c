@@ -7,7 +7,7 @@
 #include "nn/cpu/transpose_avx512.h"
 #include "nn/cpu/vector.h"
 
-enum { PARTS = 8 };   /* that the outputs of a block are dealt out to threads in */
+enum { PARTS = 8, AHEAD = 2048 };   /* that the outputs of a block are dealt out to threads in; bytes that are fetched ahead */
 
 typedef struct {
     const blocked_layout *l;
@@ -54,7 +54,10 @@ static inline void pack_taps(const across_job *j, const char *low, const char *h
 static void pack_outputs(const across_job *j, size_t block, size_t begin, size_t end) {
     const blocked_layout *l = j->l;
     size_t at = block * l->block, inputs = l->inputs - at < l->block ? l->inputs - at : l->block, bytes = nn_type_bytes(j->to_type);
+    size_t part = inputs * l->taps * j->from_bytes, ahead = (AHEAD + part - 1) / part, row = j->row * j->from_bytes;   /* rows lie far apart: the hardware does not see the next */
     for (size_t o = begin; o < end; o += l->group) {
+        for (size_t r = o + ahead; r < o + ahead + l->group && r < end; r++)
+            for (size_t i = 0; i < part + 63; i += 64) _mm_prefetch(j->from + r * row + at * l->taps * j->from_bytes + i, _MM_HINT_T0);
         const char *low = j->from + (o * j->row + at * l->taps) * j->from_bytes, *high = o + 1 < l->outputs ? low + j->row * j->from_bytes : NULL;
         char *to = j->to + (block * l->block_step + o * l->block) * bytes;
         for (size_t i = 0; i < l->block; i += 16, to += 16 * l->group * bytes) {

@@ -16,7 +16,8 @@
 #include "nn/cpu/linear_pack.h"
 #include "nn/gradient.h"
 
-enum { CACHE = 336 << 10, LINE = 64, WORD = 4, CHUNK = 512, FEW = 48 };   /* CHUNK: words, at most; FEW: outputs that do not pay for gathering */
+enum { CACHE = 336 << 10, LINE = 64, WORD = 4, CHUNK = 512 };   /* words, at most */
+enum { FEW = 48, MANY = 512 };   /* gathering windows pays from so many outputs on, which use them; and up to so many pixels, oneDNN's order being dear beside them */
 
 typedef struct {
     size_t rows, outputs, columns;      /* M, N, K */
@@ -39,7 +40,9 @@ static size_t kernel_taps(const conv2d_attr *a, nn_shape w) { return a->weights 
 static bool conv_pays(const node *n) {
     const conv2d_attr *a = n->attr;
     const nn_shape w = n->out[0]->shape;
-    return linear_conv(a, w) || ((a->weights == WEIGHTS_OIHW || kernel_taps(a, w) == 1) && kernel_taps(a, w) <= LINEAR_MOST_TAPS && w.dim[0] >= FEW);
+    if (linear_conv(a, w)) return true;
+    size_t taps = kernel_taps(a, w), pixels = shape_elements(n->in[1]->shape) / w.dim[0];
+    return (a->weights == WEIGHTS_OIHW || taps == 1) && taps <= LINEAR_MOST_TAPS && w.dim[0] >= FEW && pixels <= MANY;
 }
 
 static bool dw_match(const kernel *k, const node *root, kernel_match *m) {
@@ -110,11 +113,12 @@ typedef struct {
     bool more;
 } call;
 
+/* Whole rows, which the hardware fetches ahead: a square of 16 words at a time. */
 static void transpose_part(void *context, size_t begin, size_t end, int thread) {
     const call *c = context;
-    size_t first = begin * 16, last = end * 16 < c->j->outputs ? end * 16 : c->j->outputs;
     (void)thread;
-    if (first < last) linear_transpose(c->dy + first, c->j->outputs, c->rows, last - first, c->left + first * c->j->left_row, c->j->left_row);
+    for (size_t first = begin * 32; first < end * 32 && first < c->rows; first += 32)
+        linear_transpose(c->dy + first * c->j->outputs, c->j->outputs, c->rows - first < 32 ? c->rows - first : 32, c->j->outputs, c->left + first * 2, c->j->left_row);
 }
 
 /* Columns that are no whole panels go by way of a copy. */
@@ -136,6 +140,14 @@ static size_t fetch(const char **line, size_t room, const float *sums, size_t ro
     return n;
 }
 
+/* And this group's share of the next strip. */
+static size_t fetch_left(const char **line, size_t room, const call *c, size_t row, size_t rows, size_t group, size_t groups) {
+    size_t n = 0, lines = over(c->words * WORD, LINE), first = lines * group / groups, last = lines * (group + 1) / groups;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t k = first; k < last && n < room; k++) line[n++] = c->left + (row + r) * c->j->left_row + k * LINE;
+    return n;
+}
+
 /* A block of columns, packed. */
 typedef struct { size_t column, columns; linear_cut groups; const char *right; } block;
 
@@ -143,12 +155,14 @@ static void compute(const call *c, const block *b, size_t row, size_t rows, size
     const dw_job *j = c->j;
     size_t first = linear_begin(&b->groups, group), panels = linear_begin(&b->groups, group + 1) - first, column = first * LINEAR_LANES;
     size_t columns = panels * LINEAR_LANES < b->columns - column ? panels * LINEAR_LANES : b->columns - column, below = j->outputs - row - rows;
-    const char *soon[LINEAR_ROWS * (LINEAR_PANELS + 1)];
-    size_t room = sizeof soon / sizeof *soon < c->words ? sizeof soon / sizeof *soon : c->words;
+    const char *soon[CHUNK];
+    size_t room = c->words;
     float *sums = c->dw + row * j->columns + b->column + column;
     linear_tile t = { .x = c->left + row * j->left_row, .x_row = j->left_row, .w = b->right + column * c->words * WORD, .words = c->words, .sums = sums,
                       .sums_row = j->columns, .more = c->more, .soon = soon };
-    t.n_soon = fetch(soon, room, sums + rows * j->columns, j->columns, below < rows ? below : rows, columns);
+    if (below > rows) below = rows;
+    t.n_soon = fetch(soon, room, sums + rows * j->columns, j->columns, below, columns);
+    t.n_soon += fetch_left(soon + t.n_soon, room - t.n_soon, c, row + rows, below, group, b->groups.groups);
     if (columns == panels * LINEAR_LANES) linear_onto[rows - 1][panels - 1](&t);
     else compute_edge(&t, rows, panels, columns);
 }
@@ -193,7 +207,7 @@ static int dw_run(const kernel_step *s, const void *const in[], void *const out[
         c.words = (last - c.first) / 2;
         c.rows = (last < j->rows ? last : j->rows) - c.first;
         c.dy = (const uint16_t *)in[1] + c.first * j->outputs;
-        parallel_for(s->threads, over(j->outputs, 16), transpose_part, &c);
+        parallel_for(s->threads, over(c.rows, 32), transpose_part, &c);
         parallel_for(s->threads, j->blocks.groups * j->parts, tasks_part, &c);
     }
     return 0;

@@ -7,6 +7,8 @@
 #include "nn/cpu/linear_isa.h"
 #include "nn/cpu/transpose_avx512.h"
 
+enum { AHEAD = 16 };   /* pixels */
+
 typedef struct { size_t picture, row, column; } place;
 
 static place place_of(const linear_windows *v, size_t pixel) {
@@ -78,6 +80,8 @@ void linear_gather(const linear_windows *v, size_t first, size_t pixels, size_t 
         find_taps(v, &at, low);
         advance(v, &at);
         if (both) find_taps(v, &at, high), advance(v, &at);
+        if (low[taps - 1])   /* pixels are first read by the last tap */
+            for (size_t k = 0; k < inputs; k += 32) _mm_prefetch((const char *)(low[taps - 1] + AHEAD * v->stride * v->channels + input + k), _MM_HINT_T0);
         gather_word(&p, i, low, both ? high : none, taps, input, inputs);
     }
 }
