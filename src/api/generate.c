@@ -53,8 +53,7 @@ static int check_kinds(const mien_generate_options *o) {
 
 /* Of one control map; a batch's lines are looked at one by one. */
 static int check_single(const mien_generate_options *o) {
-    generate_job j = { .how = o->picture, .photo = o->photo, .map = o->map, .faces = o->faces, .count = o->count ? o->count : 1, .face = o->face,
-                       .max_faces = o->search.max_faces ? o->search.max_faces : 1 };
+    generate_job j = generate_defaults(o);
     int rc = job_check(&j);
     if (rc == 0 && !(o->output && *o->output) && (o->picture.steps > 0 || o->preview))
         rc = error_set(ERR_USAGE, "an output is needed: where to write the picture");

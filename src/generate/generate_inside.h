@@ -43,7 +43,6 @@ typedef struct {
 
 void generate_say(generator *g, mien_log_kind kind, const char *path, const char *message);
 void generate_tell(generator *g);                     /* progress */
-generate_job generate_defaults(const generate_options *o);
 
 /* j.path and j.label are set, and the job's own. batch: pictures that are there may be its own. */
 int  prepare_job(generator *g, prepared_job *p, bool batch);
