@@ -70,8 +70,9 @@ INLINE void yh_store(char *y, H x) { _mm_storeu_si128((__m128i *)y, (__m128i)_mm
 
 static inline void finish_row(nn_type type, char *y, float *o, size_t d, float factor) {
     (void)type;
-    for (size_t i = 0; i < d; i += 16)
-        _mm256_mask_storeu_epi16(y + 2 * i, v_lanes(d - i), (__m256i)_mm512_cvtneps_pbh(v_mul(v_load(o + i), v_set1(factor))));
+    size_t i = 0;
+    for (; i + 16 <= d; i += 16) y_store(y + 2 * i, v_mul(v_load(o + i), v_set1(factor)));
+    if (i < d) _mm256_mask_storeu_epi16(y + 2 * i, v_lanes(d - i), (__m256i)_mm512_cvtneps_pbh(v_mul(v_load(o + i), v_set1(factor))));
 }
 
 /* Two rows' numbers side by side: words of pairs. */

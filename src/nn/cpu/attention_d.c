@@ -49,7 +49,7 @@ static void cut_work(attention_d_job *a, const attention_d_isa *isa) {
     a->columns = cut_panels(isa, a->d);
     a->o_row = a->columns.panels * isa->lanes;
     a->key_words = a->keys.panels * isa->lanes / isa->pair;
-    size_t keys = between(CACHE / (a->d * (12 / isa->pair + 8)), 4 * isa->lanes, 256), rows = between(CACHE / (a->d * (16 / isa->pair + 4)), 64, 128);
+    size_t keys = between(CACHE / (a->d * (12 / isa->pair + 8)), 4 * isa->lanes, 128), rows = between(CACHE / (a->d * (16 / isa->pair + 4)), 64, 128);
     a->blocks = (attention_cut){ a->keys.groups, least(a->keys.groups, over(a->keys.panels * isa->lanes, keys)) };
     a->rows = (attention_cut){ a->T, over(a->T, rows) };
     for (size_t b = 0; b < a->blocks.groups; b++) {

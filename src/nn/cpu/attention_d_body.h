@@ -229,7 +229,28 @@ typedef struct {
     size_t token, rows, words;     /* the block's first query, queries, and words of them */
     float *dq;                     /* its sums */
     float *dk, *dv;                /* all keys' */
+    rows_in next[3];               /* q, dy and y of the next block, as many of its rows as there are here; n is 0 behind the last and once they are fetched */
+    char *out;                     /* dq of this block's first query */
 } block_task;
+
+static void fetch_bytes(const char *at, size_t bytes, bool write) {
+    for (size_t i = 0; i < bytes + 63; i += 64) {
+        const char *line = at + (i < bytes ? i : bytes - 1);
+        if (write) __builtin_prefetch(line, 1, 2);
+        else __builtin_prefetch(line, 0, 2);
+    }
+}
+
+/* Short rows at long strides are what no hardware prefetches; all of a block's at once would hold up everything else, so each strip of rows fetches its share. */
+static void fetch_rows(const block_task *t, size_t r, size_t n) {
+    const attention_d_job *a = t->a;
+    size_t used = a->d * nn_type_bytes(a->type);
+    for (size_t end = r + n < t->rows ? r + n : t->rows; r < end; r++) {
+        for (int i = 0; i < 3; i++)
+            if (r < t->next[i].n) fetch_bytes(t->next[i].at + r * t->next[i].row, used, false);
+        if (a->dq && t->next[0].n) fetch_bytes(t->out + r * a->heads * used, used, true);
+    }
+}
 
 /* Queries, dy, mean slopes and logarithms of a block, as the tiles read them. A row that fills the last word weighs nothing. */
 static void take_queries(const block_task *t, size_t picture, size_t head) {
@@ -239,14 +260,9 @@ static void take_queries(const block_task *t, size_t picture, size_t head) {
     const float *log_sum = a->log_sum + (picture * a->heads + head) * a->T + t->token;
     float *mean = (float *)(t->scratch + a->at_mean), *logs = (float *)(t->scratch + a->at_log_sum);
     char *q_rows = t->scratch, *dy_rows = t->scratch + a->at_dy;
-    size_t row = a->words * 4, used = a->d * nn_type_bytes(a->type), ahead = t->token + 2 * t->rows <= a->T ? t->rows : 0;
+    size_t row = a->words * 4;
     for (size_t r = 0; r < t->rows; r++) {
         const char *q_at = q.at + r * q.row, *dy_at = dy.at + r * dy.row, *y_at = y.at + r * y.row;
-        for (size_t i = 0; ahead && i < used; i += 64) {   /* the next block's: no hardware prefetches short rows at long strides */
-            __builtin_prefetch(q_at + ahead * q.row + i, 0, 2);
-            __builtin_prefetch(dy_at + ahead * dy.row + i, 0, 2);
-            __builtin_prefetch(y_at + ahead * y.row + i, 0, 2);
-        }
         V sum = v_zero();
         for (size_t i = 0; i < a->d; i += LANES) sum = v_fma(v_load_row(a->type, dy_at, i, a->d), v_load_row(a->type, y_at, i, a->d), sum);
         mean[r] = -v_total(sum);
@@ -289,6 +305,7 @@ static void weigh(const block_task *t, size_t first_group, size_t end_group) {
             work.weights = t->scratch + a->at_weights + w * a->word_row + (first - start) * LANES * 4;
             work.slopes = t->scratch + a->at_slopes + w * a->word_row + (first - start) * LANES * 4;
             work.key_slopes = t->scratch + a->at_key_slopes + r * a->key_row + (first - start) * LANES * (4 / PAIR);
+            if (g == first_group) fetch_rows(t, r, n * PAIR);
             weigh_of[panels - 1][n - 1](&work);
         }
     }
@@ -337,14 +354,19 @@ static void add_d(const attention_d_job *a, size_t picture, size_t head, size_t 
         t.words = (t.rows + PAIR - 1) / PAIR;
         t.dq = key_chunks > 1 ? (float *)(room + a->at_dq) + t.token * a->o_row : (float *)(scratch + a->at_o);
         take_queries(&t, picture, head);
+        size_t next = t.token + 2 * t.rows <= a->T ? t.rows : 0;
+        t.next[0] = rows_of(a, &a->q, picture, head, t.token + t.rows, next);
+        t.next[1] = rows_of(a, &a->dy, picture, head, t.token + t.rows, next);
+        t.next[2] = rows_of(a, &a->y, picture, head, t.token + t.rows, next);
+        t.out = (char *)a->dq + ((picture * a->T + t.token) * a->heads + head) * a->d * size;
         bool zero = a->causal && key_chunks > 1;   /* sums are cleared */
         for (size_t b = first_block; b < end_block; b++) {
             size_t group = attention_begin(a->blocks, b), end = attention_begin(a->blocks, b + 1);
             while (end > group && attention_begin(a->keys, end - 1) * LANES >= seen_d(&t, t.rows - 1)) end--;
             if (end > group) add_block(&t, group, end, !zero && step == 0 && b == first_block, !a->causal && step == 0 && i == begin);
+            for (int j = 0; j < 3; j++) t.next[j].n = 0;
         }
-        char *dq = (char *)a->dq + ((picture * a->T + t.token) * a->heads + head) * a->d * size;
-        for (size_t r = 0; a->dq && step + 1 == key_chunks && r < t.rows; r++) finish_row(a->type, dq + r * a->heads * a->d * size, t.dq + r * a->o_row, a->d, a->scale);
+        for (size_t r = 0; a->dq && step + 1 == key_chunks && r < t.rows; r++) finish_row(a->type, t.out + r * a->heads * a->d * size, t.dq + r * a->o_row, a->d, a->scale);
     }
 }
 
