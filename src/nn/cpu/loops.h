@@ -56,10 +56,12 @@ typedef struct {
 
     binary_loop *silu_dx[LOOP_TYPES], *gelu_dx[LOOP_TYPES], *quick_gelu_dx[LOOP_TYPES];   /* of x, dy */
     void (*geglu_dx[LOOP_TYPES])(const void *a, const void *b, const void *dy, void *da, void *db, size_t n);
-    /* With e = dy, or dy times silu's derivative at (x - centre) scale + shift: adds by channel e to sum, e (x - centre) to with. work: 2 channels f32. */
-    void (*group_sums[LOOP_TYPES][2])(const void *x, const void *dy, size_t pixels, size_t channels, const channel_vectors *v, double *sum, double *with, float *work);
-    /* dx = e scale + (x - centre) slope + offset. */
-    void (*group_dx[LOOP_TYPES][2])(const void *x, const void *dy, void *dx, size_t pixels, size_t channels, const channel_vectors *v);
+    /* With e = dy, or dy times silu's derivative at (x - centre) scale + shift: adds by channel e to sum, e (x - centre) to with. work: 2 channels f32.
+     * kept: where e is stored, or NULL. */
+    void (*group_sums[LOOP_TYPES][2])(const void *x, const void *dy, size_t pixels, size_t channels, const channel_vectors *v, double *sum, double *with, float *work,
+                                        void *kept);
+    /* dx = e scale + (x - centre) slope + offset; dx may be e. */
+    void (*group_dx[LOOP_TYPES])(const void *x, const void *e, void *dx, size_t pixels, size_t channels, const channel_vectors *v);
     /* dx may be NULL, and so may dgamma and dbeta, both: then adds nothing to them. work: 2 channels f32. */
     void (*layer_norm_d[LOOP_TYPES])(const void *x, const void *dy, void *dx, size_t rows, size_t channels, const float *gamma, float epsilon, double *dgamma, double *dbeta,
                                      float *work);

@@ -93,7 +93,7 @@ const loops LOOPS = {
     .subtract = BOTH(subtract), .subtract_corner = BOTH(subtract_corner), .quarters = BOTH(quarters), .cast = CASTS,
     .moments = BOTH(moments), .layer_norm = BOTH(layer_norm), .scale_shift = PAIRS(scale_shift, scale_shift_silu),
     .silu_dx = BOTH(silu_dx), .gelu_dx = BOTH(gelu_dx), .quick_gelu_dx = BOTH(quick_gelu_dx), .geglu_dx = BOTH(geglu_dx),
-    .group_sums = PAIRS(group_sums, group_silu_sums), .group_dx = PAIRS(group_dx, group_silu_dx), .layer_norm_d = BOTH(layer_norm_d),
+    .group_sums = PAIRS(group_sums, group_silu_sums), .group_dx = BOTH(group_dx), .layer_norm_d = BOTH(layer_norm_d),
     .column_sums = BOTH(column_sums), .add_to = BOTH(add_to), .total = BOTH(total), .squares = BOTH(squares), .distance = BOTH(distance), .distance_dx = BOTH(distance_dx),
     .adamw = adamw, .adamw8 = adamw8, .accumulate = accumulate, .average = BOTH(average),
 };

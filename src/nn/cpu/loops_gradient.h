@@ -38,10 +38,10 @@ static inline vec TYPE(same_dy)(vec dy, vec difference, vec scale, vec shift) {
 }
 static inline vec TYPE(silu_dy)(vec dy, vec difference, vec scale, vec shift) { return v_mul(dy, TYPE(v_sigmoid_slope)(v_fma(difference, scale, shift), 1)); }
 
-/* Of at most NORM_CHUNK pixels, for W vectors of channels: e and e (x - centre). */
+/* Of at most NORM_CHUNK pixels, for W vectors of channels: e and e (x - centre). e is kept, if wanted. */
 #define GROUP_SUMS(name, W, E) \
     static inline void TYPE(name##_##W)(const T *x, const T *dy, size_t pixels, size_t stride, size_t left, const float *centre, const float *scale, const float *shift, \
-                                        float *sum, float *with) { \
+                                        float *sum, float *with, T *kept) { \
         vec s[W], q[W]; \
         for (int k = 0; k < W; k++) s[k] = q[k] = v_zero(); \
         for (size_t p = 0; p < pixels; p++, x += stride, dy += stride) \
@@ -51,6 +51,7 @@ static inline vec TYPE(silu_dy)(vec dy, vec difference, vec scale, vec shift) { 
                 vec e = TYPE(E)(TYPE(get)(dy + at, left - at), d, get_any_f32(scale + at, left - at), get_any_f32(shift + at, left - at)); \
                 s[k] = v_add(s[k], e); \
                 q[k] = v_fma(e, d, q[k]); \
+                if (kept) TYPE(put)(kept + p * stride + at, left - at, e); \
             } \
         for (int k = 0; k < W; k++) { \
             put_any_f32(sum + k * LANES, left - (size_t)k * LANES, s[k]); \
@@ -60,34 +61,34 @@ static inline vec TYPE(silu_dy)(vec dy, vec difference, vec scale, vec shift) { 
 #define GROUP(name, E) \
     GROUP_SUMS(name##_sums_of, 1, E) \
     GROUP_SUMS(name##_sums_of, 4, E) \
-    static void TYPE(name##_sums)(const void *x_, const void *dy_, size_t pixels, size_t channels, const channel_vectors *v, double *sum, double *with, float *work) { \
+    static void TYPE(name##_sums)(const void *x_, const void *dy_, size_t pixels, size_t channels, const channel_vectors *v, double *sum, double *with, float *work, void *kept_) { \
         const T *x = x_, *dy = dy_; \
+        T *kept = kept_; \
         float *s = work, *q = work + channels; \
         for (size_t p = 0; p < pixels; p += NORM_CHUNK, x += NORM_CHUNK * channels, dy += NORM_CHUNK * channels) { \
             size_t n = pixels - p < NORM_CHUNK ? pixels - p : NORM_CHUNK, c = 0; \
             for (; c + 4 * LANES <= channels; c += 4 * LANES) \
-                TYPE(name##_sums_of_4)(x + c, dy + c, n, channels, 4 * LANES, v->centre + c, v->scale + c, v->shift + c, s + c, q + c); \
+                TYPE(name##_sums_of_4)(x + c, dy + c, n, channels, 4 * LANES, v->centre + c, v->scale + c, v->shift + c, s + c, q + c, kept ? kept + p * channels + c : NULL); \
             for (; c < channels; c += LANES) \
-                TYPE(name##_sums_of_1)(x + c, dy + c, n, channels, channels - c, v->centre + c, v->scale + c, v->shift + c, s + c, q + c); \
+                TYPE(name##_sums_of_1)(x + c, dy + c, n, channels, channels - c, v->centre + c, v->scale + c, v->shift + c, s + c, q + c, kept ? kept + p * channels + c : NULL); \
             add_both(sum, with, s, q, channels); \
         } \
-    } \
-    static void TYPE(name##_dx)(const void *x_, const void *dy_, void *dx_, size_t pixels, size_t channels, const channel_vectors *v) { \
-        const T *x = x_, *dy = dy_; \
-        T *dx = dx_; \
-        for (size_t p = 0; p < pixels; p++, x += channels, dy += channels, dx += channels) \
-            for (size_t c = 0; c < channels; c += LANES) { \
-                size_t left = channels - c; \
-                vec scale = get_any_f32(v->scale + c, left), d = v_sub(TYPE(get)(x + c, left), get_any_f32(v->centre + c, left)); \
-                vec e = TYPE(E)(TYPE(get)(dy + c, left), d, scale, get_any_f32(v->shift + c, left)); \
-                vec rest = v_fma(d, get_any_f32(v->slope + c, left), get_any_f32(v->offset + c, left)); \
-                TYPE(put)(dx + c, left, v_fma(e, scale, rest)); \
-            } \
     }
 GROUP(group, same_dy)
 GROUP(group_silu, silu_dy)
 #undef GROUP
 #undef GROUP_SUMS
+
+static void TYPE(group_dx)(const void *x_, const void *e_, void *dx_, size_t pixels, size_t channels, const channel_vectors *v) {
+    const T *x = x_, *e = e_;
+    T *dx = dx_;
+    for (size_t p = 0; p < pixels; p++, x += channels, e += channels, dx += channels)
+        for (size_t c = 0; c < channels; c += LANES) {
+            size_t left = channels - c;
+            vec rest = v_fma(v_sub(TYPE(get)(x + c, left), get_any_f32(v->centre + c, left)), get_any_f32(v->slope + c, left), get_any_f32(v->offset + c, left));
+            TYPE(put)(dx + c, left, v_fma(TYPE(get)(e + c, left), get_any_f32(v->scale + c, left), rest));
+        }
+}
 
 /* One row. With u = (x - mean) factor and d = dy gamma: dx = factor (d - mean(d) - u mean(d u)); dgamma += dy u and dbeta += dy. */
 static inline void TYPE(row_d)(const T *x, const T *dy, T *dx, size_t n, const float *gamma, float epsilon, float *dgamma, float *dbeta) {

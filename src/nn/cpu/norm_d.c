@@ -114,7 +114,7 @@ static bool group_norm_silu_d_match(const kernel *k, const node *root, kernel_ma
 }
 
 /* gradient.h says what is computed; with e the gradient of the norm's output, sums by channel of e and e (x - centre) are all that dx, dgamma and dbeta need
- * besides the moments. */
+ * besides the moments. Behind a silu e lies in dx's place in between. */
 typedef struct {
     norm_pictures p;
     const void *dy;
@@ -180,7 +180,7 @@ static void gather_sums(const group_job *j, size_t picture, size_t part, int thr
     channel_vectors v = vectors_of(j, picture);
     memset(sum, 0, 2 * p->channels * sizeof *sum);
     p->l->group_sums[p->type][j->silu](element_at(p->x, p->type, at), element_at(j->dy, p->type, at), norm_part_begin(p, part + 1) - begin, p->channels, &v, sum, sum + p->channels,
-                                       j->work + (size_t)thread * 3 * p->channels);
+                                       j->work + (size_t)thread * 3 * p->channels, j->silu && j->dx ? element_at(j->dx, p->type, at) : NULL);
 }
 
 /* dx = factor (d - mean(d) - u mean(d u)), with d = e gamma and u = (x - mean) factor, as e scale + (x - centre) slope + offset. */
@@ -213,7 +213,7 @@ static void apply(const group_job *j, size_t picture, size_t part) {
     const norm_pictures *p = &j->p;
     size_t begin = norm_part_begin(p, part), at = (picture * p->pixels + begin) * p->channels;
     channel_vectors v = vectors_of(j, picture);
-    p->l->group_dx[p->type][j->silu](element_at(p->x, p->type, at), element_at(j->dy, p->type, at), element_at(j->dx, p->type, at), norm_part_begin(p, part + 1) - begin, p->channels, &v);
+    p->l->group_dx[p->type](element_at(p->x, p->type, at), element_at(j->silu ? j->dx : j->dy, p->type, at), element_at(j->dx, p->type, at), norm_part_begin(p, part + 1) - begin, p->channels, &v);
 }
 
 static void settle_sums(const group_job *j, size_t picture) {
