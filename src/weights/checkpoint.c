@@ -35,20 +35,19 @@ static int shape_of(const stored_tensor *t, network net, const char *canonical, 
     return shape_count(*out, &count) ? 0 : error_set(ERR_FORMAT, "\"%s\" holds no numbers", t->name);
 }
 
-static int add(checkpoint *c, size_t room, const model_file *f, const stored_tensor *t, int source, const char *rest) {
-    const name_map *m = &f->map[source];
+static int add(checkpoint *c, size_t room, const model_file *f, const stored_tensor *t, const model_place *at) {
+    const int parts = at->parts;
     char name[NAME_MOST];
-    for (int part = 0, parts = 1; part < parts; part++) {
-        parts = name_to_canonical(m, rest, part, name);
-        if (!parts) return 0;
+    for (int part = 0; part < parts; part++) {
+        name_to_canonical(at->map, at->rest, part, name);
         if (c->count == room) return error_set(ERR_LIMIT, "%s: too many tensors", weights_path(f->w));
         parameter *p = &c->list[c->count];
-        int rc = shape_of(t, m->net, name, parts, &p->shape);
+        int rc = shape_of(t, at->net, name, parts, &p->shape);
         if (rc < 0) return error_prefix("%s", weights_path(f->w));
         if (!computed_type(t->type, &p->type)) {
             return error_set(ERR_UNSUPPORTED, "%s: \"%s\" is of type %s: mien computes with F32, F16 and BF16", weights_path(f->w), t->name, stored_type_name(t->type));
         }
-        p->name = arena_printf(&c->memory, "%s.%s", network_roots[m->net], name);
+        p->name = arena_printf(&c->memory, "%s.%s", network_roots[at->net], name);
         p->stored_name = t->name;
         p->data = t->data ? (const char *)t->data + t->bytes / (size_t)parts * (size_t)part : NULL;
         if (!p->name) return ERR_MEMORY;
@@ -79,15 +78,12 @@ static int collect(checkpoint *c, unsigned needs) {
         const model_file *f = &c->file[k];
         for (size_t i = 0; f->w && i < weights_count(f->w); i++) {
             const stored_tensor *t = weights_tensor(f->w, i);
-            const char *rest;
-            int source = model_file_source(f, t->name, &rest);
-            if (source < 0) continue;
-            network net = f->map[source].net;
-            if (c->from[net] != k || f->best[net] != source) continue;
+            model_place at;
+            if (!model_file_place(f, t->name, &at) || c->from[at.net] != k) continue;
             size_t before = c->count;
-            int rc = note_file(c, f, net, t);
-            if (rc == 0) rc = add(c, room, f, t, source, rest);
-            if (rc == ERR_MEMORY || (rc < 0 && (needs & 1u << net))) return rc;
+            int rc = note_file(c, f, at.net, t);
+            if (rc == 0) rc = add(c, room, f, t, &at);
+            if (rc == ERR_MEMORY || (rc < 0 && (needs & 1u << at.net))) return rc;
             if (rc < 0) c->count = before;
         }
     }

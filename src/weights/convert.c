@@ -33,11 +33,6 @@ typedef struct {
     mien_convert_result *r;
 } work;
 
-static network net_of(const work *w, const char *stored, const char **rest, int *source) {
-    *source = model_file_source(w->f, stored, rest);
-    return *source < 0 || w->f->best[w->f->map[*source].net] != *source ? NETWORKS : w->f->map[*source].net;
-}
-
 /* ---- one tensor ------------------------------------------------------------------------------------------------------------ */
 
 static int add(work *w, int list, const char *name, const stored_tensor *t, const weights *from, bool parameter, tensor_item **out) {
@@ -59,10 +54,10 @@ static void shape_for(const work *w, network net, const char *canonical, tensor_
 static int too_long(const stored_tensor *t) { return error_set(ERR_FORMAT, "\"%.200s\" is too long a name", t->name); }
 
 /* Of the moving average, if that was asked for. */
-static const stored_tensor *average_of(work *w, network net, const char *rest, const stored_tensor *t) {
+static const stored_tensor *average_of(work *w, const model_place *at, const stored_tensor *t) {
     char name[NAME_MOST];
-    if (!w->o->ema || net != NETWORK_UNET) return t;
-    const stored_tensor *a = name_of_ema(rest, name) ? weights_find(w->f->w, name) : NULL;
+    if (!w->o->ema || at->net != NETWORK_UNET) return t;
+    const stored_tensor *a = name_of_ema(at->rest, name) ? weights_find(w->f->w, name) : NULL;
     w->not_averaged += !a;
     return a && a->rank == t->rank && memcmp(a->dim, t->dim, (size_t)t->rank * sizeof *t->dim) == 0 ? a : t;
 }
@@ -91,17 +86,17 @@ static int add_fused(work *w, const stored_tensor *t, const char *canonical, con
     return 0;
 }
 
-static int to_file(work *w, network net, int source, const char *rest, const stored_tensor *t) {
-    char canonical[NAME_MOST], name[2 * NAME_MOST];
-    const name_source *from = &w->f->sources.source[source];
+static int to_file(work *w, const model_place *at, const stored_tensor *t) {
+    char name[2 * NAME_MOST];
+    const char *canonical = at->canonical;
+    const name_source *from = at->source;
     tensor_item *i;
-    if (!name_to_canonical(&w->f->map[source], rest, 0, canonical)) strcpy(canonical, "");
     if (w->o->to == MIEN_LAYOUT_CONTROL) snprintf(name, sizeof name, "%s", canonical);
-    else if (!convert_ldm_name(from, w->c->settings.family, net, rest, canonical, name)) return too_long(t);
-    bool fuses = net == NETWORK_TEXT && from->style == STYLE_HF && strncmp(from->prefix, "cond_stage_model.", 17) != 0 && w->c->settings.family == 2 && strstr(name, ".attn.in_proj_");
+    else if (!convert_ldm_name(from, w->c->settings.family, at->net, at->rest, canonical, name)) return too_long(t);
+    bool fuses = at->net == NETWORK_TEXT && from->style == STYLE_HF && strncmp(from->prefix, "cond_stage_model.", 17) != 0 && w->c->settings.family == 2 && strstr(name, ".attn.in_proj_");
     if (fuses) return add_fused(w, t, canonical, name, strstr(canonical, ".q_proj.") ? 0 : 1);
-    int rc = add(w, LIST_FILE, name, average_of(w, net, rest, t), w->f->w, true, &i);
-    if (rc == 0) shape_for(w, net, canonical, i);
+    int rc = add(w, LIST_FILE, name, average_of(w, at, t), w->f->w, true, &i);
+    if (rc == 0) shape_for(w, at->net, canonical, i);
     return rc;
 }
 
@@ -111,17 +106,18 @@ static bool is_skipped(const work *w, network net, const char *canonical) {
     return net == NETWORK_TEXT && sscanf(canonical, "encoder.layers.%3d.", &layer) == 1 && layer >= w->layers - w->skip;
 }
 
-static int to_folder(work *w, network net, int source, const char *rest, const stored_tensor *t) {
+static int to_folder(work *w, const model_place *at, const stored_tensor *t) {
     static const char *const before[NETWORKS] = { "", "text_model.", "", "" };
-    const name_map to = { .net = net, .style = net == NETWORK_TEXT ? STYLE_HF : STYLE_DIFFUSERS, .ladder = w->f->map[source].ladder };
+    const network net = at->net;
+    const name_map to = { .net = net, .style = net == NETWORK_TEXT ? STYLE_HF : STYLE_DIFFUSERS, .ladder = at->map->ladder };
     char canonical[NAME_MOST], name[NAME_MOST], whole[2 * NAME_MOST];
-    int parts = 1, unused, rc = 0;
+    const int parts = at->parts;
+    int unused, rc = 0;
     for (int part = 0; rc == 0 && part < parts; part++) {
         tensor_item *i;
-        parts = name_to_canonical(&w->f->map[source], rest, part, canonical);
-        if (!parts || is_skipped(w, net, canonical) || !name_from_canonical(&to, canonical, name, &unused)) return add(w, LIST_EXTRA, t->name, t, w->f->w, false, NULL);
+        if (!name_to_canonical(at->map, at->rest, part, canonical) || is_skipped(w, net, canonical) || !name_from_canonical(&to, canonical, name, &unused)) return add(w, LIST_EXTRA, t->name, t, w->f->w, false, NULL);
         snprintf(whole, sizeof whole, "%s%s", before[net], name);
-        rc = add(w, net, whole, average_of(w, net, rest, t), w->f->w, true, &i);
+        rc = add(w, net, whole, average_of(w, at, t), w->f->w, true, &i);
         if (rc < 0) break;
         shape_for(w, net, canonical, i);
         if (parts == 1) continue;
@@ -158,14 +154,11 @@ static int add_extra(work *w, const stored_tensor *t, const weights *from) {
 }
 
 static int place(work *w, const stored_tensor *t) {
-    const char *rest;
-    int source;
+    model_place at;
     if (name_key_of(t->name) == KEY_EMA) return w->r->ema += w->o->to != MIEN_LAYOUT_CONTROL, 0;
-    network net = net_of(w, t->name, &rest, &source);
-    char unused[NAME_MOST];
-    if (net == NETWORKS || !name_to_canonical(&w->f->map[source], rest, 0, unused)) return add_extra(w, t, w->f->w);
-    if (w->o->to == MIEN_LAYOUT_CONTROL && net != NETWORK_CONTROL) return 0;
-    return w->folder ? to_folder(w, net, source, rest, t) : to_file(w, net, source, rest, t);
+    if (!model_file_place(w->f, t->name, &at)) return add_extra(w, t, w->f->w);
+    if (w->o->to == MIEN_LAYOUT_CONTROL && at.net != NETWORK_CONTROL) return 0;
+    return w->folder ? to_folder(w, &at, t) : to_file(w, &at, t);
 }
 
 static int place_all(work *w) {

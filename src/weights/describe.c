@@ -157,13 +157,12 @@ static void tell_network(const listener *l, const checkpoint *c, network net, ch
     const model_file *f = &c->file[c->from[net]];
     size_t tensors = 0, count[STORED_TYPES] = { 0 };
     uint64_t numbers = 0;
-    char total[32], style[128], width[64] = "", unused[NAME_MOST];
+    char total[32], style[128], width[64] = "";
     text types = { 0 };
     for (size_t i = 0; i < weights_count(f->w); i++) {
         const stored_tensor *t = weights_tensor(f->w, i);
-        const char *rest;
-        int s = model_file_source(f, t->name, &rest);
-        if (s != f->best[net] || !name_to_canonical(&f->map[s], rest, 0, unused)) continue;
+        model_place at;
+        if (!model_file_place(f, t->name, &at) || at.net != net) continue;
         count[t->type]++;
         tensors++;
         numbers += t->bytes / stored_type_bytes(t->type);
@@ -181,12 +180,10 @@ static void tell_network(const listener *l, const checkpoint *c, network net, ch
 static void tell_rest(const listener *l, const checkpoint *c, const weights *w) {
     const model_file *f = &c->file[0];
     size_t kinds[4] = { 0 };
-    char unused[NAME_MOST];
     for (size_t i = 0; i < weights_count(w); i++) {
-        const char *rest, *name = weights_tensor(w, i)->name;
-        int s = model_file_source(f, name, &rest);
-        bool used = s >= 0 && f->best[f->map[s].net] == s && name_to_canonical(&f->map[s], rest, 0, unused);
-        if (!used) kinds[name_key_of(name)]++;
+        model_place at;
+        const char *name = weights_tensor(w, i)->name;
+        if (!model_file_place(f, name, &at)) kinds[name_key_of(name)]++;
     }
     size_t all = kinds[KEY_OTHER] + kinds[KEY_EMA] + kinds[KEY_SCHEDULE] + kinds[KEY_POSITION_IDS];
     if (all)

@@ -30,19 +30,18 @@ static bool is_shared(const char *canonical) { return begins(canonical, "time_em
 /* ---- copied ------------------------------------------------------------------------------------------------------------------ */
 
 static int copy(work *w, const stored_tensor *t) {
-    char canonical[NAME_MOST], name[2 * NAME_MOST];
-    const char *rest;
-    int source = model_file_source(w->f, t->name, &rest);
-    bool known = source >= 0 && w->f->best[w->f->map[source].net] == source && name_to_canonical(&w->f->map[source], rest, 0, canonical) > 0;
-    network net = known ? w->f->map[source].net : NETWORKS;
+    char name[2 * NAME_MOST];
+    model_place at;
+    bool known = model_file_place(w->f, t->name, &at);
+    network net = known ? at.net : NETWORKS;
     if (w->o->layout == MIEN_LAYOUT_LDM && net != NETWORK_CONTROL && name_key_of(t->name) != KEY_EMA && !begins(t->name, "control_model.")) {
         tensor_item *i = tensor_list_add_copy(&w->list, t->name, w->f->w, t);
         if (!i) return ERR_MEMORY;
         if (known) i->type = convert_output_type(t->type, w->o->dtype);
         w->r->copied++;
     }
-    if (net != NETWORK_UNET || !is_shared(canonical)) return 0;
-    snprintf(name, sizeof name, "%s%s", w->prefix, canonical);
+    if (net != NETWORK_UNET || !is_shared(at.canonical)) return 0;
+    snprintf(name, sizeof name, "%s%s", w->prefix, at.canonical);
     tensor_item *i = tensor_list_add_copy(&w->list, name, w->f->w, t);
     if (!i) return ERR_MEMORY;
     i->type = convert_output_type(t->type, w->o->dtype);

@@ -10,6 +10,16 @@ const char *const network_titles[NETWORKS] = { "UNet", "text encoder", "VAE", "C
 
 int model_file_source(const model_file *f, const char *stored, const char **rest) { return sources_find(&f->sources, stored, rest); }
 
+bool model_file_place(const model_file *f, const char *stored, model_place *out) {
+    int s = model_file_source(f, stored, &out->rest);
+    if (s < 0 || f->best[f->map[s].net] != s) return false;
+    out->map = &f->map[s];
+    out->source = &f->sources.source[s];
+    out->net = f->map[s].net;
+    out->parts = name_to_canonical(out->map, out->rest, 0, out->canonical);
+    return out->parts > 0;
+}
+
 /* Of two sources of one network the one with more of its parameters: files carry odd copies, of position_ids above all. */
 static void choose(model_file *f) {
     size_t count[NAME_SOURCES] = { 0 };

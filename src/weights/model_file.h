@@ -20,6 +20,17 @@ void model_file_close(model_file *f);   /* a zeroed one is fine */
 
 /* What a stored name is: the source's index, or -1; and its name without the prefix. */
 int  model_file_source(const model_file *f, const char *stored, const char **rest);
+/* Where a stored tensor belongs, if it is a network's that is taken from this file. */
+typedef struct {
+    network net;
+    const name_map *map;             /* for name_to_canonical, with rest */
+    const name_source *source;
+    const char *rest;                /* the name without the source's prefix */
+    int parts;                       /* how many canonical ones it holds: q, k and v in one are three */
+    char canonical[NAME_MOST];       /* the first of them */
+} model_place;
+
+bool model_file_place(const model_file *f, const char *stored, model_place *out);
 /* "unet, text encoder, VAE"; for messages. */
 void model_file_list(const model_file *f, char *out, size_t size);
 extern const char *const network_titles[NETWORKS];

@@ -43,34 +43,28 @@ static int add(work *w, const char *name, const stored_tensor *t, tensor_item **
 }
 
 /* Of the text encoder and the VAE: `onto`'s own. */
-static int replace(work *w, network net, const char *canonical, const stored_tensor *t, int parts, tensor_item *i) {
+static int replace(work *w, const model_place *at, const stored_tensor *t, tensor_item *i) {
     size_t numbers = 0;
-    for (int k = 0; k < parts; k++) {
+    for (int k = 0; k < at->parts; k++) {
         char name[NAME_MOST];
-        int source;
-        const char *rest;
-        source = model_file_source(w->f, t->name, &rest);
-        if (parts > 1) name_to_canonical(&w->f->map[source], rest, k, name);
-        const parameter *p = checkpoint_part(w->onto, net, "%s", parts > 1 ? name : canonical);
+        name_to_canonical(at->map, at->rest, k, name);
+        const parameter *p = checkpoint_part(w->onto, at->net, "%s", name);
         if (!p) return error_set(ERR_FORMAT, "%s: \"%s\" of %s is not there", w->o->onto, t->name, w->o->controlled);
-        i->part[k] = bytes_of(w->onto, net, p);
+        i->part[k] = bytes_of(w->onto, at->net, p);
         numbers += elements_of(p);
     }
     if (numbers != t->bytes / stored_type_bytes(t->type)) return differ(w, t, w->o->onto);
-    i->parts = parts;
+    i->parts = at->parts;
     if (w->o->dtype == MIEN_DTYPE_AUTO) i->type = i->part[0].type;
     return 0;
 }
 
 /* p + onto - from of the UNet's tensor of that name, if `onto` has one. */
-static int offset(work *w, const char *canonical, const stored_tensor *t, tensor_item *i) {
-    const parameter *own, *onto = checkpoint_part(w->onto, NETWORK_UNET, "%s", canonical), *from = checkpoint_part(w->from, NETWORK_UNET, "%s", canonical);
+static int offset(work *w, const model_place *at, const stored_tensor *t, tensor_item *i) {
+    const parameter *onto = checkpoint_part(w->onto, NETWORK_UNET, "%s", at->canonical), *from = checkpoint_part(w->from, NETWORK_UNET, "%s", at->canonical);
     if (!onto) return 0;
     if (!from) return error_set(ERR_FORMAT, "%s: \"%s\" of %s is not there", w->o->from, t->name, w->o->controlled);
-    int source;
-    const char *rest;
-    source = model_file_source(w->f, t->name, &rest);
-    own = checkpoint_part(w->controlled, w->f->map[source].net, "%s", canonical);
+    const parameter *own = checkpoint_part(w->controlled, at->net, "%s", at->canonical);
     if (!own || !shape_equal(own->shape, onto->shape)) return differ(w, t, w->o->onto);
     if (!shape_equal(own->shape, from->shape)) return differ(w, t, w->o->from);
     i->making = TENSOR_OFFSET;
@@ -104,22 +98,19 @@ static int other(work *w, const stored_tensor *t) {
 }
 
 static int place(work *w, const stored_tensor *t) {
-    const char *rest;
-    char canonical[NAME_MOST], name[2 * NAME_MOST];
+    char name[2 * NAME_MOST];
+    model_place at;
     tensor_item *i;
-    int source = model_file_source(w->f, t->name, &rest);
     if (name_key_of(t->name) == KEY_EMA) return w->r->ema++, 0;
-    int parts = source >= 0 && w->f->best[w->f->map[source].net] == source ? name_to_canonical(&w->f->map[source], rest, 0, canonical) : 0;
-    if (!parts) return other(w, t);
-    network net = w->f->map[source].net;
+    if (!model_file_place(w->f, t->name, &at)) return other(w, t);
     /* Files keep their names; a folder's ControlNet becomes a file of its own, which has no prefix. */
     if (weights_format_of(w->f->w) == WEIGHTS_FOLDER) {
-        if (net != NETWORK_CONTROL) return 0;
-        snprintf(name, sizeof name, "%s", canonical);
+        if (at.net != NETWORK_CONTROL) return 0;
+        snprintf(name, sizeof name, "%s", at.canonical);
     } else snprintf(name, sizeof name, "%s", t->name);
     int rc = add(w, name, t, &i);
     if (rc < 0) return rc;
-    return net == NETWORK_TEXT || net == NETWORK_VAE ? replace(w, net, canonical, t, parts, i) : offset(w, canonical, t, i);
+    return at.net == NETWORK_TEXT || at.net == NETWORK_VAE ? replace(w, &at, t, i) : offset(w, &at, t, i);
 }
 
 static int run(work *w) {
