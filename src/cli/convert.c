@@ -12,7 +12,8 @@
 static const char notes[] =
     "IN is a .safetensors, .ckpt or .pth file (nothing in it is ever run), a diffusers folder, or the name of a model that pull fetched, as\n"
     "are CONTROLLED, OLD_BASE and NEW_BASE. OUT is a .safetensors file, or with --to diffusers a folder. Tensors keep their bytes unless\n"
-    "--dtype is given, and what the new layout has no place for is carried along, so on the way back each tensor has the same bytes under its name (the file's order and metadata are mien's).\n"
+    "--dtype is given, and what the new layout has no place for is carried along, so on the way back each tensor has the same bytes\n"
+    "under its name (the file's order and metadata are mien's).\n"
     "--to control of a whole model takes its ControlNet alone. A model whose tensors do not fit together is refused.\n"
     "--transfer makes of a ControlNet trained on one base one for another: p + new - old for all that was copied from the base.";
 
