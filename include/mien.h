@@ -539,6 +539,8 @@ typedef struct {
     char base_hash[11], control_hash[11];
     mien_dtype dtype;                           /* that it was computed with, AUTO if unknown: taken where the options say
                                                  * AUTO and this machine has it */
+    mien_prediction prediction;                 /* what its model was taken to predict, AUTO if unknown: counts where the options say AUTO and
+                                                 * the model does not tell */
     char *note;                                 /* what could not be taken over, or NULL */
     char *strings;                              /* where the texts are, or NULL: they are the caller's */
 } mien_picture_settings;

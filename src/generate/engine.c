@@ -50,6 +50,7 @@ static int open_all(engine *e) {
     else if (rc == 0) rc = checkpoint_open(e->options.base, e->options.control, CHECKPOINT_UNET | CHECKPOINT_TEXT | CHECKPOINT_VAE | CHECKPOINT_CONTROL, &e->c);
     if (rc == 0) rc = configure(e);
     if (rc < 0) return rc;
+    if (e->options.prediction == MIEN_PREDICTION_AUTO && checkpoint_settings_of(e->c)->prediction == PREDICT_UNKNOWN) e->options.prediction = e->options.likely;
     if (e->options.prediction != MIEN_PREDICTION_AUTO) checkpoint_set_prediction(e->c, e->options.prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON);
     char own[PATH_MAX];
     const char *folder = checkpoint_tokenizer(e->c);
@@ -96,6 +97,11 @@ void engine_close(engine *e) {
 
 const checkpoint *engine_checkpoint(const engine *e) { return e->c; }
 bool engine_bf16(const engine *e) { return e->type == NN_BF16; }
+
+mien_prediction engine_prediction(const engine *e) {
+    prediction_type p = checkpoint_settings_of(e->c)->prediction;
+    return p == PREDICT_V ? MIEN_PREDICTION_V : p == PREDICT_EPSILON ? MIEN_PREDICTION_EPSILON : MIEN_PREDICTION_AUTO;
+}
 engine_times engine_times_of(const engine *e) { return e->times; }
 int engine_stopped(const engine *e) { return stop_asked(e->options.stop) ? error_set(ERR_CANCELLED, "stopped") : 0; }
 

@@ -28,7 +28,7 @@ typedef struct {
     cpu_level cpu;
     int threads;
     mien_dtype dtype;
-    mien_prediction prediction;
+    mien_prediction prediction, likely;   /* likely: counts where prediction is AUTO and the model does not tell */
     size_t memory;                    /* the most to use; 0: what the machine has */
     /* hooks.context */
     void (*say)(void *context, const char *message);
@@ -51,6 +51,7 @@ void engine_close(engine *e);
 const checkpoint *engine_checkpoint(const engine *e);
 int  engine_usual_side(const engine *e);          /* pixels: 512, or what the model was trained at */
 bool engine_bf16(const engine *e);
+mien_prediction engine_prediction(const engine *e);   /* AUTO: not known before engine_sample has looked */
 
 /* What a job asks of the networks. */
 typedef struct {

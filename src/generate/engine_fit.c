@@ -106,8 +106,8 @@ static int refuse(const engine *e, const engine_shape *shape, size_t limit, size
     }
     if (rc < 0) return rc;
     if (bytes > limit)
-        return error_set(ERR_LIMIT, "%.2f GB of memory are needed and %.2f GB %s: nothing would fit, the least is %.2f GB, with%s%s", (double)needed * 1e-9, (double)limit * 1e-9,
-                         tail, (double)bytes * 1e-9, with, size);
+        return error_set(ERR_LIMIT, "%.2f GB of memory are needed and %.2f GB %s: nothing would fit, the least is %.2f GB%s%s%s", (double)needed * 1e-9, (double)limit * 1e-9,
+                         tail, (double)bytes * 1e-9, *with || *size ? ", with" : "", with, size);
     return error_set(ERR_LIMIT, "%.2f GB of memory are needed and %.2f GB %s: it would fit with%s%s (%.2f GB)", (double)needed * 1e-9, (double)limit * 1e-9, tail, with, size,
                      (double)bytes * 1e-9);
 }

@@ -95,7 +95,8 @@ static mien_dtype choose_dtype(generator *g) {
 static int open_engine(generator *g) {
     const generate_options *o = g->o;
     engine_options how = {
-        .base = o->base, .control = o->control, .cpu = g->cpu, .threads = o->jobs, .dtype = choose_dtype(g), .prediction = o->prediction, .memory = o->memory,
+        .base = o->base, .control = o->control, .cpu = g->cpu, .threads = o->jobs, .dtype = choose_dtype(g), .prediction = o->prediction, .likely = o->picture.prediction,
+        .memory = o->memory,
         .say = say_of_engine, .profile = o->profile ? profile_of_engine : NULL, .context = g, .stop = o->hooks.stop,
     };
     return engine_open(&how, &g->e);

@@ -61,7 +61,7 @@ void parameters_write(const picture_record *r, text *out) {
     if (*r->how.base_hash) text_printf(out, ", Model hash: %s", r->how.base_hash);
     if (r->how.eta != 0) add_number(out, "Eta", r->how.eta);
     text_printf(out, ", RNG: %s, Precision: %s", r->how.rng == MIEN_RNG_TORCH_CUDA ? "NV" : "CPU", r->how.dtype == MIEN_DTYPE_BF16 ? "bf16" : "f32");
-    if (r->v) text_add(out, ", Prediction: v");
+    if (r->how.prediction != MIEN_PREDICTION_AUTO) text_printf(out, ", Prediction: %s", r->how.prediction == MIEN_PREDICTION_V ? "v" : "epsilon");
     add_control(r, out);
     text_printf(out, ", Version: mien %s", MIEN_VERSION);
 }
@@ -221,7 +221,7 @@ static void take_settings(picture_record *r, span line, text *notes) {
         else if (span_is(key, "Eta") || span_is(key, "Eta DDIM")) fine = number_of(v, 0, 1, &r->how.eta);
         else if (span_is(key, "RNG")) r->how.rng = span_is(v, "CPU") ? MIEN_RNG_TORCH_CPU : MIEN_RNG_TORCH_CUDA;
         else if (span_is(key, "Precision")) r->how.dtype = span_is(v, "bf16") ? MIEN_DTYPE_BF16 : span_is(v, "f32") ? MIEN_DTYPE_F32 : MIEN_DTYPE_AUTO;
-        else if (span_is(key, "Prediction")) r->v = span_is(v, "v");
+        else if (span_is(key, "Prediction")) r->how.prediction = span_is(v, "v") ? MIEN_PREDICTION_V : span_is(v, "epsilon") ? MIEN_PREDICTION_EPSILON : MIEN_PREDICTION_AUTO;
         else if (span_is(key, "ControlNet 0") || span_is(key, "ControlNet")) take_control(r, v, notes);
         if (!fine) note(notes, "its", (span){ key.at, v.size ? (size_t)(v.at + v.size - key.at) : key.size });
     }

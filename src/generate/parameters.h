@@ -21,7 +21,6 @@ enum { PARAMETERS_MOST = 256 << 10 };   /* bytes of such a text that is read */
 
 typedef struct {
     picture_settings how;     /* width and height are the picture's; with the short hashes */
-    bool v;                   /* it predicts v, where that was not the model's to say */
     char map[11];             /* "": unknown */
 } picture_record;
 

@@ -49,10 +49,11 @@ static int make_shape(generator *g, prepared_job *p, bool batch) {
 }
 
 static picture_record record_of(const generator *g, const prepared_job *p, long long seed) {
-    picture_record r = { .how = p->j.how, .v = g->o->prediction == MIEN_PREDICTION_V };
+    picture_record r = { .how = p->j.how };
     r.how.width = p->map.picture.width;
     r.how.height = p->map.picture.height;
     r.how.seed = seed;
+    r.how.prediction = engine_prediction(g->e);
     r.how.dtype = engine_bf16(g->e) ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32;
     memcpy(r.how.base_hash, g->base_hash, sizeof r.how.base_hash);
     memcpy(r.how.control_hash, g->control_hash, sizeof r.how.control_hash);
@@ -70,6 +71,8 @@ static int look_at_output(generator *g, prepared_job *p, int k, bool *seed_free)
     if ((rc = output_read(path, &there, &words)) <= 0) return rc;
     long long seed = *seed_free && there.how.seed >= k && there.how.seed - k <= INT64_MAX - p->j.count ? there.how.seed - k : p->seed;
     picture_record wanted = record_of(g, p, seed + k);
+    /* Not yet known: with all else the same it is what it was. */
+    if (wanted.how.prediction == MIEN_PREDICTION_AUTO) wanted.how.prediction = there.how.prediction;
     text want = { 0 };
     parameters_write(&wanted, &want);
     bool same = !want.failed && strcmp(want.data, words) == 0;

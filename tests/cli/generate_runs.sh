@@ -116,6 +116,11 @@ expect "--timings" 0 $small --steps 3 --force -o t.png --timings t.json -q
 check "each step" grep -q '^{"load":[0-9.]*,"total":[0-9.]*,"images":1,"peak_bytes":[0-9]*,.*"decode":[0-9.]*,.*"steps":\[[0-9.]*,[0-9.]*,[0-9.]*\]}$' t.json
 expect "a model that does not say what it predicts" 0 $g --base sd2.safetensors --control c2.safetensors --map map.png --prompt x --steps 1 -o p.png
 check "is looked at" said "(--prediction says it)"
+check "what it was taken for stands in the picture" eval '"$mien" info p.png | grep -q "Prediction: "'
+expect "the other way" 0 $g --base sd2.safetensors --control c2.safetensors --map map.png --prompt x --steps 2 --seed 5 --prediction epsilon -o e.png
+expect "--like takes that over" 0 $g --base sd2.safetensors --control c2.safetensors --map map.png --like e.png -o e2.png
+check "without a look" not said "(--prediction says it)"
+check "the same picture" cmp e.png e2.png
 expect "bf16 without the instructions" 1 $small --dtype bf16 --cpu avx2 -o b.png
 check "the reason" said "bf16 needs a processor with AVX-512 bf16"
 

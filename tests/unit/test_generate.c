@@ -152,7 +152,7 @@ static void test_parameters_round_trip(void **state) {
             r.how.guess = sampler & 1, r.how.only_mid_control = sampler & 2 ? 1 : 0;
             r.how.rng = sampler & 1 ? MIEN_RNG_TORCH_CUDA : MIEN_RNG_TORCH_CPU;
             r.how.dtype = sampler & 2 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32;
-            r.v = sampler & 1;
+            r.how.prediction = (mien_prediction)(sampler % 3);
             text first = { 0 }, second = { 0 };
             parameters_write(&r, &first);
             if (parameters_read(first.data, first.size, &back) < 0) fail_msg("%s: %s", first.data, error_message());
@@ -161,7 +161,7 @@ static void test_parameters_round_trip(void **state) {
             assert_true(back.how.cfg == r.how.cfg && back.how.strength == r.how.strength && back.how.start == r.how.start && back.how.end == r.how.end);
             assert_true(back.how.eta == r.how.eta && back.how.seed == r.how.seed && back.how.width == 512 && back.how.height == 704);
             assert_true(back.how.guess == r.how.guess && back.how.only_mid_control == r.how.only_mid_control && back.how.rng == r.how.rng);
-            assert_true(back.how.dtype == r.how.dtype && back.v == r.v);
+            assert_true(back.how.dtype == r.how.dtype && back.how.prediction == r.how.prediction);
             assert_string_equal(back.how.base_hash, r.how.base_hash);
             assert_string_equal(back.how.control_hash, r.how.control_hash);
             assert_string_equal(back.map, r.map);
