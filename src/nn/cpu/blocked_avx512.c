@@ -59,9 +59,49 @@ static void pack_block(const pack_job *j, size_t block) {
         }
 }
 
+/* ---- from bf16 to bf16: two numbers at a time, none of them widened ---------------------------------------------------------- */
+
+/* words[k] = numbers 2k and 2k + 1 of each of `rows` rows. */
+static inline void gather_words(__m512i *words, const uint16_t *from, size_t step, size_t rows, size_t count) {
+    for (size_t k = 0; k < count; k += 32) {
+        vec a[16];
+        size_t left = count - k;
+        __mmask32 some = left < 32 ? (1u << left) - 1 : 0xffffffffu;
+        for (size_t r = 0; r < 16; r++) a[r] = r < rows ? _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(some, from + r * step + k)) : v_zero();
+        transpose(a);
+        for (size_t r = 0; r < 16; r++) words[k / 2 + r] = _mm512_castps_si512(a[r]);
+    }
+}
+
+/* Numbers low and high side by side, of the words in which they are one half. */
+static inline __m512i side_by_side(const __m512i *words, size_t low, size_t high) {
+    const __mmask32 upper = 0xaaaaaaaau;
+    __m512i a = words[low / 2], b = words[high / 2];
+    if (low % 2) a = _mm512_srli_epi32(a, 16);
+    if (high % 2 == 0) b = _mm512_slli_epi32(b, 16);
+    return _mm512_mask_blend_epi16(upper, a, b);
+}
+
+static void pack_block_bf16(const pack_job *j, size_t block) {
+    const blocked_layout *l = j->l;
+    __m512i words[TILE / 2 + 16];
+    size_t first = block * l->block, rows = l->outputs - first < l->block ? l->outputs - first : l->block, step = l->inputs * l->taps, inputs = TILE / l->taps / 16 * 16;
+    words[TILE / 2 + 15] = _mm512_setzero_si512();   /* stands for the neighbour of the last input of an odd number */
+    for (size_t i = 0; i < l->inputs; i += inputs)
+        for (size_t o = 0; o < l->block; o += 16) {
+            size_t n = l->inputs - i < inputs ? l->inputs - i : inputs, left = rows > o ? rows - o : 0, at = block * l->block_step + i * l->block + o * 2;
+            gather_words(words, (const uint16_t *)j->from + (first + o) * step + i * l->taps, step, left < 16 ? left : 16, n * l->taps);
+            for (size_t t = 0; t < l->taps; t++, at += l->tap_step)
+                for (size_t k = 0; k < n; k += 2)
+                    _mm512_storeu_si512((uint16_t *)j->to + at + k * l->block, side_by_side(words, k * l->taps + t, k + 1 < n ? (k + 1) * l->taps + t : TILE + 30));
+        }
+}
+
 static void pack_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
-    for (size_t b = begin; b < end; b++) pack_block(context, b);
+    const pack_job *j = context;
+    bool pairs = j->to_type == NN_BF16 && j->from_type == NN_BF16;
+    for (size_t b = begin; b < end; b++) pairs ? pack_block_bf16(j, b) : pack_block(j, b);
 }
 
 void blocked_pack(const blocked_layout *l, void *to, nn_type to_type, const void *from, nn_type from_type, int threads) {
