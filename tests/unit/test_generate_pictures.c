@@ -335,7 +335,7 @@ static int begin_job(engine *e, const mien_generate_options *o, int side) {
 static image picture_by(engine *e, const mien_generate_options *o) {
     static float latent[VALUES];
     sample_request r = { .how = &o->picture, .seed = 1 };
-    image out;
+    image out = { 0 };
     if (begin_job(e, o, SIDE) < 0 || engine_sample(e, &r, latent) < 0 || engine_decode(e, latent, &out) < 0) fail_msg("%s", error_message());
     return out;
 }
