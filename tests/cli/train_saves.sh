@@ -102,7 +102,7 @@ check "it has the original's names" grep -aq '"model.diffusion_model.output_bloc
 rm -rf one gen two both c2 whole whole.safetensors ldm.safetensors
 
 # ---- killed ----
-n=0 wrong=0 done=0
+n=0 wrong=0 done=4
 expect "a run to be killed" 0 $loop killed 4 --keep 2
 while [ $n -lt "$kills" ]; do
     $loop killed 100000 --resume --keep 2 >.out 2>.err & pid=$!

@@ -168,14 +168,17 @@ int main(int argc, char **argv) {
         else if (i + 1 < argc && strcmp(argv[i], "--data") == 0) items = strtol(argv[++i], NULL, 10);
         else return 2;
     }
-    checkpoint *c;
+    checkpoint *c = NULL;
     run_settings s = { 0 };
     run_folder r;
-    if (checkpoint_open(base, control, CHECKPOINT_UNET | CHECKPOINT_CONTROL, &c) < 0 || make_states(c) < 0 || tell_settings(&s) < 0) return failed("models");
     run_folder_options o = { .path = folder, .resume = resume, .data_changed = data_changed, .settings = &s, .hooks = &hooks };
-    if (run_folder_open(&o, &r) < 0) return failed("run");
-    int status = run(c);
-    run_folder_close(&r);
+    int status;
+    if (checkpoint_open(base, control, CHECKPOINT_UNET | CHECKPOINT_CONTROL, &c) < 0 || make_states(c) < 0 || tell_settings(&s) < 0) status = failed("models");
+    else if (run_folder_open(&o, &r) < 0) status = failed("run");
+    else {
+        status = run(c);
+        run_folder_close(&r);
+    }
     run_settings_free(&s);
     checkpoint_close(c);
     for (size_t i = 0; i < n_states; i++) free(states[i].data);
