@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Loops of nn/update.h, included by loops_body.h. No step of theirs is fused or reordered, so that they have the references' bits: what they
+ * Template of the loops of nn/update.h, included by loops_body.h for each level. No step of theirs is fused or reordered, so that they have the references' bits: what they
  * cost is memory. */
 
 #include "nn/adamw8.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Behind vector.h: vectors of 32-bit integers with as many lanes, for loops that look into numbers or hold them in fewer bits. */
+ * Template behind vector.h, compiled for each level: vectors of 32-bit integers with as many lanes, for loops that look into numbers or hold them in fewer bits. */
 #ifndef NN_CPU_VECTOR_BITS_H
 #define NN_CPU_VECTOR_BITS_H
 
