@@ -152,6 +152,45 @@ static void slabs_part(void *context, size_t begin, size_t end, int thread) {
 /* Scratch of a thread's copy of a slab follows the primitive's own: they are used one after the other. */
 static size_t slab_scratch(const onednn_state *s, int threads) { return s->slab * sizeof(float) * (size_t)threads; }
 
+/* ---- taps that never meet the picture --------------------------------------------------------------------------------------- */
+
+/* Whether tap t of a window lies in the margin wherever the window lies, along one dimension. */
+static bool is_idle(size_t t, size_t in, size_t out, size_t stride, size_t before) {
+    size_t first = t < before ? (before - t + stride - 1) / stride : 0;   /* the first place where it lies behind the edge */
+    return first >= out || first * stride + t - before >= in;
+}
+
+typedef struct { size_t outputs, inputs, height, width; bool ohwi; const size_t *x, *y; size_t stride, top, left; } window_job;
+
+static window_job window_of(const node *n) {
+    const conv2d_attr *a = n->attr;
+    const size_t *w = n->out[0]->shape.dim;
+    bool ohwi = a->weights == WEIGHTS_OHWI;
+    return (window_job){ w[0], w[ohwi ? 3 : 1], w[ohwi ? 1 : 2], w[ohwi ? 2 : 3], ohwi, n->in[0]->shape.dim, n->in[1]->shape.dim, (size_t)a->stride, (size_t)a->pad_top, (size_t)a->pad_left };
+}
+
+static bool tap_is_idle(const window_job *j, size_t tap) {
+    return is_idle(tap / j->width, j->x[1], j->y[1], j->stride, j->top) || is_idle(tap % j->width, j->x[2], j->y[2], j->stride, j->left);
+}
+
+static bool has_idle_taps(const node *n) {
+    window_job j = window_of(n);
+    for (size_t tap = 0; tap < j.height * j.width; tap++)
+        if (tap_is_idle(&j, tap)) return true;
+    return false;
+}
+
+/* Their gradient is zero. */
+static void clear_idle_taps(const node *n, float *dw) {
+    window_job j = window_of(n);
+    size_t taps = j.height * j.width;
+    for (size_t tap = 0; tap < taps; tap++) {
+        if (!tap_is_idle(&j, tap)) continue;
+        for (size_t o = 0; o < j.outputs; o++)
+            for (size_t i = 0; i < j.inputs; i++) dw[j.ohwi ? (o * taps + tap) * j.inputs + i : (o * j.inputs + i) * taps + tap] = 0;
+    }
+}
+
 /* ---- preparing, running ----------------------------------------------------------------------------------------------------- */
 
 static int prepare(onednn_state *s, kernel_step *step, params *store, const node *n) {
@@ -160,6 +199,7 @@ static int prepare(onednn_state *s, kernel_step *step, params *store, const node
     int rc = made ? onednn_failed(made, n->out[0]->name) : 0;
     if (rc == 0 && !dw) rc = onednn_pack(s, step, store, n);
     if (rc == 0 && dw && !product) rc = prepare_plain(s, n);
+    s->idle_taps = dw && !product && has_idle_taps(n);
     if (rc == 0 && !(s->spare = onednn_binding_new(s))) rc = error_memory(sizeof(onednn_binding));
     size_t slabs = slab_scratch(s, step->threads);
     step->scratch_bytes = s->again.weights + (slabs > s->own_scratch ? slabs : s->own_scratch);
@@ -185,10 +225,12 @@ static int run_weights(onednn_state *s, const kernel_step *step, const node *n, 
     if (s->reorder) address[Y] = scratch, address[SCRATCH] = scratch + s->again.weights;
     int rc = onednn_execute(s, address, n->out[0]->name);
     if (rc == 0 && s->reorder) rc = onednn_execute(s->reorder, (void *[OPERANDS]){ [X] = scratch, [Y] = dw, [SCRATCH] = address[SCRATCH] }, n->out[0]->name);
+    if (rc == 0 && s->idle_taps && !s->slab) clear_idle_taps(n, dw);
     if (rc < 0 || !s->slab) return rc;
     const size_t *w = n->out[0]->shape.dim;
     slabs_job j = { dw, (float *)(void *)scratch, s->slab, w[1], w[2] * w[3] };
     parallel_for(step->threads, w[0] / 16, slabs_part, &j);
+    if (s->idle_taps) clear_idle_taps(n, dw);
     return 0;
 }
 

@@ -100,6 +100,7 @@ struct onednn_state {
     onednn_again again;
     onednn_state *reorder;                  /* from X to Y: of weights that are states, or of a gradient of weights */
     size_t slab;                            /* numbers of 16 outputs of such a gradient that are put into order in place; or 0 */
+    bool idle_taps;                         /* a convolution's dw: some never meet the picture, and oneDNN writes what lay in its scratch */
     pthread_mutex_t lock;                   /* of `spare` */
     pthread_cond_t returned;
     onednn_binding *spare;
