@@ -20,7 +20,7 @@ typedef struct {
     common_options common;
     mien_train_options job;
     int dtype, cache, rate, resume;
-    size_t steps, epochs, warmup, seed, every;
+    size_t steps, epochs, warmup, seed, every, sheet;
     const char *changed;
     progress shown;
 } arguments;
@@ -61,6 +61,7 @@ static int parse(arguments *a, int argc, char **argv) {
         { "dtype", 0, OPTION_CHOICE, &a->dtype, 0, 0, NULL, "numbers to compute with; the weights' masters are f32 always", dtypes },
         { "memory", 0, OPTION_BYTES, &j->memory, 0, 0x1p63, "SIZE", "of activations, such as 3G; more is computed again (default: as much as it takes)", NULL },
         { "checkpoint-every", 0, OPTION_COUNT, &a->every, 0, 1e12, "N", "steps between checkpoints (default 5000; and every 30 minutes)", NULL },
+        { "eval-every", 0, OPTION_COUNT, &a->sheet, 0, 1e12, "N", "steps between sheets of pictures of four items (default 2500; 0: none)", NULL },
         { "keep", 0, OPTION_INT, &j->keep, 1, 1000, "N", "checkpoints that are kept (default 5)", NULL },
         { "replay", 0, OPTION_TEXT, &j->replay, 0, 0, "FILE", "items, timesteps and noise from a .safetensors file, to compare with another program", NULL },
     };
@@ -92,6 +93,7 @@ static void take_over(arguments *a) {
     j->warmup = a->warmup;
     j->seed = a->seed;
     j->checkpoint_every = a->every;
+    j->sheet_every = a->sheet;
     j->jobs = a->common.jobs;
     j->cpu = cpu_choices[a->common.cpu];
 }
@@ -113,7 +115,7 @@ static void print_end(const arguments *a, const mien_train_result *r) {
 
 int command_train(int argc, char **argv) {
     double begin = clock_seconds();
-    arguments a = { .job = mien_train_defaults(), .every = (size_t)mien_train_defaults().checkpoint_every };
+    arguments a = { .job = mien_train_defaults(), .every = (size_t)mien_train_defaults().checkpoint_every, .sheet = (size_t)mien_train_defaults().sheet_every };
     int status = parse(&a, argc, argv);
     if (status >= 0) return status;
     take_over(&a);
