@@ -7,7 +7,8 @@
 #include "train/trainer.h"
 
 enum { SIZE = 8, TOKENS_HERE = 7, MOST_STEPS = 30 };
-/* The references compute most of it. */
+/* Of the golden's thirty. AdamW divides each gradient by its own size, so a weight whose gradient is zero but for rounding moves as far as any other, in f32 and not in the golden's f64: at this rate
+ * the locked family is 1.2e-3 off from step 5 on, the clipped one 1.3e-5 after thirty. */
 static int steps_here(void) { return getenv("TRAINER_STEPS") ? atoi(getenv("TRAINER_STEPS")) : 3; }
 
 typedef struct { double loss, norm; } golden;
