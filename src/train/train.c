@@ -239,7 +239,7 @@ static void close_all(train_job *j) {
 }
 
 int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shapes, mien_train_result *result) {
-    train_job j = { .o = o, .cpu = cpu, .threads = o->jobs > 0 ? o->jobs : parallel_cores(), .result = result, .begin = clock_seconds() };
+    train_job j = { .o = o, .cpu = cpu, .folder.lock = FOLDER_UNLOCKED, .threads = o->jobs > 0 ? o->jobs : parallel_cores(), .result = result, .begin = clock_seconds() };
     *result = (mien_train_result){ 0 };
     int rc = open_all(&j, shapes);
     result->load = clock_seconds() - j.begin;
