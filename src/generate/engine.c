@@ -16,12 +16,10 @@
 /* ---- opening --------------------------------------------------------------------------------------------------------- */
 
 static int choose_type(engine *e) {
-    bool able = device_level(e->d) >= CPU_AVX512_BF16;
-    if (e->options.dtype == MIEN_DTYPE_BF16 && !able)
-        return error_set(ERR_UNSUPPORTED, "bf16 needs a processor with AVX-512 bf16, and this one has %s%s: f32 works", cpu_level_name(cpu_level_here()),
-                         cpu_level_here() > device_level(e->d) ? " (capped lower)" : "");
-    e->type = able && e->options.dtype != MIEN_DTYPE_F32 ? NN_BF16 : NN_F32;
-    return 0;
+    bool bf16;
+    int rc = settings_bf16(e->options.dtype, device_level(e->d), &bf16);
+    if (rc == 0) e->type = bf16 ? NN_BF16 : NN_F32;
+    return rc;
 }
 
 static int configure(engine *e) {

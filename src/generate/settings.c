@@ -92,3 +92,12 @@ bool settings_sampler_find(const char *label, const char *schedule, mien_sampler
     }
     return false;
 }
+
+int settings_bf16(mien_dtype asked, cpu_level cap, bool *bf16) {
+    cpu_level here = cpu_level_here();
+    bool able = here >= CPU_AVX512_BF16 && cap >= CPU_AVX512_BF16;
+    if (asked == MIEN_DTYPE_BF16 && !able)
+        return error_set(ERR_UNSUPPORTED, "bf16 needs a processor with AVX-512 bf16, and this one has %s%s: f32 works", cpu_level_name(here), here > cap ? " (capped lower)" : "");
+    *bf16 = able && asked != MIEN_DTYPE_F32;
+    return 0;
+}

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "base/cpu.h"
 #include "base/text.h"
 #include "diffusion/noise.h"
 #include "diffusion/sampler.h"
@@ -28,5 +29,8 @@ void settings_prompt(const picture_settings *s, text *out);
 const char *settings_sampler_label(mien_sampler kind, const char **schedule);
 /* Either kind of name, in any case; schedule may be NULL. False: none of ours. */
 bool settings_sampler_find(const char *label, const char *schedule, mien_sampler *out);
+
+/* Whether it is computed in bf16, with kernels up to `cap`: ERR_UNSUPPORTED if that is asked for and this processor, or the cap, has none. */
+int settings_bf16(mien_dtype asked, cpu_level cap, bool *bf16);
 
 #endif

@@ -15,7 +15,7 @@
 #include "base/parallel.h"
 #include "base/peak_memory.h"
 #include "base/stop.h"
-#include "generate/model_hash.h"
+#include "generate/settings.h"
 #include "train/train_inside.h"
 #include "weights/convert.h"
 
@@ -30,14 +30,6 @@ static int get_control(train_job *j, checkpoint_shapes shapes) {
     if (stat(j->control, &st) == 0) return 0;
     mien_init_options how = { .base = j->o->base, .output = j->control, .seed = j->o->seed, .layout = MIEN_LAYOUT_CONTROL, .dtype = MIEN_DTYPE_F32, .hooks.stop = j->o->hooks.stop };
     return init_run(&how, shapes, &r);
-}
-
-static int choose_type(train_job *j) {
-    cpu_level here = cpu_level_here() < j->cpu ? cpu_level_here() : j->cpu;
-    bool able = here >= CPU_AVX512_BF16;
-    if (j->o->dtype == MIEN_DTYPE_BF16 && !able) return error_set(ERR_UNSUPPORTED, "bf16 needs a processor with AVX-512 bf16, and this one has %s: f32 works", cpu_level_name(here));
-    j->bf16 = able && j->o->dtype != MIEN_DTYPE_F32;
-    return 0;
 }
 
 /* The list's lines, in order: prompt.jsonl's own, or those that shards' items would have. */
@@ -109,7 +101,7 @@ static int open_trainer(train_job *j) {
 }
 
 static int open_all(train_job *j, checkpoint_shapes shapes) {
-    int rc = choose_type(j);
+    int rc = settings_bf16(j->o->dtype, j->cpu, &j->bf16);
     if (rc == 0) rc = open_folder(j);
     if (rc == 0) rc = get_control(j, shapes);
     if (rc == 0) rc = checkpoint_open(j->o->base, j->control, CHECKPOINT_UNET | CHECKPOINT_CONTROL | CHECKPOINT_VAE | CHECKPOINT_TEXT, &j->c);
