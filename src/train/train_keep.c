@@ -26,7 +26,9 @@ static int contents(train_job *j, save_value values[3], save_contents *out, save
     values[1] = (save_value){ "loss", &j->loss, sizeof j->loss };
     values[2] = (save_value){ "position", j->position, sizeof j->position };
     *list = s;
-    *out = (save_contents){ .model = j->c, .states = s, .n_states = n, .values = values, .n_values = 3, .dtype = MIEN_DTYPE_F32 };
+    /* So that whoever generates with it does as it was trained. */
+    static const save_metadata only_mid = { "mien.only_mid_control", "true" };
+    *out = (save_contents){ .metadata = &only_mid, .n_metadata = j->o->only_mid_control != 0, .model = j->c, .states = s, .n_states = n, .values = values, .n_values = 3, .dtype = MIEN_DTYPE_F32 };
     return 0;
 }
 

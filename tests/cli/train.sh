@@ -38,6 +38,7 @@ check "the same losses as in one go" cmp a b
 check "the same weights" cmp whole/checkpoints/step-000003/control.safetensors parts/checkpoints/step-000003/control.safetensors
 expect "what it made is read" 0 "$mien" info whole/checkpoints/step-000003/control.safetensors
 check "as a whole ControlNet" printed "is whole"
+check "that acts on the middle alone" grep -q 'mien.only_mid_control":"true"' whole/checkpoints/step-000003/control.safetensors
 cp -r set other && sed -i 's/face 0/face of another/' other/prompt.jsonl
 expect "other data" 2 "$mien" train --base base.safetensors --data other --batch 1 --size 64 --only-mid-control --lr 1e-3 --out parts --steps 4 --resume
 expect "no base" 2 "$mien" train --data set --out x
