@@ -103,6 +103,11 @@ static void show_plan(void *context, const char *line) {
     if (!shown->common->quiet && !shown->common->log_json) fprintf(stderr, "%s\n", line);
 }
 
+static void print_profile(void *context, const char *line) {
+    (void)context;
+    fprintf(stderr, "%s\n", line);
+}
+
 static void print_end(const arguments *a, const mien_train_result *r) {
     char output[4 * 4096];
     if (a->common.quiet) return;
@@ -123,6 +128,7 @@ int command_train(int argc, char **argv) {
     progress_begin(&a.shown, &a.common, "steps");
     a.job.hooks = progress_hooks(&a.shown);
     a.job.plan = show_plan;
+    a.job.profile = a.common.profile ? print_profile : NULL;
     catch_signals();
     int rc = mien_train(&a.job, &r);
     progress_end(&a.shown);

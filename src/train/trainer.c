@@ -11,6 +11,7 @@
 #include "model/unet.h"
 #include "nn/gradient.h"
 #include "nn/plan.h"
+#include "nn/plan_text.h"
 
 /* A weight that is trained. In bf16 the kernels read `weight`, of which `master` is the whole; vectors (biases, norms) are f32 in any case. */
 typedef struct {
@@ -34,6 +35,7 @@ struct trainer {
     params *params;
     graph *micro, *update;
     plan *micro_plan, *update_plan;
+    plan_profile *profile, *update_profile;                            /* NULL: not timed */
     workspace *ws;
     tensor *input[TRAINER_INPUTS], *now, *decay, *first, *loss;        /* of micro */
     tensor *update_now, *update_decay, *squares;                       /* of update */
@@ -209,7 +211,11 @@ static int make_plans(trainer *t) {
     how.memory = 0;
     if (t->split && !(t->update_plan = plan_new(t->update, t->d, t->params, &how))) return error_code();
     if (t->split && plan_bytes(t->update_plan) > bytes) bytes = plan_bytes(t->update_plan);
-    return (t->ws = workspace_new(bytes)) ? 0 : error_code();
+    if (!(t->ws = workspace_new(bytes))) return error_code();
+    if (!o->profile) return 0;
+    t->profile = plan_profile_new(t->micro_plan);
+    t->update_profile = t->split ? plan_profile_new(t->update_plan) : NULL;
+    return t->profile && (t->update_profile || !t->split) ? 0 : error_code();
 }
 
 static int open_all(trainer *t, cpu_level cpu) {
@@ -241,8 +247,15 @@ int trainer_open(const trainer_options *options, checkpoint *c, cpu_level cpu, t
     return rc;
 }
 
+static void tell_profile(const trainer *t, plan_profile *p, const char *name) {
+    if (p && plan_profile_runs(p)) plan_profile_tell(p, name, t->options.profile, t->options.context);
+    plan_profile_free(p);
+}
+
 void trainer_close(trainer *t) {
     if (!t) return;
+    tell_profile(t, t->profile, t->split ? "forward and backward" : "forward, backward and update");
+    tell_profile(t, t->update_profile, "update");
     workspace_free(t->ws);
     plan_free(t->micro_plan);
     plan_free(t->update_plan);
@@ -277,7 +290,7 @@ static void share_weight(trainer *t) {
 static int update(trainer *t, const float now[ADAMW_NOW], float decay, trainer_report *report) {
     memcpy(plan_tensor(t->update_plan, t->ws, t->update_now), now, ADAMW_NOW * sizeof *now);
     memcpy(plan_tensor(t->update_plan, t->ws, t->update_decay), &decay, sizeof decay);
-    int rc = plan_run_until(t->update_plan, t->ws, NULL, NULL);
+    int rc = plan_run(t->update_plan, t->ws, t->update_profile);
     if (rc < 0) return rc;
     report->norm = sqrtf(*(const float *)plan_tensor(t->update_plan, t->ws, t->squares));
     return isfinite(report->norm) ? 0 : error_set(ERR_LIMIT, "the gradients are not finite");
@@ -292,7 +305,7 @@ int trainer_step(trainer *t, const trainer_now *how, int micro, trainer_report *
     memcpy(plan_tensor(t->micro_plan, t->ws, t->first), &first, sizeof first);
     share_weight(t);
     /* Not until a flag is set: an update that is left in the middle would be neither step. */
-    int rc = plan_run(t->micro_plan, t->ws, NULL);
+    int rc = plan_run(t->micro_plan, t->ws, t->profile);
     if (rc < 0) return rc;
     report->loss = *(const float *)plan_tensor(t->micro_plan, t->ws, t->loss) * (float)t->options.accumulate;
     if (!isfinite(report->loss)) return error_set(ERR_LIMIT, "the loss is not finite");

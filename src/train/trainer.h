@@ -31,6 +31,8 @@ typedef struct {
     size_t memory;                   /* of activations; more is computed again; 0: as much as it takes */
     int threads;
     const volatile int *stop;        /* base/stop.h; may be NULL */
+    void (*profile)(void *context, const char *line);   /* not NULL: kernels are timed, and this told when it closes */
+    void *context;
 } trainer_options;
 
 typedef struct trainer trainer;
