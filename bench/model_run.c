@@ -101,7 +101,7 @@ static void run(bench *b, job *j, float *got[], bool measured) {
             nn_narrow(plan_tensor(p, w, j->in[i]), j->in[i]->type, j->x[i], n);
         }
         begin = clock_seconds();
-        if (plan_run(p, w, measured && b->profile ? profile : NULL) < 0) die(error_message());
+        if (plan_run(p, w, &(plan_run_options){ .profile = measured && b->profile ? profile : NULL }) < 0) die(error_message());
         double took = clock_seconds() - begin;
         if (measured && (r == 0 || took < b->best)) b->best = took;
     }

@@ -197,7 +197,7 @@ static void run(const networks *n, const network *net, runner *r, const image *i
     double start = clock_seconds();
     image_warp(in, rect, border, target, device_level(n->dev), plan_tensor(net->p, r->w, net->io.inputs[0]));
     double middle = clock_seconds();
-    int rc = plan_run(net->p, r->w, profile);
+    int rc = plan_run(net->p, r->w, &(plan_run_options){ .profile = profile });
     if (rc < 0 && !r->failure) {
         r->failure = rc;
         strncpy(r->message, error_message(), sizeof r->message - 1);

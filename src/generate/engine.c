@@ -148,7 +148,7 @@ int network_plan(engine *e, network *n, params *p) {
     return rc;
 }
 
-int network_run(engine *e, network *n) { return plan_run_until(n->p, e->ws, n->profile, e->options.stop); }
+int network_run(engine *e, network *n) { return plan_run(n->p, e->ws, &(plan_run_options){ .profile = n->profile, .stop = e->options.stop }); }
 
 void network_free(engine *e, network *n) {
     if (n->profile && plan_profile_runs(n->profile)) plan_profile_tell(n->profile, n->name, e->options.profile, e->options.context);

@@ -41,10 +41,18 @@ void *plan_tensor(const plan *p, workspace *w, const tensor *t);
 /* Where the time of a plan goes; gathered by one runner at a time, then added up. */
 typedef struct plan_profile plan_profile;
 
-/* 0, or the code of the kernel that failed; the outputs are undefined then. `profile` may be NULL. */
-int  plan_run(const plan *p, workspace *w, plan_profile *profile);
-/* The same, with a flag (base/stop.h; may be NULL) that is looked at before each kernel: ERR_CANCELLED once it is set. */
-int  plan_run_until(const plan *p, workspace *w, plan_profile *profile, const volatile int *stop);
+typedef struct {
+    plan_profile *profile;              /* NULL: not timed */
+    const volatile int *stop;           /* looked at before each step (base/stop.h): ERR_CANCELLED once it is set; NULL: never */
+    int (*after)(void *context, size_t step);   /* told of each step behind it, in the thread that runs; what is below 0 ends the run; NULL: nobody */
+    void *context;
+} plan_run_options;
+
+/* 0, or the code of the kernel that failed; the outputs are undefined then. options may be NULL. */
+int  plan_run(const plan *p, workspace *w, const plan_run_options *options);
+
+/* From plan_run_options.after, of the step that it is told of: whether all that it wrote, outputs and states, is finite. */
+bool plan_step_finite(const plan *p, const workspace *w, size_t step);
 
 plan_profile *plan_profile_new(const plan *p);   /* of that plan only */
 void   plan_profile_free(plan_profile *t);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _DEFAULT_SOURCE
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -58,21 +59,54 @@ static int run_step(const plan *p, workspace *w, const planned_step *s) {
     return s->step.kernel->run(&s->step, in, out, w->memory + s->scratch);
 }
 
-int plan_run(const plan *p, workspace *w, plan_profile *profile) { return plan_run_until(p, w, profile, NULL); }
-
-int plan_run_until(const plan *p, workspace *w, plan_profile *profile, const volatile int *stop) {
+int plan_run(const plan *p, workspace *w, const plan_run_options *options) {
+    static const plan_run_options plain;
+    const plan_run_options *o = options ? options : &plain;
     if (p->counted) return error_set(ERR_USAGE, "this plan's parameters were counted, not packed");
     int rc = 0;
-    double before = profile ? clock_seconds() : 0;
+    double before = o->profile ? clock_seconds() : 0;
     for (size_t i = 0; i < p->n_steps && rc == 0; i++) {
-        rc = stop_asked(stop) ? error_set(ERR_CANCELLED, "stopped") : run_step(p, w, &p->steps[i]);
-        if (!profile) continue;
-        double after = clock_seconds();
-        profile->seconds[i] += after - before;
-        before = after;
+        rc = stop_asked(o->stop) ? error_set(ERR_CANCELLED, "stopped") : run_step(p, w, &p->steps[i]);
+        if (o->profile) {
+            double after = clock_seconds();
+            o->profile->seconds[i] += after - before;
+            before = after;
+        }
+        if (o->after && rc == 0) rc = o->after(o->context, i);
     }
-    if (profile && rc == 0) profile->runs++;
+    if (o->profile && rc == 0) o->profile->runs++;
     return rc;
+}
+
+/* ---- is it finite? ----------------------------------------------------------------------------------------------- */
+
+static bool row_finite(const void *x, nn_type type, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(type == NN_BF16 ? nn_bf16_to_f32(((const uint16_t *)x)[i]) : ((const float *)x)[i])) return false;
+    return true;
+}
+
+/* Dimensions from `at` on. */
+static bool part_finite(const char *x, const value *v, int at) {
+    const nn_shape *s = &v->t->shape;
+    if (at == s->rank - 1) return row_finite(x, v->t->type, s->dim[at]);
+    for (size_t i = 0; i < s->dim[at]; i++)
+        if (!part_finite(x + i * v->layout.stride[at] * nn_type_bytes(v->t->type), v, at + 1)) return false;
+    return true;
+}
+
+static bool value_finite(const plan *p, const workspace *w, size_t v) {
+    nn_type type = p->values[v].t->type;
+    return (type != NN_F32 && type != NN_BF16) || part_finite(address(p, w, v), &p->values[v], 0);
+}
+
+bool plan_step_finite(const plan *p, const workspace *w, size_t step) {
+    const planned_step *s = &p->steps[step];
+    for (int k = 0; k < s->step.match.n_out; k++)
+        if (!value_finite(p, w, s->out[k])) return false;
+    for (int k = 0; k < s->step.match.n_in; k++)   /* a state that it read, and may have rewritten */
+        if (s->step.match.in[k]->kind == TENSOR_STATE && !value_finite(p, w, s->in[k])) return false;
+    return true;
 }
 
 /* ---- profile ----------------------------------------------------------------------------------------------------- */

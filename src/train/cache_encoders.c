@@ -187,7 +187,7 @@ int encoders_bytes(const encoders *e, encoder_kind which, size_t *bytes) {
 
 /* The plan's output as f32, [count]. */
 static int run(encoders *e, const network *n, float *out) {
-    int rc = plan_run_until(n->p, n->ws, NULL, e->options.stop);
+    int rc = plan_run(n->p, n->ws, &(plan_run_options){ .stop = e->options.stop });
     if (rc == 0 && stop_asked(e->options.stop)) rc = error_set(ERR_CANCELLED, "stopped");
     if (rc == 0) nn_widen(out, plan_tensor(n->p, n->ws, n->out), n->out->type, shape_elements(n->out->shape));
     return rc;

@@ -265,7 +265,7 @@ static void a_flag_stops_between_kernels(void **state) {
     plan_profile *t = plan_profile_new(p);
     memset(plan_tensor(p, w, graph_find(g, "x")), 0, 12 * 4);
     flag = 0;
-    assert_int_equal(plan_run_until(p, w, t, &flag), ERR_CANCELLED);
+    assert_int_equal(plan_run(p, w, &(plan_run_options){ .profile = t, .stop = &flag }), ERR_CANCELLED);
     assert_int_equal(plan_profile_runs(t), 0);
     plan_profile_free(t);
     workspace_free(w);
@@ -316,7 +316,7 @@ static void a_profile_adds_up(void **state) {
     workspace *w = workspace_new(plan_bytes(p));
     plan_profile *t = plan_profile_new(p), *sum = plan_profile_new(p);
     plan_profile_row rows[4];
-    for (int i = 0; i < 3; i++) assert_int_equal(plan_run(p, w, t), 0);
+    for (int i = 0; i < 3; i++) assert_int_equal(plan_run(p, w, &(plan_run_options){ .profile = t }), 0);
     plan_profile_add(sum, t);
     plan_profile_add(sum, t);
     assert_int_equal(plan_profile_runs(sum), 6);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the trainer's files share. */
+#ifndef TRAIN_TRAINER_INSIDE_H
+#define TRAIN_TRAINER_INSIDE_H
+
+#include "base/arena.h"
+#include "model/unet.h"
+#include "nn/plan.h"
+#include "train/trainer.h"
+
+/* A weight that is trained. In bf16 the kernels read `weight`, of which `master` is the whole; vectors (biases, norms) are f32 in any case. */
+typedef struct {
+    const parameter *source;
+    tensor *weight;               /* in the micro graph */
+    void *master, *m, *v, *average, *sum, *rounded;
+} trained;
+
+struct trainer {
+    trainer_options options;
+    checkpoint *c;
+    device *d;
+    nn_type type;
+    unet_config unet, control;
+    arena memory;
+
+    trained *trained;
+    size_t n_trained;
+    bool split;                   /* gradients are summed, and the update is a plan of its own */
+
+    params *params;
+    graph *micro, *update;
+    plan *micro_plan, *update_plan;
+    plan_profile *profile, *update_profile;                            /* NULL: not timed */
+    workspace *ws;
+    tensor *input[TRAINER_INPUTS], *now, *decay, *first, *loss;        /* of micro */
+    tensor *update_now, *update_decay, *squares;                       /* of update */
+    size_t states;
+};
+
+/* ---- trainer_network.c: which network, of which weights --------------------------------------------------------------------- */
+
+int     trainer_configure(trainer *t);
+bool    trainer_trains(const trainer *t, const parameter *p);
+/* Inputs, network and loss. NULL: g has failed. */
+tensor *trainer_build(trainer *t, graph *g);
+
+/* ---- trainer_states.c: what is kept of a weight, and how it is updated ------------------------------------------------------ */
+
+/* Memory for one weight's states, from the checkpoint's numbers. */
+int     trained_make(trainer *t, trained *w);
+void    trained_free(trained *w);
+/* The weight that kernels read, as a state of its own name; without memory before trained_make. */
+tensor *trained_weight(const trainer *t, graph *g, const trained *w);
+tensor *trained_sum(graph *g, const trained *w);
+/* weight: trained_weight of g. */
+void    trained_update(const trainer *t, graph *g, const trained *w, tensor *weight, tensor *dw, tensor *now, tensor *decay, tensor *factor, tensor *gate);
+
+#endif
