@@ -104,7 +104,7 @@ bool plan_step_finite(const plan *p, const workspace *w, size_t step) {
     const planned_step *s = &p->steps[step];
     for (int k = 0; k < s->step.match.n_out; k++)
         if (!value_finite(p, w, s->out[k])) return false;
-    for (int k = 0; k < s->step.match.n_in; k++)   /* a state that it read, and may have rewritten */
+    for (int k = 0; k < s->step.match.n_in; k++)   /* states that it read, and may have rewritten */
         if (s->step.match.in[k]->kind == TENSOR_STATE && !value_finite(p, w, s->in[k])) return false;
     return true;
 }

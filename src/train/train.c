@@ -115,19 +115,40 @@ static int open_all(train_job *j, checkpoint_shapes shapes) {
 
 /* ---- a step -------------------------------------------------------------------------------------------------------------- */
 
-static void hand_over(train_job *j, const micro_batch *m) {
+static const float *input_of(const micro_batch *m, trainer_input which) {
     const float *const x[TRAINER_INPUTS] = { m->latent, m->time, m->context, m->hint, m->target, m->weight };
-    for (int k = 0; k < TRAINER_INPUTS; k++) trainer_set(j->t, (trainer_input)k, x[k]);
+    return x[which];
 }
 
-/* Which items a loss that is no number came of. */
-static int blame(const micro_batch *m, uint64_t step, int rc) {
-    char ids[512] = "";
+static void hand_over(train_job *j, const micro_batch *m) {
+    for (int k = 0; k < TRAINER_INPUTS; k++) trainer_set(j->t, (trainer_input)k, input_of(m, (trainer_input)k));
+}
+
+/* The tensor where it began: what was read of the data, or else what the trainer finds. */
+static void find_lost(train_job *j, const micro_batch *m, char *out, size_t size) {
+    static const char *const names[TRAINER_INPUTS] = { "latent", "time", "prompt", "map", "noise", "weight of the loss" };
+    for (int k = 0; k < TRAINER_INPUTS; k++) {
+        const float *x = input_of(m, (trainer_input)k);
+        for (size_t i = 0, n = trainer_input_count(j->t, (trainer_input)k); i < n; i++) {
+            if (isfinite(x[i])) continue;
+            snprintf(out, size, "the data's %s", names[k]);
+            return;
+        }
+    }
+    hand_over(j, m);
+    trainer_find_lost(j->t, out, size);
+}
+
+/* Which items a loss that is no number came of, and where it began. */
+static int blame(train_job *j, const micro_batch *m, int rc) {
+    char ids[512] = "", message[256], where[300];
+    snprintf(message, sizeof message, "%s", error_message());
+    find_lost(j, m, where, sizeof where);
     for (int i = 0; i < m->n; i++) {
         size_t at = strlen(ids);
         snprintf(ids + at, sizeof ids - at, "%s%s (time %.0f)", i ? ", " : "", m->items[i].id, (double)m->time[i]);
     }
-    return error_set(rc, "step %llu: %s; its items: %s", (unsigned long long)step, error_message(), ids);
+    return error_set(rc, "step %llu: %s; it began at %s; its items: %s", (unsigned long long)j->step + 1, message, *where ? where : "no tensor that could be found", ids);
 }
 
 /* A step that ended in its middle takes its data again. */
@@ -155,7 +176,7 @@ static int one_step(train_job *j, mien_train_step *s) {
         hand_over(j, &m);
         if (micro == 0) s->epoch = m.items[0].epoch;
         rc = trainer_step(j->t, &now, micro, &r);
-        if (rc < 0) return put_back(j, &at, rc == ERR_LIMIT ? blame(&m, j->step + 1, rc) : rc);
+        if (rc < 0) return put_back(j, &at, rc == ERR_LIMIT ? blame(j, &m, rc) : rc);
         s->loss += (double)r.loss / j->o->accumulate;
     }
     batch_progress_of(j->batch, &after);

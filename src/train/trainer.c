@@ -182,12 +182,14 @@ static int update(trainer *t, const float now[ADAMW_NOW], float decay, trainer_r
     int rc = plan_run(t->update_plan, t->ws, &(plan_run_options){ .profile = t->update_profile });
     if (rc < 0) return rc;
     report->norm = sqrtf(*(const float *)plan_tensor(t->update_plan, t->ws, t->squares));
-    return isfinite(report->norm) ? 0 : error_set(ERR_LIMIT, "the gradients are not finite");
+    t->lost_in_update = !isfinite(report->norm);
+    return t->lost_in_update ? error_set(ERR_LIMIT, "the gradients are not finite") : 0;
 }
 
 int trainer_step(trainer *t, const trainer_now *how, int micro, trainer_report *report) {
     float now[ADAMW_NOW], decay = (float)how->average, first = micro == 0;
     *report = (trainer_report){ 0 };
+    t->lost_in_update = false;
     adamw_now(&t->options.adamw, how->rate, how->step, now);
     memcpy(plan_tensor(t->micro_plan, t->ws, t->now), now, sizeof now);
     memcpy(plan_tensor(t->micro_plan, t->ws, t->decay), &decay, sizeof decay);

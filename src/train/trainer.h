@@ -66,6 +66,8 @@ typedef struct {
 /* One micro-batch, the micro-th (from 0) of its step; the last updates the weights. ERR_LIMIT if the loss, or the gradients where they are summed, are not
  * finite: then nothing was updated. */
 int  trainer_step(trainer *t, const trainer_now *now, int micro, trainer_report *report);
+/* After that, and with the same inputs set again: the first step of the plan that wrote what is not finite, or the weight that was not before; "" if there is none. */
+void trainer_find_lost(trainer *t, char *out, size_t size);
 
 /* What outlives steps, in an order of its own that depends on the model and the options only. kind: "weight" (f32 master), "m", "v", "average", "sum".
  * name: the checkpoint's. */

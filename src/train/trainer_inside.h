@@ -36,6 +36,7 @@ struct trainer {
     tensor *input[TRAINER_INPUTS], *now, *decay, *first, *loss;        /* of micro */
     tensor *update_now, *update_decay, *squares;                       /* of update */
     size_t states;
+    bool lost_in_update;          /* what was not finite last: the gradients, not the loss */
 };
 
 /* ---- trainer_network.c: which network, of which weights --------------------------------------------------------------------- */

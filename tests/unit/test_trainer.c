@@ -152,7 +152,43 @@ static void test_not_finite(void **state) {
     checkpoint_close(c);
 }
 
+static void lost_with(trainer *t, trainer_input which, char *where, size_t size) {
+    trainer_report r;
+    float *bad = calloc(trainer_input_count(t, which), sizeof *bad);
+    bad[3] = NAN;
+    fill(t, 0);
+    trainer_set(t, which, bad);
+    assert_true(trainer_step(t, &(trainer_now){ .rate = 1e-3, .step = 1 }, 0, &r) < 0);
+    fill(t, 0);
+    trainer_set(t, which, bad);
+    trainer_find_lost(t, where, size);
+    free(bad);
+}
+
+/* Where it began is told: the first layer that reads what is wrong, or the weight that is. */
+static void test_where_it_began(void **state) {
+    (void)state;
+    char where[256];
+    trainer_options o = options_of(1);
+    checkpoint *c = opened(1);
+    trainer *t = started(c, &o);
+    lost_with(t, TRAINER_HINT, where, sizeof where);
+    if (!strstr(where, "conv2d") || !strstr(where, "control.input_hint_block.0.weight")) fail_msg("%s", where);
+    lost_with(t, TRAINER_CONTEXT, where, sizeof where);
+    if (!strstr(where, "linear") || !strstr(where, "attn2.to_")) fail_msg("%s", where);
+    lost_with(t, TRAINER_TARGET, where, sizeof where);
+    if (!strstr(where, "mse")) fail_msg("%s", where);
+    trainer_state s = trainer_state_at(t, 0);
+    ((float *)s.data)[1] = INFINITY;
+    trainer_restored(t);
+    fill(t, 0);
+    trainer_find_lost(t, where, sizeof where);
+    if (strncmp(where, "the weight ", 11) || !strstr(where, s.name)) fail_msg("%s", where);
+    trainer_close(t);
+    checkpoint_close(c);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_locked), cmocka_unit_test(test_unlocked), cmocka_unit_test(test_states), cmocka_unit_test(test_not_finite) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_locked), cmocka_unit_test(test_unlocked), cmocka_unit_test(test_states), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_where_it_began) };
     return cmocka_run_group_tests(tests, models_begin, models_end);
 }
