@@ -686,6 +686,7 @@ typedef struct {
     double loss, smoothed, rate, norm;          /* norm of the gradients: 0 where none is asked for */
     double seconds, wait;                       /* of the step; of that, waiting for data */
     double images_per_second;
+    size_t peak_bytes;                          /* of the process, so far */
     uint64_t epoch;                             /* of its first item, from 0 */
 } mien_train_step;
 

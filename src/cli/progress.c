@@ -77,6 +77,10 @@ static void rate_text(char out[64], const progress *p, double rate) {
 /* "with faces 3, without faces 1, failed 0", and what was there already if anything was. Of long work in small units, which are steps and not
  * what is made, its main count alone: "pictures 2"; what fails has a line of its own. */
 static void outcome(text *out, const progress *p, const mien_progress *n) {
+    if (*p->note) {
+        text_add(out, p->note);
+        return;
+    }
     if (p->slow) {
         if (n->n_counts && n->count[0].n) text_printf(out, "%s %" PRIu64, n->count[0].name, n->count[0].n);
         return;
@@ -102,7 +106,8 @@ static void show_bar(progress *p, const mien_progress *n) {
     memset(bar, '.', 20);
     memset(bar, '#', (size_t)full);
     bar[20] = 0;
-    text_printf(&line, "[%s] %" PRIu64 "/%" PRIu64 "%s%s  %s  ETA %s  ", bar, items_over(n), n->total, p->slow ? " " : "", p->slow ? p->unit : "", speed, left);
+    if (n->total) text_printf(&line, "[%s] %" PRIu64 "/%" PRIu64 "%s%s  %s  ETA %s  ", bar, items_over(n), n->total, p->slow ? " " : "", p->slow ? p->unit : "", speed, left);
+    else text_printf(&line, "%" PRIu64 " %s  %s  ", items_over(n), p->unit, speed);
     outcome(&line, p, n);
     struct winsize size;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && line.size >= size.ws_col) line.data[size.ws_col - 1] = 0;
@@ -119,8 +124,9 @@ static void show_line(progress *p, const mien_progress *n) {
     if (p->slow) rate_text(speed, p, rate);
     else snprintf(speed, sizeof speed, "%.1f/s", rate);
     outcome(&counts, p, n);
-    if (!counts.failed)
-        fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " %s, %s, %s left%s%s\n", items_over(n), n->total, p->unit, speed, left, counts.size ? "; " : "", counts.size ? counts.data : "");
+    const char *mark = counts.size ? "; " : "", *rest = counts.size ? counts.data : "";
+    if (!counts.failed && n->total) fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " %s, %s, %s left%s%s\n", items_over(n), n->total, p->unit, speed, left, mark, rest);
+    else if (!counts.failed) fprintf(stderr, "mien: %" PRIu64 " %s, %s%s%s\n", items_over(n), p->unit, speed, mark, rest);
     text_free(&counts);
 }
 
@@ -136,7 +142,7 @@ static void tell(void *context, const mien_progress *n) {
     if (p->common->quiet) return;
     pthread_mutex_lock(&p->mutex);
     if (p->samples == 0 || n->seconds >= p->window[(p->samples - 1) % PROGRESS_WINDOW].seconds + sample_every) rate_of(p, n);
-    if (n->seconds >= p->next && n->total) {
+    if (n->seconds >= p->next && (n->total || p->endless)) {
         p->next = n->seconds + (p->terminal ? bar_every : line_every);
         if (p->common->log_json) progress_json(stderr, "progress", n);
         else if (p->terminal) show_bar(p, n);

@@ -19,6 +19,8 @@ typedef struct {
     const char *unit;
     bool notes;                               /* show what is only of note, one a photo, in words too */
     bool slow;                                /* seconds a unit are told, not units a second, and of the counts the first alone */
+    bool endless;                             /* it goes on until it is stopped: nothing is left of it, and a total of 0 is no reason to be silent */
+    char note[128];                           /* instead of counts, if it is not empty; set in the thread that tells of progress */
     bool terminal, shown;                     /* a bar is on the screen */
     double next;                              /* when to show something again */
     struct { double seconds; uint64_t items; } window[PROGRESS_WINDOW];   /* for the rate of the last seconds */

@@ -98,6 +98,12 @@ static void take_over(arguments *a) {
     j->cpu = cpu_choices[a->common.cpu];
 }
 
+/* What the bar has beside the steps. */
+static void note_step(void *context, const mien_train_step *s) {
+    progress *shown = context;
+    snprintf(shown->note, sizeof shown->note, "loss %.4g  %.3g images/s  memory %.2f GB  wait %.1f%%", s->smoothed, s->images_per_second, (double)s->peak_bytes * 1e-9, 100 * s->wait / s->seconds);
+}
+
 static void show_plan(void *context, const char *line) {
     const progress *shown = context;
     if (!shown->common->quiet && !shown->common->log_json) fprintf(stderr, "%s\n", line);
@@ -127,7 +133,10 @@ int command_train(int argc, char **argv) {
     mien_train_result r = { 0 };
     progress_begin(&a.shown, &a.common, "steps");
     a.job.hooks = progress_hooks(&a.shown);
+    a.shown.slow = true;
+    a.shown.endless = !a.steps && !a.epochs;
     a.job.plan = show_plan;
+    a.job.step = note_step;
     a.job.profile = a.common.profile ? print_profile : NULL;
     catch_signals();
     int rc = mien_train(&a.job, &r);

@@ -190,8 +190,9 @@ static int one_step(train_job *j, mien_train_step *s) {
     return 1;
 }
 
-static int tell_step(train_job *j, const mien_train_step *s) {
+static int tell_step(train_job *j, mien_train_step *s) {
     uint64_t peak = peak_memory();
+    s->peak_bytes = (size_t)peak;
     log_line line = { .step = s->step, .epoch = s->epoch + 1, .loss = s->loss, .smoothed = s->smoothed, .rate = s->rate, .seconds = s->seconds, .images_per_second = s->images_per_second,
                       .wait = s->wait, .norm = s->norm > 0 ? s->norm : NAN, .peak_bytes = peak };
     event_scalar scalars[] = { { "train/loss", s->loss }, { "train/loss_smoothed", s->smoothed }, { "train/lr", s->rate }, { "train/grad_norm", s->norm > 0 ? s->norm : NAN },
