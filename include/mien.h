@@ -651,12 +651,14 @@ MIEN_API int mien_transfer(const mien_transfer_options *options, mien_convert_re
 /* ---- models: init ------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const char *base;                           /* Stable Diffusion 1.x or 2.x in any layout */
+    const char *base;                           /* Stable Diffusion 1.x or 2.x in any layout: a ControlNet is made for it */
+    const char *scratch;                        /* or a diffusers folder's config files: a base is made as they say */
     const char *output;                         /* a .safetensors file */
-    uint64_t seed;                              /* of the hint network's numbers */
+    uint64_t seed;                              /* of the numbers that are drawn */
     mien_dtype dtype;
     mien_layout layout;                         /* CONTROL, the default; LDM: the base and the ControlNet in one file, as
-                                                 * the original has it */
+                                                 * the original has it. scratch gives a base in LDM's names, whatever
+                                                 * is said here */
     int force;
     mien_hooks hooks;                           /* log: each tensor that is newly made (info) */
 } mien_init_options;
@@ -664,13 +666,15 @@ typedef struct {
 MIEN_API mien_init_options mien_init_defaults(void);   /* CONTROL, the rest zeroed */
 
 typedef struct {
-    uint64_t copied, zero, drawn;               /* tensors; in LDM, copied counts those of the base too */
+    uint64_t copied, zero, ones, drawn;         /* tensors; in LDM, copied counts those of the base too */
     uint64_t parameters, bytes;
     double seconds;
 } mien_init_result;
 
 /* The original's tool_add_control.py: encoder and middle block copied, zero convolutions zero, the hint network drawn as
- * PyTorch draws convolutions, but its last layer zero. The same base and seed give the same bytes. */
+ * PyTorch draws convolutions, but its last layer zero. The same base and seed give the same bytes.
+ * From scratch: those of unet/config.json, vae/config.json, text_encoder/config.json and scheduler/scheduler_config.json that are there are
+ * read; MIEN_ERR_UNSUPPORTED or MIEN_ERR_FORMAT names the field that can't be followed. dtype AUTO is f32. */
 MIEN_API int mien_init(const mien_init_options *options, mien_init_result *result);
 
 /* ---- train ------------------------------------------------------------------------------------------------------- */

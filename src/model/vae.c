@@ -36,7 +36,8 @@ static int check_ends(const parameter *in, const parameter *out) {
 }
 
 int vae_configure(const checkpoint *c, vae_config *out) {
-    vae_config f = { .groups = checkpoint_settings_of(c)->groups, .latent_channels = LATENT };
+    const checkpoint_settings *s = checkpoint_settings_of(c);
+    vae_config f = { .groups = s->vae_groups ? s->vae_groups : s->groups, .latent_channels = LATENT };
     const parameter *first = param_look(c, "vae.decoder.conv_in.weight"), *last = param_look(c, "vae.decoder.conv_out.weight");
     f.levels = count(c, "vae.decoder.up.", ".block.0", MAX_LEVELS);
     f.decoder_blocks = count(c, "vae.decoder.up.0.block.", "", MAX_BLOCKS);

@@ -39,6 +39,7 @@ typedef struct {
     int heads;                       /* of every attention of UNet and ControlNet; 0: by head_width */
     int head_width;                  /* 0: by heads */
     int groups;                      /* of norms: 32 */
+    int vae_groups;                  /* of the VAE's; 0: as many */
     bool text_quick_gelu;
     int text_heads;                  /* 0: width / 64 */
     int text_skip;                   /* last layers of the text encoder that are there but not computed (SD 2.x in ldm: 1;

@@ -5,6 +5,7 @@
 #define WEIGHTS_CHECKPOINT_INSIDE_H
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "weights/checkpoint.h"
 #include "weights/model_file.h"
 
@@ -35,6 +36,11 @@ int checkpoint_complete(const checkpoint *c, network net);
 int checkpoint_fits(const checkpoint *c, unsigned needs);
 
 int checkpoint_settle(checkpoint *c);    /* fills settings */
+/* What diffusers' config files say: of a UNet or ControlNet, then of a VAE, of a text encoder so wide, of a scheduler. What a file leaves out stays. */
+int settings_from_unet(checkpoint_settings *s, const json_at *root);
+int settings_from_vae(checkpoint_settings *s, const json_at *root);
+int settings_from_text(checkpoint_settings *s, size_t width, const json_at *root);
+int settings_from_scheduler(checkpoint_settings *s, const json_at *root);
 /* What the family alone says; text_skip 0. */
 checkpoint_settings checkpoint_family_settings(int family);
 

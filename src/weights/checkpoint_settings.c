@@ -69,14 +69,14 @@ static int read_heads(checkpoint_settings *s, const json_at *root) {
     return 0;
 }
 
-static int read_unet(checkpoint_settings *s, const json_at *root) {
+int settings_from_unet(checkpoint_settings *s, const json_at *root) {
     int rc = read_heads(s, root);
     if (rc == 0) rc = integer(root, "norm_num_groups", 1, 4096, &s->groups);
     if (rc == 0) rc = integer(root, "sample_size", 1, 4096, &s->sample_size);
     return rc;
 }
 
-static int read_text(checkpoint_settings *s, size_t width, const json_at *root) {
+int settings_from_text(checkpoint_settings *s, size_t width, const json_at *root) {
     const char *activation = s->text_quick_gelu ? "quick_gelu" : "gelu";
     int rc = string(root, "hidden_act", &activation);
     if (rc == 0) rc = integer(root, "num_attention_heads", 1, 4096, &s->text_heads);
@@ -85,6 +85,13 @@ static int read_text(checkpoint_settings *s, size_t width, const json_at *root) 
     if ((size_t)s->text_heads * 64 == width) s->text_heads = 0;
     if (s->text_quick_gelu || strcmp(activation, "gelu") == 0) return 0;
     return json_error(root, ERR_UNSUPPORTED, "hidden_act is \"%s\": mien knows quick_gelu and gelu", activation);
+}
+
+/* Its groups are its own. */
+int settings_from_vae(checkpoint_settings *s, const json_at *root) {
+    int groups = 32, rc = integer(root, "norm_num_groups", 1, 4096, &groups);
+    s->vae_groups = groups == s->groups ? 0 : groups;
+    return rc < 0 ? rc : number(root, "scaling_factor", 1e-6, 1e6, &s->vae_scale);
 }
 
 static int parse_prediction(const char *word, prediction_type *out) {
@@ -130,7 +137,7 @@ static int read_spacing(const json_at *root, const char *word, timestep_spacing 
     return 0;
 }
 
-static int read_scheduler(checkpoint_settings *s, const json_at *root) {
+int settings_from_scheduler(checkpoint_settings *s, const json_at *root) {
     const char *prediction = NULL, *spacing = NULL, *schedule = "scaled_linear";
     int rc = json_need_object(root);
     if (rc == 0) rc = number(root, "beta_start", 1e-9, 1, &s->beta_start);
@@ -171,11 +178,11 @@ static int read_padding(checkpoint_settings *s, const json_at *root) {
 static int read_folder(checkpoint *c, checkpoint_settings *s) {
     json_at root;
     int rc = 0, unet = c->from[NETWORK_UNET], control = c->from[NETWORK_CONTROL], text = c->from[NETWORK_TEXT], vae = c->from[NETWORK_VAE];
-    if (unet >= 0 && config(&c->file[unet], "unet/config.json", &root)) rc = read_unet(s, &root);
-    else if (control >= 0 && config(&c->file[control], "controlnet/config.json", &root)) rc = read_unet(s, &root);
-    if (rc == 0 && text >= 0 && config(&c->file[text], "text_encoder/config.json", &root)) rc = read_text(s, checkpoint_width(c, NETWORK_TEXT), &root);
-    if (rc == 0 && vae >= 0 && config(&c->file[vae], "vae/config.json", &root)) rc = number(&root, "scaling_factor", 1e-6, 1e6, &s->vae_scale);
-    if (rc == 0 && config(&c->file[0], "scheduler/scheduler_config.json", &root)) rc = read_scheduler(s, &root);
+    if (unet >= 0 && config(&c->file[unet], "unet/config.json", &root)) rc = settings_from_unet(s, &root);
+    else if (control >= 0 && config(&c->file[control], "controlnet/config.json", &root)) rc = settings_from_unet(s, &root);
+    if (rc == 0 && text >= 0 && config(&c->file[text], "text_encoder/config.json", &root)) rc = settings_from_text(s, checkpoint_width(c, NETWORK_TEXT), &root);
+    if (rc == 0 && vae >= 0 && config(&c->file[vae], "vae/config.json", &root)) rc = settings_from_vae(s, &root);
+    if (rc == 0 && config(&c->file[0], "scheduler/scheduler_config.json", &root)) rc = settings_from_scheduler(s, &root);
     if (rc == 0 && config(&c->file[0], "tokenizer/special_tokens_map.json", &root)) rc = read_padding(s, &root);
     if (rc == 0 && config(&c->file[0], "tokenizer/tokenizer_config.json", &root)) rc = read_padding(s, &root);
     return rc;

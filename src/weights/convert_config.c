@@ -154,7 +154,7 @@ int convert_config_vae(const checkpoint *c, text *t) {
     whole(t, "in_channels", dim(c, NETWORK_VAE, "encoder.conv_in.weight", 1));
     whole(t, "latent_channels", dim(c, NETWORK_VAE, "post_quant_conv.weight", 0));
     whole(t, "layers_per_block", blocks);
-    whole(t, "norm_num_groups", (size_t)c->settings.groups);
+    whole(t, "norm_num_groups", (size_t)(c->settings.vae_groups ? c->settings.vae_groups : c->settings.groups));
     whole(t, "out_channels", dim(c, NETWORK_VAE, "decoder.conv_out.weight", 0));
     whole(t, "sample_size", (size_t)(c->settings.sample_size ? c->settings.sample_size : 64) * 8);
     real(t, "scaling_factor", c->settings.vae_scale);

@@ -60,7 +60,7 @@ static int make(work *w, const char *end, int rank, const size_t dim[], tensor_m
     i->rank = rank;
     memcpy(i->dim, dim, (size_t)rank * sizeof *dim);
     i->making = how;
-    i->bound = bound;
+    i->spread = bound;
     if (how == TENSOR_ZERO) w->r->zero++;
     else w->r->drawn++;
     convert_log(&w->j, MIEN_LOG_INFO, "newly made: %s (%s)", name, how == TENSOR_ZERO ? "zeros" : "drawn");

@@ -16,6 +16,7 @@ static const struct { const char *key; kind kind; size_t at; double least, most;
     { "mien.heads", AS_INT, AT(heads), 0, 4096 },
     { "mien.head_width", AS_INT, AT(head_width), 0, 4096 },
     { "mien.groups", AS_INT, AT(groups), 1, 4096 },
+    { "mien.vae_groups", AS_INT, AT(vae_groups), 0, 4096 },
     { "mien.text_activation", AS_ACTIVATION, AT(text_quick_gelu), 0, 0 },
     { "mien.text_heads", AS_INT, AT(text_heads), 0, 4096 },
     { "mien.text_skip", AS_INT, AT(text_skip), 0, 8 },

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/stop.h"
 #include "weights/safetensors_write.h"
+#include "weights/tensor_draw.h"
 
 /* ---- the list ---------------------------------------------------------------------------------------------------------- */
 
@@ -134,45 +135,37 @@ static int offset(maker *m, const tensor_item *t) {
     return rc;
 }
 
-/* splitmix64's finaliser: a good hash of a counter, so numbers depend on seed, name and place alone. */
-static uint64_t mix(uint64_t x) {
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-    return x ^ x >> 31;
-}
-
-static int uniform(maker *m, const tensor_item *t) {
+static int drawn(maker *m, const tensor_item *t) {
     size_t n = elements(t), to = stored_type_bytes(t->type);
-    uint64_t start = 0xcbf29ce484222325ULL;
-    bool prefixed = strncmp(t->name, "control_model.", 14) == 0;   /* the same numbers, wherever the ControlNet stands */
-    for (const char *s = t->name + (prefixed ? 14 : 0); *s; s++) start = (start ^ (uint8_t)*s) * 0x100000001b3ULL;
-    start = mix(start ^ mix(m->target->seed + 0x9e3779b97f4a7c15ULL));
+    uint64_t start = draw_begin(m->target->seed, t->name);
     int rc = 0;
     for (size_t at = 0, k; rc == 0 && at < n; at += k) {
         k = n - at < PIECE ? n - at : PIECE;
-        for (size_t i = 0; i < k; i++) {
-            double u = (double)(mix(start + (at + i + 1) * 0x9e3779b97f4a7c15ULL) >> 11) * 0x1p-53;   /* 0 <= u < 1 */
-            m->number[0][i] = (float)((2 * u - 1) * t->bound);
-        }
+        (t->making == TENSOR_NORMAL ? draw_normal : draw_uniform)(start, at, t->spread, m->number[0], k);
         stored_convert(m->out, t->type, m->number[0], STORED_F32, k, &m->beyond);
         rc = put(m, m->out, k * to);
     }
     return rc;
 }
 
-static int zeros(maker *m, const tensor_item *t) {
-    size_t bytes = elements(t) * stored_type_bytes(t->type);
+static int constant(maker *m, const tensor_item *t, float value) {
+    size_t n = elements(t), to = stored_type_bytes(t->type);
     int rc = 0;
-    memset(m->out, 0, PIECE * 4);
-    for (size_t at = 0, k; rc == 0 && at < bytes; at += k) {
-        k = bytes - at < PIECE * 4 ? bytes - at : PIECE * 4;
-        rc = put(m, m->out, k);
+    for (size_t i = 0; i < PIECE && i < n; i++) m->number[0][i] = value;
+    stored_convert(m->out, t->type, m->number[0], STORED_F32, n < PIECE ? n : PIECE, &m->beyond);
+    for (size_t at = 0, k; rc == 0 && at < n; at += k) {
+        k = n - at < PIECE ? n - at : PIECE;
+        rc = put(m, m->out, k * to);
     }
     return rc;
 }
 
+static int zeros(maker *m, const tensor_item *t) { return constant(m, t, 0); }
+static int ones(maker *m, const tensor_item *t) { return constant(m, t, 1); }
+
 static int make(maker *m, const tensor_item *t) {
-    int (*const how[])(maker *, const tensor_item *) = { [TENSOR_COPY] = copy, [TENSOR_OFFSET] = offset, [TENSOR_ZERO] = zeros, [TENSOR_UNIFORM] = uniform };
+    int (*const how[])(maker *, const tensor_item *) = {
+        [TENSOR_COPY] = copy, [TENSOR_OFFSET] = offset, [TENSOR_ZERO] = zeros, [TENSOR_ONE] = ones, [TENSOR_UNIFORM] = drawn, [TENSOR_NORMAL] = drawn };
     m->beyond = 0;
     int rc = how[t->making](m, t);
     const mien_hooks *h = m->target->hooks;

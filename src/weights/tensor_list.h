@@ -13,7 +13,7 @@
 /* Bytes of a mapped file. */
 typedef struct { const weights *w; const void *data; size_t bytes; stored_type type; } tensor_bytes;
 
-typedef enum { TENSOR_COPY, TENSOR_OFFSET, TENSOR_ZERO, TENSOR_UNIFORM } tensor_making;
+typedef enum { TENSOR_COPY, TENSOR_OFFSET, TENSOR_ZERO, TENSOR_ONE, TENSOR_UNIFORM, TENSOR_NORMAL } tensor_making;
 
 typedef struct {
     const char *name;
@@ -24,7 +24,8 @@ typedef struct {
     int parts;                       /* COPY: one after the other (q, k, v of one tensor); OFFSET: part[0] + part[1] -
                                       * part[2], in f32 */
     tensor_bytes part[3];
-    double bound;                    /* UNIFORM: within -bound..bound, drawn by seed and name */
+    double spread;                   /* UNIFORM: within -spread..spread; NORMAL: the standard deviation; drawn by seed and
+                                      * name (tensor_draw.h) */
 } tensor_item;
 
 typedef struct {
