@@ -49,7 +49,7 @@ AVX512 = $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 %_avx512bf16.o: ISA = $(AVX512) -mavx512bf16 $(KERNEL_CFLAGS)
 # Their inner loops are unrolled into registers, which gcc does at -O3 only.
 $(BUILD)/obj/src/nn/cpu/ordered_avx%.o $(BUILD)/obj/src/nn/cpu/ordered_%_avx512.o $(BUILD)/obj/src/nn/cpu/attention_avx%.o $(BUILD)/obj/src/nn/cpu/linear_avx512bf16.o: OPTIMIZE = -O3 -falign-functions=64
-$(BUILD)/obj/src/nn/cpu/loops_avx%.o $(BUILD)/obj/src/nn/cpu/blocked_avx512.o $(BUILD)/obj/src/nn/cpu/blocked_across_avx512.o $(BUILD)/obj/src/nn/cpu/linear_transpose_avx512.o $(BUILD)/obj/src/nn/cpu/linear_gather_avx512.o: OPTIMIZE = -O3
+$(BUILD)/obj/src/nn/cpu/loops_avx%.o $(BUILD)/obj/src/nn/cpu/blocked_avx512.o $(BUILD)/obj/src/nn/cpu/blocked_across_avx512.o $(BUILD)/obj/src/nn/cpu/linear_transpose_avx512.o $(BUILD)/obj/src/nn/cpu/linear_gather_avx512.o $(BUILD)/obj/src/nn/cpu/turned_avx512.o: OPTIMIZE = -O3
 # Widening the models' f16 weights is a tenth of a short run unless it is vectorised.
 $(BUILD)/obj/src/nn/tensor.o: OPTIMIZE = -O3
 

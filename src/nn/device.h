@@ -59,6 +59,7 @@ typedef struct {
     void *state;                           /* prepare's own, released by release */
     size_t scratch_bytes;                  /* asked for by prepare; 64-byte aligned, contents undefined */
     int threads;
+    bool pack_once;        /* what another step has packed of a parameter is not packed again, if the kernel can make its own form of that in each run */
     char info[48];                         /* which of its implementations a library chose ("brgconv:avx2"), or "" */
 } kernel_step;
 

@@ -19,7 +19,7 @@ typedef struct block {
     nn_type type;
     nn_shape shape;        /* two views of the same bytes are two parameters */
     char *tag;
-    void *data;
+    void *data, *description;
 } block;
 
 /* Blocks lie in slabs that are mapped, since the system's fresh pages are zero already: huge ones, where it has them, for
@@ -101,6 +101,7 @@ void params_free(params *p) {
         for (block *b = p->bucket[i], *next; b; b = next) {
             next = b->next;
             free(b->tag);
+            free(b->description);
             free(b);
         }
     for (slab *s = p->slabs, *next; s; s = next) {
@@ -137,14 +138,16 @@ void params_expect(const params *p, const tensor *t) {
     if (pages) madvise(pages, bytes, MADV_WILLNEED);
 }
 
+static bool is_of(const block *b, const tensor *t) { return b->source == t->data && b->type == t->type && shape_equal(b->shape, t->shape); }
+
 const void *params_pack(params *p, const tensor *t, const char *tag, size_t bytes, params_packer *pack, const void *context) {
     block **head = &p->bucket[bucket_of(t->data)];
     for (block *b = *head; b; b = b->next)
-        if (b->source == t->data && b->type == t->type && shape_equal(b->shape, t->shape) && strcmp(b->tag, tag) == 0) return b->data;
+        if (is_of(b, t) && strcmp(b->tag, tag) == 0) return b->data;
     if (bytes > (size_t)1 << 44) return error_memory(bytes), NULL;
     size_t room = (bytes + 127) & ~(size_t)63;   /* whole lines, and 64 readable bytes behind */
     block *b = calloc(1, sizeof *b);
-    if (b) *b = (block){ *head, t->data, t->type, t->shape, strdup(tag), p->counting ? p : new_data(p, room) };
+    if (b) *b = (block){ *head, t->data, t->type, t->shape, strdup(tag), p->counting ? p : new_data(p, room), NULL };
     bool packed = false;
     if (!b || !b->tag || !b->data) error_memory(room);
     else {
@@ -163,6 +166,22 @@ const void *params_pack(params *p, const tensor *t, const char *tag, size_t byte
     p->bytes += room;
     if (p->packed && !p->counting) p->packed(p->context, t->data, shape_elements(t->shape) * nn_type_bytes(t->type));
     return b->data;
+}
+
+int params_describe(params *p, const tensor *t, const void *packed, const void *description, size_t bytes) {
+    for (block *b = p->bucket[bucket_of(t->data)]; b; b = b->next) {
+        if (!is_of(b, t) || b->data != packed || b->description) continue;
+        if (!(b->description = malloc(bytes))) return error_memory(bytes);
+        memcpy(b->description, description, bytes);
+        return 0;
+    }
+    return 0;
+}
+
+const void *params_described(const params *p, const tensor *t, const void **description) {
+    for (const block *b = p->bucket[bucket_of(t->data)]; b; b = b->next)
+        if (is_of(b, t) && b->description) return *description = b->description, b->data;
+    return NULL;
 }
 
 static int pack_f32(void *dst, const tensor *t, const void *context) {

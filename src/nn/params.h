@@ -29,6 +29,11 @@ void    params_on_packed(params *p, params_packed *packed, void *context);
 typedef int params_packer(void *dst, const tensor *t, const void *context);
 const void *params_pack(params *p, const tensor *t, const char *tag, size_t bytes, params_packer *pack, const void *context);
 
+/* What a kernel says of the form of a block that it has packed, so that others can make theirs of it: copied. 0, or ERR_MEMORY. */
+int  params_describe(params *p, const tensor *t, const void *packed, const void *description, size_t bytes);
+/* A block of t that was described, with its description; or NULL. */
+const void *params_described(const params *p, const tensor *t, const void **description);
+
 /* t will be packed soon: its pages are read meanwhile, if they are not in memory and it is not packed yet. */
 void params_expect(const params *p, const tensor *t);
 

@@ -296,6 +296,7 @@ static void bind_operands(plan *p) {
         const kernel_match *m = &s->step.match;
         bool copy = s->step.kernel == &relayout_kernel;   /* is bound already */
         s->step.threads = p->threads;
+        s->step.pack_once = p->pack_once;
         for (int k = 0; k < m->n_in; k++) {
             if (!copy) s->in[k] = plan_value(p, m->in[k], &m->in_need[k]);
             s->step.in_layout[k] = p->values[s->in[k]].layout;
@@ -376,6 +377,7 @@ plan *plan_new(const graph *g, const device *d, params *weights, const plan_opti
     p->g = g;
     p->threads = how.threads > 1 ? how.threads : 1;
     p->no_reference = how.no_reference;
+    p->pack_once = how.pack_once;
     p->counted = params_counts(weights);
     if (build(p, d, weights, &how) < 0) {
         plan_free(p);

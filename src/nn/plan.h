@@ -17,6 +17,7 @@ typedef struct {
     int threads;           /* cores one run may use; 0 or 1: one */
     bool no_reference;     /* fail, naming it, on a node that no kernel takes: by reference a large model would run for hours */
     size_t memory;         /* with a backward pass: steps of the forward are computed again where plan_bytes would be more; 0: never */
+    bool pack_once;        /* a parameter that two steps want in two forms is packed for the first, and the other makes its form of that in each run: less memory, equal bits */
     const volatile int *stop;   /* looked at between kernels while plan_new packs for them (base/stop.h): then ERR_CANCELLED; NULL: never */
 } plan_options;
 

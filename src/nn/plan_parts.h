@@ -32,7 +32,7 @@ typedef struct { size_t made, copy; } tensor_values;
 struct plan {
     const graph *g;
     int threads;
-    bool no_reference;
+    bool no_reference, pack_once;
     bool counted;           /* its parameters were only counted */
     planned_step *steps;
     size_t n_steps;

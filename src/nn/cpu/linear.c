@@ -15,6 +15,7 @@
 #include "base/parallel.h"
 #include "nn/cpu/linear_isa.h"
 #include "nn/cpu/linear_pack.h"
+#include "nn/cpu/turned.h"
 #include "nn/gradient.h"
 
 enum { CACHE = 336 << 10, LINE = 64, WORD = 4, SOON_MOST = 1024 };
@@ -30,7 +31,8 @@ typedef struct {
     linear_cut groups, blocks, strips;   /* panels in groups (of a half); groups in blocks; rows in strips */
     bool copy;                       /* rows of odd K are copied to whole words */
     size_t copy_bytes;
-    size_t weight_bytes, bias_bytes; /* of packed states, in scratch */
+    size_t weight_bytes, bias_bytes; /* of packed states, and of what is turned, in scratch */
+    turning turn;                    /* packed != NULL: the weight is a parameter, packed the other way */
 } linear_job;
 
 static size_t over(size_t n, size_t by) { return (n + by - 1) / by; }
@@ -143,6 +145,28 @@ static int plan_job(linear_job *j, const kernel_step *s, const linear_form *f) {
     return 0;
 }
 
+/* Where they lie: as linear_pack puts them. */
+static panels panels_here(const linear_job *j) {
+    const linear_cut *c = &j->groups;
+    size_t panel = LINEAR_LANES * j->words * WORD, larger = c->larger * (c->size + 1);
+    panels p = { .outputs = j->across ? j->inputs : j->outputs * j->halves, .inputs = j->across ? j->outputs : j->inputs, .taps = 1, .type = NN_BF16, .across = j->across };
+    for (size_t half = 0; half < j->halves; half++) {
+        if (larger) p.run[p.n++] = (panel_run){ larger, c->size + 1, half * (c->size + 1) * panel, j->halves * (c->size + 1) * panel };
+        if (c->larger < c->groups) p.run[p.n++] = (panel_run){ c->things - larger, c->size, (j->halves * larger + half * c->size) * panel, j->halves * c->size * panel };
+    }
+    return p;
+}
+
+static int take_weight(kernel_step *s, linear_job *j, params *store, const tensor *w) {
+    char tag[96];
+    size_t bytes = padded(j) * j->halves * j->words * WORD;
+    panels here = panels_here(j);
+    if (w->kind == TENSOR_STATE || turning_find(&j->turn, s, store, w, &here)) return j->weight_bytes = whole_lines(bytes), 0;
+    snprintf(tag, sizeof tag, "linear/bf16 pairs %zu/%zu%s%s", j->groups.things, j->groups.groups, j->halves == 2 ? " halves" : "", j->across ? " across" : "");
+    if (!(s->packed[0] = params_pack(store, w, tag, bytes, pack_weights, &(packing){ j, s->threads }))) return error_code();
+    return j->across ? 0 : params_describe(store, w, s->packed[0], &here, sizeof here);
+}
+
 static int linear_prepare(kernel_step *s, params *store) {
     const linear_form *f = s->kernel->variant;
     const node *n = core_of(s);
@@ -152,12 +176,9 @@ static int linear_prepare(kernel_step *s, params *store) {
     s->state = j;
     int rc = plan_job(j, s, f);
     if (rc < 0) return rc;
-    size_t bytes = padded(j) * j->halves * j->words * WORD, bias = padded(j) * j->halves * sizeof(float);
-    const tensor *w = n->in[1], *b = n->in[2];
-    packing p = { j, s->threads };
-    snprintf(tag, sizeof tag, "linear/bf16 pairs %zu/%zu%s%s", j->groups.things, j->groups.groups, j->halves == 2 ? " halves" : "", j->across ? " across" : "");
-    if (w->kind == TENSOR_STATE) j->weight_bytes = whole_lines(bytes);
-    else if (!(s->packed[0] = params_pack(store, w, tag, bytes, pack_weights, &p))) return error_code();
+    size_t bias = padded(j) * j->halves * sizeof(float);
+    const tensor *b = n->in[2];
+    if ((rc = take_weight(s, j, store, n->in[1])) < 0) return rc;
     snprintf(tag, sizeof tag, "f32 padded %zu x %zu", j->halves, padded(j));
     if (b && b->kind == TENSOR_STATE) j->bias_bytes = whole_lines(bias);
     else if (b && !(s->packed[1] = params_pack(store, b, tag, bias, pack_bias, j))) return error_code();
@@ -295,7 +316,8 @@ static void take_states(call *c, const kernel_step *s, const void *const states[
     const linear_job *j = c->j;
     const node *n = core_of(s);
     if (j->weight_bytes) {
-        pack(j, c->scratch, *states++, n->in[1]->type, s->threads);
+        if (j->turn.packed) turning_make(&j->turn, c->scratch, s->threads);
+        else pack(j, c->scratch, *states++, n->in[1]->type, s->threads);
         c->w = c->scratch;
         c->scratch += j->weight_bytes;
     }

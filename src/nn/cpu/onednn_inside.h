@@ -12,6 +12,7 @@
 
 #include "nn/cpu/blocked.h"
 #include "nn/cpu/onednn.h"
+#include "nn/cpu/turned.h"
 #include "nn/gradient.h"
 
 typedef struct onednn onednn;
@@ -79,12 +80,13 @@ typedef struct { int rank; dnnl_dims_t dim, stride; } onednn_strided;
 
 typedef struct onednn_state onednn_state;
 
-/* Weights that are states are laid out in every run, in scratch; bytes of it, whole lines, 0: none. */
+/* Weights that are states, or turned, are laid out in every run, in scratch; bytes of it, whole lines, 0: none. */
 typedef struct {
     size_t weights, bias;
     bool own, clear;         /* own: by blocked_pack; clear: it leaves places out */
     nn_type type;
     blocked_layout blocked;
+    turning turn;            /* packed != NULL: instead, of a parameter that is packed the other way */
 } onednn_again;
 
 struct onednn_state {

@@ -179,7 +179,10 @@ int onednn_take(onednn_state *s, const kernel_step *step, const node *n, const v
     address[WEIGHTS] = (void *)step->packed[0];
     address[BIAS] = (void *)step->packed[1];
     address[SCRATCH] = scratch + s->again.weights + s->again.bias;
-    if (w->kind == TENSOR_STATE) {
+    if (s->again.turn.packed) {
+        address[WEIGHTS] = scratch;
+        turning_make(&s->again.turn, scratch, step->threads);
+    } else if (w->kind == TENSOR_STATE) {
         address[WEIGHTS] = scratch;
         rc = take_weights(s, step, w, *states++, scratch, address[SCRATCH]);
     }
@@ -197,14 +200,18 @@ int onednn_pack(onednn_state *s, kernel_step *step, params *store, const node *n
     packing p = { .o = s->home, .stored = &s->stored, .wanted = s->md[WEIGHTS], .type = n->in[0]->type, .threads = step->threads };
     bool across = n->op == &op_linear_dx || n->op == &op_conv2d_dx;
     p.own = s->home->level >= CPU_AVX512 && stored_by_outputs(n, &l) && is_blocked(&l, l.rank == 2, across, p.type, &p.blocked);
+    panels here = panels_of(&p.blocked, p.type);
     if (w->kind == TENSOR_STATE) {
         int rc = prepare_again(s, &p, &l, w);
         if (rc < 0) return rc;
+    } else if (p.own && !leaves_out(&l, &p) && turning_find(&s->again.turn, step, store, w, &here)) {
+        s->again.weights = onednn_lines(s->home->memory_desc_get_size(p.wanted));
     } else {
         layout_tag(&l, p.type, tag, sizeof tag);
         if (across) strcat(tag, " across");
         step->packed[0] = params_pack(store, w, tag, s->home->memory_desc_get_size(s->md[WEIGHTS]), pack, &p);
         if (!step->packed[0]) return error_code();
+        if (p.own && !across && params_describe(store, w, step->packed[0], &here, sizeof here) < 0) return error_code();
     }
     if (!bias) return 0;
     if (bias->kind == TENSOR_STATE) {
