@@ -724,6 +724,7 @@ typedef struct {
     int redraw, mirror;
     const char *only, *exclude;                 /* lists of items; NULL: all */
     mien_train_cache cache;
+    const char *cache_folder;                   /* NULL: cache, in the run's folder. Runs may share one */
     const char *replay;                         /* a file of items and draws; NULL: none */
     int resume, data_changed;
     uint64_t checkpoint_every, sheet_every;     /* steps: 5000, 2500 */

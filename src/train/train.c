@@ -80,7 +80,8 @@ static int open_folder(train_job *j) {
 static int open_data(train_job *j) {
     const mien_train_options *o = j->o;
     char cache[PATH_MAX];
-    snprintf(cache, sizeof cache, "%s/cache", j->folder.path);
+    if (snprintf(cache, sizeof cache, "%s%s", o->cache_folder ? o->cache_folder : j->folder.path, o->cache_folder ? "" : "/cache") >= (int)sizeof cache)
+        return error_set(ERR_LIMIT, "%s: too long a path", o->cache_folder ? o->cache_folder : j->folder.path);
     batch_options how = {
         .items = train_items(o),
         .batch = o->batch, .wants = ITEM_HINT | ITEM_LATENT | ITEM_TEXT, .redraw = o->redraw != 0, .mirror = o->mirror != 0, .prompt_dropout = o->prompt_dropout,

@@ -41,6 +41,16 @@ check "as a whole ControlNet" printed "is whole"
 check "that acts on the middle alone" grep -q 'mien.only_mid_control":"true"' whole/checkpoints/step-000003/control.safetensors
 cp -r set other && sed -i 's/face 0/face of another/' other/prompt.jsonl
 expect "other data" 2 "$mien" train --base base.safetensors --data other --batch 1 --size 64 --only-mid-control --lr 1e-3 --out parts --steps 4 --resume
+expect "a cache elsewhere" 0 run --out shared --steps 3 --quiet --cache-folder kept
+check "has the items" test "$(find kept -type f | wc -l)" = 6
+check "and the run has none" test ! -e shared/cache
+find kept -type f -exec stat -c '%n %y' {} + | sort >before
+expect "is shared" 0 run --out shared2 --steps 3 --quiet --cache-folder kept
+find kept -type f -exec stat -c '%n %y' {} + | sort >after
+check "and nothing computed again" cmp before after
+losses shared >a
+losses shared2 >b
+check "with the same losses" cmp a b
 expect "no base" 2 "$mien" train --data set --out x
 expect "no data" 2 "$mien" train --base base.safetensors --data nowhere --out x --steps 1
 expect "an odd size" 2 run --out x --size 100 --steps 1

@@ -4,7 +4,7 @@
 # Every command and every option of the program's own help is in the man page, and every option of the page in the help.
 set -u
 mien=${MIEN:-build/mien}
-echo 1..2
+echo 1..3
 page=$(sed 's/\\-/-/g; s/\\f.//g' docs/mien.1)
 commands=$("$mien" help | sed -n 's/^  \([a-z]*\)  .*/\1/p' | grep -vx help)
 help=$("$mien" help; for command in $commands; do "$mien" help "$command"; done)
@@ -23,3 +23,14 @@ for word in $(echo "$page" | sed '/^\.SH SEE/,$d' | grep -o -e '--[a-z][a-z-]*' 
 done
 if [ -z "$unknown" ]; then echo "ok 2 - the help has what the man page has"
 else echo "# not in the help:$unknown"; echo "not ok 2 - the help has what the man page has"; fi
+
+# A command's own options, which stand above those of every command, are in its own section.
+missing=
+for command in $commands; do
+    section=$(echo "$page" | sed -n "/^\.SH OPTIONS OF $(echo "$command" | tr a-z A-Z)\$/,/^\.SH OPTIONS OF [^$]*\$/p" | sed '1d;$d')
+    for word in $("$mien" help "$command" | sed '/^Options of every command/,$d' | grep -o -e '^  *\(-., \)\?--[a-z][a-z-]*' | grep -o -e '--.*'); do
+        echo "$section" | grep -q -e "$word\\([^a-z-]\\|\$\\)" || missing="$missing $command:$word"
+    done
+done
+if [ -z "$missing" ]; then echo "ok 3 - each command's section has its options"
+else echo "# not in their sections of docs/mien.1:$missing"; echo "not ok 3 - each command's section has its options"; fi
