@@ -32,7 +32,8 @@ nn_type gradient_type(const tensor *t);                  /* f32 for what is trai
 /* ---- gradient operations ------------------------------------------------------------------------------------------------- */
 
 extern const op op_conv2d_dx, op_conv2d_dw, op_linear_dx, op_linear_dw, op_sum_to, op_silu_dx, op_gelu_dx, op_quick_gelu_dx, op_geglu_dx, op_group_norm_d,
-    op_layer_norm_d, op_attention_d, op_upsample_nearest_dx, op_unslice, op_embedding_d, op_mse, op_mse_dx;
+    op_layer_norm_d, op_attention_d, op_upsample_nearest_dx, op_unslice, op_embedding_d, op_mse, op_mse_dx, op_mae, op_mae_dx,
+    op_posterior_sample, op_posterior_sample_d, op_posterior_kl, op_posterior_kl_d;
 
 /* Attributes of these two begin with the conv2d_attr.
  * dy [N,Ho,Wo,Co], w as conv2d has it -> [N,height,width,Ci]. */
@@ -71,5 +72,19 @@ tensor *embedding_d(graph *g, tensor *ids, tensor *dy, size_t rows);
  * weight [N] f32 or NULL: 1. Only x may have a gradient. */
 tensor *mse(graph *g, tensor *x, tensor *target, tensor *weight);
 tensor *mse_dx(graph *g, tensor *x, tensor *target, tensor *weight, tensor *dy);    /* dy [1] f32 */
+/* The same of |x - target|. */
+tensor *mae(graph *g, tensor *x, tensor *target, tensor *weight);
+tensor *mae_dx(graph *g, tensor *x, tensor *target, tensor *weight, tensor *dy);
+
+/* ---- an autoencoder's posterior (op_posterior.c) ---------------------------------------------------------------------------- */
+
+/* moments [N, ..., 2C]: means, then logarithms of variances, cut to -30 ... 20; noise [N, ..., C] f32, standard normal numbers -> [N, ..., C] of moments' type:
+ * mean + exp(0.5 logvar) noise. */
+tensor *posterior_sample(graph *g, tensor *moments, tensor *noise);
+tensor *posterior_sample_d(graph *g, tensor *moments, tensor *noise, tensor *dy);
+/* Mean over the pictures of weight[n] (as mse's) times the sum of 0.5 (mean^2 + variance - 1 - logvar): the divergence from the standard normal distribution, in
+ * f32 -> [1] f32. */
+tensor *posterior_kl(graph *g, tensor *moments, tensor *weight);
+tensor *posterior_kl_d(graph *g, tensor *moments, tensor *weight, tensor *dy);
 
 #endif

@@ -123,6 +123,36 @@ static tensor *build_embedding(scene *s) {
     static const int32_t ids[] = { 3, 0, 3, 1, 7, -5 };   /* some twice, some outside */
     return embedding(s->g, graph_param(s->g, "ids", NN_I32, shape2(2, 3), ids), leaf(s, shape2(5, few(s, 4))), NN_F32);
 }
+static tensor *untrained(scene *s, tensor *t) {
+    t->trainable = false;
+    return t;
+}
+/* Logarithms of variances of about -60 ... 60 are cut now and then: there the loss does not change with them. */
+static tensor *moments(scene *s, size_t c) {
+    tensor *m = leaf(s, picture(s, 2 * c));
+    float *x = m->state;
+    for (size_t i = 0; i < shape_elements(m->shape); i++)
+        if (i % (2 * c) >= c && rng_chance(&s->r, 6)) x[i] = rng_chance(&s->r, 2) ? -45 : -35;
+    return m;
+}
+static tensor *build_posterior_sample(scene *s) {
+    size_t c = few(s, 5);
+    tensor *m = moments(s, c);
+    nn_shape shape = m->shape;
+    shape.dim[3] = c;
+    return posterior_sample(s->g, m, untrained(s, leaf(s, shape)));
+}
+static tensor *build_posterior_kl(scene *s) {
+    tensor *m = moments(s, few(s, 3)), *weight = rng_chance(&s->r, 2) ? NULL : untrained(s, leaf(s, shape1(m->shape.dim[0])));
+    return posterior_kl(s->g, m, weight);
+}
+/* Targets are far from most numbers: |x| has no slope at 0. */
+static tensor *build_mae(scene *s) {
+    tensor *x = leaf(s, picture(s, few(s, 4))), *target = untrained(s, leaf(s, x->shape));
+    float *t = target->state;
+    for (size_t i = 0; i < shape_elements(x->shape); i++) t[i] += t[i] > ((float *)x->state)[i] ? 0.5f : -0.5f;
+    return mae(s->g, x, target, rng_chance(&s->r, 2) ? NULL : untrained(s, leaf(s, shape1(x->shape.dim[0]))));
+}
 /* A tensor that is read three times, and a path that ends nowhere. */
 static tensor *build_shared(scene *s) {
     tensor *x = leaf(s, shape2(3, 4)), *w = leaf(s, shape2(4, 4));
@@ -136,7 +166,8 @@ static const kind kinds[] = {
     { "conv2d", build_conv2d }, { "linear", build_linear }, { "add", build_add }, { "mul", build_mul }, { "add_scaled", build_add_scaled }, { "silu", build_silu }, { "gelu", build_gelu },
     { "quick_gelu", build_quick_gelu }, { "geglu", build_geglu }, { "group_norm", build_group_norm }, { "group_norm_silu", build_group_norm_silu }, { "layer_norm", build_layer_norm },
     { "attention", build_attention }, { "upsample_nearest", build_upsample }, { "concat", build_concat }, { "slice", build_slice }, { "reshape", build_reshape },
-    { "embedding", build_embedding }, { "shared", build_shared },
+    { "embedding", build_embedding }, { "posterior_sample", build_posterior_sample },
+    { "posterior_kl", build_posterior_kl }, { "mae", build_mae }, { "shared", build_shared },
 };
 
 /* ---- the comparison ---------------------------------------------------------------------------------------------------- */

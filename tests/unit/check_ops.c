@@ -15,8 +15,9 @@
  * rounded, also by 2^-8 * S. Its S is the sum of absolute values by the true weights: absolute queries and keys would have others.
  *
  * Gradients: attention's may differ by as much as attention (weights and slopes are rounded), an activation's may differ by 2^-20 of the value and of the same of absolute values (in bf16 2^-7 and 2^-10: a slope crosses 0), a norm's by 2^-19 of its
- * terms' absolute values, factor (|d| + mean|d| + |u| mean|d u|) and sums of |dy| (|u| + 1) and |dy| (in bf16 also 2^-7 of the value), a sum (sum_to, mse,
- * sum_squares) by 8 * 2^-24 * S. unslice, upsample_nearest_dx, embedding_d, mse_dx, and updates with all the states that they rewrite, differ in 0 bits. */
+ * terms' absolute values, factor (|d| + mean|d| + |u| mean|d u|) and sums of |dy| (|u| + 1) and |dy| (in bf16 also 2^-7 of the value), a sum (sum_to, mse, mae,
+ * sum_squares) by 8 * 2^-24 * S. What is made of a posterior (posterior_*) may differ by 2^-18 of the value and of the sum of its terms' absolute values (exponents
+ * of up to 30 are rounded), in bf16 by 2^-7. unslice, upsample_nearest_dx, embedding_d, mse_dx, mae_dx, and updates with all the states that they rewrite, differ in 0 bits. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
@@ -454,16 +455,50 @@ static tensor *make_sum_to(trial *t) {
     return sum_to(t->g, trial_input(t, activation_type(t), s), to, rng_chance(&t->r, 3) ? NN_BF16 : NN_F32);
 }
 
-static tensor *loss_of(trial *t, bool dx) {
+static tensor *loss_of(trial *t, bool dx, bool squares) {
     nn_shape s = any_shape(t, 20000);
     if (rng_chance(&t->r, 4)) s = shape2(rng_between(&t->r, 1, 3), rng_between(&t->r, 30000, 70000));
     tensor *x = trial_input(t, activation_type(t), s), *target = trial_input(t, NN_F32, s), *weight = rng_chance(&t->r, 2) ? NULL : trial_input(t, NN_F32, shape1(s.dim[0]));
     for (size_t i = 0; weight && i < s.dim[0]; i++) t->numbers[2][i] = fabsf(t->numbers[2][i]);
-    if (!dx) return mse(t->g, x, target, weight);
-    return mse_dx(t->g, x, target, weight, rng_chance(&t->r, 2) ? trial_param(t, NN_F32, shape1(1), 1) : trial_input(t, NN_F32, shape1(1)));
+    if (!squares) t->numbers[1][0] = t->numbers[0][0];   /* where |x - target| has no slope */
+    if (!dx) return (squares ? mse : mae)(t->g, x, target, weight);
+    return (squares ? mse_dx : mae_dx)(t->g, x, target, weight, rng_chance(&t->r, 2) ? trial_param(t, NN_F32, shape1(1), 1) : trial_input(t, NN_F32, shape1(1)));
 }
-static tensor *make_mse(trial *t) { return loss_of(t, false); }
-static tensor *make_mse_dx(trial *t) { return loss_of(t, true); }
+static tensor *make_mse(trial *t) { return loss_of(t, false, true); }
+static tensor *make_mse_dx(trial *t) { return loss_of(t, true, true); }
+static tensor *make_mae(trial *t) { return loss_of(t, false, false); }
+static tensor *make_mae_dx(trial *t) { return loss_of(t, true, false); }
+
+/* Some of the logarithms are beyond what counts. half: of one posterior's noise. */
+static tensor *moments_of(trial *t, nn_shape *half) {
+    static const float far[] = { 45, -45, 25, -25, 19, 20, -30 };
+    nn_shape s = picture(t, 2 * (rng_chance(&t->r, 3) ? rng_channels(&t->r, 40) : 4), 20000);
+    size_t c = s.dim[3] / 2;
+    tensor *m = trial_input(t, activation_type(t), s);
+    for (size_t i = 0; i < shape_elements(s); i++)
+        if (i % (2 * c) >= c && rng_chance(&t->r, 8)) t->numbers[0][i] = far[rng_next(&t->r) % 7];
+    *half = s;
+    half->dim[3] = c;
+    return m;
+}
+static tensor *make_posterior_sample(trial *t) {
+    nn_shape half;
+    tensor *m = moments_of(t, &half);
+    return posterior_sample(t->g, m, trial_input(t, NN_F32, half));
+}
+static tensor *make_posterior_sample_d(trial *t) {
+    nn_shape half;
+    tensor *m = moments_of(t, &half), *noise = trial_input(t, NN_F32, half);
+    return posterior_sample_d(t->g, m, noise, trial_input(t, m->type, half));
+}
+static tensor *divergence_of(trial *t, bool d) {
+    nn_shape half;
+    tensor *m = moments_of(t, &half), *weight = rng_chance(&t->r, 2) ? NULL : trial_input(t, NN_F32, shape1(half.dim[0]));
+    for (size_t i = 0; weight && i < half.dim[0]; i++) t->numbers[1][i] = fabsf(t->numbers[1][i]);
+    return d ? posterior_kl_d(t->g, m, weight, trial_input(t, NN_F32, shape1(1))) : posterior_kl(t->g, m, weight);
+}
+static tensor *make_posterior_kl(trial *t) { return divergence_of(t, false); }
+static tensor *make_posterior_kl_d(trial *t) { return divergence_of(t, true); }
 
 /* ---- updates: what they change are states ---- */
 
@@ -548,7 +583,9 @@ static const struct { const op *op; tensor *(*make)(trial *t); } generators[] = 
     { &op_attention, make_attention }, { &op_attention_d, make_attention_d },
     { &op_silu_dx, make_silu_dx }, { &op_gelu_dx, make_gelu_dx }, { &op_quick_gelu_dx, make_quick_gelu_dx }, { &op_geglu_dx, make_geglu_dx },
     { &op_group_norm_d, make_group_norm_d }, { &op_layer_norm_d, make_layer_norm_d }, { &op_unslice, make_unslice }, { &op_upsample_nearest_dx, make_upsample_dx },
-    { &op_embedding_d, make_embedding_d }, { &op_sum_to, make_sum_to }, { &op_mse, make_mse }, { &op_mse_dx, make_mse_dx }, { &op_adamw, make_adamw },
+    { &op_embedding_d, make_embedding_d }, { &op_sum_to, make_sum_to }, { &op_mse, make_mse }, { &op_mse_dx, make_mse_dx }, { &op_mae, make_mae }, { &op_mae_dx, make_mae_dx },
+    { &op_posterior_sample, make_posterior_sample }, { &op_posterior_sample_d, make_posterior_sample_d }, { &op_posterior_kl, make_posterior_kl },
+    { &op_posterior_kl_d, make_posterior_kl_d }, { &op_adamw, make_adamw },
     { &op_adamw8, make_adamw8 }, { &op_accumulate, make_accumulate }, { &op_average, make_average }, { &op_sum_squares, make_sum_squares }, { &op_clip_factor, make_clip_factor },
     { &op_landmarks_matrix, make_landmarks_matrix }, { &op_sample_patch, make_sample_patch }, { &op_transform_landmarks, make_transform_landmarks },
 };
@@ -563,8 +600,9 @@ static bool activates(const op *o) { return o == &op_silu || o == &op_gelu || o 
 static bool slopes(const op *o) { return o == &op_silu_dx || o == &op_gelu_dx || o == &op_quick_gelu_dx || o == &op_geglu_dx; }
 static bool normalises(const op *o) { return o == &op_group_norm || o == &op_layer_norm; }
 static bool norm_d(const op *o) { return o == &op_group_norm_d || o == &op_layer_norm_d; }
-static bool adds_up(const op *o) { return o == &op_sum_to || o == &op_mse || o == &op_sum_squares; }
-static bool bounded(const op *o) { return sums(o) || activates(o) || slopes(o) || normalises(o) || norm_d(o) || adds_up(o); }
+static bool adds_up(const op *o) { return o == &op_sum_to || o == &op_mse || o == &op_mae || o == &op_sum_squares; }
+static bool of_posterior(const op *o) { return o == &op_posterior_sample || o == &op_posterior_sample_d || o == &op_posterior_kl || o == &op_posterior_kl_d; }
+static bool bounded(const op *o) { return of_posterior(o) || sums(o) || activates(o) || slopes(o) || normalises(o) || norm_d(o) || adds_up(o); }
 
 /* The same seed gives the same graph; `positive` the one of absolute values. */
 static void make_case(trial *t, int kind, uint64_t seed, bool positive) {
@@ -588,6 +626,7 @@ static tolerance tolerance_of(const node *n, float **bound) {
     if (normalises(n->op)) tol = (tolerance){ .relative = 0x1p-20, .of_rms = 0x1p-19 };
     if (slopes(n->op)) tol = (tolerance){ .relative = 0x1p-20, .of_bound = n->in[0]->type == NN_BF16 ? 0x1p-10 : 0x1p-20, .bound = bound };
     if (norm_d(n->op)) tol = (tolerance){ .of_bound = 0x1p-19, .bound = bound };
+    if (of_posterior(n->op)) tol = (tolerance){ .relative = n->in[0]->type == NN_BF16 ? 0x1p-7 : 0x1p-18, .of_bound = 0x1p-18, .bound = bound };
     if (adds_up(n->op)) tol = (tolerance){ .of_bound = 8 * 0x1p-24, .relative = n->out[0]->type == NN_BF16 ? 0x1p-7 : 0, .bound = bound };
     if ((activates(n->op) || slopes(n->op) || normalises(n->op) || norm_d(n->op)) && n->in[0]->type == NN_BF16) tol.relative = 0x1p-7;
     if (!sums(n->op)) return tol;   /* whoever only moves numbers or computes one, is exact anyway */
@@ -705,7 +744,26 @@ static void norm_d_bound(const node *n, float **truth, float **bound) {
 }
 
 /* Of (x - target)^2: absolute values would cancel. */
-static void mse_bound(const node *n, float **truth, float **bound) { *bound[n->out[0]->index] = *truth[n->out[0]->index]; }
+static void loss_bound(const node *n, float **truth, float **bound) { *bound[n->out[0]->index] = *truth[n->out[0]->index]; }
+
+/* Absolute values of what is added: mean and deviation times noise; mean^2, variance, 1 and its logarithm. A gradient is a product, or has a difference from 1. */
+static void posterior_bound(const node *n, float **truth, float **bound) {
+    const nn_shape s = n->in[0]->shape;
+    size_t c = s.dim[3] / 2, each = s.dim[1] * s.dim[2] * c, count = s.dim[0] * each;
+    const float *m = truth[n->in[0]->index], *second = n->in[1] ? truth[n->in[1]->index] : NULL;
+    float *out = bound[n->out[0]->index];
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = i / c * 2 * c + i % c;
+        double mean = fabs((double)m[at]), l = fmin(20, fmax(-30, (double)m[at + c])), variance = exp(l);
+        double weight = second && n->op != &op_posterior_sample && n->op != &op_posterior_sample_d ? (double)second[i / each] : 1;
+        if (n->op == &op_posterior_sample) out[i] = (float)(mean + sqrt(variance) * fabs((double)second[i]));
+        if (n->op == &op_posterior_sample_d) out[at] = out[at + c] = 0;
+        if (n->op == &op_posterior_kl_d) out[at] = 0, out[at + c] = (float)(weight * (variance + 1) * fabs((double)*truth[n->in[2]->index]) / (double)s.dim[0]);
+        sum += weight * (mean * mean + variance + 1 + fabs(l));
+    }
+    if (n->op == &op_posterior_kl) *out = (float)(sum / (double)s.dim[0]);
+}
 
 /* The gradient's sums with all terms by absolute value. */
 static void attention_d_bound(const node *n, float **truth, float **bound) {
@@ -740,7 +798,8 @@ static bool try_case(int kind, uint64_t seed, level *levels, int n_levels, bool 
     float **truth = trial_truth(&t), **bound = trial_truth(&absolute);
     if (n->op == &op_attention) attention_bound(n, truth, bound);
     if (norm_d(n->op)) norm_d_bound(n, truth, bound);
-    if (n->op == &op_mse) mse_bound(n, truth, bound);
+    if (n->op == &op_mse || n->op == &op_mae) loss_bound(n, truth, bound);
+    if (of_posterior(n->op)) posterior_bound(n, truth, bound);
     if (n->op == &op_attention_d) attention_d_bound(n, truth, bound);
     tolerance tol = tolerance_of(n, bound);
     if (verbose) {

@@ -194,12 +194,33 @@ static void losses(void **state) {
         trial t = begin((uint64_t)i);
         nn_type type = i & 1 ? NN_BF16 : NN_F32;
         nn_shape s = shape2(3, 40000);
-        tensor *x = trial_input(&t, type, s), *target = trial_input(&t, NN_F32, s), *weight = i & 2 ? trial_input(&t, NN_F32, shape1(3)) : NULL;
+        tensor *x = trial_input(&t, type, s), *target = trial_input(&t, NN_F32, s), *weight = i >= 6 ? trial_input(&t, NN_F32, shape1(3)) : NULL;
         graph_output(t.g, mse(t.g, x, target, weight));
         check(&t, type == NN_BF16, "mse/", (tolerance){ .relative = 0x1p-23 }, true);
         t = begin((uint64_t)i);
         graph_output(t.g, sum_squares(t.g, trial_input(&t, type, shape1(123457))));
         check(&t, type == NN_BF16, "sum_squares/", (tolerance){ .relative = 0x1p-23 }, true);
+    }
+}
+
+/* Absolute distances, and an autoencoder's posterior, at sizes with cut last blocks. */
+static void posteriors(void **state) {
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        trial t = begin((uint64_t)i);
+        nn_type type = i & 1 ? NN_BF16 : NN_F32;
+        nn_shape s = shape4(3, 39, 41, 8), half = shape4(3, 39, 41, 4);
+        tensor *x = trial_input(&t, type, s), *noise = trial_input(&t, NN_F32, half), *weight = i >= 6 ? trial_input(&t, NN_F32, shape1(3)) : NULL, *one = trial_input(&t, NN_F32, shape1(1));
+        tolerance tol = type == NN_F32 ? (tolerance){ .relative = 0x1p-18, .of_rms = 0x1p-18 } : (tolerance){ .relative = 0x1p-6, .of_rms = 0x1p-6 }, sum = { .relative = 0x1p-17 };
+        static const char *const names[] = { "posterior_sample/", "posterior_sample_d/", "posterior_kl/", "posterior_kl_d/", "mae/", "mae_dx/" };
+        int k = i / 2;
+        if (k == 0) graph_output(t.g, posterior_sample(t.g, x, noise));
+        else if (k == 1) graph_output(t.g, posterior_sample_d(t.g, x, noise, trial_input(&t, type, half)));
+        else if (k == 2) graph_output(t.g, posterior_kl(t.g, x, weight));
+        else if (k == 3) graph_output(t.g, posterior_kl_d(t.g, x, weight, one));
+        else if (k == 4) graph_output(t.g, mae(t.g, x, trial_input(&t, NN_F32, s), weight));
+        else graph_output(t.g, mae_dx(t.g, x, trial_input(&t, NN_F32, s), weight, one));
+        check(&t, type == NN_BF16, names[k], k == 2 || k == 4 ? sum : tol, true);
     }
 }
 
@@ -230,6 +251,6 @@ static void updates(void **state) {
 int main(void) {
     if (cpu_level_here() < CPU_AVX2) return printf("1..0 # SKIP no kernels for this processor\n"), 0;
     const struct CMUnitTest tests[] = { cmocka_unit_test(fused), cmocka_unit_test(not_fused), cmocka_unit_test(from_rules), cmocka_unit_test(norms),
-                                        cmocka_unit_test(sums),  cmocka_unit_test(losses),    cmocka_unit_test(updates) };
+                                        cmocka_unit_test(sums),  cmocka_unit_test(losses),    cmocka_unit_test(posteriors), cmocka_unit_test(updates) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

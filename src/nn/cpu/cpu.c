@@ -11,6 +11,7 @@
 #include "nn/cpu/ordered.h"
 #include "nn/cpu/pointwise.h"
 #include "nn/cpu/pointwise_d.h"
+#include "nn/cpu/posterior.h"
 #include "nn/cpu/reduce.h"
 #include "nn/cpu/update.h"
 #include "nn/device.h"
@@ -42,6 +43,7 @@ device *device_cpu(cpu_level cap) {
         if (rc == 0) table = pointwise_d_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = norm_d_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = reduce_kernels(level, &n), rc = add_all(d, table, n);
+        if (rc == 0) table = posterior_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = update_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = attention_kernels(level, &n), rc = add_all(d, table, n);
         if (rc == 0) table = attention_d_kernels(level, &n), rc = add_all(d, table, n);

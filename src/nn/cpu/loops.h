@@ -72,6 +72,15 @@ typedef struct {
     double (*squares[LOOP_TYPES])(const void *x, size_t n);               /* the sum of x^2 */
     double (*distance[LOOP_TYPES])(const void *x, const float *target, size_t n);   /* the sum of (x - target)^2 */
     void (*distance_dx[LOOP_TYPES])(const void *x, const float *target, float scale, float weight, void *dx, size_t n);   /* (x - target) scale weight */
+    double (*absolute[LOOP_TYPES])(const void *x, const float *target, size_t n);   /* the sum of |x - target| */
+    void (*absolute_dx[LOOP_TYPES])(const void *x, const float *target, float scale, float weight, void *dx, size_t n);   /* its sign, 0 of 0, times scale weight */
+
+    /* ---- an autoencoder's posterior: op_posterior.c; moments [rows, 2 channels] ---- */
+
+    void (*sample[LOOP_TYPES])(const void *moments, const float *noise, void *y, size_t rows, size_t channels);
+    void (*sample_d[LOOP_TYPES])(const void *moments, const float *noise, const void *dy, void *d, size_t rows, size_t channels);
+    double (*divergence[LOOP_TYPES])(const void *moments, size_t rows, size_t channels);
+    void (*divergence_d[LOOP_TYPES])(const void *moments, float scale, void *d, size_t rows, size_t channels);
 
     /* ---- updates (nn/update.h), equal bits ---- */
 

@@ -43,6 +43,7 @@ static void add_both(double *restrict a, double *restrict b, const float *restri
 #define TYPE(name) name##_f32
 #include "nn/cpu/loops_typed.h"
 #include "nn/cpu/loops_gradient.h"
+#include "nn/cpu/loops_posterior.h"
 #undef T
 #undef TYPE
 
@@ -52,6 +53,7 @@ static void add_both(double *restrict a, double *restrict b, const float *restri
 #define TYPE(name) name##_bf16
 #include "nn/cpu/loops_typed.h"
 #include "nn/cpu/loops_gradient.h"
+#include "nn/cpu/loops_posterior.h"
 #undef T
 #undef TYPE
 
@@ -95,5 +97,7 @@ const loops LOOPS = {
     .silu_dx = BOTH(silu_dx), .gelu_dx = BOTH(gelu_dx), .quick_gelu_dx = BOTH(quick_gelu_dx), .geglu_dx = BOTH(geglu_dx),
     .group_sums = PAIRS(group_sums, group_silu_sums), .group_dx = BOTH(group_dx), .layer_norm_d = BOTH(layer_norm_d),
     .column_sums = BOTH(column_sums), .add_to = BOTH(add_to), .total = BOTH(total), .squares = BOTH(squares), .distance = BOTH(distance), .distance_dx = BOTH(distance_dx),
+    .absolute = BOTH(absolute), .absolute_dx = BOTH(absolute_dx), .sample = BOTH(sample), .sample_d = BOTH(sample_d), .divergence = BOTH(divergence),
+    .divergence_d = BOTH(divergence_d),
     .adamw = adamw, .adamw8 = adamw8, .accumulate = accumulate, .average = BOTH(average),
 };

@@ -184,6 +184,24 @@ static void TYPE(distance_dx)(const void *x_, const float *target, float scale, 
     }
 }
 
+static double TYPE(absolute)(const void *x_, const float *target, size_t n) {
+    const T *x = x_;
+    sums s = sums_zero();
+    for (size_t i = 0; i < n; i += LANES) s = sums_add(s, v_abs(v_sub(TYPE(get)(x + i, n - i), get_any_f32(target + i, n - i))));
+    return sums_total(s);
+}
+
+/* The sign by a factor that makes the least number more than 1, and NaN's stays NaN. */
+static void TYPE(absolute_dx)(const void *x_, const float *target, float scale, float weight, void *dx_, size_t n) {
+    const T *x = x_;
+    T *dx = dx_;
+    vec slope = v_all(scale * weight), large = v_all(0x1p127f);
+    for (size_t i = 0; i < n; i += LANES) {
+        vec d = v_mul(v_mul(v_sub(TYPE(get)(x + i, n - i), get_any_f32(target + i, n - i)), large), large);
+        TYPE(put_exact)(dx + i, n - i, v_mul(v_max(v_all(-1), v_min(v_all(1), d)), slope));
+    }
+}
+
 static void TYPE(average)(float *mean, const void *x_, float share, size_t n) {
     const T *x = x_;
     for (size_t i = 0; i < n; i += LANES) {

@@ -59,11 +59,11 @@ static int geglu_run(const kernel_step *s, const void *const in[], void *const o
     return 0;
 }
 
-/* ---- mse_dx ------------------------------------------------------------------------------------------------------------ */
+/* ---- mse_dx, mae_dx ------------------------------------------------------------------------------------------------------------ */
 
 enum { X, TARGET, WEIGHT, DY };
 
-static bool mse_match(const kernel *k, const node *root, kernel_match *m) {
+static bool loss_match(const kernel *k, const node *root, kernel_match *m) {
     const loops *l = k->variant;
     match_node(m, root);
     match_out(m, root->out[0], (layout_need){ 0 });
@@ -71,24 +71,36 @@ static bool mse_match(const kernel *k, const node *root, kernel_match *m) {
            operand_take(m, l, root->in[DY]);
 }
 
-typedef struct { const loops *l; const void *x; const float *target, *weight; void *dx; float scale; nn_type type; size_t each, blocks; } distances;
+typedef struct {
+    void (*loop)(const void *x, const float *target, float scale, float weight, void *dx, size_t n);
+    const void *x;
+    const float *target, *weight;
+    void *dx;
+    float scale;
+    nn_type type;
+    size_t each, blocks;
+} distances;
 
-static void mse_part(void *context, size_t begin, size_t end, int thread) {
+static void loss_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     const distances *j = context;
     for (size_t i = begin; i < end; i++) {
         size_t picture = i / j->blocks, first = i % j->blocks * BLOCK, n = j->each - first < BLOCK ? j->each - first : BLOCK, at = picture * j->each + first;
-        j->l->distance_dx[j->type](element_at(j->x, j->type, at), j->target + at, j->scale, j->weight ? j->weight[picture] : 1, element_at(j->dx, j->type, at), n);
+        j->loop(element_at(j->x, j->type, at), j->target + at, j->scale, j->weight ? j->weight[picture] : 1, element_at(j->dx, j->type, at), n);
     }
 }
 
-static int mse_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+static int loss_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     (void)scratch;
     const node *n = s->match.nodes[0];
     size_t count = shape_elements(n->in[X]->shape), pictures = n->in[X]->shape.dim[0], each = count / pictures;
-    distances j = { s->kernel->variant, operand_at(s, in, n->in[X]), operand_at(s, in, n->in[TARGET]), n->in[WEIGHT] ? operand_at(s, in, n->in[WEIGHT]) : NULL, out[0],
-                    2 * *(const float *)operand_at(s, in, n->in[DY]) / (float)count, n->in[X]->type, each, (each + BLOCK - 1) / BLOCK };
-    parallel_for(threads_for(s, count), pictures * j.blocks, mse_part, &j);
+    const loops *l = s->kernel->variant;
+    nn_type type = n->in[X]->type;
+    bool squares = n->op == &op_mse_dx;
+    float dy = *(const float *)operand_at(s, in, n->in[DY]);
+    distances j = { squares ? l->distance_dx[type] : l->absolute_dx[type], operand_at(s, in, n->in[X]), operand_at(s, in, n->in[TARGET]), n->in[WEIGHT] ? operand_at(s, in, n->in[WEIGHT]) : NULL, out[0],
+                    (squares ? 2 * dy : dy) / (float)count, type, each, (each + BLOCK - 1) / BLOCK };
+    parallel_for(threads_for(s, count), pictures * j.blocks, loss_part, &j);
     return 0;
 }
 
@@ -100,7 +112,8 @@ static int mse_run(const kernel_step *s, const void *const in[], void *const out
         { "gelu_dx/" #level, &op_gelu_dx, slope_match, operands_prepare, slope_run, NULL, &loops_##level }, \
         { "quick_gelu_dx/" #level, &op_quick_gelu_dx, slope_match, operands_prepare, slope_run, NULL, &loops_##level }, \
         { "geglu_dx/" #level, &op_geglu_dx, slope_match, operands_prepare, geglu_run, NULL, &loops_##level }, \
-        { "mse_dx/" #level, &op_mse_dx, mse_match, operands_prepare, mse_run, NULL, &loops_##level }, \
+        { "mse_dx/" #level, &op_mse_dx, loss_match, operands_prepare, loss_run, NULL, &loops_##level }, \
+        { "mae_dx/" #level, &op_mae_dx, loss_match, operands_prepare, loss_run, NULL, &loops_##level }, \
     };
 TABLE(avx2)
 TABLE(avx512)

@@ -170,9 +170,9 @@ static int sum_to_run(const kernel_step *s, const void *const in[], void *const 
     return 0;
 }
 
-/* ---- sum_squares, mse -------------------------------------------------------------------------------------------------- */
+/* ---- sum_squares, mse, mae -------------------------------------------------------------------------------------------------- */
 
-typedef struct { const loops *l; const void *x; const float *target; nn_type type; size_t each, blocks; double *sums; } squares_job;   /* each: elements of a picture */
+typedef struct { const loops *l; const void *x; const float *target; nn_type type; size_t each, blocks; double *sums; bool absolute; } squares_job;   /* each: elements of a picture */
 
 static bool squares_match(const kernel *k, const node *root, kernel_match *m) {
     const loops *l = k->variant;
@@ -187,8 +187,8 @@ static bool squares_match(const kernel *k, const node *root, kernel_match *m) {
 static squares_job squares_job_of(const kernel_step *s) {
     const node *n = s->match.nodes[0];
     const nn_shape x = n->in[0]->shape;
-    size_t each = shape_elements(x) / (n->op == &op_mse ? x.dim[0] : 1);
-    return (squares_job){ .l = s->kernel->variant, .type = n->in[0]->type, .each = each, .blocks = over(each, BLOCK) };
+    size_t each = shape_elements(x) / (n->op == &op_sum_squares ? 1 : x.dim[0]);
+    return (squares_job){ .l = s->kernel->variant, .type = n->in[0]->type, .each = each, .blocks = over(each, BLOCK), .absolute = n->op == &op_mae };
 }
 
 static int squares_prepare(kernel_step *s, params *p) {
@@ -203,7 +203,8 @@ static void squares_part(void *context, size_t begin, size_t end, int thread) {
     for (size_t i = begin; i < end; i++) {
         size_t first = i % j->blocks * BLOCK, n = j->each - first < BLOCK ? j->each - first : BLOCK, at = i / j->blocks * j->each + first;
         const char *x = element_at(j->x, j->type, at);
-        j->sums[i] = j->target ? j->l->distance[j->type](x, j->target + at, n) : j->l->squares[j->type](x, n);
+        if (!j->target) j->sums[i] = j->l->squares[j->type](x, n);
+        else j->sums[i] = (j->absolute ? j->l->absolute : j->l->distance)[j->type](x, j->target + at, n);
     }
 }
 
@@ -223,7 +224,7 @@ static int sum_squares_run(const kernel_step *s, const void *const in[], void *c
     return 0;
 }
 
-static int mse_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
+static int loss_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     const node *n = s->match.nodes[0];
     squares_job j = squares_job_of(s);
     const float *weight = n->in[2] ? operand_at(s, in, n->in[2]) : NULL;
@@ -244,7 +245,8 @@ static int mse_run(const kernel_step *s, const void *const in[], void *const out
     static const kernel table_##level[] = { \
         { "sum_to/" #level, &op_sum_to, sum_to_match, sum_to_prepare, sum_to_run, NULL, &loops_##level }, \
         { "sum_squares/" #level, &op_sum_squares, squares_match, squares_prepare, sum_squares_run, NULL, &loops_##level }, \
-        { "mse/" #level, &op_mse, squares_match, squares_prepare, mse_run, NULL, &loops_##level }, \
+        { "mse/" #level, &op_mse, squares_match, squares_prepare, loss_run, NULL, &loops_##level }, \
+        { "mae/" #level, &op_mae, squares_match, squares_prepare, loss_run, NULL, &loops_##level }, \
     };
 TABLE(avx2)
 TABLE(avx512)
