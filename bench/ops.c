@@ -186,7 +186,7 @@ static tensor *build_mse_dx(bench *t, const size_t *s) {
 }
 static tensor *build_adamw(bench *t, const size_t *s) {
     nn_shape w = shape2(s[0], s[1]);
-    adamw_states states = { state(t, NN_F32, w), state(t, NN_F32, w), squared(state(t, NN_F32, w)), t->type == NN_BF16 ? state(t, NN_BF16, w) : NULL };
+    adamw_states states = { state(t, t->type, w), t->type == NN_BF16 ? state(t, NN_U16, w) : NULL, state(t, NN_F32, w), squared(state(t, NN_F32, w)) };
     adamw(t->g, &states, input_f32(t, w), input_f32(t, shape1(ADAMW_NOW)), NULL, NULL, (adamw_attr){ 0.9f, 0.999f, 1e-8f, 0.01f });
     return NULL;
 }
@@ -204,7 +204,8 @@ static tensor *build_accumulate(bench *t, const size_t *s) {
     return NULL;
 }
 static tensor *build_average(bench *t, const size_t *s) {
-    average(t->g, state(t, NN_F32, shape2(s[0], s[1])), input_f32(t, shape2(s[0], s[1])), input_f32(t, shape1(1)));
+    nn_shape w = shape2(s[0], s[1]);
+    average(t->g, state(t, NN_F32, w), state(t, t->type, w), t->type == NN_BF16 ? state(t, NN_U16, w) : NULL, input_f32(t, shape1(1)));
     return NULL;
 }
 static tensor *build_sum_squares(bench *t, const size_t *s) { return sum_squares(t->g, input_f32(t, shape2(s[0], s[1]))); }
@@ -443,11 +444,6 @@ static void cool(const bench *b, const plan *p, workspace *w) {
     }
 }
 
-/* Bytes more than those of input j, a state, that n moves: what it writes, but for the rounded weights of adamw, which it does not read. */
-static size_t written(const node *n, int j) {
-    return n->op == &op_adamw && j == ADAMW_IN_ROUNDED ? 0 : shape_elements(n->in[j]->shape) * nn_type_bytes(n->in[j]->type);
-}
-
 static double bytes_of(const graph *g) {
     size_t bytes = 0;
     for (size_t i = 0; i < graph_tensors(g); i++) {
@@ -455,7 +451,7 @@ static double bytes_of(const graph *g) {
         if (t->kind != TENSOR_VALUE || t->output) bytes += shape_elements(t->shape) * nn_type_bytes(t->type);
         for (size_t k = 0; k < graph_nodes(g) && t->kind == TENSOR_STATE; k++)   /* read and written */
             for (int j = 0; j < graph_node(g, k)->n_in; j++)
-                if (graph_node(g, k)->in[j] == t && (graph_node(g, k)->op->writes >> j & 1)) bytes += written(graph_node(g, k), j);
+                if (graph_node(g, k)->in[j] == t && (graph_node(g, k)->op->writes >> j & 1)) bytes += shape_elements(t->shape) * nn_type_bytes(t->type);
     }
     return (double)bytes;
 }

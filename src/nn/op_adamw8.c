@@ -12,15 +12,16 @@
  *     a thousandth of itself in a step, which rounding to the nearest would lose for ever. Chance is a hash (Wellons' lowbias32) of element, step and
  *     weight: same step, same bits.
  *
- * The weight is whole: a bf16 that the kernels read, and the 16 bits of which it is the rounded rest. The update uses the moments before they are rounded. */
+ * The weight is whole, in f32 or in two halves (halves.h). The update uses the moments before they are rounded. */
 #include <math.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "nn/adamw8.h"
+#include "nn/halves.h"
 #include "nn/update.h"
 
-enum { WEIGHT = ADAMW8_IN_WEIGHT, LOW, MOMENTS, SCALES, DW = ADAMW_IN_DW, NOW, FACTOR, GATE };
+enum { WEIGHT = ADAMW_IN_WEIGHT, LOW, MOMENTS = ADAMW8_IN_MOMENTS, SCALES = ADAMW8_IN_SCALES, DW = ADAMW_IN_DW, NOW, FACTOR, GATE };
 
 size_t adamw8_scales(size_t n) { return (n + ADAMW8_BLOCK - 1) / ADAMW8_BLOCK; }
 
@@ -33,22 +34,6 @@ static float of_bits(uint32_t u) {
     float x;
     memcpy(&x, &u, sizeof x);
     return x;
-}
-
-/* ---- a weight in two halves ---------------------------------------------------------------------------------------------- */
-
-void adamw8_split(const float *x, uint16_t *weight, uint16_t *low, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t u = bits_of(x[i]);
-        weight[i] = (uint16_t)((u + 0x8000) >> 16);
-        low[i] = (uint16_t)u;   /* as a signed number, what rounding took */
-    }
-}
-
-static float joined(uint16_t weight, uint16_t low) { return of_bits(((uint32_t)weight << 16) + (uint32_t)(int32_t)(int16_t)low); }
-
-void adamw8_join(float *x, const uint16_t *weight, const uint16_t *low, size_t n) {
-    for (size_t i = 0; i < n; i++) x[i] = joined(weight[i], low[i]);
 }
 
 /* ---- codes --------------------------------------------------------------------------------------------------------------- */
@@ -97,13 +82,13 @@ static void update_block(const settings *s, float *w, uint16_t *low, uint8_t *m_
     float keep = 1 - s->now[ADAMW_RATE] * a->decay, step = s->now[ADAMW_RATE] / s->now[ADAMW_FIRST], over = 1 / s->now[ADAMW_SECOND];
     for (size_t i = 0; i < n; i++) {
         float size = code_value((float)(2 * (m_code[i] & 127))) * m_unit, old = code_value((float)root_code[i]) * root_unit;
-        float v = old * old, g = dw[i] * s->factor, whole = low ? joined((uint16_t)(bits_of(w[i]) >> 16), low[i]) : w[i];
+        float v = old * old, g = dw[i] * s->factor, whole = low ? of_bits(halves_bits((uint16_t)(bits_of(w[i]) >> 16), low[i])) : w[i];
         m[i] = m_code[i] & 128 ? -size : size;
         m[i] += (1 - a->beta1) * (g - m[i]);
         root[i] = sqrtf(a->beta2 * v + (1 - a->beta2) * g * g);
         whole = whole * keep - step * (m[i] / (root[i] * over + a->epsilon));
-        w[i] = low ? of_bits((bits_of(whole) + 0x8000) & 0xffff0000) : whole;
-        if (low) low[i] = (uint16_t)bits_of(whole);
+        w[i] = low ? of_bits((uint32_t)halves_weight(bits_of(whole)) << 16) : whole;
+        if (low) low[i] = halves_low(bits_of(whole));
         m_most = fabsf(m[i]) > m_most ? fabsf(m[i]) : m_most;
         root_most = root[i] > root_most ? root[i] : root_most;
     }

@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "nn/halves.h"
 #include "train/save_inside.h"
 #include "weights/rewrite.h"
 #include "weights/safetensors_write.h"
@@ -87,12 +88,12 @@ static int lookup_new(const save_contents *what, const char *kind, lookup *out) 
     return 0;
 }
 
-static const float *find_numbers(void *context, const char *canonical) {
+static rewrite_numbers find_numbers(void *context, const char *canonical) {
     const lookup *l = context;
     const save_state key = { .name = canonical }, *k = &key;
     const save_state **s = l->count ? bsearch(&k, l->sorted, l->count, sizeof *l->sorted, by_name) : NULL;
     assert(!s || (*s)->type == STORED_F32);
-    return s ? (*s)->data : NULL;
+    return s ? (rewrite_numbers){ (*s)->data, (*s)->low } : (rewrite_numbers){ NULL, NULL };
 }
 
 /* The tensors of a model file. */
@@ -146,6 +147,19 @@ static int declare_states(const save_contents *what, safetensors_writer *w, size
     return rc;
 }
 
+static int write_state(safetensors_writer *w, const save_state *s) {
+    enum { PIECE = 4096 };
+    float x[PIECE];
+    int rc = 0;
+    if (!s->low) return safetensors_write(w, s->data, bytes_of(s));
+    for (size_t at = 0, n = shape_elements(s->shape), k; rc == 0 && at < n; at += k) {
+        k = n - at < PIECE ? n - at : PIECE;
+        halves_join(x, (const uint16_t *)s->data + at, s->low + at, k);
+        rc = safetensors_write(w, x, k * sizeof *x);
+    }
+    return rc;
+}
+
 static int write_states(const save_contents *what, const char *path) {
     safetensors_writer *w = NULL;
     size_t n = 0, *which = malloc((what->n_states + what->n_values + 1) * sizeof *which);
@@ -155,7 +169,7 @@ static int write_states(const save_contents *what, const char *path) {
     if (rc == 0) rc = safetensors_begin(w);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         size_t k = which[safetensors_at(w, i)];
-        if (k < what->n_states) rc = safetensors_write(w, what->states[k].data, bytes_of(&what->states[k]));
+        if (k < what->n_states) rc = write_state(w, &what->states[k]);
         else rc = safetensors_write(w, what->values[k - what->n_states].data, what->values[k - what->n_states].bytes);
     }
     free(which);

@@ -6,7 +6,7 @@
  *     control.safetensors                   the ControlNet, as `mien generate` takes it
  *     control_average.safetensors           the same of the weights' average, if one is kept
  *     base.safetensors                      the base, if some of it is trained
- *     state.safetensors                     the rest: "m.<name>", "v.<name>", ...; "run.<name>" for what is not about a weight
+ *     state.safetensors                     the rest: "m.<name>", "v.<name>" or "moments.<name>", "scales.<name>"; "run.<name>" for what is not about a weight
  *
  * It is written under a hidden name, brought to the disk, and renamed: whatever ends the process, the earlier ones stay as they were. */
 #ifndef TRAIN_SAVE_H
@@ -18,12 +18,13 @@
 #include "nn/tensor.h"
 #include "weights/checkpoint.h"
 
-/* A number array that outlives steps, of a trained weight. kind: "weight" (f32: its master), "average" (f32), or the optimiser's own. name: canonical. */
+/* A number array that outlives steps, of a trained weight. kind: "weight" (f32), "average" (f32), or the optimiser's own. name: canonical. */
 typedef struct {
     const char *name, *kind;
     nn_shape shape;
-    stored_type type;
+    stored_type type;                /* as it is saved */
     void *data;
+    uint16_t *low;                   /* not NULL: data are bf16, and these the bits that they lack of the f32 that is saved (nn/halves.h) */
 } save_state;
 /* The same of the run: generators, places in the data, the smoothed loss. Bytes as they lie in memory. */
 typedef struct { const char *name; void *data; size_t bytes; } save_value;

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "nn/halves.h"
 #include "train/save_inside.h"
 
 /* ---- finding ------------------------------------------------------------------------------------------------------------- */
@@ -75,13 +76,26 @@ static const stored_tensor *need(const weights *w, const char *name, stored_type
     return t;
 }
 
-/* Pages that were copied leave memory again, piece by piece: both copies together would be too much. */
-static void take(const weights *w, const stored_tensor *t, void *out) {
+/* f32 numbers, as aligned as bytes are. */
+static void split(const char *in, size_t n, uint16_t *weight, uint16_t *low) {
+    enum { PIECE = 4096 };
+    float x[PIECE];
+    for (size_t at = 0, k; at < n; at += k) {
+        k = n - at < PIECE ? n - at : PIECE;
+        memcpy(x, in + at * sizeof *x, k * sizeof *x);
+        halves_split(x, weight + at, low + at, k);
+    }
+}
+
+/* low: as in save_state. Pages that were copied leave memory again, piece by piece: both copies together would be too much. */
+static void take(const weights *w, const stored_tensor *t, void *out, uint16_t *low) {
     enum { PIECE = 1 << 24 };
     for (size_t at = 0, n; at < t->bytes; at += n) {
+        const char *in = (const char *)t->data + at;
         n = t->bytes - at < PIECE ? t->bytes - at : PIECE;
-        memcpy((char *)out + at, (const char *)t->data + at, n);
-        weights_drop(w, (const char *)t->data + at, n);
+        if (low) split(in, n / sizeof(float), (uint16_t *)out + at / sizeof(float), low + at / sizeof(float));
+        else memcpy((char *)out + at, in, n);
+        weights_drop(w, in, n);
     }
 }
 
@@ -95,7 +109,7 @@ static int load_file(const save_found *found, const save_contents *what, int fil
         if (!w && (rc = weights_open(path, &w)) < 0) break;
         save_name(file, s, name);
         const stored_tensor *t = need(w, name, s->type, shape_elements(s->shape) * stored_type_bytes(s->type));
-        if (t) take(w, t, s->data);
+        if (t) take(w, t, s->data, s->low);
         else rc = error_code();
     }
     for (size_t i = 0; rc == 0 && file == SAVE_STATE && i < what->n_values; i++) {
@@ -103,7 +117,7 @@ static int load_file(const save_found *found, const save_contents *what, int fil
         if (!w && (rc = weights_open(path, &w)) < 0) break;
         snprintf(name, sizeof name, "run.%.400s", v->name);
         const stored_tensor *t = need(w, name, STORED_U8, v->bytes);
-        if (t) take(w, t, v->data);
+        if (t) take(w, t, v->data, NULL);
         else rc = error_code();
     }
     weights_close(w);

@@ -20,7 +20,7 @@ static int contents(train_job *j, save_value values[3], save_contents *out, save
     if (!s) return error_memory(n * sizeof *s);
     for (size_t i = 0; i < n; i++) {
         trainer_state t = trainer_state_at(j->t, i);
-        s[i] = (save_state){ t.name, t.kind, t.shape, STORED_F32, t.data };
+        s[i] = (save_state){ t.name, t.kind, t.shape, t.type == NN_U8 ? STORED_U8 : STORED_F32, t.data, t.low };
     }
     values[0] = (save_value){ "step", &j->step, sizeof j->step };
     values[1] = (save_value){ "loss", &j->loss, sizeof j->loss };
@@ -64,7 +64,6 @@ int train_take_up(train_job *j) {
     free(list);
     if (rc == 0) rc = batch_position_read(j->position, &at);
     if (rc == 0) rc = batch_restore(j->batch, &at, j->o->data_changed != 0);
-    if (rc == 0) trainer_restored(j->t);
     j->saved_step = j->step;
     return rc;
 }

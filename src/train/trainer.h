@@ -27,7 +27,8 @@ typedef struct {
     double clip;                     /* the largest norm of all gradients; 0: any */
     bool average;                    /* keeps an exponential average of the weights */
     adamw_attr adamw;
-    bool bf16;                       /* activations and the kernels' weights; masters, moments and gradients are f32 always */
+    bool adamw8;                     /* moments of 8 bits (nn/update.h) */
+    bool bf16;                       /* activations and the weights that kernels read; what training keeps of a weight is all of an f32, gradients are f32 */
     size_t memory;                   /* of activations; more is computed again; 0: as much as it takes */
     int threads;
     const volatile int *stop;        /* base/stop.h; may be NULL */
@@ -69,13 +70,11 @@ int  trainer_step(trainer *t, const trainer_now *now, int micro, trainer_report 
 /* After that, and with the same inputs set again: the first step of the plan that wrote what is not finite, or the weight that was not before; "" if there is none. */
 void trainer_find_lost(trainer *t, char *out, size_t size);
 
-/* What outlives steps, in an order of its own that depends on the model and the options only. kind: "weight" (f32 master), "m", "v", "average", "sum".
- * name: the checkpoint's. */
-typedef struct { const char *name, *kind; nn_shape shape; nn_type type; void *data; } trainer_state;
+/* What outlives steps, in an order of its own that depends on the model and the options only; it may be written from outside, between steps. kind: "weight",
+ * "average", and "m", "v" or "moments", "scales". name: the checkpoint's. low: of a weight in bf16, the bits that it lacks of an f32 (nn/halves.h); else NULL. */
+typedef struct { const char *name, *kind; nn_shape shape; nn_type type; void *data; uint16_t *low; } trainer_state;
 size_t trainer_states(const trainer *t);
 trainer_state trainer_state_at(const trainer *t, size_t i);
-/* After states were written from outside: what kernels read follows the masters. */
-void   trainer_restored(trainer *t);
 
 /* For pictures of what is trained (generate/engine.h): the store that has the rest packed, and the trained weights as states of their names, added to another
  * graph before its network is built. */

@@ -9,11 +9,12 @@
 #include "nn/plan.h"
 #include "train/trainer.h"
 
-/* A weight that is trained. In bf16 the kernels read `weight`, of which `master` is the whole; vectors (biases, norms) are f32 in any case. */
+/* A weight that is trained, and what is kept of it: `numbers` are f32, or bf16 with the bits that those lack in `low` (nn/halves.h); vectors (biases, norms) are
+ * f32 in any case. Then m and v, or moments and scales; the others if they are asked for. */
 typedef struct {
     const parameter *source;
     tensor *weight;               /* in the micro graph */
-    void *master, *m, *v, *average, *sum, *rounded;
+    void *numbers, *low, *m, *v, *moments, *scales, *average, *sum;
 } trained;
 
 struct trainer {

@@ -4,82 +4,105 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "nn/halves.h"
 #include "train/trainer_inside.h"
 
 static nn_type kept_type(const trainer *t, const parameter *p) { return t->type == NN_BF16 && p->shape.rank > 1 ? NN_BF16 : NN_F32; }
 
+static nn_shape moments_shape(const trained *w) { return shape2(2, shape_elements(w->source->shape)); }
+static nn_shape scales_shape(const trained *w) { return shape2(2, adamw8_scales(shape_elements(w->source->shape))); }
+
 /* ---- memory -------------------------------------------------------------------------------------------------------------- */
 
-/* Zeroed, with the 64 readable bytes that a state has behind it. */
-static void *state_memory(trainer *t, const parameter *p, nn_type type) {
-    size_t bytes = shape_elements(p->shape) * nn_type_bytes(type);
+/* Zeroed, with the 64 readable bytes that a state has behind it. False: ERR_MEMORY. */
+static bool state_memory(trainer *t, nn_shape shape, nn_type type, void **out) {
+    size_t bytes = shape_elements(shape) * nn_type_bytes(type);
     size_t room = (bytes + 127) / 64 * 64;
-    void *x = aligned_alloc(64, room);
-    if (!x) return error_memory(room), NULL;
-    memset(x, 0, room);
+    if (!(*out = aligned_alloc(64, room))) return error_memory(room), false;
+    memset(*out, 0, room);
     t->states += bytes;
-    return x;
+    return true;
+}
+
+static bool all_memory(trainer *t, trained *w) {
+    const nn_shape s = w->source->shape;
+    nn_type type = kept_type(t, w->source);
+    if (!state_memory(t, s, type, &w->numbers)) return false;
+    if (type == NN_BF16 && !state_memory(t, s, NN_U16, &w->low)) return false;
+    if (t->options.adamw8 && (!state_memory(t, moments_shape(w), NN_U8, &w->moments) || !state_memory(t, scales_shape(w), NN_F32, &w->scales))) return false;
+    if (!t->options.adamw8 && (!state_memory(t, s, NN_F32, &w->m) || !state_memory(t, s, NN_F32, &w->v))) return false;
+    return (!t->options.average || state_memory(t, s, NN_F32, &w->average)) && (!t->split || state_memory(t, s, NN_F32, &w->sum));
 }
 
 int trained_make(trainer *t, trained *w) {
+    enum { PIECE = 1024 };
+    float x[PIECE];
     const parameter *p = w->source;
-    bool rounded = kept_type(t, p) == NN_BF16;
-    bool room = (w->master = state_memory(t, p, NN_F32)) && (w->m = state_memory(t, p, NN_F32)) && (w->v = state_memory(t, p, NN_F32));
-    room = room && (!rounded || (w->rounded = state_memory(t, p, NN_BF16))) && (!t->options.average || (w->average = state_memory(t, p, NN_F32)));
-    room = room && (!t->split || (w->sum = state_memory(t, p, NN_F32)));
-    if (!room) return error_code();
-    size_t n = shape_elements(p->shape);
-    nn_widen(w->master, p->data, p->type, n);
-    if (w->average) memcpy(w->average, w->master, n * sizeof(float));
-    if (w->rounded) nn_narrow(w->rounded, NN_BF16, w->master, n);
-    checkpoint_drop(t->c, p->data, n * nn_type_bytes(p->type));
+    if (!all_memory(t, w)) return error_code();
+    size_t n = shape_elements(p->shape), size = nn_type_bytes(p->type);
+    for (size_t at = 0, k; at < n; at += k) {
+        k = n - at < PIECE ? n - at : PIECE;
+        nn_widen(x, (const char *)p->data + at * size, p->type, k);
+        if (w->low) halves_split(x, (uint16_t *)w->numbers + at, (uint16_t *)w->low + at, k);
+        else memcpy((float *)w->numbers + at, x, k * sizeof *x);
+        if (w->average) memcpy((float *)w->average + at, x, k * sizeof *x);
+    }
+    checkpoint_drop(t->c, p->data, n * size);
     return 0;
 }
 
 void trained_free(trained *w) {
-    void *all[] = { w->master, w->m, w->v, w->average, w->sum, w->rounded };
+    void *all[] = { w->numbers, w->low, w->m, w->v, w->moments, w->scales, w->average, w->sum };
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) free(all[k]);
 }
 
 /* ---- as tensors of a graph ----------------------------------------------------------------------------------------------- */
 
-tensor *trained_weight(const trainer *t, graph *g, const trained *w) {
-    nn_type type = kept_type(t, w->source);
-    return graph_state(g, w->source->name, type, w->source->shape, type == NN_BF16 ? w->rounded : w->master);
-}
+tensor *trained_weight(const trainer *t, graph *g, const trained *w) { return graph_state(g, w->source->name, kept_type(t, w->source), w->source->shape, w->numbers); }
 
-static tensor *state(graph *g, const trained *w, const char *kind, nn_type type, void *memory) {
+static tensor *state(graph *g, const trained *w, const char *kind, nn_type type, nn_shape shape, void *memory) {
     char name[256];
     snprintf(name, sizeof name, "%s.%s", kind, w->source->name);
-    return memory ? graph_state(g, name, type, w->source->shape, memory) : NULL;
+    return memory ? graph_state(g, name, type, shape, memory) : NULL;
 }
 
-tensor *trained_sum(graph *g, const trained *w) {
-    return state(g, w, "sum", NN_F32, w->sum);
-}
+static tensor *like(graph *g, const trained *w, const char *kind, nn_type type, void *memory) { return state(g, w, kind, type, w->source->shape, memory); }
+
+tensor *trained_sum(graph *g, const trained *w) { return like(g, w, "sum", NN_F32, w->sum); }
 
 void trained_update(const trainer *t, graph *g, const trained *w, tensor *weight, tensor *dw, tensor *now, tensor *decay, tensor *factor, tensor *gate) {
-    tensor *master = weight && weight->type == NN_F32 ? weight : state(g, w, "master", NN_F32, w->master);
-    adamw_states s = { master, state(g, w, "m", NN_F32, w->m), state(g, w, "v", NN_F32, w->v), master == weight ? NULL : weight };
-    adamw(g, &s, dw, now, factor, gate, t->options.adamw);
-    if (w->average) average(g, state(g, w, "average", NN_F32, w->average), master, decay);
+    tensor *low = like(g, w, "low", NN_U16, w->low);
+    if (t->options.adamw8) {
+        adamw8_states s = { weight, low, state(g, w, "moments", NN_U8, moments_shape(w), w->moments), state(g, w, "scales", NN_F32, scales_shape(w), w->scales) };
+        adamw8(g, &s, dw, now, factor, gate, (adamw8_attr){ t->options.adamw, (uint32_t)(w - t->trained) });
+    } else {
+        adamw_states s = { weight, low, like(g, w, "m", NN_F32, w->m), like(g, w, "v", NN_F32, w->v) };
+        adamw(g, &s, dw, now, factor, gate, t->options.adamw);
+    }
+    if (w->average) average(g, like(g, w, "average", NN_F32, w->average), weight, low, decay);
 }
 
 /* ---- what outlives them -------------------------------------------------------------------------------------------------- */
 
-enum { KINDS = 5 };
+/* No sums: between steps they mean nothing. */
+enum { KINDS = 6 };
 
-static trainer_state state_of(const trained *w, int kind) {
-    void *const data[KINDS] = { w->master, w->m, w->v, w->average, w->sum };
-    static const char *const kinds[KINDS] = { "weight", "m", "v", "average", "sum" };
-    return (trainer_state){ w->source->name, kinds[kind], w->source->shape, NN_F32, data[kind] };
+static trainer_state state_of(const trainer *t, const trained *w, int kind) {
+    const nn_shape s = w->source->shape;
+    const trainer_state all[KINDS] = {
+        { NULL, "weight", s, kept_type(t, w->source), w->numbers, w->low }, { NULL, "m", s, NN_F32, w->m, NULL }, { NULL, "v", s, NN_F32, w->v, NULL },
+        { NULL, "moments", moments_shape(w), NN_U8, w->moments, NULL }, { NULL, "scales", scales_shape(w), NN_F32, w->scales, NULL }, { NULL, "average", s, NN_F32, w->average, NULL },
+    };
+    trainer_state out = all[kind];
+    out.name = w->source->name;
+    return out;
 }
 
 /* The kinds that there are, of which a weight has all: numbers in front of KINDS. */
 static int kinds_kept(const trainer *t, int kept[KINDS]) {
     int n = 0;
     for (int k = 0; k < KINDS && t->n_trained; k++)
-        if (state_of(t->trained, k).data) kept[n++] = k;
+        if (state_of(t, t->trained, k).data) kept[n++] = k;
     return n;
 }
 
@@ -90,16 +113,9 @@ size_t trainer_states(const trainer *t) {
 
 trainer_state trainer_state_at(const trainer *t, size_t i) {
     int kept[KINDS], n = kinds_kept(t, kept);
-    return state_of(&t->trained[i / (size_t)n], kept[i % (size_t)n]);
-}
-
-void trainer_restored(trainer *t) {
-    for (size_t i = 0; i < t->n_trained; i++)
-        if (t->trained[i].rounded) nn_narrow(t->trained[i].rounded, NN_BF16, t->trained[i].master, shape_elements(t->trained[i].source->shape));
+    return state_of(t, &t->trained[i / (size_t)n], kept[i % (size_t)n]);
 }
 
 void trainer_add_states(const trainer *t, graph *g) {
-    for (size_t i = 0; i < t->n_trained; i++) {
-        trained_weight(t, g, &t->trained[i]);
-    }
+    for (size_t i = 0; i < t->n_trained; i++) trained_weight(t, g, &t->trained[i]);
 }

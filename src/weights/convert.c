@@ -79,7 +79,7 @@ static int add_fused(work *w, const stored_tensor *t, const char *canonical, con
         if (!s || s->rank != t->rank || s->bytes / stored_type_bytes(s->type) != t->bytes / stored_type_bytes(t->type))
             return error_set(ERR_FORMAT, "%s: \"%s\" has no k or v of its size", weights_path(w->f->w), t->name);
         if (s->type != t->type && w->o->dtype == MIEN_DTYPE_AUTO) i->type = STORED_F32;
-        i->part[k] = (tensor_bytes){ w->f->w, s->data, s->bytes, s->type };
+        i->part[k] = (tensor_bytes){ w->f->w, s->data, s->bytes, s->type, NULL };
     }
     i->parts = 3;
     i->dim[0] *= 3;

@@ -20,20 +20,23 @@ typedef struct {
 static size_t elements(const stored_tensor *t) { return t->bytes / stored_type_bytes(t->type); }
 
 /* The parameter's own place in memory is no part of any mapped file; w is only asked to let go of what is. */
-static tensor_bytes of_memory(const weights *w, const float *x, size_t n) { return (tensor_bytes){ w, x, n * sizeof *x, STORED_F32 }; }
+static tensor_bytes of_memory(const weights *w, rewrite_numbers new, size_t n) {
+    stored_type type = new.low ? STORED_BF16 : STORED_F32;
+    return (tensor_bytes){ w, new.x, n * stored_type_bytes(type), type, new.low };
+}
 
 /* ---- a ControlNet ------------------------------------------------------------------------------------------------------ */
 
 static int add_control(work *w, const parameter *p) {
     const weights *file = w->c->file[w->c->from[NETWORK_CONTROL]].w;
     const stored_tensor *t = weights_find(file, p->stored_name);
-    const float *x = w->find(w->context, p->name);
+    rewrite_numbers new = w->find(w->context, p->name);
     size_t n = shape_elements(p->shape);
     if (!t || elements(t) != n) return error_set(ERR_FORMAT, "%s: \"%s\" is not there as it was", weights_path(file), p->stored_name);
     tensor_item *i = tensor_list_add_copy(w->out, p->name + strlen("control."), file, t);
     if (!i) return ERR_MEMORY;
     i->type = convert_output_type(t->type, w->dtype);
-    if (x) i->part[0] = of_memory(file, x, n);
+    if (new.x) i->part[0] = of_memory(file, new, n);
     return 0;
 }
 
@@ -71,11 +74,11 @@ static int replace(work *w, const stored_tensor *t, int source, const char *rest
         char canonical[NAME_MOST], name[2 * NAME_MOST];
         name_to_canonical(&f->map[source], rest, k, canonical);
         snprintf(name, sizeof name, "%s.%s", network_roots[f->map[source].net], canonical);
-        const float *x = w->find(w->context, name);
+        rewrite_numbers new = w->find(w->context, name);
         size_t bytes = whole.bytes / (size_t)parts;
-        part[k] = (tensor_bytes){ f->w, (const char *)whole.data + bytes * (size_t)k, bytes, t->type };
-        if (!x) continue;
-        part[k] = of_memory(f->w, x, bytes / stored_type_bytes(t->type));
+        part[k] = (tensor_bytes){ f->w, (const char *)whole.data + bytes * (size_t)k, bytes, t->type, NULL };
+        if (!new.x) continue;
+        part[k] = of_memory(f->w, new, bytes / stored_type_bytes(t->type));
         any = true;
     }
     if (!any) return 0;

@@ -8,8 +8,10 @@
 #include "weights/checkpoint.h"
 #include "weights/tensor_list.h"
 
-/* The numbers of a parameter by its canonical name, f32, as long as the list lives; NULL: as they are stored. */
-typedef const float *rewrite_find(void *context, const char *canonical);
+/* The numbers of a parameter by its canonical name, which stay as long as the list lives: f32, or bf16 with the bits that those lack (nn/halves.h). x NULL: as
+ * they are stored. */
+typedef struct { const void *x; const uint16_t *low; } rewrite_numbers;
+typedef rewrite_numbers rewrite_find(void *context, const char *canonical);
 
 /* The ControlNet under the original's names without a prefix, as `mien init` writes it. */
 int rewrite_control(const checkpoint *c, rewrite_find *find, void *context, mien_dtype dtype, tensor_list *out);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/stop.h"
+#include "nn/halves.h"
 #include "weights/safetensors_write.h"
 #include "weights/tensor_draw.h"
 
@@ -36,7 +37,7 @@ tensor_item *tensor_list_add_copy(tensor_list *l, const char *name, const weight
     memcpy(i->dim, t->dim, sizeof i->dim);
     i->making = TENSOR_COPY;
     i->parts = 1;
-    i->part[0] = (tensor_bytes){ w, t->data, t->bytes, t->type };
+    i->part[0] = (tensor_bytes){ w, t->data, t->bytes, t->type, NULL };
     return i;
 }
 
@@ -96,15 +97,14 @@ static int put(maker *m, const void *data, size_t bytes) {
 
 static int copy_part(maker *m, const tensor_item *t, const tensor_bytes *p) {
     size_t from = stored_type_bytes(p->type), to = stored_type_bytes(t->type), n = p->bytes / from;
+    stored_type type = p->low ? STORED_F32 : p->type;
     int rc = 0;
     for (size_t at = 0, k; rc == 0 && at < n; at += k) {
         k = n - at < PIECE ? n - at : PIECE;
-        const char *in = (const char *)p->data + at * from;
-        if (p->type == t->type) rc = put(m, in, k * to);
-        else {
-            stored_convert(m->out, t->type, in, p->type, k, &m->beyond);
-            rc = put(m, m->out, k * to);
-        }
+        const void *in = (const char *)p->data + at * from, *x = in;
+        if (p->low) halves_join(m->number[0], in, p->low + at, k), x = m->number[0];
+        if (type != t->type) stored_convert(m->out, t->type, x, type, k, &m->beyond), x = m->out;
+        rc = put(m, x, k * to);
         weights_drop(p->w, in, k * from);
     }
     return rc;

@@ -10,8 +10,8 @@
 #include "mien.h"
 #include "weights/weights.h"
 
-/* Bytes of a mapped file. */
-typedef struct { const weights *w; const void *data; size_t bytes; stored_type type; } tensor_bytes;
+/* Bytes of a mapped file, or of memory; low: the bits that they, bf16, lack of f32 numbers (nn/halves.h), else NULL. */
+typedef struct { const weights *w; const void *data; size_t bytes; stored_type type; const uint16_t *low; } tensor_bytes;
 
 typedef enum { TENSOR_COPY, TENSOR_OFFSET, TENSOR_ZERO, TENSOR_ONE, TENSOR_UNIFORM, TENSOR_NORMAL } tensor_making;
 

@@ -31,7 +31,7 @@ static size_t elements_of(const parameter *p) { return shape_elements(p->shape);
 static const stored_type stored_of[] = { [NN_F32] = STORED_F32, [NN_F16] = STORED_F16, [NN_BF16] = STORED_BF16 };
 
 static tensor_bytes bytes_of(const checkpoint *c, network net, const parameter *p) {
-    return (tensor_bytes){ c->file[c->from[net]].w, p->data, elements_of(p) * nn_type_bytes(p->type), stored_of[p->type] };
+    return (tensor_bytes){ c->file[c->from[net]].w, p->data, elements_of(p) * nn_type_bytes(p->type), stored_of[p->type], NULL };
 }
 
 static int add(work *w, const char *name, const stored_tensor *t, tensor_item **out) {
@@ -84,15 +84,15 @@ static int other(work *w, const stored_tensor *t) {
     bool fits = onto && onto->rank == t->rank && memcmp(onto->dim, t->dim, (size_t)t->rank * sizeof *t->dim) == 0;
     if (base_part) {
         if (!fits) return w->kept++, 0;
-        i->part[0] = (tensor_bytes){ w->onto->file[0].w, onto->data, onto->bytes, onto->type };
+        i->part[0] = (tensor_bytes){ w->onto->file[0].w, onto->data, onto->bytes, onto->type, NULL };
         if (w->o->dtype == MIEN_DTYPE_AUTO || !stored_is_float(onto->type)) i->type = onto->type;
         return stored_is_float(i->type) == stored_is_float(onto->type) ? 0 : differ(w, t, w->o->onto);
     }
     if (!fits || !from || from->bytes / stored_type_bytes(from->type) != t->bytes / stored_type_bytes(t->type)) return 0;
     if (!stored_is_float(t->type) || !stored_is_float(onto->type) || !stored_is_float(from->type)) return 0;
     i->making = TENSOR_OFFSET;
-    i->part[1] = (tensor_bytes){ w->onto->file[0].w, onto->data, onto->bytes, onto->type };
-    i->part[2] = (tensor_bytes){ w->from->file[0].w, from->data, from->bytes, from->type };
+    i->part[1] = (tensor_bytes){ w->onto->file[0].w, onto->data, onto->bytes, onto->type, NULL };
+    i->part[2] = (tensor_bytes){ w->from->file[0].w, from->data, from->bytes, from->type, NULL };
     w->r->moved++;
     return 0;
 }

@@ -65,6 +65,14 @@ check "names and shapes" cmp .want .got
 check "with metadata of the run's" grep -aq '"mien.only_mid_control":"true"' one/checkpoints/step-000001/control_average.safetensors
 check "in bf16" sh -c "! grep -aq '\"dtype\":\"F' one/checkpoints/step-000001/control_average.safetensors"
 expect "of which nothing is lost" 0 $loop one 1 --average --bf16 --resume
+expect "moments of 8 bits, weights in two halves" 0 $loop eight 2 --average --eight
+check "of the size it said" planned eight/checkpoints/step-000002
+expect "gone on with" 0 $loop eight 3 --average --eight --resume
+expect "and in bf16, with the decoder" 0 $loop eight2 1 --bf16 --eight --unlock
+expect "of which nothing is lost" 0 $loop eight2 1 --bf16 --eight --unlock --resume
+tensors one/checkpoints/step-000001/control.safetensors | sed 's/ BF16 / F32 /' >.want; tensors eight/checkpoints/step-000003/control.safetensors >.got
+check "the ControlNet is f32 and whole" cmp .want .got
+rm -rf eight eight2
 expect "SD 2.x, with the decoder" 0 "$build/tests/save_loop" sd2.safetensors c2.safetensors both 1 --unlock
 b=both/checkpoints/step-000001
 check "of the size it said" planned $b

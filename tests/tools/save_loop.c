@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * save_loop BASE CONTROL RUN STEPS [--resume] [--unlock] [--average] [--bf16] [--keep N] [--seed N] [--data N] [--data-changed]
+ * save_loop BASE CONTROL RUN STEPS [--resume] [--unlock] [--average] [--bf16] [--eight] [--keep N] [--seed N] [--data N] [--data-changed]
  *
  * A training run without the training: every step sets all states to numbers that follow from the step, logs it and writes a checkpoint. Begun
- * again with --resume, it first sees that what the checkpoint gave is to the bit what that step had. "resumed N" at the start of a resumed one,
+ * again with --resume (--eight: adamw8's states, of weights in two halves), it first sees that what the checkpoint gave is to the bit what that step had. "resumed N" at the start of a resumed one,
  * "planned BYTES" of a checkpoint, then "begun N" and "saved N" or "failed N: why" for each. Exit status 4: what was loaded is not what was saved. */
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "nn/halves.h"
+#include "nn/update.h"
 #include "train/events.h"
 #include "train/log.h"
 #include "train/run_folder.h"
@@ -23,7 +25,7 @@ static size_t n_states;
 
 static const char *base, *control, *folder;
 static long steps, keep = 3, seed, items = 100;
-static int resume, unlock, averages, bf16, data_changed;
+static int resume, unlock, averages, bf16, eight, data_changed;
 
 static void say(void *context, mien_log_kind kind, const char *path, const char *message) {
     (void)context, (void)kind;
@@ -45,30 +47,50 @@ static uint32_t bits_of(size_t k, size_t i, uint64_t step) {
 
 static float number_of(size_t k, size_t i, uint64_t step) { return (float)(int32_t)bits_of(k, i, step) * 0x1p-36f; }
 
+static void set_one(const save_state *s, size_t k, size_t i, uint64_t step) {
+    float x = number_of(k, i, step);
+    if (s->low) halves_split(&x, (uint16_t *)s->data + i, s->low + i, 1);
+    else if (s->type == STORED_U8) ((uint8_t *)s->data)[i] = (uint8_t)bits_of(k, i, step);
+    else ((float *)s->data)[i] = x;
+}
+
+static int right(const save_state *s, size_t k, size_t i, uint64_t step) {
+    float want = number_of(k, i, step), x;
+    if (s->type == STORED_U8) return ((uint8_t *)s->data)[i] == (uint8_t)bits_of(k, i, step);
+    if (s->low) halves_join(&x, (uint16_t *)s->data + i, s->low + i, 1);
+    else x = ((float *)s->data)[i];
+    return memcmp(&x, &want, sizeof want) == 0;
+}
+
 static void set_all(uint64_t step) {
     for (size_t k = 0; k < n_states; k++)
-        for (size_t i = 0, n = shape_elements(states[k].shape); i < n; i++) ((float *)states[k].data)[i] = number_of(k, i, step);
+        for (size_t i = 0, n = shape_elements(states[k].shape); i < n; i++) set_one(&states[k], k, i, step);
 }
 
 static int all_right(uint64_t step) {
     for (size_t k = 0; k < n_states; k++)
         for (size_t i = 0, n = shape_elements(states[k].shape); i < n; i++) {
-            float want = number_of(k, i, step);
-            if (memcmp((float *)states[k].data + i, &want, sizeof want) == 0) continue;
+            if (right(&states[k], k, i, step)) continue;
             fprintf(stderr, "save_loop: %s of %s differs at %zu\n", states[k].kind, states[k].name, i);
             return 0;
         }
     return 1;
 }
 
-static int add(const parameter *p, const char *kind) {
+static int keep_one(const parameter *p, const char *kind, nn_shape shape, stored_type type, int halves) {
+    size_t n = shape_elements(shape);
+    if (n_states == STATES) return error_memory(0);
+    save_state *s = &states[n_states++];
+    *s = (save_state){ .name = p->name, .kind = kind, .shape = shape, .type = type, .data = calloc(n, sizeof(float)), .low = halves ? calloc(n, sizeof(uint16_t)) : NULL };
+    return s->data && (s->low || !halves) ? 0 : error_memory(n * sizeof(float));
+}
+
+static int keep_all(const parameter *p) {
     size_t n = shape_elements(p->shape);
-    if (n_states == STATES || !(states[n_states].data = calloc(n, sizeof(float)))) return error_memory(n * sizeof(float));
-    states[n_states].name = p->name;
-    states[n_states].kind = kind;
-    states[n_states].shape = p->shape;
-    states[n_states++].type = STORED_F32;
-    return 0;
+    int rc = keep_one(p, "weight", p->shape, STORED_F32, eight && p->shape.rank > 1);
+    if (rc == 0) rc = eight ? keep_one(p, "moments", shape2(2, n), STORED_U8, 0) : keep_one(p, "m", p->shape, STORED_F32, 0);
+    if (rc == 0) rc = eight ? keep_one(p, "scales", shape2(2, adamw8_scales(n)), STORED_F32, 0) : keep_one(p, "v", p->shape, STORED_F32, 0);
+    return rc == 0 && averages ? keep_one(p, "average", p->shape, STORED_F32, 0) : rc;
 }
 
 static int make_states(const checkpoint *c) {
@@ -77,10 +99,7 @@ static int make_states(const checkpoint *c) {
         const parameter *p = checkpoint_parameter(c, i);
         bool decoder = strncmp(p->name, "unet.output_blocks.", 19) == 0 || strncmp(p->name, "unet.out.", 9) == 0;
         if (strncmp(p->name, "control.", 8) != 0 && !(unlock && decoder)) continue;
-        rc = add(p, "weight");
-        if (rc == 0) rc = add(p, "m");
-        if (rc == 0) rc = add(p, "v");
-        if (rc == 0 && averages) rc = add(p, "average");
+        rc = keep_all(p);
     }
     return rc;
 }
@@ -162,6 +181,7 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--unlock") == 0) unlock = 1;
         else if (strcmp(argv[i], "--average") == 0) averages = 1;
         else if (strcmp(argv[i], "--bf16") == 0) bf16 = 1;
+        else if (strcmp(argv[i], "--eight") == 0) eight = 1;
         else if (strcmp(argv[i], "--data-changed") == 0) data_changed = 1;
         else if (i + 1 < argc && strcmp(argv[i], "--keep") == 0) keep = strtol(argv[++i], NULL, 10);
         else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) seed = strtol(argv[++i], NULL, 10);
@@ -181,6 +201,6 @@ int main(int argc, char **argv) {
     }
     run_settings_free(&s);
     checkpoint_close(c);
-    for (size_t i = 0; i < n_states; i++) free(states[i].data);
+    for (size_t i = 0; i < n_states; i++) free(states[i].data), free(states[i].low);
     return status;
 }

@@ -526,13 +526,21 @@ static tensor *gate_of(trial *t) {
     return gate;
 }
 
+/* In f32, or in two halves. */
+static tensor *weight_or_halves(trial *t, nn_shape s, tensor **low) {
+    bool halves = rng_chance(&t->r, 2);
+    tensor *w = trial_state(t, halves ? NN_BF16 : NN_F32, s, 1);
+    *low = halves ? trial_state(t, NN_U16, s, 1) : NULL;
+    return w;
+}
+
 static tensor *make_adamw(trial *t) {
     nn_shape s = some_weight(t);
     adamw_attr a = { 0.9f, 0.999f, 1e-8f, rng_chance(&t->r, 2) ? 0 : 0.01f };
-    tensor *w = trial_state(t, NN_F32, s, 1), *m = trial_state(t, NN_F32, s, 0.1f), *v = trial_state(t, NN_F32, s, 0.01f);
-    absolute(t, 2);
-    tensor *rounded = rng_chance(&t->r, 2) ? NULL : trial_state(t, NN_BF16, s, 1), *dw = trial_input(t, NN_F32, s), *now = settings_of(t, &a), *factor = number_or_not(t);
-    adamw(t->g, &(adamw_states){ w, m, v, rounded }, dw, now, factor, gate_of(t), a);
+    tensor *low, *w = weight_or_halves(t, s, &low), *m = trial_state(t, NN_F32, s, 0.1f), *v = trial_state(t, NN_F32, s, 0.01f);
+    absolute(t, t->n_states - 1);
+    tensor *dw = trial_input(t, NN_F32, s), *now = settings_of(t, &a), *factor = number_or_not(t);
+    adamw(t->g, &(adamw_states){ w, low, m, v }, dw, now, factor, gate_of(t), a);
     return NULL;
 }
 
@@ -540,8 +548,7 @@ static tensor *make_adamw8(trial *t) {
     nn_shape s = some_weight(t);
     size_t n = shape_elements(s);
     adamw8_attr a = { { 0.9f, 0.999f, 1e-8f, rng_chance(&t->r, 2) ? 0 : 0.01f }, rng_next(&t->r) };
-    bool halves = rng_chance(&t->r, 2);
-    tensor *w = trial_state(t, halves ? NN_BF16 : NN_F32, s, 1), *low = halves ? trial_state(t, NN_U16, s, 1) : NULL;
+    tensor *low, *w = weight_or_halves(t, s, &low);
     tensor *moments = trial_state(t, NN_U8, shape2(2, n), 1), *scales = trial_state(t, NN_F32, shape2(2, adamw8_scales(n)), 0.1f);
     absolute(t, t->n_states - 1);
     if (rng_chance(&t->r, 4)) {   /* the first step */
@@ -555,15 +562,23 @@ static tensor *make_adamw8(trial *t) {
     return NULL;
 }
 
-static tensor *into(trial *t, void (*build)(graph *g, tensor *into, tensor *x, tensor *number), bool bf16) {
+static tensor *one_number(trial *t, float x) {
+    tensor *number = trial_input(t, NN_F32, shape1(1));
+    t->numbers[t->n_in - 1][0] = x;
+    return number;
+}
+static tensor *make_accumulate(trial *t) {
     nn_shape s = some_weight(t);
-    tensor *sum = trial_state(t, NN_F32, s, 1), *x = bf16 ? trial_state(t, NN_BF16, s, 1) : trial_input(t, NN_F32, s), *number = trial_input(t, NN_F32, shape1(1));
-    t->numbers[t->n_in - 1][0] = build == accumulate ? (float)rng_chance(&t->r, 2) : 0.99f;
-    build(t->g, sum, x, number);
+    tensor *sum = trial_state(t, NN_F32, s, 1), *x = trial_input(t, NN_F32, s);
+    accumulate(t->g, sum, x, one_number(t, (float)rng_chance(&t->r, 2)));
     return NULL;
 }
-static tensor *make_accumulate(trial *t) { return into(t, accumulate, false); }
-static tensor *make_average(trial *t) { return into(t, average, rng_chance(&t->r, 3)); }
+static tensor *make_average(trial *t) {
+    nn_shape s = some_weight(t);
+    tensor *mean = trial_state(t, NN_F32, s, 1), *low, *x = weight_or_halves(t, s, &low);
+    average(t->g, mean, x, low, one_number(t, 0.99f));
+    return NULL;
+}
 static tensor *make_sum_squares(trial *t) { return sum_squares(t->g, rng_chance(&t->r, 3) ? trial_state(t, NN_F32, some_weight(t), 1) : trial_input(t, activation_type(t), some_weight(t))); }
 static tensor *make_clip_factor(trial *t) {
     tensor *x = trial_input(t, NN_F32, shape1(1));

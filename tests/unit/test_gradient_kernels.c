@@ -234,12 +234,12 @@ static void updates(void **state) {
         bool bf16 = i & 1;
         tensor *dw = trial_input(&t, NN_F32, shape1(N)), *now = trial_input(&t, NN_F32, shape1(ADAMW_NOW));
         adamw_now(&a.adamw, 0.001, 3, t.numbers[1]);
+        tensor *w = trial_state(&t, bf16 ? NN_BF16 : NN_F32, shape1(N), 1), *low = bf16 ? trial_state(&t, NN_U16, shape1(N), 1) : NULL;
         if (i < 2) {
-            tensor *w = trial_state(&t, NN_F32, shape1(N), 1), *m = trial_state(&t, NN_F32, shape1(N), 1), *v = trial_state(&t, NN_F32, shape1(N), 1);
-            for (size_t k = 0; k < N; k++) ((float *)t.first[2])[k] = fabsf(((float *)t.first[2])[k]);
-            adamw(t.g, &(adamw_states){ w, m, v, bf16 ? trial_state(&t, NN_BF16, shape1(N), 1) : NULL }, dw, now, NULL, NULL, a.adamw);
+            tensor *m = trial_state(&t, NN_F32, shape1(N), 1), *v = trial_state(&t, NN_F32, shape1(N), 1);
+            for (size_t k = 0; k < N; k++) ((float *)t.first[t.n_states - 1])[k] = fabsf(((float *)t.first[t.n_states - 1])[k]);
+            adamw(t.g, &(adamw_states){ w, low, m, v }, dw, now, NULL, NULL, a.adamw);
         } else {
-            tensor *w = trial_state(&t, bf16 ? NN_BF16 : NN_F32, shape1(N), 1), *low = bf16 ? trial_state(&t, NN_U16, shape1(N), 1) : NULL;
             tensor *moments = trial_state(&t, NN_U8, shape2(2, N), 1), *scales = trial_state(&t, NN_F32, shape2(2, adamw8_scales(N)), 1);
             for (size_t k = 0; k < 2 * adamw8_scales(N); k++) ((float *)t.first[t.n_states - 1])[k] = fabsf(((float *)t.first[t.n_states - 1])[k]);
             adamw8(t.g, &(adamw8_states){ w, low, moments, scales }, dw, now, NULL, NULL, a);

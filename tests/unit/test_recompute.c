@@ -38,7 +38,7 @@ static tensor *state(network *n, nn_type type, nn_shape shape, float scale) {
     }
     n->memory[n->n] = aligned_alloc(64, bytes);
     memset(n->memory[n->n], 0, bytes);
-    nn_narrow(n->memory[n->n], type, x, count);
+    if (type != NN_U16) nn_narrow(n->memory[n->n], type, x, count);   /* lower bits of a weight: 0 */
     n->bytes[n->n] = bytes;
     free(x);
     return graph_state(n->g, "state", type, shape, n->memory[n->n++]);
@@ -52,8 +52,7 @@ static tensor *weight(network *n, nn_shape shape, float scale) {
 
 static void update(void *context, graph *g, tensor *w) {
     network *n = context;
-    tensor *master = w->type == NN_F32 ? w : state(n, NN_F32, w->shape, 0.1f);
-    adamw_states states = { master, state(n, NN_F32, w->shape, 0), state(n, NN_F32, w->shape, 0), w == master ? NULL : w };
+    adamw_states states = { w, w->type == NN_BF16 ? state(n, NN_U16, w->shape, 0) : NULL, state(n, NN_F32, w->shape, 0), state(n, NN_F32, w->shape, 0) };
     adamw(g, &states, w->grad, n->now, NULL, n->loss, (adamw_attr){ 0.9f, 0.999f, 1e-8f, 0.01f });
 }
 

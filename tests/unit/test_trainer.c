@@ -4,6 +4,7 @@
  * not change a bit: states that were saved and put back. */
 #include "models.h"
 
+#include "nn/halves.h"
 #include "train/trainer.h"
 
 enum { SIZE = 8, TOKENS_HERE = 7, MOST_STEPS = 30 };
@@ -95,36 +96,87 @@ static void beside_pytorch(int family) {
 static void test_locked(void **state) { (void)state; beside_pytorch(1); }
 static void test_unlocked(void **state) { (void)state; beside_pytorch(2); }
 
+static void copy_states(const trainer *from, const trainer *to) {
+    assert_int_equal(trainer_states(from), trainer_states(to));
+    for (size_t i = 0; i < trainer_states(from); i++) {
+        trainer_state a = trainer_state_at(from, i), b = trainer_state_at(to, i);
+        size_t n = shape_elements(a.shape);
+        assert_true(!strcmp(a.name, b.name) && !strcmp(a.kind, b.kind) && shape_equal(a.shape, b.shape) && a.type == b.type && !a.low == !b.low);
+        memcpy(b.data, a.data, n * nn_type_bytes(a.type));
+        if (a.low) memcpy(b.low, a.low, n * sizeof *a.low);
+    }
+}
+
+static void same_states(const trainer *a, const trainer *b) {
+    for (size_t i = 0; i < trainer_states(a); i++) {
+        trainer_state x = trainer_state_at(a, i), y = trainer_state_at(b, i);
+        size_t n = shape_elements(x.shape);
+        if (memcmp(x.data, y.data, n * nn_type_bytes(x.type)) != 0 || (x.low && memcmp(x.low, y.low, n * sizeof *x.low) != 0)) fail_msg("%s of %s differs", x.kind, x.name);
+    }
+}
+
 /* Two steps, and one of them after all states went into another trainer. */
+static void gone_on(const trainer_options *o) {
+    checkpoint *c[3];
+    trainer *t[3];
+    double loss[2], norm[2];
+    for (int i = 0; i < 3; i++) c[i] = opened(1), t[i] = started(c[i], o);
+    step(t[0], o, 0, &loss[0], &norm[0]);
+    step(t[1], o, 0, &loss[1], &norm[1]);
+    assert_true(loss[0] == loss[1] && norm[0] == norm[1]);
+    copy_states(t[1], t[2]);
+    step(t[0], o, 1, &loss[0], &norm[0]);
+    step(t[2], o, 1, &loss[1], &norm[1]);
+    assert_true(loss[0] == loss[1] && norm[0] == norm[1]);
+    same_states(t[0], t[2]);
+    for (int i = 0; i < 3; i++) trainer_close(t[i]), checkpoint_close(c[i]);
+}
 static void test_states(void **state) {
     (void)state;
-    trainer_options o = options_of(1);
-    o.only_mid = true;   /* fewer to compute */
-    o.average = true;
-    checkpoint *c = opened(1), *d = opened(1);
-    trainer *whole = started(c, &o), *first = started(d, &o);
-    double loss[3], norm;
-    step(whole, &o, 0, &loss[0], &norm);
-    step(first, &o, 0, &loss[1], &norm);
-    assert_true(loss[0] == loss[1]);
-    checkpoint *e = opened(1);
-    trainer *second = started(e, &o);
-    assert_int_equal(trainer_states(first), trainer_states(second));
-    for (size_t i = 0; i < trainer_states(first); i++) {
-        trainer_state a = trainer_state_at(first, i), b = trainer_state_at(second, i);
-        assert_true(!strcmp(a.name, b.name) && !strcmp(a.kind, b.kind) && shape_equal(a.shape, b.shape));
-        memcpy(b.data, a.data, shape_elements(a.shape) * nn_type_bytes(a.type));
+    for (int i = 0; i < 4; i++) {
+        trainer_options o = options_of(1);
+        o.only_mid = true;   /* fewer to compute */
+        o.bf16 = i & 1;
+        o.adamw8 = i & 2;
+        o.average = i != 3;
+        o.clip = i == 3 ? 0.05 : 0;
+        o.accumulate = i == 2 ? 2 : 1;
+        if (o.bf16 && cpu_level_here() < CPU_AVX512_BF16) continue;
+        gone_on(&o);
     }
-    trainer_restored(second);
-    step(whole, &o, 1, &loss[0], &norm);
-    step(second, &o, 1, &loss[1], &norm);
-    assert_true(loss[0] == loss[1]);
-    for (size_t i = 0; i < trainer_states(whole); i++) {
-        trainer_state a = trainer_state_at(whole, i), b = trainer_state_at(second, i);
-        assert_memory_equal(a.data, b.data, shape_elements(a.shape) * nn_type_bytes(a.type));
+}
+
+/* What is kept of a weight: 12 bytes, or 6 and the scales; and a bf16 with its low bits begins as the f32 that the file has. */
+static void test_bytes(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        trainer_options o = options_of(1);
+        o.only_mid = true;
+        o.bf16 = i & 1;
+        o.adamw8 = i & 2;
+        if (o.bf16 && cpu_level_here() < CPU_AVX512_BF16) continue;
+        checkpoint *c = opened(1);
+        trainer *t = started(c, &o);
+        trainer_plan p = trainer_planned(t);
+        size_t scales = 0;
+        for (size_t k = 0; k < trainer_states(t); k++) {
+            trainer_state s = trainer_state_at(t, k);
+            size_t n = shape_elements(s.shape);
+            if (strcmp(s.kind, "scales") == 0) scales += n * sizeof(float);
+            if (strcmp(s.kind, "weight") != 0) continue;
+            assert_true(!s.low == !(o.bf16 && s.shape.rank > 1));
+            const parameter *source = checkpoint_find(c, s.name);
+            float *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
+            if (s.low) halves_join(x, s.data, s.low, n);
+            else memcpy(x, s.data, n * sizeof *x);
+            nn_widen(y, source->data, source->type, n);
+            assert_memory_equal(x, y, n * sizeof *x);
+            free(x), free(y);
+        }
+        assert_true(p.states == (o.adamw8 ? 6 : 12) * p.trained + scales);
+        trainer_close(t);
+        checkpoint_close(c);
     }
-    trainer_close(whole), trainer_close(first), trainer_close(second);
-    checkpoint_close(c), checkpoint_close(d), checkpoint_close(e);
 }
 
 /* A loss that is no number changes no weight. */
@@ -180,7 +232,6 @@ static void test_where_it_began(void **state) {
     if (!strstr(where, "mse")) fail_msg("%s", where);
     trainer_state s = trainer_state_at(t, 0);
     ((float *)s.data)[1] = INFINITY;
-    trainer_restored(t);
     fill(t, 0);
     trainer_find_lost(t, where, sizeof where);
     if (strncmp(where, "the weight ", 11) || !strstr(where, s.name)) fail_msg("%s", where);
@@ -189,6 +240,7 @@ static void test_where_it_began(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_locked), cmocka_unit_test(test_unlocked), cmocka_unit_test(test_states), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_where_it_began) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_locked), cmocka_unit_test(test_unlocked), cmocka_unit_test(test_states), cmocka_unit_test(test_bytes), cmocka_unit_test(test_not_finite),
+                                        cmocka_unit_test(test_where_it_began) };
     return cmocka_run_group_tests(tests, models_begin, models_end);
 }

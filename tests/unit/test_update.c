@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "nn/gradient.h"
+#include "nn/halves.h"
 #include "nn/plan.h"
 #include "nn/update.h"
 
@@ -49,23 +50,52 @@ static int nodes_of(const graph *g, const op *o) {
 enum { ROOM = 64 };
 typedef struct { _Alignas(64) char bytes[ROOM * 4 + 64]; } memory;
 
-/* Three steps beside the formulas of Loshchilov and Hutter in f64. */
+/* Halves of a weight are its nearest bf16, ties away from 0, and all that it lacks. */
+static void test_halves(void **state) {
+    (void)state;
+    static const uint32_t special[] = { 0, 0x80000000, 1, 0x3f800000, 0x3f808000, 0x3f818000, 0x3f807fff, 0x3f808001, 0xbf808000, 0xbf818000, 0x00008000, 0x7f7f0000, 0x7f7fffff, 0x7f800000, 0xff800000,
+                                        0x7fc00000, 0xffc00000 };
+    unsigned seed = 1;
+    for (size_t i = 0; i < 100000; i++) {
+        uint16_t weight, low;
+        float x, y, back;
+        seed = seed * 1664525u + 1013904223u;
+        uint32_t u = seed >> 16 | (seed * 69069u & 0xffff0000);
+        if (i < sizeof special / sizeof *special) u = special[i];
+        memcpy(&x, &u, sizeof x);
+        halves_split(&x, &weight, &low, 1);
+        halves_join(&y, &weight, &low, 1);
+        assert_memory_equal(&x, &y, sizeof x);
+        if (!isfinite(x)) continue;
+        if ((u & 0xffff) != 0x8000) assert_int_equal(weight, nn_f32_to_bf16(x));
+        else {
+            back = nn_bf16_to_f32(weight);
+            assert_true(fabsf(back) > fabsf(x) && (back > 0) == (x > 0));
+        }
+    }
+}
+
+/* Three steps beside the formulas of Loshchilov and Hutter in f64; in two halves the weight has the same bits. */
 static void test_adamw(void **state) {
     (void)state;
-    enum { N = 5 };
-    static memory w, m, v, rounded;
-    memset(&m, 0, sizeof m);
-    memset(&v, 0, sizeof v);
+    enum { N = 37 };
+    static memory w, m, v, weight, low, m2, v2;
+    memory *const moments[] = { &m, &v, &m2, &v2 };
+    for (int i = 0; i < 4; i++) memset(moments[i], 0, sizeof *moments[i]);
     bench b = begin();
+    bool halves = device_level(b.d) >= CPU_AVX512_BF16;   /* below, bf16 is refused */
     adamw_attr a = { 0.9f, 0.999f, 1e-8f, 0.01f };
     tensor *dw = graph_input(b.g, "dw", NN_F32, shape1(N)), *now = graph_input(b.g, "now", NN_F32, shape1(ADAMW_NOW));
     tensor *factor = graph_input(b.g, "factor", NN_F32, shape1(1)), *gate = graph_input(b.g, "gate", NN_F32, shape1(1));
-    adamw_states states = { graph_state(b.g, "w", NN_F32, shape1(N), &w), graph_state(b.g, "m", NN_F32, shape1(N), &m), graph_state(b.g, "v", NN_F32, shape1(N), &v),
-                            graph_state(b.g, "rounded", NN_BF16, shape1(N), &rounded) };
-    adamw(b.g, &states, dw, now, factor, gate, a);
+    adamw_states whole = { graph_state(b.g, "w", NN_F32, shape1(N), &w), NULL, graph_state(b.g, "m", NN_F32, shape1(N), &m), graph_state(b.g, "v", NN_F32, shape1(N), &v) };
+    adamw_states parts = { graph_state(b.g, "weight", NN_BF16, shape1(N), &weight), graph_state(b.g, "low", NN_U16, shape1(N), &low), graph_state(b.g, "m", NN_F32, shape1(N), &m2),
+                           graph_state(b.g, "v", NN_F32, shape1(N), &v2) };
+    adamw(b.g, &whole, dw, now, factor, gate, a);
+    if (halves) adamw(b.g, &parts, dw, now, factor, gate, a);
     ready(&b);
     double W[N], M[N] = { 0 }, V[N] = { 0 };
-    for (int i = 0; i < N; i++) W[i] = ((float *)&w)[i] = (float)i - 1.7f;
+    for (int i = 0; i < N; i++) W[i] = ((float *)&w)[i] = 0.3f * (float)i - 1.7f;
+    halves_split((float *)&w, (uint16_t *)&weight, (uint16_t *)&low, N);
     for (int t = 1; t <= 3; t++) {
         float g[N], settings[ADAMW_NOW];
         for (int i = 0; i < N; i++) g[i] = sinf((float)(3 * i + t));
@@ -82,8 +112,10 @@ static void test_adamw(void **state) {
             W[i] -= 0.02 * 0.01 * W[i];
             W[i] -= 0.02 * (M[i] / (1 - pow(0.9, t))) / (sqrt(V[i] / (1 - pow(0.999, t))) + 1e-8);
             assert_float_equal(((float *)&w)[i], (float)W[i], 2e-6f);
-            assert_int_equal(((uint16_t *)&rounded)[i], nn_f32_to_bf16(((float *)&w)[i]));
         }
+        memory joined;
+        halves_join((float *)&joined, (uint16_t *)&weight, (uint16_t *)&low, N);
+        if (halves) assert_memory_equal(&joined, &w, N * sizeof(float));
     }
     memory before = w;   /* behind a closed gate nothing is changed */
     set(&b, dw, (float[N]){ NAN });
@@ -165,7 +197,7 @@ static void test_order(void **state) {
 }
 
 /* The update of each weight, as its gradient is there. */
-typedef struct { tensor *masters[4], *weights[4], *m[4], *v[4], *now, *norm; adamw_attr attr; int told[4], n; } trainer;
+typedef struct { tensor *weights[4], *low[4], *m[4], *v[4], *now, *norm; adamw_attr attr; int told[4], n; } trainer;
 
 static void update(void *context, graph *g, tensor *w) {
     trainer *t = context;
@@ -174,13 +206,13 @@ static void update(void *context, graph *g, tensor *w) {
     t->told[t->n++] = i;
     tensor *squares = sum_squares(g, w->grad);
     t->norm = t->norm ? add(g, t->norm, squares) : squares;
-    adamw(g, &(adamw_states){ t->masters[i], t->m[i], t->v[i], w == t->masters[i] ? NULL : w }, w->grad, t->now, NULL, NULL, t->attr);
+    adamw(g, &(adamw_states){ w, t->low[i], t->m[i], t->v[i] }, w->grad, t->now, NULL, NULL, t->attr);
 }
 
-/* Two layers learn a function that one cannot; in f32, and with bf16 weights beside f32 masters. */
+/* Two layers learn a function that one cannot; in f32, and with weights in two halves. */
 static void learn(nn_type type) {
     enum { HIDDEN = 16, BATCH = 16 };
-    static memory master[4], m[4], v[4], rounded[4];
+    static memory weight[4], low[4], m[4], v[4];
     bench b = begin();
     trainer t = { .now = graph_input(b.g, "now", NN_F32, shape1(ADAMW_NOW)), .attr = { 0.9f, 0.999f, 1e-8f, 0 } };
     tensor *x = graph_input(b.g, "x", NN_F32, shape2(BATCH, 2)), *target = graph_input(b.g, "target", NN_F32, shape2(BATCH, 1));
@@ -192,13 +224,13 @@ static void learn(nn_type type) {
         for (size_t k = 0; k < shape_elements(shapes[i]); k++) {
             seed = seed * 1664525u + 1013904223u;
             float r = (float)(int)(seed >> 8 & 0xffff) / 32768.0f - 1;
-            ((float *)&master[i])[k] = r;
-            ((uint16_t *)&rounded[i])[k] = nn_f32_to_bf16(r);
+            if (type == NN_BF16) halves_split(&r, (uint16_t *)&weight[i] + k, (uint16_t *)&low[i] + k, 1);
+            else ((float *)&weight[i])[k] = r;
         }
-        t.masters[i] = graph_state(b.g, "master", NN_F32, shapes[i], &master[i]);
         t.m[i] = graph_state(b.g, "m", NN_F32, shapes[i], &m[i]);
         t.v[i] = graph_state(b.g, "v", NN_F32, shapes[i], &v[i]);
-        t.weights[i] = type == NN_BF16 ? graph_state(b.g, "weight", NN_BF16, shapes[i], &rounded[i]) : t.masters[i];
+        t.weights[i] = graph_state(b.g, "weight", type, shapes[i], &weight[i]);
+        t.low[i] = type == NN_BF16 ? graph_state(b.g, "low", NN_U16, shapes[i], &low[i]) : NULL;
         t.weights[i]->trainable = true;
     }
     tensor *h = silu(b.g, linear(b.g, x, t.weights[0], t.weights[1]));
@@ -232,7 +264,7 @@ static void learn(nn_type type) {
 static void test_learning(void **state) {
     (void)state;
     learn(NN_F32);
-    learn(NN_BF16);
+    if (cpu_level_here() >= CPU_AVX512_BF16) learn(NN_BF16);
 }
 
 /* A state without memory is for counting: such a plan does not run. */
@@ -247,7 +279,7 @@ static void test_counting(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_adamw), cmocka_unit_test(test_locked), cmocka_unit_test(test_failures), cmocka_unit_test(test_order), cmocka_unit_test(test_learning), cmocka_unit_test(test_counting),
+        cmocka_unit_test(test_halves), cmocka_unit_test(test_adamw), cmocka_unit_test(test_locked), cmocka_unit_test(test_failures), cmocka_unit_test(test_order), cmocka_unit_test(test_learning), cmocka_unit_test(test_counting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ typedef struct { const float *centre, *scale, *shift, *slope, *offset; } channel
 
 /* What a step of AdamW has for all weights (nn/update.h): keep is 1 - rate decay, step is rate / (1 - beta1^t), second sqrt(1 - beta2^t). */
 typedef struct { float keep, step, second, new_m, beta2, new_v, epsilon, factor; } adamw_numbers;
-/* ADAMW8_BLOCK weights (nn/adamw8.h): f32, or bf16 with their lower bits in low. random: what the first one's is hashed of. */
+/* Weights are f32, or bf16 with their lower bits in low (nn/halves.h), else NULL. ADAMW8_BLOCK of them (nn/adamw8.h); random: what the first one's is hashed of. */
 typedef struct { void *weight; uint16_t *low; uint8_t *m, *root; float *m_scale, *root_scale; const float *dw; uint32_t random; } adamw8_block;
 
 typedef struct {
@@ -84,11 +84,10 @@ typedef struct {
 
     /* ---- updates (nn/update.h), equal bits ---- */
 
-    /* rounded: bf16, 64-byte aligned, or NULL. */
-    void (*adamw)(const adamw_numbers *a, float *w, float *m, float *v, uint16_t *rounded, const float *dw, size_t n);
+    void (*adamw)(const adamw_numbers *a, void *weight, uint16_t *low, float *m, float *v, const float *dw, size_t n);
     void (*adamw8)(const adamw_numbers *a, const adamw8_block *b);
     void (*accumulate)(float *sum, const float *dw, size_t n);
-    void (*average[LOOP_TYPES])(float *mean, const void *x, float share, size_t n);        /* mean += share (x - mean) */
+    void (*average)(float *mean, const void *x, const uint16_t *low, float share, size_t n);   /* mean += share (x - mean) */
 } loops;
 
 extern const loops loops_avx2, loops_avx512, loops_avx512bf16;

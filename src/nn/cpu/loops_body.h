@@ -99,5 +99,5 @@ const loops LOOPS = {
     .column_sums = BOTH(column_sums), .add_to = BOTH(add_to), .total = BOTH(total), .squares = BOTH(squares), .distance = BOTH(distance), .distance_dx = BOTH(distance_dx),
     .absolute = BOTH(absolute), .absolute_dx = BOTH(absolute_dx), .sample = BOTH(sample), .sample_d = BOTH(sample_d), .divergence = BOTH(divergence),
     .divergence_d = BOTH(divergence_d),
-    .adamw = adamw, .adamw8 = adamw8, .accumulate = accumulate, .average = BOTH(average),
+    .adamw = adamw, .adamw8 = adamw8, .accumulate = accumulate, .average = average,
 };

@@ -201,11 +201,3 @@ static void TYPE(absolute_dx)(const void *x_, const float *target, float scale, 
         TYPE(put_exact)(dx + i, n - i, v_mul(v_max(v_all(-1), v_min(v_all(1), d)), slope));
     }
 }
-
-static void TYPE(average)(float *mean, const void *x_, float share, size_t n) {
-    const T *x = x_;
-    for (size_t i = 0; i < n; i += LANES) {
-        vec m = get_any_f32(mean + i, n - i);
-        put_any_f32(mean + i, n - i, v_add(m, v_mul(v_all(share), v_sub(TYPE(get)(x + i, n - i), m))));
-    }
-}

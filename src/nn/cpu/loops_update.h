@@ -22,30 +22,56 @@ static inline vec adam_weight(const adamw_numbers *a, vec w, vec m, vec root) {
     return v_sub(v_mul(w, v_all(a->keep)), v_mul(v_all(a->step), v_div(m, v_add(root, v_all(a->epsilon)))));
 }
 
-static inline vec adamw_at(const adamw_numbers *a, float *w, float *m, float *v, const float *dw, size_t left) {
-    adam n = adam_moments(a, get_any_f32(m, left), get_any_f32(v, left), get_any_f32(dw, left));
-    vec whole = adam_weight(a, get_any_f32(w, left), n.m, v_div(n.root, v_all(a->second)));
-    put_any_f32(m, left, n.m);
-    put_any_f32(v, left, n.v);
-    put_any_f32(w, left, whole);
-    return whole;
+/* ---- weights in f32, or in two halves (nn/halves.h) ---------------------------------------------------------------------- */
+
+static inline vec load_halves(const uint16_t *w, const uint16_t *low) { return v_of(b_add(b_left(load_u16(w), 16), load_i16(low))); }
+static inline void store_halves(uint16_t *w, uint16_t *low, vec x) {
+    store_u16(w, b_right(b_add(b_of(x), b_all(0x8000)), 16));
+    store_u16(low, b_of(x));
+}
+/* The same of the last few, by way of whole vectors. */
+static inline vec load_part_halves(const uint16_t *w, const uint16_t *low, size_t n) {
+    uint16_t a[LANES] = { 0 }, b[LANES] = { 0 };
+    memcpy(a, w, n * sizeof *a);
+    memcpy(b, low, n * sizeof *b);
+    return load_halves(a, b);
+}
+static inline void store_part_halves(uint16_t *w, uint16_t *low, vec x, size_t n) {
+    uint16_t a[LANES], b[LANES];
+    store_halves(a, b, x);
+    memcpy(w, a, n * sizeof *a);
+    memcpy(low, b, n * sizeof *b);
 }
 
-static void adamw(const adamw_numbers *a, float *w, float *m, float *v, uint16_t *rounded, const float *dw, size_t n) {
-    size_t i = 0;
-#ifdef __AVX512BF16__
-    /* Past the caches: the next reader is a step away. */
-    for (; rounded && i + 2 * LANES <= n; i += 2 * LANES) {
-        __m256i low = to_bf16_exact(adamw_at(a, w + i, m + i, v + i, dw + i, LANES));
-        __m256i high = to_bf16_exact(adamw_at(a, w + i + LANES, m + i + LANES, v + i + LANES, dw + i + LANES, LANES));
-        _mm512_stream_si512((__m512i *)(rounded + i), _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+static inline vec get_whole(const void *w, const uint16_t *low, size_t i, size_t left) {
+    if (!low) return get_any_f32((const float *)w + i, left);
+    const uint16_t *high = (const uint16_t *)w + i;
+    return left >= LANES ? load_halves(high, low + i) : load_part_halves(high, low + i, left);
+}
+static inline void put_whole(void *w, uint16_t *low, size_t i, size_t left, vec x) {
+    uint16_t *high = (uint16_t *)w + i;
+    if (!low) put_any_f32((float *)w + i, left, x);
+    else if (left >= LANES) store_halves(high, low + i, x);
+    else store_part_halves(high, low + i, x, left);
+}
+
+/* ---- adamw, sums and averages -------------------------------------------------------------------------------------------- */
+
+static void adamw(const adamw_numbers *a, void *weight, uint16_t *low, float *m, float *v, const float *dw, size_t n) {
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t left = n - i;
+        adam now = adam_moments(a, get_any_f32(m + i, left), get_any_f32(v + i, left), get_any_f32(dw + i, left));
+        put_whole(weight, low, i, left, adam_weight(a, get_whole(weight, low, i, left), now.m, v_div(now.root, v_all(a->second))));
+        put_any_f32(m + i, left, now.m);
+        put_any_f32(v + i, left, now.v);
     }
-    if (rounded) _mm_sfence();
-    for (; rounded && i < n; i += LANES) put_exact_bf16(rounded + i, n - i, adamw_at(a, w + i, m + i, v + i, dw + i, n - i));
-#else
-    (void)rounded;
-#endif
-    for (; i < n; i += LANES) adamw_at(a, w + i, m + i, v + i, dw + i, n - i);
+}
+
+static void average(float *mean, const void *x, const uint16_t *low, float share, size_t n) {
+    for (size_t i = 0; i < n; i += LANES) {
+        vec m = get_any_f32(mean + i, n - i);
+        put_any_f32(mean + i, n - i, v_add(m, v_mul(v_all(share), v_sub(get_whole(x, low, i, n - i), m))));
+    }
 }
 
 static void accumulate(float *sum, const float *dw, size_t n) {
@@ -74,20 +100,6 @@ static inline bits random_bits(bits x) {
     return b_xor(x, b_right(x, 16));
 }
 
-static inline vec load_weight(const adamw8_block *b, size_t i) {
-    if (!b->low) return load_f32((const float *)b->weight + i);
-    return v_of(b_add(b_left(load_u16((const uint16_t *)b->weight + i), 16), load_i16(b->low + i)));
-}
-
-static inline void store_weight(const adamw8_block *b, size_t i, vec w) {
-    if (!b->low) {
-        store_f32((float *)b->weight + i, w);
-        return;
-    }
-    store_u16((uint16_t *)b->weight + i, b_right(b_add(b_of(w), b_all(0x8000)), 16));
-    store_u16(b->low + i, b_of(w));
-}
-
 /* By value: what is stored as bytes might else be any of their fields. */
 static void adamw8_of(const adamw_numbers numbers, const adamw8_block block) {
     const adamw_numbers *a = &numbers;
@@ -100,7 +112,7 @@ static void adamw8_of(const adamw_numbers numbers, const adamw8_block block) {
         vec size = v_mul(code_value(v_number(b_left(b_and(code, b_all(127)), 1))), m_unit);
         vec old_m = v_of(b_or(b_of(size), b_left(b_and(code, b_all(128)), 24))), old_root = v_mul(code_value(v_number(load_u8(b->root + i))), root_unit);
         adam n = adam_moments(a, old_m, v_mul(old_root, old_root), load_f32(b->dw + i));
-        store_weight(b, i, adam_weight(a, load_weight(b, i), n.m, v_mul(n.root, over)));
+        put_whole(b->weight, b->low, i, LANES, adam_weight(a, get_whole(b->weight, b->low, i, LANES), n.m, v_mul(n.root, over)));
         store_f32(m + i, n.m);
         store_f32(root + i, n.root);
         m_most = v_max(v_abs(n.m), m_most);

@@ -44,20 +44,21 @@ static bool numbers_of(const kernel_step *s, const void *const in[], const adamw
     return !gate || isfinite(*gate);
 }
 
-typedef struct { const loops *l; adamw_numbers a; float *w, *m, *v; uint16_t *rounded; const float *dw; size_t n; } adamw_job;
+typedef struct { const loops *l; adamw_numbers a; char *weight; nn_type type; uint16_t *low; float *m, *v; const float *dw; size_t n; } adamw_job;
 
 static void adamw_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     const adamw_job *j = context;
     size_t i = begin * BLOCK, n = (end * BLOCK < j->n ? end * BLOCK : j->n) - i;
-    j->l->adamw(&j->a, j->w + i, j->m + i, j->v + i, j->rounded ? j->rounded + i : NULL, j->dw + i, n);
+    j->l->adamw(&j->a, element_at(j->weight, j->type, i), j->low ? j->low + i : NULL, j->m + i, j->v + i, j->dw + i, n);
 }
 
 static int adamw_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     (void)out, (void)scratch;
     const node *n = s->match.nodes[0];
-    adamw_job j = { .l = s->kernel->variant, .w = at(s, in, ADAMW_IN_MASTER), .m = at(s, in, ADAMW_IN_M), .v = at(s, in, ADAMW_IN_V),
-                    .rounded = at(s, in, ADAMW_IN_ROUNDED), .dw = at(s, in, ADAMW_IN_DW), .n = shape_elements(n->in[ADAMW_IN_MASTER]->shape) };
+    const tensor *weight = n->in[ADAMW_IN_WEIGHT];
+    adamw_job j = { .l = s->kernel->variant, .weight = at(s, in, ADAMW_IN_WEIGHT), .type = weight->type, .low = at(s, in, ADAMW_IN_LOW), .m = at(s, in, ADAMW_IN_M),
+                    .v = at(s, in, ADAMW_IN_V), .dw = at(s, in, ADAMW_IN_DW), .n = shape_elements(weight->shape) };
     if (numbers_of(s, in, n->attr, &j.a)) parallel_for(threads_for(s, j.n), blocks_of(j.n), adamw_part, &j);
     return 0;
 }
@@ -101,8 +102,8 @@ static int adamw8_run(const kernel_step *s, const void *const in[], void *const 
     (void)out, (void)scratch;
     const node *n = s->match.nodes[0];
     const adamw8_attr *a = n->attr;
-    const tensor *weight = n->in[ADAMW8_IN_WEIGHT];
-    adamw8_job j = { .l = s->kernel->variant, .weight = at(s, in, ADAMW8_IN_WEIGHT), .type = weight->type, .low = at(s, in, ADAMW8_IN_LOW),
+    const tensor *weight = n->in[ADAMW_IN_WEIGHT];
+    adamw8_job j = { .l = s->kernel->variant, .weight = at(s, in, ADAMW_IN_WEIGHT), .type = weight->type, .low = at(s, in, ADAMW_IN_LOW),
                      .moments = at(s, in, ADAMW8_IN_MOMENTS), .scales = at(s, in, ADAMW8_IN_SCALES), .dw = at(s, in, ADAMW_IN_DW), .n = shape_elements(weight->shape) };
     j.random = adamw8_seed(a->key, (uint32_t)((const float *)at(s, in, ADAMW_IN_NOW))[ADAMW_STEP]);
     if (numbers_of(s, in, &a->adamw, &j.a)) parallel_for(threads_for(s, j.n), blocks_of(j.n), adamw8_part, &j);
@@ -111,14 +112,14 @@ static int adamw8_run(const kernel_step *s, const void *const in[], void *const 
 
 /* ---- sums and averages --------------------------------------------------------------------------------------------------- */
 
-typedef struct { const loops *l; float *into; const void *x; nn_type type; float number; bool average; size_t n; } into_job;
+typedef struct { const loops *l; float *into; const void *x; nn_type type; const uint16_t *low; float number; bool average; size_t n; } into_job;
 
 static void into_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     const into_job *j = context;
     size_t i = begin * BLOCK, n = (end * BLOCK < j->n ? end * BLOCK : j->n) - i;
     const void *x = element_at(j->x, j->type, i);
-    if (j->average) j->l->average[j->type](j->into + i, x, 1 - j->number, n);
+    if (j->average) j->l->average(j->into + i, x, j->low ? j->low + i : NULL, 1 - j->number, n);
     else if (j->number != 0) memcpy(j->into + i, x, n * sizeof *j->into);
     else j->l->accumulate(j->into + i, x, n);
 }
@@ -126,7 +127,9 @@ static void into_part(void *context, size_t begin, size_t end, int thread) {
 static int into_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     (void)out, (void)scratch;
     const node *n = s->match.nodes[0];
-    into_job j = { s->kernel->variant, at(s, in, 0), at(s, in, 1), n->in[1]->type, *(const float *)at(s, in, 2), n->op == &op_average, shape_elements(n->in[0]->shape) };
+    bool mean = n->op == &op_average;
+    into_job j = { s->kernel->variant, at(s, in, 0), at(s, in, 1), n->in[1]->type, mean ? at(s, in, AVERAGE_IN_LOW) : NULL, *(const float *)at(s, in, 2), mean,
+                   shape_elements(n->in[0]->shape) };
     parallel_for(threads_for(s, j.n), blocks_of(j.n), into_part, &j);
     return 0;
 }
