@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/output.h"
 #include "base/part.h"
 #include "base/stop.h"
 #include "data/package_inside.h"
@@ -265,10 +266,7 @@ static int check_zip(const package_job *j) {
     if (n <= 4 || strcasecmp(o->output + n - 4, ".zip") != 0)
         return error_set(ERR_USAGE, "%s: a name that ends in .zip was expected; tar files are what --shards writes, into a folder", o->output);
     if (stat(j->scratch, &st) < 0) return error_errno("%s", j->scratch), ERR_USAGE;
-    if (lstat(o->output, &st) < 0) return errno == ENOENT ? 0 : (error_errno("%s", o->output), ERR_USAGE);
-    if (S_ISDIR(st.st_mode)) return error_set(ERR_USAGE, "%s: is a folder", o->output);
-    if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode)) return error_set(ERR_USAGE, "%s: is not a regular file", o->output);
-    return o->force ? 0 : error_set(ERR_EXISTS, "%s: is there already (--force overwrites it)", o->output);
+    return output_refuse(o->output, &(output_rules){ .force = o->force });
 }
 
 static bool same_folder(const char *a, const char *b) {

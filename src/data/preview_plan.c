@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output.h"
 #include "data/preview_page.h"
 
 /* ---- items ---------------------------------------------------------------------------------------------------------- */
@@ -117,15 +118,8 @@ static int check_folder(const char *path, const dataset *d) {
 }
 
 static int check_file(const char *path, const dataset *d, bool force) {
-    struct stat st;
-    if (lstat(path, &st) == 0) {
-        if (!force) return error_set(ERR_EXISTS, "%s: is there already (--force overwrites it)", path);
-        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return error_set(ERR_USAGE, "%s: is a folder", path);
-        if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) return error_set(ERR_USAGE, "%s: is not a regular file", path);
-    } else if (errno != ENOENT) {
-        return error_errno("%s", path), ERR_USAGE;
-    }
-    return check_folder(path, d);
+    int rc = output_refuse(path, &(output_rules){ .force = force });
+    return rc < 0 ? rc : check_folder(path, d);
 }
 
 static int check_files(const mien_preview_options *o, const dataset *d, const preview_plan *p) {

@@ -10,33 +10,20 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/output.h"
 #include "face/faces_json.h"
 #include "face/map.h"
 #include "image/image.h"
 
 /* Everything that can be known before the work. */
 static int check(const redraw_options *o) {
-    struct stat in, out, folder;
+    struct stat in;
     if (stat(o->faces, &in) < 0) return error_errno("%s", o->faces), ERR_USAGE;
     if ((o->width == 0) != (o->height == 0) || o->width < 0 || o->height < 0 || o->width > FACES_MOST_SIDE || o->height > FACES_MOST_SIDE)
         return error_set(ERR_USAGE, "%d x %d: sides are 1 to %d", o->width, o->height, FACES_MOST_SIDE);
     size_t most = o->max_pixels ? o->max_pixels : IMAGE_MAX_PIXELS;
     if ((size_t)o->width * (size_t)o->height > most) return error_set(ERR_USAGE, "%d x %d is more than %zu pixels", o->width, o->height, most);
-    if (lstat(o->output, &out) == 0 && S_ISLNK(out.st_mode) && !o->force) return error_set(ERR_EXISTS, "%s: is there already (--force overwrites it)", o->output);
-    if (stat(o->output, &out) == 0) {
-        if (out.st_dev == in.st_dev && out.st_ino == in.st_ino) return error_set(ERR_USAGE, "%s: is the input", o->output);
-        if (S_ISDIR(out.st_mode)) return error_set(ERR_USAGE, "%s: is a folder", o->output);
-        if (!S_ISREG(out.st_mode)) return error_set(ERR_USAGE, "%s: is not a regular file", o->output);
-        if (!o->force) return error_set(ERR_EXISTS, "%s: is there already (--force overwrites it)", o->output);
-        return 0;
-    }
-    if (errno != ENOENT) return error_errno("%s", o->output), ERR_USAGE;
-    char *path = strdup(o->output), *slash = path ? strrchr(path, '/') : NULL;
-    if (!path) return error_memory(strlen(o->output));
-    if (slash) slash[slash == path] = 0;
-    int rc = !slash || stat(path, &folder) == 0 ? 0 : (error_errno("%s", path), ERR_USAGE);
-    free(path);
-    return rc;
+    return output_refuse(o->output, &(output_rules){ .force = o->force, .inputs = &o->faces, .n_inputs = 1 });
 }
 
 /* Whether the output takes the place of annotate's map beside the JSON. There it would vouch that the JSON is as mien wrote

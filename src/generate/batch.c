@@ -179,9 +179,9 @@ static int check_outputs(const generator *g, const prepared_job *p) {
     int rc = 0;
     for (int k = 0; k < p->j.count && rc == 0; k++) {
         rc = output_path(p->path, k, path);
-        if (rc == 0 && g->o->force) rc = output_refuse(path, true, false, inputs, n);
+        if (rc == 0 && g->o->force) rc = output_refuse_picture(path, true, false, inputs, n);
         if (rc == 0 && g->o->preview) rc = output_preview_path(path, preview);
-        if (rc == 0 && g->o->preview) rc = output_refuse(preview, g->o->force, true, inputs, n);
+        if (rc == 0 && g->o->preview) rc = output_refuse_picture(preview, g->o->force, true, inputs, n);
     }
     return rc;
 }

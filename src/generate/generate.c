@@ -57,7 +57,7 @@ static int check_inputs(const generate_options *o) {
 /* And what a run that was killed left of it. */
 static int check_output(const generate_options *o, const char *path, bool preview) {
     const char *const inputs[] = { o->base, o->control, o->photo, o->map, o->faces, o->like };
-    int rc = output_refuse(path, o->force, preview, inputs, sizeof inputs / sizeof *inputs);
+    int rc = output_refuse_picture(path, o->force, preview, inputs, sizeof inputs / sizeof *inputs);
     if (rc == 0) file_remove_leftovers_of(path);
     return rc;
 }

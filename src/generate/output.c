@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output.h"
 #include "image/png_text.h"
 
 #define PREVIEW "A rough preview by mien"   /* as its parameters: nothing that anybody would take over */
@@ -55,29 +56,8 @@ static bool is_preview(const char *path) {
     return ours;
 }
 
-static int refuse_folder(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    if (!folder) return error_memory(strlen(path));
-    int rc = 0;
-    struct stat st;
-    if (stat(folder, &st) < 0)   /* ENOTDIR, too: of a name that ends in a slash */
-        rc = errno == ENOENT ? error_set(ERR_USAGE, "%s: the folder is not there", path) : (error_errno("%s", folder), ERR_USAGE);
-    else if (access(folder, W_OK | X_OK) < 0) rc = error_set(ERR_USAGE, "%s: nothing can be written there: %s", path, strerror(errno));
-    free(folder);
-    return rc;
-}
-
-int output_refuse(const char *path, bool force, bool preview, const char *const inputs[], int n) {
-    struct stat out, in;
-    if (lstat(path, &out) < 0) return errno == ENOENT || errno == ENOTDIR ? refuse_folder(path) : (error_errno("%s", path), ERR_USAGE);
-    if (stat(path, &out) == 0)
-        for (int i = 0; i < n; i++)
-            if (inputs[i] && stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino) return error_set(ERR_USAGE, "%s: is an input", path);
-    if (S_ISDIR(out.st_mode)) return error_set(ERR_USAGE, "%s: is a folder", path);
-    if (!S_ISREG(out.st_mode) && !S_ISLNK(out.st_mode)) return error_set(ERR_USAGE, "%s: is not a regular file", path);
-    if (!force && !(preview && is_preview(path))) return error_set(ERR_EXISTS, "%s: is there already (--force overwrites it)", path);
-    return refuse_folder(path);
+int output_refuse_picture(const char *path, bool force, bool preview, const char *const inputs[], int n) {
+    return output_refuse(path, &(output_rules){ .force = force || (preview && is_preview(path)), .inputs = inputs, .n_inputs = n });
 }
 
 char *output_parameters(const char *path) {

@@ -16,7 +16,7 @@ int output_preview_path(const char *picture, char out[PATH_MAX]);   /* OUT.previ
 
 /* Before any work: ERR_EXISTS or ERR_USAGE if a file cannot be written there, or must not: what is there stays unless forced, and
  * one of `inputs` (n, NULLs among them) always. preview: an earlier preview of ours is no hindrance. */
-int output_refuse(const char *path, bool force, bool preview, const char *const inputs[], int n);
+int output_refuse_picture(const char *path, bool force, bool preview, const char *const inputs[], int n);
 
 /* What the picture there says of itself: 1; 0 if there is no file; ERR_EXISTS if it is nothing of ours. r NULL: only whether a file is there.
  * The record's strings are to be freed. `words`: the text itself, to be freed, may be NULL. */

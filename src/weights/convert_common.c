@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output.h"
 #include "weights/convert_inside.h"
 #include "weights/settings_metadata.h"
 
@@ -46,60 +44,6 @@ void convert_log(const convert_job *j, mien_log_kind kind, const char *format, .
 
 /* ---- outputs -------------------------------------------------------------------------------------------------------------- */
 
-static bool same_file(const struct stat *a, const struct stat *b) { return a->st_dev == b->st_dev && a->st_ino == b->st_ino; }
-
-/* Whether `path`, or the folder it would be made in, is the folder `root` or lies below it. */
-static bool lies_in(const char *path, const char *root) {
-    char *own = realpath(path, NULL), *outer = realpath(root, NULL);
-    if (!own) {
-        char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL;
-        if (slash) slash[slash == copy] = 0;
-        own = copy ? realpath(slash ? copy : ".", NULL) : NULL;
-        free(copy);
-    }
-    size_t n = outer ? strlen(outer) : 0;
-    bool within = own && outer && strncmp(own, outer, n) == 0 && (n == 1 || own[n] == '/' || own[n] == 0);
-    free(own);
-    free(outer);
-    return within;
-}
-
-static int check_inputs(const char *output, bool there, const struct stat *out, const char *const inputs[], int n) {
-    for (int i = 0; i < n; i++) {
-        struct stat in;
-        if (!inputs[i] || stat(inputs[i], &in) < 0) continue;
-        if ((there && same_file(out, &in)) || file_same_place(output, inputs[i])) return error_set(ERR_USAGE, "%s: is an input", output);
-        if (S_ISDIR(in.st_mode) && lies_in(output, inputs[i])) return error_set(ERR_USAGE, "%s: lies in the input %s", output, inputs[i]);
-        if (there && S_ISDIR(out->st_mode) && lies_in(inputs[i], output)) return error_set(ERR_USAGE, "%s: the input %s lies in it", output, inputs[i]);
-    }
-    return 0;
-}
-
-static int check(const char *output, bool folder, bool force, const char *const inputs[], int n) {
-    struct stat out = { 0 }, above;
-    bool there = stat(output, &out) == 0;
-    if (!there && errno != ENOENT) return error_errno("%s", output), ERR_USAGE;
-    int rc = check_inputs(output, there, &out, inputs, n);
-    if (rc < 0) return rc;
-    bool link = lstat(output, &above) == 0 && S_ISLNK(above.st_mode);
-    if (link && !there) return error_set(ERR_EXISTS, "%s: is a link to nothing", output);
-    if (there && !folder && S_ISDIR(out.st_mode)) return error_set(ERR_USAGE, "%s: is a folder", output);
-    if (there && folder && !S_ISDIR(out.st_mode)) return error_set(ERR_USAGE, "%s: is not a folder", output);
-    if (there && !folder && !S_ISREG(out.st_mode)) return error_set(ERR_USAGE, "%s: is not a regular file", output);
-    if (there) return force ? 0 : error_set(ERR_EXISTS, "%s: is there already (--force overwrites it)", output);
-    char *path = strdup(output);
-    if (!path) return error_memory(strlen(output));
-    for (size_t k = strlen(path); k > 1 && path[k - 1] == '/'; k--) path[k - 1] = 0;
-    char *slash = strrchr(path, '/');
-    if (slash) slash[slash == path] = 0;
-    const char *parent = slash ? path : ".";
-    if (stat(parent, &above) < 0) rc = (error_errno("%s", parent), ERR_USAGE);
-    else if (!S_ISDIR(above.st_mode)) rc = error_set(ERR_USAGE, "%s: is not a folder", parent);
-    else if (access(parent, W_OK | X_OK) < 0) rc = (error_errno("%s", parent), ERR_USAGE);
-    free(path);
-    return rc;
-}
-
 /* Endings by which others take a file for PyTorch's own. */
 static bool is_torch_name(const char *path) {
     static const char *const endings[] = { ".ckpt", ".pth", ".pt", ".bin" };
@@ -114,7 +58,7 @@ static bool is_torch_name(const char *path) {
 int convert_output_check(const char *output, bool folder, bool force, const char *const inputs[], int n) {
     if (!folder && is_torch_name(output))
         return error_set(ERR_USAGE, "%s: what is written is safetensors, which others would not look for in a file of that name: let it end in .safetensors", output);
-    int rc = check(output, folder, force, inputs, n);
+    int rc = output_refuse(output, &(output_rules){ .folder = folder, .force = force, .inputs = inputs, .n_inputs = n, .apart = true });
     if (rc == 0) file_remove_leftovers_of(output);
     return rc;
 }

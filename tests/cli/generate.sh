@@ -34,7 +34,7 @@ expect "an output that is no PNG" 2 $small -o o.jpg
 expect "an output in no folder" 2 $small -o nowhere/o.png
 check "says so" said "nowhere/o.png: the folder is not there"
 expect "an output below a file" 2 $small -o map.png/o.png
-check "says so, too" said "map.png/: Not a directory"
+check "says so, too" said "map.png: is not a folder"
 expect "a model that is not there" 2 $g1 --prompt x --base none.safetensors --map map.png -o o.png
 expect "a photo that is not there" 2 $g1 --prompt x --photo none.jpg -o o.png
 expect "a model that is none" 1 $g1 --prompt x --base map.png --map map.png -o o.png

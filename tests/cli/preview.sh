@@ -168,7 +168,7 @@ wrong "no such item" "there is no item 11: the data set has 10" --data set -o x.
 wrong "first of a sample" "one of both" --data set -o x.png --first 1 --sample 3
 wrong "pages of a sample" "one of both" --data set -o x.png --pages 1 --sample 3
 wrong "nothing to do" "leave nothing to do" --data set -o x.png --pages 0 --no-statistics
-wrong "output in no folder" "nowhere: No such file or directory" --data set -o nowhere/x.png
+wrong "output in no folder" "nowhere/x.png: the folder is not there" --data set -o nowhere/x.png
 wrong "an argument" "set: nothing but options was expected" set --data set -o x.png
 wrong "among the set's maps" "set/source/p0.png: lies among the data set's own pictures" --data set -o set/source/p0.png --force
 wrong "among the set's photos" "lies among the data set's own pictures" --data set -o x.png --statistics "$T/set/target/s.png"
