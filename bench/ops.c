@@ -131,6 +131,7 @@ static tensor *picture_out(bench *t, const size_t *s) { return input(t, shape4(p
 static tensor *build_trained_conv(bench *t, const size_t *s) { return conv2d(t->g, picture_in(t, s), state(t, t->type, kernel_of(s)), state(t, NN_F32, shape1(s[2])), attr_of(s)); }
 static tensor *build_conv_dx(bench *t, const size_t *s) { return conv2d_dx(t->g, picture_out(t, s), weight(t, kernel_of(s)), s[0], s[0], attr_of(s)); }
 static tensor *build_trained_conv_dx(bench *t, const size_t *s) { return conv2d_dx(t->g, picture_out(t, s), state(t, t->type, kernel_of(s)), s[0], s[0], attr_of(s)); }
+static tensor *build_doubled_dx(bench *t, const size_t *s) { return upsample_nearest_dx(t->g, build_conv_dx(t, s), s[0] / 2, s[0] / 2); }
 static tensor *build_conv_dw(bench *t, const size_t *s) { return conv2d_dw(t->g, picture_in(t, s), picture_out(t, s), kernel_of(s), attr_of(s)); }
 static tensor *build_trained_linear(bench *t, const size_t *s) {
     return linear(t->g, input(t, shape2(s[0], s[1])), state(t, t->type, shape2(s[2], s[1])), state(t, NN_F32, shape1(s[2])));
@@ -345,6 +346,11 @@ static const row rows[] = {
     { "conv_dx 256^2 16->16 (hint)", build_conv_dx, { 256, 16, 16, 3, 1 } },
     { "trained conv_dx 256^2 16->16 (hint)", build_trained_conv_dx, { 256, 16, 16, 3, 1 } },
     { "conv_dw 256^2 16->16 (hint)", build_conv_dw, { 256, 16, 16, 3, 1 } },
+    { "conv_dx+upsample_dx 64^2 640", build_doubled_dx, { 64, 640, 640, 3, 1 } },
+    { "conv_dx 64^2 640", build_conv_dx, { 64, 640, 640, 3, 1 } },
+    { "conv_dx+upsample_dx 32^2 1280", build_doubled_dx, { 32, 1280, 1280, 3, 1 } },
+    { "conv_dx 32^2 1280", build_conv_dx, { 32, 1280, 1280, 3, 1 } },
+    { "conv_dx+upsample_dx 16^2 1280", build_doubled_dx, { 16, 1280, 1280, 3, 1 } },
     { "4 conv_dx 64^2 320->320", build_conv_dx, { 64, 320, 320, 3, 1, 4 } },
     { "4 conv_dw 64^2 320->320", build_conv_dw, { 64, 320, 320, 3, 1, 4 } },
     { "4 conv_dx 32^2 640->640", build_conv_dx, { 32, 640, 640, 3, 1, 4 } },

@@ -28,6 +28,7 @@ typedef struct {
     bool state, bias;                /* the weights are a state, or a parameter */
     size_t n, h, w, ci, co, kh, kw;  /* linears: n h w rows */
     conv2d_attr attr;
+    bool doubled;                    /* CONV_DX: of a picture that was upsampled to twice its size before */
 } test_case;
 
 static bool convolves(kind k) { return k <= CONV_ADD || (k >= CONV_DX && k <= CONV_DW); }
@@ -101,6 +102,7 @@ static net build(const test_case *c, bool truth) {
     } else if (of_input(c->kind)) {
         tensor *dy = input(&n, c, y), *weights = weight(&n, c, w);
         n.y = conv ? conv2d_dx(n.g, dy, weights, c->h, c->w, *a) : linear_dx(n.g, dy, weights);
+        if (c->doubled) n.y = upsample_nearest_dx(n.g, n.y, c->h / 2, c->w / 2);
     } else {
         tensor *in = input(&n, c, x), *weights = weight(&n, c, w), *bias = c->bias ? weight(&n, c, shape1(c->co)) : NULL;
         n.y = conv ? conv2d(n.g, in, weights, bias, *a) : linear(n.g, in, weights, bias);
@@ -238,6 +240,8 @@ static device *own_device(void) {
     for (size_t i = 0; i < n; i++) assert_int_equal(device_add(d, &k[i]), 0);
     k = linear_dw_kernels(CPU_AVX512_BF16, &n);
     for (size_t i = 0; i < n; i++) assert_int_equal(device_add(d, &k[i]), 0);
+    k = linear_upsampled_kernels(CPU_AVX512_BF16, &n);
+    for (size_t i = 0; i < n; i++) assert_int_equal(device_add(d, &k[i]), 0);
     return d;
 }
 
@@ -322,6 +326,23 @@ static void own(void **state) {
     device_free(d);
 }
 
+/* conv2d_dx and upsample_nearest_dx by one kernel, which a device of our own products would else not have. */
+static void upsampled(void **state) {
+    (void)state;
+    if (!have(CPU_AVX512_BF16)) skip();
+    device *d = own_device();
+    for (uint64_t i = 0; i < 40; i++) {
+        seed = 7000 + i;
+        test_case c = random_case(CONV_DX, NN_BF16, i % 4 ? 60 : 170);
+        c.h *= 2, c.w *= 2, c.kh = c.kw = 3, c.doubled = true;
+        c.attr = (conv2d_attr){ 1, 1, 1, 1, 1, c.attr.weights };
+        check(&c, d, "our products");
+    }
+    test_case many = { CONV_DX, NN_BF16, NN_BF16, false, false, 3, 44, 46, 33, 7, 3, 3, { 1, 1, 1, 1, 1, WEIGHTS_OIHW }, true };   /* two chunks of pixels */
+    check(&many, d, "our products");
+    device_free(d);
+}
+
 /* Whatever a model has, some kernel takes it, of those of the table. */
 static void all_kernels(void **state) {
     (void)state;
@@ -349,6 +370,6 @@ static void all_kernels(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(onednn_f32), cmocka_unit_test(onednn_avx2), cmocka_unit_test(onednn_bf16), cmocka_unit_test(own), cmocka_unit_test(all_kernels) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(onednn_f32), cmocka_unit_test(onednn_avx2), cmocka_unit_test(onednn_bf16), cmocka_unit_test(own), cmocka_unit_test(upsampled), cmocka_unit_test(all_kernels) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

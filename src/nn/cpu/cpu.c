@@ -59,6 +59,7 @@ device *device_cpu(cpu_level cap) {
     if (rc == 0 && level >= CPU_AVX2) rc = onednn_add(d);
     if (rc == 0) table = linear_kernels(level, &n), rc = add_all(d, table, n);
     if (rc == 0) table = linear_dw_kernels(level, &n), rc = add_all(d, table, n);
+    if (rc == 0) table = linear_upsampled_kernels(level, &n), rc = add_all(d, table, n);
     if (rc == 0) return d;
     device_free(d);
     return NULL;

@@ -9,5 +9,6 @@
 
 const kernel *linear_kernels(cpu_level level, size_t *n);      /* none below AVX-512 bf16 */
 const kernel *linear_dw_kernels(cpu_level level, size_t *n);   /* gradients of weights */
+const kernel *linear_upsampled_kernels(cpu_level level, size_t *n);   /* conv2d_dx and the upsample_nearest_dx behind it */
 
 #endif
