@@ -680,7 +680,7 @@ MIEN_API int mien_init(const mien_init_options *options, mien_init_result *resul
 /* ---- train ------------------------------------------------------------------------------------------------------- */
 
 typedef enum { MIEN_TRAIN_CONTROL, MIEN_TRAIN_BASE, MIEN_TRAIN_VAE } mien_train_what;
-typedef enum { MIEN_ADAMW, MIEN_ADAMW8 } mien_optimizer;
+typedef enum { MIEN_ADAMW, MIEN_ADAMW8 } mien_optimizer;      /* ADAMW8: moments of 8 bits, 6.03 bytes a weight instead of 12 */
 typedef enum { MIEN_CACHE_ALL, MIEN_CACHE_LATENTS, MIEN_CACHE_NONE } mien_train_cache;
 typedef enum { MIEN_RATE_CONSTANT, MIEN_RATE_LINEAR, MIEN_RATE_COSINE } mien_rate;
 

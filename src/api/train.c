@@ -38,7 +38,7 @@ static int check(const mien_train_options *o) {
     if (o->steps && o->epochs) return error_set(ERR_USAGE, "steps and epochs: one of them is enough");
     if (o->schedule != MIEN_RATE_CONSTANT && !o->steps && !o->epochs) return error_set(ERR_USAGE, "a rate that falls needs steps or epochs to fall over");
     if (o->what != MIEN_TRAIN_CONTROL) return error_set(ERR_UNSUPPORTED, "this version trains ControlNets only");
-    if (o->optimizer != MIEN_ADAMW) return error_set(ERR_UNSUPPORTED, "this version has adamw only");
+    if (o->optimizer != MIEN_ADAMW && o->optimizer != MIEN_ADAMW8) return error_set(ERR_USAGE, "optimizer %d: MIEN_ADAMW or MIEN_ADAMW8 was expected", (int)o->optimizer);
     return 0;
 }
 

@@ -11,7 +11,7 @@
 
 typedef struct {
     uint64_t weights;                /* bytes of memory: what is only read */
-    uint64_t states;                 /* what outlives steps: masters, moments, averages, summed gradients */
+    uint64_t states;                 /* what outlives steps: weights, moments, averages, summed gradients */
     uint64_t summed;                 /* of states: gradients that wait for clipping or accumulation; 0: none */
     uint64_t activations;
     uint64_t data;                   /* items being prepared */

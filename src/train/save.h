@@ -40,7 +40,7 @@ typedef struct {
     const save_metadata *metadata;
     size_t n_metadata;
     mien_dtype dtype;                /* of control*.safetensors and of what is new in base.safetensors: AUTO is F32. Nothing is lost by another: then
-                                      * state.safetensors has the masters */
+                                      * state.safetensors has the f32 */
 } save_contents;
 
 typedef struct {

@@ -95,7 +95,7 @@ static int open_trainer(train_job *j) {
     const mien_train_options *o = j->o;
     trainer_options how = {
         .batch = o->batch, .accumulate = o->accumulate, .height = (size_t)o->size / 8, .width = (size_t)o->size / 8, .tokens = TOKENS, .unlock_decoder = o->unlock_decoder != 0,
-        .only_mid = o->only_mid_control != 0, .clip = o->clip, .average = o->average > 0, .adamw = { (float)o->beta1, (float)o->beta2, (float)o->epsilon, (float)o->decay }, .bf16 = j->bf16,
+        .only_mid = o->only_mid_control != 0, .clip = o->clip, .average = o->average > 0, .adamw = { (float)o->beta1, (float)o->beta2, (float)o->epsilon, (float)o->decay }, .adamw8 = o->optimizer == MIEN_ADAMW8, .bf16 = j->bf16,
         .memory = o->memory, .threads = j->threads, .stop = o->hooks.stop, .profile = o->profile, .context = o->hooks.context,
     };
     return trainer_open(&how, j->c, j->cpu, &j->t);

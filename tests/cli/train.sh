@@ -51,6 +51,21 @@ check "and nothing computed again" cmp before after
 losses shared >a
 losses shared2 >b
 check "with the same losses" cmp a b
+# What is kept of a weight, of either kind and in both types, is in the checkpoints to the bit.
+for how in "adamw f32" "adamw8 f32" "adamw auto" "adamw8 auto"; do
+    kept() { run --optimizer ${how% *} --dtype ${how#* } --ema 0.9 --clip 0.05 --accumulate 2 --keep 1 --eval-every 0 --cache-folder kept --quiet "$@"; }
+    rm -rf one two
+    expect "$how: in one go" 0 kept --out one --steps 3
+    expect "$how: stopped" 0 kept --out two --steps 2
+    expect "$how: gone on with" 0 kept --out two --steps 3 --resume
+    losses one >a
+    losses two >b
+    check "$how: the same losses" cmp a b
+    for file in control control_average state; do check "$how: the same $file" cmp one/checkpoints/step-000003/$file.safetensors two/checkpoints/step-000003/$file.safetensors; done
+done
+check "moments of 8 bits are kept as such" grep -aq '"moments\.control[^"]*":{"dtype":"U8"' two/checkpoints/step-000003/state.safetensors
+expect "another optimizer" 2 run --optimizer adamw --dtype auto --ema 0.9 --clip 0.05 --accumulate 2 --keep 1 --eval-every 0 --cache-folder kept --quiet --out two --steps 4 --resume
+check "is refused by name" said 'optimizer is "adamw8" there and "adamw" here'
 expect "no base" 2 "$mien" train --data set --out x
 expect "no data" 2 "$mien" train --base base.safetensors --data nowhere --out x --steps 1
 expect "an odd size" 2 run --out x --size 100 --steps 1
