@@ -68,7 +68,8 @@ int generate_job_run(generate_arguments *a, const char *like_note, double begin)
     listener l = { .a = a };
     mien_generate_result r = { 0 };
     progress_begin(&l.shown, &a->common, "steps");
-    l.shown.slow = l.shown.notes = true;
+    l.shown.kind = PROGRESS_SLOW;
+    l.shown.notes = true;
     if (a->common.quiet) l.shown.notes = false;
     if (like_note && !a->common.quiet) {
         char line[1024];

@@ -39,28 +39,31 @@ void progress_end(progress *p) {
 
 /* ---- the rate ------------------------------------------------------------------------------------------------------ */
 
-static uint64_t items_over(const mien_progress *n) { return n->done + n->skipped + n->failed; }
+static bool checks(const progress *p, const mien_progress *n) { return p->kind == PROGRESS_BYTES && n->count[0].n; }
+
+static uint64_t over(const progress *p, const mien_progress *n) { return checks(p, n) ? n->count[0].n : n->done + n->skipped + n->failed; }
 
 /* Items a second over the window, which reaches back 16 s. */
 static double rate_of(progress *p, const mien_progress *n) {
-    if (p->slow && n->done == 0) p->samples = 0;   /* loading is no part of the rate */
+    if (p->kind == PROGRESS_SLOW && n->done == 0) p->samples = 0;   /* loading is no part of the rate */
     int last = (p->samples - 1) % PROGRESS_WINDOW;
     if (p->samples == 0 || n->seconds - p->window[last].seconds >= sample_every) {
         last = p->samples++ % PROGRESS_WINDOW;
         p->window[last].seconds = n->seconds;
-        p->window[last].items = items_over(n);
+        p->window[last].items = over(p, n);
     }
     int first = p->samples > PROGRESS_WINDOW ? p->samples % PROGRESS_WINDOW : 0;
     double span = n->seconds - p->window[first].seconds;
-    return span > 0 ? (double)(items_over(n) - p->window[first].items) / span : 0;
+    uint64_t now = over(p, n), then = p->window[first].items;   /* less than then: bytes that are now checked */
+    return span > 0 && now > then ? (double)(now - then) / span : 0;
 }
 
-static void time_left(char out[32], const mien_progress *n, double rate) {
+static void time_left(char out[32], uint64_t left_over, double rate) {
     if (rate <= 0) {
         snprintf(out, 32, "--:--");
         return;
     }
-    double left = (double)(n->total - items_over(n)) / rate;
+    double left = (double)left_over / rate;
     unsigned long s = left < 8.64e7 ? (unsigned long)(left + 0.5) : 86400000;
     if (s >= 3600) snprintf(out, 32, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
     else snprintf(out, 32, "%lu:%02lu", s / 60, s % 60);
@@ -69,7 +72,8 @@ static void time_left(char out[32], const mien_progress *n, double rate) {
 /* "12.0 photos/s", or "2.71 s a step". */
 static void rate_text(char out[64], const progress *p, double rate) {
     size_t n = strlen(p->unit);
-    if (!p->slow) snprintf(out, 64, "%.1f %s/s", rate, p->unit);
+    if (p->kind == PROGRESS_BYTES) snprintf(out, 64, "%.1f MB/s", rate / 1e6);
+    else if (p->kind == PROGRESS_ITEMS) snprintf(out, 64, "%.1f %s/s", rate, p->unit);
     else if (rate > 0) snprintf(out, 64, "%.*f s a %.*s", rate < 10 ? 2 : 4, 1 / rate, (int)n - 1, p->unit);
     else snprintf(out, 64, "- s a %.*s", (int)n - 1, p->unit);
 }
@@ -81,8 +85,8 @@ static void outcome(text *out, const progress *p, const mien_progress *n) {
         text_add(out, p->note);
         return;
     }
-    if (p->slow) {
-        if (n->n_counts && n->count[0].n) text_printf(out, "%s %" PRIu64, n->count[0].name, n->count[0].n);
+    if (p->kind != PROGRESS_ITEMS) {
+        if (p->kind == PROGRESS_SLOW && n->n_counts && n->count[0].n) text_printf(out, "%s %" PRIu64, n->count[0].name, n->count[0].n);
         return;
     }
     for (int i = 0; i < n->n_counts; i++) {
@@ -96,18 +100,28 @@ static void outcome(text *out, const progress *p, const mien_progress *n) {
 
 /* ---- showing ------------------------------------------------------------------------------------------------------- */
 
+/* "12/5000 steps", "checking 1.20/4.27 GB" or, without a total, "12 steps"; of: what stands between. */
+static void amount_text(text *out, const progress *p, const mien_progress *n, const char *of) {
+    uint64_t now = over(p, n);
+    if (p->kind == PROGRESS_BYTES) text_printf(out, "%.2f%s%.2f GB", (double)now / 1e9, of, (double)n->total / 1e9);
+    else if (n->total) text_printf(out, "%" PRIu64 "%s%" PRIu64, now, of, n->total);
+    else text_printf(out, "%" PRIu64, now);
+}
+
 static void show_bar(progress *p, const mien_progress *n) {
     char left[32], bar[21], speed[64];
     text line = { 0 };
     double rate = rate_of(p, n);
-    time_left(left, n, rate);
+    uint64_t now = over(p, n), total = n->total;
+    time_left(left, total > now ? total - now : 0, rate);
     rate_text(speed, p, rate);
-    int full = n->total ? (int)(20 * items_over(n) / n->total) : 0;
     memset(bar, '.', 20);
-    memset(bar, '#', (size_t)full);
+    memset(bar, '#', total ? (size_t)(20 * (now < total ? now : total) / total) : 0);
     bar[20] = 0;
-    if (n->total) text_printf(&line, "[%s] %" PRIu64 "/%" PRIu64 "%s%s  %s  ETA %s  ", bar, items_over(n), n->total, p->slow ? " " : "", p->slow ? p->unit : "", speed, left);
-    else text_printf(&line, "%" PRIu64 " %s  %s  ", items_over(n), p->unit, speed);
+    if (total) text_printf(&line, "%s[%s] ", checks(p, n) ? "checking " : "", bar);
+    amount_text(&line, p, n, "/");
+    text_printf(&line, "%s%s  %s  ", p->kind == PROGRESS_SLOW ? " " : "", p->kind == PROGRESS_SLOW ? p->unit : "", speed);
+    if (total) text_printf(&line, "ETA %s  ", left);
     outcome(&line, p, n);
     struct winsize size;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && line.size >= size.ws_col) line.data[size.ws_col - 1] = 0;
@@ -118,16 +132,21 @@ static void show_bar(progress *p, const mien_progress *n) {
 
 static void show_line(progress *p, const mien_progress *n) {
     char left[32], speed[64];
-    text counts = { 0 };
+    text line = { 0 };
     double rate = rate_of(p, n);
-    time_left(left, n, rate);
-    if (p->slow) rate_text(speed, p, rate);
-    else snprintf(speed, sizeof speed, "%.1f/s", rate);
-    outcome(&counts, p, n);
-    const char *mark = counts.size ? "; " : "", *rest = counts.size ? counts.data : "";
-    if (!counts.failed && n->total) fprintf(stderr, "mien: %" PRIu64 " of %" PRIu64 " %s, %s, %s left%s%s\n", items_over(n), n->total, p->unit, speed, left, mark, rest);
-    else if (!counts.failed) fprintf(stderr, "mien: %" PRIu64 " %s, %s%s%s\n", items_over(n), p->unit, speed, mark, rest);
-    text_free(&counts);
+    uint64_t now = over(p, n);
+    time_left(left, n->total > now ? n->total - now : 0, rate);
+    if (p->kind == PROGRESS_ITEMS) snprintf(speed, sizeof speed, "%.1f/s", rate);
+    else rate_text(speed, p, rate);
+    if (checks(p, n)) text_add(&line, "checking ");
+    amount_text(&line, p, n, " of ");
+    text_printf(&line, "%s%s, %s", p->kind == PROGRESS_BYTES ? "" : " ", p->kind == PROGRESS_BYTES ? "" : p->unit, speed);
+    if (n->total) text_printf(&line, ", %s left", left);
+    size_t end = line.size;
+    text_add(&line, "; ");
+    outcome(&line, p, n);
+    if (!line.failed) fprintf(stderr, "mien: %.*s\n", (int)(line.size == end + 2 ? end : line.size), line.data);
+    text_free(&line);
 }
 
 void progress_json(FILE *to, const char *event, const mien_progress *n) {

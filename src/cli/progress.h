@@ -14,11 +14,15 @@
 
 enum { PROGRESS_WINDOW = 64 };
 
+/* How amounts are told: items a second, with all counts; seconds an item, with the first count alone; or bytes, where the first count is of what is checked
+ * and not fetched. */
+typedef enum { PROGRESS_ITEMS, PROGRESS_SLOW, PROGRESS_BYTES } progress_kind;
+
 typedef struct {
     const common_options *common;
     const char *unit;
+    progress_kind kind;
     bool notes;                               /* show what is only of note, one a photo, in words too */
-    bool slow;                                /* seconds a unit are told, not units a second, and of the counts the first alone */
     bool endless;                             /* it goes on until it is stopped: nothing is left of it, and a total of 0 is no reason to be silent */
     char note[128];                           /* instead of counts, if it is not empty; set in the thread that tells of progress */
     bool terminal, shown;                     /* a bar is on the screen */

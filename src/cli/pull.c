@@ -86,71 +86,6 @@ static int list(const common_options *common) {
     return EXIT_DONE;
 }
 
-/* ---- progress: bytes, where other jobs have items ---------------------------------------------------------------------------------- */
-
-typedef struct {
-    progress shown;                    /* of the lines that tell of other things */
-    const common_options *common;
-    bool terminal, bar;
-    double next;
-    double at[32];                     /* seconds, and bytes, some time ago: the rate is that of the last 16 s */
-    uint64_t bytes[32];
-    int samples;
-} meter;
-
-static double rate_of(meter *m, const mien_progress *p, uint64_t bytes) {
-    int last = (m->samples + 31) % 32;
-    if (!m->samples || p->seconds - m->at[last] >= 0.5) {
-        last = m->samples++ % 32;
-        m->at[last] = p->seconds;
-        m->bytes[last] = bytes;
-    }
-    int first = m->samples > 32 ? m->samples % 32 : 0;
-    double span = p->seconds - m->at[first];
-    return span > 0 && bytes > m->bytes[first] ? (double)(bytes - m->bytes[first]) / span : 0;
-}
-
-static void show(meter *m, const mien_progress *p) {
-    uint64_t checked = p->count[0].n, there = p->skipped + p->done, now = checked ? checked : there;
-    double rate = rate_of(m, p, now), left = rate > 0 && p->total > now ? (double)(p->total - now) / rate : 0;
-    char eta[64] = "--:--", bar[21];
-    unsigned long s = left < 3.6e8 ? (unsigned long)(left + 0.5) : 360000000;
-    if (rate > 0 && s >= 3600) snprintf(eta, sizeof eta, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
-    else if (rate > 0) snprintf(eta, sizeof eta, "%lu:%02lu", s / 60, s % 60);
-    int full = p->total ? (int)(20 * (now < p->total ? now : p->total) / p->total) : 0;
-    memset(bar, '.', 20);
-    memset(bar, '#', (size_t)full);
-    bar[20] = 0;
-    const char *what = checked ? "checking " : "";
-    if (m->terminal) fprintf(stderr, "\r%s[%s] %.2f/%.2f GB  %.1f MB/s  ETA %s\033[K", what, bar, (double)now / 1e9, (double)p->total / 1e9, rate / 1e6, eta);
-    else fprintf(stderr, "mien: %s%.2f of %.2f GB, %.1f MB/s, %s left\n", what, (double)now / 1e9, (double)p->total / 1e9, rate / 1e6, eta);
-    fflush(stderr);
-    m->bar = m->terminal;
-}
-
-static void tell(void *context, const mien_progress *p) {
-    meter *m = context;
-    if (m->common->quiet) return;
-    if (p->seconds < m->next) {
-        rate_of(m, p, p->count[0].n ? p->count[0].n : p->skipped + p->done);
-        return;
-    }
-    m->next = p->seconds + (m->terminal ? 0.1 : 10);
-    if (m->common->log_json) progress_json(stderr, "progress", p);
-    else show(m, p);
-}
-
-static void clear(meter *m) {
-    if (m->bar) fputs("\r\033[K", stderr);
-    m->bar = false;
-}
-
-static void say(void *context, mien_log_kind kind, const char *path, const char *message) {
-    meter *m = context;
-    clear(m);
-    if (!m->common->quiet) progress_log(&m->shown, kind, path, message);
-}
-
 /* ---- fetching --------------------------------------------------------------------------------------------------------------------- */
 
 static void print_result(const arguments *a, const mien_pull_result *r, double seconds) {
@@ -177,16 +112,14 @@ static void print_result(const arguments *a, const mien_pull_result *r, double s
 
 static int run(arguments *a, double begin) {
     mien_pull_result r;
-    meter m = { .common = &a->common };
-    progress_begin(&m.shown, &a->common, "bytes");
-    m.shown.notes = true;
-    m.terminal = m.shown.terminal;
-    m.next = m.terminal || a->common.log_json ? 0 : 10;
-    a->job.hooks = (mien_hooks){ tell, say, &m, &stop_signal };
+    progress shown;
+    progress_begin(&shown, &a->common, "bytes");
+    shown.kind = PROGRESS_BYTES;
+    shown.notes = !a->common.quiet;
+    a->job.hooks = progress_hooks(&shown);
     catch_signals();
     int rc = mien_pull(&a->job, &r);
-    clear(&m);
-    progress_end(&m.shown);
+    progress_end(&shown);
     int status = job_status(&a->common, rc, 0);
     if (rc == 0) print_result(a, &r, clock_seconds() - begin);
     if (rc == MIEN_ERR_CANCELLED && !a->common.quiet) fprintf(stderr, "mien: %s\n", mien_error());

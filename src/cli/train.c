@@ -137,7 +137,7 @@ int command_train(int argc, char **argv) {
     mien_train_result r = { 0 };
     progress_begin(&a.shown, &a.common, "steps");
     a.job.hooks = progress_hooks(&a.shown);
-    a.shown.slow = true;
+    a.shown.kind = PROGRESS_SLOW;
     a.shown.endless = !a.steps && !a.epochs;
     a.job.plan = show_plan;
     a.job.step = note_step;
