@@ -123,7 +123,7 @@ static tensor *build_embedding(scene *s) {
     static const int32_t ids[] = { 3, 0, 3, 1, 7, -5 };   /* some twice, some outside */
     return embedding(s->g, graph_param(s->g, "ids", NN_I32, shape2(2, 3), ids), leaf(s, shape2(5, few(s, 4))), NN_F32);
 }
-static tensor *untrained(scene *s, tensor *t) {
+static tensor *untrained(tensor *t) {
     t->trainable = false;
     return t;
 }
@@ -140,18 +140,18 @@ static tensor *build_posterior_sample(scene *s) {
     tensor *m = moments(s, c);
     nn_shape shape = m->shape;
     shape.dim[3] = c;
-    return posterior_sample(s->g, m, untrained(s, leaf(s, shape)));
+    return posterior_sample(s->g, m, untrained(leaf(s, shape)));
 }
 static tensor *build_posterior_kl(scene *s) {
-    tensor *m = moments(s, few(s, 3)), *weight = rng_chance(&s->r, 2) ? NULL : untrained(s, leaf(s, shape1(m->shape.dim[0])));
+    tensor *m = moments(s, few(s, 3)), *weight = rng_chance(&s->r, 2) ? NULL : untrained(leaf(s, shape1(m->shape.dim[0])));
     return posterior_kl(s->g, m, weight);
 }
 /* Targets are far from most numbers: |x| has no slope at 0. */
 static tensor *build_mae(scene *s) {
-    tensor *x = leaf(s, picture(s, few(s, 4))), *target = untrained(s, leaf(s, x->shape));
+    tensor *x = leaf(s, picture(s, few(s, 4))), *target = untrained(leaf(s, x->shape));
     float *t = target->state;
     for (size_t i = 0; i < shape_elements(x->shape); i++) t[i] += t[i] > ((float *)x->state)[i] ? 0.5f : -0.5f;
-    return mae(s->g, x, target, rng_chance(&s->r, 2) ? NULL : untrained(s, leaf(s, shape1(x->shape.dim[0]))));
+    return mae(s->g, x, target, rng_chance(&s->r, 2) ? NULL : untrained(leaf(s, shape1(x->shape.dim[0]))));
 }
 /* A tensor that is read three times, and a path that ends nowhere. */
 static tensor *build_shared(scene *s) {

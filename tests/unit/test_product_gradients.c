@@ -318,9 +318,9 @@ static void own(void **state) {
     }
     /* Rows in several chunks, columns in several blocks. */
     static const test_case large[] = {
-        { LINEAR_DW, NN_BF16, NN_BF16, true, false, 1, 47, 47, 83, 21, 1, 1, { .stride = 1 } },
-        { CONV_DW, NN_BF16, NN_BF16, true, false, 2, 33, 17, 400, 7, 1, 1, { .stride = 1 } },
-        { LINEAR_DX, NN_BF16, NN_F32, true, false, 1, 3, 5, 720, 700, 1, 1, { .stride = 1 } },
+        { LINEAR_DW, NN_BF16, NN_BF16, true, false, 1, 47, 47, 83, 21, 1, 1, { .stride = 1 }, false },
+        { CONV_DW, NN_BF16, NN_BF16, true, false, 2, 33, 17, 400, 7, 1, 1, { .stride = 1 }, false },
+        { LINEAR_DX, NN_BF16, NN_F32, true, false, 1, 3, 5, 720, 700, 1, 1, { .stride = 1 }, false },
     };
     for (size_t i = 0; i < sizeof large / sizeof *large; i++) check(&large[i], d, "our products");
     device_free(d);
@@ -359,7 +359,7 @@ static void all_kernels(void **state) {
                 for (kind k = CONV; k < KINDS; k++) {
                     int pad = convs[i].pad;
                     test_case c = { k, bf16 ? NN_BF16 : NN_F32, bf16 ? NN_BF16 : NN_F32, true, true, 1, convs[i].h, convs[i].w, convs[i].ci, convs[i].co, convs[i].k, convs[i].k,
-                                    { convs[i].stride, pad, pad, pad, pad, WEIGHTS_OIHW } };
+                                    { convs[i].stride, pad, pad, pad, pad, WEIGHTS_OIHW }, false };
                     if (convs[i].h == 9 && convs[i].stride == 2) c.attr.pad_bottom = c.attr.pad_right = 1;   /* as the autoencoder pads */
                     seed = i;
                     if (k == CONV_DX_ADD && bf16 && (c.kh > 1 || c.attr.stride > 1)) continue;   /* two kernels, which round twice */
