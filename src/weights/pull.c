@@ -334,16 +334,28 @@ static int look_there(fetch *f) {
     return rc < 0 ? rc : 1;
 }
 
+/* What comes from a hub where one must log in, or for the address of a page about the file. */
+static bool is_web_page(int fd) {
+    static const char *const begins[] = { "<!doctype", "<html", "<?xml" };
+    char head[65] = "";
+    ssize_t n = pread(fd, head, sizeof head - 1, 0);
+    const char *at = head + (n > 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0 ? 3 : 0);
+    at += strspn(at, " \t\r\n");
+    for (int i = 0; i < 3; i++)
+        if (strncasecmp(at, begins[i], strlen(begins[i])) == 0) return true;
+    return false;
+}
+
 /* The part is as long as it should be: is it the file? 1: yes. 0: no, but it was put together of pieces, and is gone now. */
 static int check_whole(fetch *f) {
     int rc = pull_part_size(&f->paths, &f->out->bytes);
     f->have = f->out->bytes;
     if (rc == 0) rc = take_sum(f, f->paths.fd, f->paths.part, f->out->sha256);
     if (rc < 0) return rc;
-    bool complete = !f->state.total || f->out->bytes == f->state.total;
+    bool page = !*f->wanted && is_web_page(f->paths.fd), complete = !f->state.total || f->out->bytes == f->state.total;
     if (!f->out->bytes) return error_set(ERR_FORMAT, "%s: an empty file came, which is no model", f->o->url);
-    if (complete && (!*f->wanted || strcmp(f->out->sha256, f->wanted) == 0)) return 1;
-    bool again = f->joined || f->before;
+    if (complete && !page && (!*f->wanted || strcmp(f->out->sha256, f->wanted) == 0)) return 1;
+    bool again = !page && (f->joined || f->before);
     rc = pull_part_cut(&f->paths);
     if (rc == 0 && again) {
         say(f, "what was put together of several tries is not the file: it is fetched again from its beginning");
@@ -353,6 +365,7 @@ static int check_whole(fetch *f) {
     }
     unlink(f->paths.part);
     unlink(f->paths.state);
+    if (rc == 0 && page) rc = error_set(ERR_FORMAT, "%s: a web page came, which is no model: is it the file's own address, and may anyone fetch it?", f->o->url);
     if (rc == 0 && !complete) rc = error_set(ERR_FORMAT, "%s: %" PRIu64 " bytes came, of %" PRIu64 ": they were thrown away", f->o->url, f->out->bytes, f->state.total);
     return rc < 0 ? rc : error_set(ERR_FORMAT, "%s: what came has the SHA-256 %s, and %s is right%s: it was thrown away", f->o->url, f->out->sha256, f->wanted,
                                    f->proof == PULL_AS_HUB_SAYS ? ", says the hub" : "");

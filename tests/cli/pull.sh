@@ -159,6 +159,9 @@ clean
 : >www/empty.safetensors
 expect "an empty file" 1 pull empty.safetensors
 check "is no model, and leaves nothing" eval 'said "an empty file came" && nothing'
+printf '\n<!DOCTYPE html>\n<title>Log in</title>\n' >www/page.safetensors
+expect "a web page" 1 pull page.safetensors
+check "is none either" eval 'said "a web page came" && nothing'
 clean
 
 # ---- errors ----
