@@ -154,6 +154,13 @@ static int take_map(const map_maker *m, const generate_job *j, int usual, image 
     return rc;
 }
 
+/* Of a face that lies outside the part that is shown, or of a map that was saved empty. */
+static void look_for_lines(const map_maker *m, const char *path, const image *map) {
+    size_t n = (size_t)map->width * (size_t)map->height * 3, i = 0;
+    while (i < n && !map->rgb[i]) i++;
+    if (i == n && m->warn) m->warn(m->context, path, "the map is empty: no line of a face lies in the picture, so nothing will steer it");
+}
+
 static void hash_map(control_map *c) {
     char head[32], hex[65];
     uint8_t digest[32];
@@ -178,6 +185,7 @@ int control_map_make(map_maker *m, const generate_job *j, int usual, control_map
         if (rc == 0) rc = draw(m, j, usual, path, &f, &out->picture);
         free(f.face);
     }
+    if (rc == 0 && !j->allow_empty) look_for_lines(m, j->map ? j->map : path, &out->picture);
     if (rc == 0) hash_map(out);
     return rc;
 }

@@ -68,6 +68,10 @@ check "is warned of" said "grey.bmp: does not look like a map of a face: 100% of
 expect "a map" 0 $g --map map.png --prompt x --steps 0
 check "is not" not said "does not look like"
 picture black.bmp 64 64
+expect "a map without lines" 0 $g --map black.bmp --prompt x --steps 0
+check "is warned of, too" said "black.bmp: the map is empty"
+expect "unless it is meant so" 0 $g --map black.bmp --prompt x --steps 0 --allow-empty
+check "which says so" not said "the map is empty"
 if [ -r "$MIEN_MODELS/face_landmark_with_attention.tflite" ] && [ -r "$photo" ]; then
     expect "no face" 1 $g --photo black.bmp --prompt x --steps 1 -o none2.png
     check "says so, and what may help" said "black.bmp: no face was found, so nothing would steer the picture"
