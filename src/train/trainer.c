@@ -97,7 +97,7 @@ static void drop_pages(void *context, const void *data, size_t bytes) { checkpoi
 
 static int make_plans(trainer *t) {
     const trainer_options *o = &t->options;
-    plan_options how = { .threads = o->threads, .memory = o->memory, .stop = o->stop };
+    plan_options how = { .threads = o->threads, .memory = o->memory, .stop = o->stop, .pack_once = true };
     if (!(t->micro_plan = plan_new(t->micro, t->d, t->params, &how))) return error_code();
     size_t bytes = plan_bytes(t->micro_plan);
     how.memory = 0;

@@ -52,7 +52,10 @@ bool turning_find(turning *t, const kernel_step *s, const params *store, const t
     return true;
 }
 
-typedef struct { const turning *t; char *to; size_t sources; } turning_job;
+typedef struct { const turning *t; char *to; size_t sources; bool stream; } turning_job;
+
+/* Where the part of group `of` that belongs to group `to` begins. */
+static size_t place(const group *of, const group *to, size_t line) { return of->at + to->first * line * of->width; }
 
 static void turning_part(void *context, size_t begin, size_t end, int thread) {
     const turning_job *j = context;
@@ -61,13 +64,19 @@ static void turning_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     for (size_t i = begin; i < end; i++) {
         group from = group_at(&t->from, i % j->sources), to = group_at(&t->to, i / j->sources);
-        turned_tile tile = { (const char *)t->packed + from.at + to.first * line * from.width, j->to + to.at + from.first * line * to.width, from.width, to.width, from.panels, to.panels,
-                             t->to.taps, t->from.tap_step, t->to.tap_step };
+        size_t next = i + 1 < end ? i + 1 : i;
+        group from_next = group_at(&t->from, next % j->sources), to_next = group_at(&t->to, next / j->sources);
+        size_t at = place(&from, &to, line);
+        turned_tile tile = { (const char *)t->packed + at, j->to + place(&to, &from, line), from.width, to.width, from.panels, to.panels, t->to.taps, t->from.tap_step, t->to.tap_step,
+                             (ptrdiff_t)place(&from_next, &to_next, line) - (ptrdiff_t)(at + (t->to.taps - 1) * t->from.tap_step), j->stream };
         t->to.type == NN_BF16 ? turned_tile_bf16(&tile) : turned_tile_f32(&tile);
     }
 }
 
+enum { STREAM = 4 << 20 };           /* from here on caches that belong to a core hold little of it */
+
 void turning_make(const turning *t, void *to, int threads) {
-    turning_job j = { t, to, groups_of(&t->from) };
+    size_t bytes = t->to.outputs * t->to.inputs * t->to.taps * nn_type_bytes(t->to.type);
+    turning_job j = { t, to, groups_of(&t->from), bytes >= STREAM };
     parallel_for(threads, j.sources * groups_of(&t->to), turning_part, &j);
 }

@@ -29,8 +29,8 @@ typedef struct { panels from, to; const void *packed; } turning;
 bool turning_find(turning *t, const kernel_step *s, const params *store, const tensor *w, const panels *to);
 void turning_make(const turning *t, void *to, int threads);
 
-/* In turned_avx512.c: the part of one group of panels that another has of it. */
-typedef struct { const char *from; char *to; size_t from_width, to_width, from_panels, to_panels, taps, from_tap, to_tap; } turned_tile;
+/* In turned_avx512.c: the part of one group of panels that another has of it. ahead: to where the next one begins, from this one's last tap; stream: past the caches. */
+typedef struct { const char *from; char *to; size_t from_width, to_width, from_panels, to_panels, taps, from_tap, to_tap; ptrdiff_t ahead; bool stream; } turned_tile;
 void turned_tile_bf16(const turned_tile *t);
 void turned_tile_f32(const turned_tile *t);
 

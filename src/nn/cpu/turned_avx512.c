@@ -25,30 +25,41 @@ static inline void turn_pairs(__m512i a[8]) {
     }
 }
 
-void turned_tile_bf16(const turned_tile *t) {
-    size_t from_step = t->from_width * LINE, to_step = t->to_width * LINE;
-    for (size_t tap = 0; tap < t->taps; tap++)
-        for (size_t p = 0; p < t->to_panels; p++)
-            for (size_t q = 0; q < t->from_panels; q++) {
-                const char *from = t->from + tap * t->from_tap + p * 8 * from_step + q * LINE;
-                char *to = t->to + tap * t->to_tap + q * 8 * to_step + p * LINE;
-                __m512i a[8];
-                for (size_t k = 0; k < 8; k++) a[k] = _mm512_loadu_si512(from + k * from_step);
-                turn_pairs(a);
-                for (size_t k = 0; k < 8; k++) _mm512_storeu_si512(to + k * to_step, a[k]);
-            }
+static inline void turn_numbers(__m512i a[16]) {
+    __m512 b[16];
+    for (int k = 0; k < 16; k++) b[k] = _mm512_castsi512_ps(a[k]);
+    transpose(b);
+    for (int k = 0; k < 16; k++) a[k] = _mm512_castps_si512(b[k]);
 }
 
-void turned_tile_f32(const turned_tile *t) {
+/* Lines that the caches can't hold until they are read need not be fetched before they are written. */
+static inline void put(char *to, __m512i x, bool stream) {
+    if (stream) _mm512_stream_si512((void *)to, x);
+    else _mm512_store_si512(to, x);
+}
+
+/* Lines of a tile of sixteen by sixteen numbers, from_step bytes apart, while those of the next tile are fetched. */
+static inline void take(__m512i *a, size_t n, const char *from, size_t from_step, ptrdiff_t ahead) {
+    for (size_t k = 0; k < n; k++) {
+        a[k] = _mm512_loadu_si512(from + k * from_step);
+        _mm_prefetch(from + k * from_step + ahead, _MM_HINT_T0);
+    }
+}
+
+static inline void turn_all(const turned_tile *t, size_t words, bool stream) {
     size_t from_step = t->from_width * LINE, to_step = t->to_width * LINE;
     for (size_t tap = 0; tap < t->taps; tap++)
         for (size_t p = 0; p < t->to_panels; p++)
             for (size_t q = 0; q < t->from_panels; q++) {
-                const char *from = t->from + tap * t->from_tap + p * 16 * from_step + q * LINE;
-                char *to = t->to + tap * t->to_tap + q * 16 * to_step + p * LINE;
-                __m512 a[16];
-                for (size_t k = 0; k < 16; k++) a[k] = _mm512_loadu_ps(from + k * from_step);
-                transpose(a);
-                for (size_t k = 0; k < 16; k++) _mm512_storeu_ps(to + k * to_step, a[k]);
+                char *to = t->to + tap * t->to_tap + q * words * to_step + p * LINE;
+                __m512i a[16];
+                take(a, words, t->from + tap * t->from_tap + p * words * from_step + q * LINE, from_step, tap + 1 < t->taps ? (ptrdiff_t)t->from_tap : t->ahead);
+                if (words == 8) turn_pairs(a);
+                else turn_numbers(a);
+                for (size_t k = 0; k < words; k++) put(to + k * to_step, a[k], stream);
             }
+    if (stream) _mm_sfence();
 }
+
+void turned_tile_bf16(const turned_tile *t) { t->stream ? turn_all(t, 8, true) : turn_all(t, 8, false); }
+void turned_tile_f32(const turned_tile *t) { t->stream ? turn_all(t, 16, true) : turn_all(t, 16, false); }
