@@ -33,8 +33,6 @@ static int configure(engine *e) {
         return error_set(ERR_UNSUPPORTED, "%s: its UNet takes %zu channels and gives %zu, the autoencoder has %zu: this is no model for plain pictures (but perhaps one for inpainting)",
                          e->options.base, e->unet.in_channels, e->unet.out_channels, e->latent_channels);
     if (e->vae.factor != 8) return error_set(ERR_UNSUPPORTED, "%s: its autoencoder shrinks pictures %d times, 8 was expected", e->options.base, e->vae.factor);
-    if (e->clip.vocabulary <= TOKEN_END)
-        return error_set(ERR_UNSUPPORTED, "%s: its text encoder knows %zu tokens, CLIP's vocabulary has %d", e->options.base, e->clip.vocabulary, TOKEN_END + 1);
     if (e->clip.width != e->unet.context_width)
         return error_set(ERR_UNSUPPORTED, "%s: its text encoder is %zu wide, its UNet expects %zu", e->options.base, e->clip.width, e->unet.context_width);
     return 0;
@@ -53,7 +51,9 @@ static int open_all(engine *e) {
     char own[PATH_MAX];
     const char *folder = checkpoint_tokenizer(e->c);
     if (!folder) rc = tokenizer_locate(own, sizeof own);
-    return rc < 0 ? rc : tokenizer_open(folder ? folder : own, &e->t);
+    if (rc == 0) rc = tokenizer_open(folder ? folder : own, &e->t);
+    if (rc < 0) return rc;
+    return clip_takes(e->c, &e->clip, e->t) < 0 ? error_prefix("%s", e->options.base) : 0;
 }
 
 int engine_open(const engine_options *options, engine **out) {

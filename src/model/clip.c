@@ -27,6 +27,15 @@ int clip_configure(const checkpoint *c, clip_config *out) {
     return 0;
 }
 
+int clip_takes(const checkpoint *c, const clip_config *f, const tokenizer *t) {
+    int32_t most = tokenizer_most(t), pad = checkpoint_settings_of(c)->pad_token;
+    if (f->positions < TOKENS) return error_set(ERR_UNSUPPORTED, "the text encoder takes %zu tokens, %d were expected", f->positions, TOKENS);
+    if ((size_t)most >= f->vocabulary)
+        return error_set(ERR_UNSUPPORTED, "the text encoder knows %zu tokens, but %s gives ids up to %d", f->vocabulary, checkpoint_tokenizer(c) ? "the tokenizer beside it" : "CLIP's vocabulary", (int)most);
+    if (pad < 0 || (size_t)pad >= f->vocabulary) return error_set(ERR_UNSUPPORTED, "the text encoder knows %zu tokens, but prompts are filled up with token %d", f->vocabulary, (int)pad);
+    return 0;
+}
+
 static tensor *self_attention(const scope *layer, const clip_config *f, tensor *x) {
     scope p = scope_below(layer, "self_attn");
     tensor *q = layer_linear(&p, x, "q_proj"), *k = layer_linear(&p, x, "k_proj"), *v = layer_linear(&p, x, "v_proj");

@@ -9,7 +9,7 @@
 #include "model/unet.h"
 #include "model/vae.h"
 
-enum { SIDE = 8, TOKENS = 8 };   /* of latents and prompts: any would do */
+enum { SIDE = 8, PROMPT = 8 };   /* of latents and prompts: any would do */
 
 /* The parameter that was added last; or NULL. */
 static const parameter *last_of(const graph *g, const checkpoint *c) {
@@ -49,7 +49,7 @@ static int check_text(const checkpoint *c) {
     int rc = clip_configure(c, &f);
     if (rc < 0) return rc;
     f.layers += checkpoint_settings_of(c)->text_skip;   /* those that aren't computed are carried all the same */
-    size_t tokens = f.positions < TOKENS ? f.positions : TOKENS;
+    size_t tokens = f.positions < PROMPT ? f.positions : PROMPT;
     graph *g = graph_new();
     clip_build(g, c, &f, graph_input(g, "ids", NN_I32, shape2(1, tokens)), NN_F32);
     const parameter *p = param_look(c, "text.embeddings.position_embedding.weight");
@@ -74,8 +74,8 @@ static void context_build(graph *g, const checkpoint *c, const unet_config *f, c
     char name[32];
     cross_context made;
     snprintf(name, sizeof name, "%s.context", f->root);
-    unet_context_build(g, c, f, graph_input(g, name, NN_F32, shape3(1, TOKENS, f->context_width)), &made);
-    unet_context_inputs(g, c, f, 1, TOKENS, NN_F32, out);
+    unet_context_build(g, c, f, graph_input(g, name, NN_F32, shape3(1, PROMPT, f->context_width)), &made);
+    unet_context_inputs(g, c, f, 1, PROMPT, NN_F32, out);
 }
 
 /* A zero convolution leads to a UNet whose encoder is as wide as the ControlNet's own. */

@@ -208,6 +208,16 @@ void tokens_free(tokens *t) {
 int32_t tokenizer_start(const tokenizer *t) { return t->start; }
 int32_t tokenizer_end(const tokenizer *t) { return t->end; }
 
+static int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
+
+int32_t tokenizer_most(const tokenizer *t) {
+    int32_t most = larger(t->start, t->end);
+    for (int i = 0; i < 256; i++) most = larger(most, larger(t->byte[i], t->last_byte[i]));
+    for (size_t i = 0; i < (size_t)1 << t->bits; i++)
+        if (t->merges[i].pair != MERGE_NONE) most = larger(most, t->merges[i].id);
+    return most;
+}
+
 int tokenizer_prompt(const tokenizer *t, const char *utf8, int32_t pad, int32_t ids[TOKENS], size_t *cut) {
     tokens all;
     int rc = tokenizer_encode(t, utf8, pad, &all);

@@ -30,6 +30,7 @@ int  tokenizer_read(const char *vocabulary, size_t vocabulary_size, const char *
 
 int32_t tokenizer_start(const tokenizer *t);
 int32_t tokenizer_end(const tokenizer *t);
+int32_t tokenizer_most(const tokenizer *t);   /* the greatest id that it may give */
 
 /* A text's tokens alone, without start and end. from: the byte of the text where the token begins (of a byte within a
  * character, the character's first). The caller frees ids and from. */

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "model/clip.h"
 #include "nn/tensor.h"
 #include "train/batch_noising.h"
 #include "train/replay.h"
@@ -67,8 +68,11 @@ static int open_tokenizer(batch_source *b) {
     char own[PATH_MAX];
     const char *folder = checkpoint_tokenizer(b->c);
     if (!(b->options.wants & (ITEM_TEXT | ITEM_TOKENS))) return 0;
+    clip_config clip;
     int rc = folder ? 0 : tokenizer_locate(own, sizeof own);
-    return rc < 0 ? rc : tokenizer_open(folder ? folder : own, &b->t);
+    if (rc == 0) rc = tokenizer_open(folder ? folder : own, &b->t);
+    if (rc == 0) rc = clip_configure(b->c, &clip);
+    return rc < 0 ? rc : clip_takes(b->c, &clip, b->t);
 }
 
 static int open_cache(batch_source *b) {

@@ -41,15 +41,6 @@ static const char *const roots[ENCODERS][2] = { { "vae.encoder.", "vae.quant_con
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------- */
 
-static int configure_text(encoders *e) {
-    int rc = clip_configure(e->c, &e->clip);
-    if (rc < 0) return rc;
-    if (e->clip.positions < TOKENS) return error_set(ERR_UNSUPPORTED, "the text encoder takes %zu tokens, %d were expected", e->clip.positions, TOKENS);
-    if (e->clip.vocabulary <= TOKEN_END)
-        return error_set(ERR_UNSUPPORTED, "the text encoder knows %zu tokens, CLIP's vocabulary has %d", e->clip.vocabulary, TOKEN_END + 1);
-    return 0;
-}
-
 static int configure_vae(encoders *e) {
     int rc = vae_configure(e->c, &e->vae);
     if (rc < 0) return rc;
@@ -62,7 +53,7 @@ static int configure_vae(encoders *e) {
 
 static int configure(encoders *e) {
     if (e->options.size < FACTOR || e->options.size % FACTOR) return error_set(ERR_USAGE, "pictures of %d pixels: a multiple of %d is needed", e->options.size, FACTOR);
-    int rc = e->options.needed[ENCODER_TEXT] ? configure_text(e) : 0;
+    int rc = e->options.needed[ENCODER_TEXT] ? clip_configure(e->c, &e->clip) : 0;
     return rc == 0 && e->options.needed[ENCODER_VAE] ? configure_vae(e) : rc;
 }
 

@@ -161,8 +161,14 @@ int settings_from_scheduler(checkpoint_settings *s, const json_at *root) {
     return 0;
 }
 
+/* The end of a text is CLIP's last token, whatever its vocabulary. */
+static int last_token(const checkpoint *c) {
+    const parameter *table = c->from[NETWORK_TEXT] < 0 ? NULL : checkpoint_part(c, NETWORK_TEXT, "embeddings.token_embedding.weight");
+    return table && table->shape.rank == 2 && table->shape.dim[0] - 1 < 49407 ? (int)table->shape.dim[0] - 1 : 49407;
+}
+
 /* "!" (id 0) or "<|endoftext|>", as text or as {"content": text}. */
-static int read_padding(checkpoint_settings *s, const json_at *root) {
+static int read_padding(const checkpoint *c, checkpoint_settings *s, const json_at *root) {
     json_at pad;
     const char *word = "";
     if (!there(root, "pad_token", &pad)) return 0;
@@ -171,7 +177,7 @@ static int read_padding(checkpoint_settings *s, const json_at *root) {
     else if ((rc = json_need_object(&pad)) == 0) rc = string(&pad, "content", &word);
     if (rc < 0) return rc;
     if (strcmp(word, "!") == 0) s->pad_token = 0;
-    if (strcmp(word, "<|endoftext|>") == 0) s->pad_token = 49407;
+    if (strcmp(word, "<|endoftext|>") == 0) s->pad_token = last_token(c);
     return 0;
 }
 
@@ -183,8 +189,8 @@ static int read_folder(checkpoint *c, checkpoint_settings *s) {
     if (rc == 0 && text >= 0 && config(&c->file[text], "text_encoder/config.json", &root)) rc = settings_from_text(s, checkpoint_width(c, NETWORK_TEXT), &root);
     if (rc == 0 && vae >= 0 && config(&c->file[vae], "vae/config.json", &root)) rc = settings_from_vae(s, &root);
     if (rc == 0 && config(&c->file[0], "scheduler/scheduler_config.json", &root)) rc = settings_from_scheduler(s, &root);
-    if (rc == 0 && config(&c->file[0], "tokenizer/special_tokens_map.json", &root)) rc = read_padding(s, &root);
-    if (rc == 0 && config(&c->file[0], "tokenizer/tokenizer_config.json", &root)) rc = read_padding(s, &root);
+    if (rc == 0 && config(&c->file[0], "tokenizer/special_tokens_map.json", &root)) rc = read_padding(c, s, &root);
+    if (rc == 0 && config(&c->file[0], "tokenizer/tokenizer_config.json", &root)) rc = read_padding(c, s, &root);
     return rc;
 }
 
@@ -261,6 +267,7 @@ checkpoint_settings checkpoint_family_settings(int family) {
 int checkpoint_settle(checkpoint *c) {
     c->settings = checkpoint_family_settings(family_of(c));
     c->settings.text_skip = skipped_layers(c);
+    if (c->settings.pad_token) c->settings.pad_token = last_token(c);
     read_metadata(c, &c->settings);
     return read_folder(c, &c->settings);
 }

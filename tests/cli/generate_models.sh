@@ -16,7 +16,7 @@ g="$mien generate -j 1 --dtype f32 --size 64 --control c1.safetensors --map map.
 # ---- models
 "$build/tests/make_model" sd1 short.safetensors --vocabulary 100 || exit 1
 expect "fewer tokens than the vocabulary has" 1 $g --base short.safetensors --steps 1 -o o.png
-check "says so" said "its text encoder knows 100 tokens, CLIP's vocabulary has 49408"
+check "says so" said "the text encoder knows 100 tokens, but CLIP's vocabulary gives ids up to 49407"
 
 header=$(od -An -tu8 -N8 sd1.safetensors | tr -d ' ')
 at=$(head -c $((8 + header)) sd1.safetensors | grep -ao '"first_stage_model.decoder.conv_out.bias":{[^}]*}' | sed 's/.*"data_offsets":\[\([0-9]*\),.*/\1/')

@@ -1,0 +1,90 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# mien init --scratch: a base from config files, and that everything else takes it. (How its numbers are spread, and which configs make a
+# model: tests/unit/test_scratch.c; beside diffusers: bench/scratch_exact.py.)
+. "$(dirname "$0")/lib"
+make_photos=$(realpath "${BUILD:-build}/tests/make_photos")
+clip=$(realpath -m "${CLIP_DIR:-third_party/clip}")
+cd "$T"
+
+mkdir -p small/unet small/vae small/text_encoder small/scheduler
+cat >small/unet/config.json <<'END'
+{"_class_name": "UNet2DConditionModel", "block_out_channels": [32, 64], "layers_per_block": 1, "cross_attention_dim": 64, "attention_head_dim": 4, "sample_size": 8,
+ "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"]}
+END
+echo '{"_class_name": "AutoencoderKL", "block_out_channels": [32, 32, 32, 64], "layers_per_block": 1, "scaling_factor": 0.5}' >small/vae/config.json
+echo '{"model_type": "clip_text_model", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": "gelu"}' >small/text_encoder/config.json
+echo '{"_class_name": "DDIMScheduler", "prediction_type": "v_prediction", "beta_schedule": "scaled_linear", "steps_offset": 1}' >small/scheduler/scheduler_config.json
+
+expect "a base" 0 "$mien" init --scratch small -o base.safetensors --seed 3
+check "says how" printed "base.safetensors: 238 tensors newly drawn with seed 3, 112 newly made as zeros, 74 as ones; 5.0 M parameters, 20.1 MB"
+expect "again" 0 "$mien" init --scratch small/ -o again.safetensors --seed 3 -j 1 --verbose
+check "the same bytes" cmp base.safetensors again.safetensors
+check "--verbose names what is new" said "newly made: model.diffusion_model.out.2.weight (zeros)"
+expect "another seed" 0 "$mien" init --scratch small -o other.safetensors --seed 4 --log-json
+check "other bytes" not cmp -s base.safetensors other.safetensors
+check "and a sum as JSON" grep -q '^{"event":"summary","copied":0,"zero":112,"ones":74,"drawn":238,"parameters":5034795,"bytes":20139180,"seed":4,"seconds":[0-9.]*}$' .stdout
+expect "in bf16" 0 "$mien" init --scratch small -o half.safetensors --seed 3 --dtype bf16 --quiet
+expect "is the same rounded" 0 sh -c "'$mien' convert base.safetensors rounded.safetensors --to ldm --dtype bf16 --quiet && cmp rounded.safetensors half.safetensors"
+expect "info" 0 "$mien" info base.safetensors
+for said in "UNet: is whole, and its tensors fit together" "VAE: is whole, and its tensors fit together" "text encoder: is whole, and its tensors fit together" \
+    "prediction: v (from metadata)" "attention: 4 heads" "mien.text_heads = 2" "mien.text_activation = gelu" "mien.vae_scale = 0.5"; do check "says $said" printed "$said"; done
+expect "of what was made of it, the same" 0 sh -c "'$mien' convert base.safetensors folder --to diffusers --quiet && '$mien' init --scratch folder -o from.safetensors --seed 3 --quiet"
+check "byte for byte" cmp base.safetensors from.safetensors
+expect "a part alone" 0 sh -c "mkdir one && cp -r small/vae one && '$mien' init --scratch one -o vae.safetensors && '$mien' info vae.safetensors"
+check "is whole" printed "VAE: is whole"
+
+expect "a ControlNet of it" 0 "$mien" init --base base.safetensors -o control.safetensors --quiet
+if ls "$clip"/bpe_* >/dev/null 2>&1; then
+    "$make_photos" photos 1 --size 64x64 >/dev/null
+    mkdir -p set/source set/target
+    cp photos/* set/target/0.jpg
+    picture set/source/0.png 64 64
+    echo '{"source": "source/0.png", "target": "target/0.jpg", "prompt": "a face"}' >set/prompt.jsonl
+    expect "generate runs with it" 0 "$mien" generate --base base.safetensors --control control.safetensors --map set/source/0.png --prompt "a face" -o out.png --size 64 --steps 2 -q
+    check "to a picture" test -s out.png
+    expect "train runs on it" 0 "$mien" train --base base.safetensors --data set --out run --batch 1 --size 64 --steps 2 -q
+    check "to a ControlNet" test -s run/checkpoints/step-000002/control.safetensors
+    sed 's/"hidden_size"/"vocab_size": 2048, "hidden_size"/' small/text_encoder/config.json >t && cp -r small words && mv t words/text_encoder/config.json
+    expect "of 2,048 words" 0 sh -c "'$mien' init --scratch words -o words.safetensors -q && '$mien' init --base words.safetensors -o words_control.safetensors -q"
+    check "the last of which fills up" grep -aq '"mien.pad_token":"2047"' words.safetensors
+    expect "CLIP's vocabulary is too large for it" 1 "$mien" generate --base words.safetensors --control words_control.safetensors --map set/source/0.png --prompt x -o no.png --size 64 --steps 1
+    check "says so" said "the text encoder knows 2048 tokens, but CLIP's vocabulary gives ids up to 49407"
+    expect "for training too" 1 "$mien" train --base words.safetensors --data set --out no --batch 1 --size 64 --steps 1
+    check "says so again" said "the text encoder knows 2048 tokens, but CLIP's vocabulary gives ids up to 49407"
+else skip "generate and train" "no vocabulary (make setup)"; fi
+
+# refused WHAT STATUS PART SED MESSAGE: the part's config with that change.
+refused() {
+    rm -rf wrong && cp -r small wrong && sed "$4" "small/$3" >"wrong/$3"
+    expect "$1" "$2" "$mien" init --scratch wrong -o wrong.safetensors
+    check "says so: $5" said "$5"
+    check "nothing is left" test ! -e wrong.safetensors
+}
+U=unet/config.json V=vae/config.json X=text_encoder/config.json S=scheduler/scheduler_config.json
+refused "another activation" 1 $U 's/"sample_size"/"act_fn": "gelu", "sample_size"/' 'unet/config.json: act_fn: it is "gelu": mien computes with "silu"'
+refused "a slip of the pen" 1 $U 's/attention_head_dim/attention_head_dims/' 'attention_head_dims: mien does not know this field'
+refused "a width that groups can't divide" 1 $U 's/32, 64/32, 65/' 'block_out_channels[1]: 65 channels can'
+refused "heads that don't divide it" 1 $U 's/"attention_head_dim": 4/"attention_head_dim": 5/' "a level of 64 channels can't be split into heads: 5"
+refused "blocks of SDXL's kind" 1 $U 's/"CrossAttnDownBlock2D"/"AttnDownBlock2D"/' 'down_block_types[1]: it is "AttnDownBlock2D": mien knows DownBlock2D and CrossAttnDownBlock2D'
+refused "a decoder unlike its encoder" 1 $U 's/"CrossAttnUpBlock2D", "UpBlock2D"/"UpBlock2D", "CrossAttnUpBlock2D"/' "attention on other levels"
+refused "no widths" 1 $U 's/"block_out_channels": \[32, 64\], //' "block_out_channels"
+refused "a width of millions" 1 $U 's/32, 64/32, 64000000/' "block_out_channels[1]"
+refused "text and UNet that don't meet" 1 $X 's/"hidden_size": 64/"hidden_size": 128/' "cross_attention_dim of the UNet is 64, hidden_size of the text encoder 128"
+refused "a VAE of three levels" 1 $V 's/32, 32, 32, 64/32, 32, 64/' "3 levels: 4 are needed"
+refused "a VAE for latents of 16" 1 $V 's/"scaling_factor"/"latent_channels": 16, "scaling_factor"/' "latent_channels: it is 16: mien computes with 4"
+refused "too few positions" 1 $X 's/"hidden_size"/"max_position_embeddings": 32, "hidden_size"/' "max_position_embeddings"
+refused "another schedule" 1 $S 's/scaled_linear/squaredcos_cap_v2/' "beta_schedule"
+refused "no JSON" 1 $U 's/{/[/' "unet/config.json: line 1"
+expect "an empty folder" 2 sh -c "mkdir empty && '$mien' init --scratch empty -o x.safetensors"
+check "says what was looked for" said "there is no unet/config.json, vae/config.json or text_encoder/config.json in it"
+expect "no folder" 2 "$mien" init --scratch nowhere -o x.safetensors
+expect "base and scratch" 2 "$mien" init --scratch small --base base.safetensors -o x.safetensors
+expect "--to" 2 "$mien" init --scratch small -o x.safetensors --to ldm
+expect "an output that exists" 2 "$mien" init --scratch small -o base.safetensors
+expect "an output among the configs" 2 "$mien" init --scratch small -o small/x.safetensors
+expect "no space left" 1 sh -c "ulimit -f 1000; '$mien' init --scratch small -o x.safetensors"
+check "keeps nothing" test ! -e x.safetensors
+check "no leftovers" test -z "$(find . -name '*.mien-tmp-*')"
+finish
