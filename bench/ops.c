@@ -7,9 +7,11 @@
  *
  * Data are random. Warm: a row's tensors are in the third-level cache if they fit. --cold: weights are not, as in a step, which reads all of
  * a model's; what the step before has just written is. */
+#define _DEFAULT_SOURCE
 #include <getopt.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 #include "nn/gradient.h"
@@ -17,7 +19,7 @@
 #include "nn/update.h"
 #include "peak.h"
 
-enum { RUNS = 15, MOST_INPUTS = 4 };
+enum { RUNS = 15, MOST_INPUTS = 4, PAGE = 2 << 20 };
 
 typedef struct { graph *g; nn_type type; char *memory[8]; int n; } bench;
 
@@ -49,8 +51,9 @@ static tensor *weight(bench *b, nn_shape s) {
 /* One that is trained (and packed in every run), or updated; zeros where bits are no numbers. */
 static tensor *state(bench *b, nn_type type, nn_shape s) {
     size_t n = shape_elements(s), bytes = (n * nn_type_bytes(type) + 127) / 64 * 64;
-    char *data = aligned_alloc(64, bytes);
-    if (!data) exit(1);
+    void *data;
+    if (posix_memalign(&data, bytes < PAGE ? 64 : PAGE, bytes)) exit(1);
+    if (bytes >= PAGE) madvise(data, bytes, MADV_HUGEPAGE);   /* as the trainer's */
     memset(data, 0, bytes);
     if (nn_type_is_float(type)) fill(data, type, n);
     b->memory[b->n++] = data;
@@ -191,6 +194,14 @@ static tensor *build_adamw(bench *t, const size_t *s) {
     adamw(t->g, &states, input_f32(t, w), input_f32(t, shape1(ADAMW_NOW)), NULL, NULL, (adamw_attr){ 0.9f, 0.999f, 1e-8f, 0.01f });
     return NULL;
 }
+static tensor *updated(bench *t, tensor *dw) {
+    nn_shape w = dw->shape;
+    adamw_states states = { state(t, t->type, w), t->type == NN_BF16 ? state(t, NN_U16, w) : NULL, state(t, NN_F32, w), squared(state(t, NN_F32, w)) };
+    adamw(t->g, &states, dw, input_f32(t, shape1(ADAMW_NOW)), NULL, NULL, (adamw_attr){ 0.9f, 0.999f, 1e-8f, 0.01f });
+    return NULL;
+}
+static tensor *build_linear_updated(bench *t, const size_t *s) { return updated(t, build_linear_dw(t, s)); }
+static tensor *build_conv_updated(bench *t, const size_t *s) { return updated(t, build_conv_dw(t, s)); }
 static tensor *build_adamw8(bench *t, const size_t *s) {
     nn_shape w = shape2(s[0], s[1]);
     size_t n = s[0] * s[1];
@@ -346,6 +357,29 @@ static const row rows[] = {
     { "conv_dx 256^2 16->16 (hint)", build_conv_dx, { 256, 16, 16, 3, 1 } },
     { "trained conv_dx 256^2 16->16 (hint)", build_trained_conv_dx, { 256, 16, 16, 3, 1 } },
     { "conv_dw 256^2 16->16 (hint)", build_conv_dw, { 256, 16, 16, 3, 1 } },
+    { "one trained conv 512^2 3->16 (hint)", build_trained_conv, { 512, 3, 16, 3, 1 } },
+    { "one conv_dw 512^2 3->16 (hint)", build_conv_dw, { 512, 3, 16, 3, 1 } },
+    { "one trained conv 512^2 16->16 (hint)", build_trained_conv, { 512, 16, 16, 3, 1 } },
+    { "one trained conv_dx 512^2 16->16 (hint)", build_trained_conv_dx, { 512, 16, 16, 3, 1 } },
+    { "one conv_dw 512^2 16->16 (hint)", build_conv_dw, { 512, 16, 16, 3, 1 } },
+    { "one trained conv 512^2 16->32 stride 2 (hint)", build_trained_conv, { 512, 16, 32, 3, 2 } },
+    { "one trained conv_dx 512^2 16->32 stride 2 (hint)", build_trained_conv_dx, { 512, 16, 32, 3, 2 } },
+    { "one conv_dw 512^2 16->32 stride 2 (hint)", build_conv_dw, { 512, 16, 32, 3, 2 } },
+    { "one trained conv 256^2 32->32 (hint)", build_trained_conv, { 256, 32, 32, 3, 1 } },
+    { "one trained conv_dx 256^2 32->32 (hint)", build_trained_conv_dx, { 256, 32, 32, 3, 1 } },
+    { "one conv_dw 256^2 32->32 (hint)", build_conv_dw, { 256, 32, 32, 3, 1 } },
+    { "one trained conv 256^2 32->96 stride 2 (hint)", build_trained_conv, { 256, 32, 96, 3, 2 } },
+    { "one trained conv_dx 256^2 32->96 stride 2 (hint)", build_trained_conv_dx, { 256, 32, 96, 3, 2 } },
+    { "one conv_dw 256^2 32->96 stride 2 (hint)", build_conv_dw, { 256, 32, 96, 3, 2 } },
+    { "one trained conv 128^2 96->96 (hint)", build_trained_conv, { 128, 96, 96, 3, 1 } },
+    { "one trained conv_dx 128^2 96->96 (hint)", build_trained_conv_dx, { 128, 96, 96, 3, 1 } },
+    { "one conv_dw 128^2 96->96 (hint)", build_conv_dw, { 128, 96, 96, 3, 1 } },
+    { "one trained conv 128^2 96->256 stride 2 (hint)", build_trained_conv, { 128, 96, 256, 3, 2 } },
+    { "one trained conv_dx 128^2 96->256 stride 2 (hint)", build_trained_conv_dx, { 128, 96, 256, 3, 2 } },
+    { "one conv_dw 128^2 96->256 stride 2 (hint)", build_conv_dw, { 128, 96, 256, 3, 2 } },
+    { "one trained conv 64^2 256->320 (hint)", build_trained_conv, { 64, 256, 320, 3, 1 } },
+    { "one trained conv_dx 64^2 256->320 (hint)", build_trained_conv_dx, { 64, 256, 320, 3, 1 } },
+    { "one conv_dw 64^2 256->320 (hint)", build_conv_dw, { 64, 256, 320, 3, 1 } },
     { "conv_dx+upsample_dx 64^2 640", build_doubled_dx, { 64, 640, 640, 3, 1 } },
     { "conv_dx 64^2 640", build_conv_dx, { 64, 640, 640, 3, 1 } },
     { "conv_dx+upsample_dx 32^2 1280", build_doubled_dx, { 32, 1280, 1280, 3, 1 } },
@@ -429,6 +463,15 @@ static const row rows[] = {
     { "sum_to 64^2x320 -> 1x1", build_sum_pixels, { 64, 320 } },
     { "mse 64^2x4", build_mse, { 64, 4 } },
     { "mse_dx 64^2x4", build_mse_dx, { 64, 4 } },
+    { "linear_dw+adamw 256x1280x1280", build_linear_updated, { 256, 1280, 1280 } },
+    { "linear_dw+adamw 256x1280x10240", build_linear_updated, { 256, 1280, 10240 } },
+    { "linear_dw+adamw 64x1280x1280", build_linear_updated, { 64, 1280, 1280 } },
+    { "linear_dw+adamw 1x1280x1280", build_linear_updated, { 1, 1280, 1280 } },
+    { "linear_dw+adamw 1024x640x5120", build_linear_updated, { 1024, 640, 5120 } },
+    { "conv_dw+adamw 8^2 1280->1280", build_conv_updated, { 8, 1280, 1280, 3, 1 } },
+    { "conv_dw+adamw 16^2 1280->1280", build_conv_updated, { 16, 1280, 1280, 3, 1 } },
+    { "adamw 1280x1280", build_adamw, { 1280, 1280 } },
+    { "adamw 1280x10240", build_adamw, { 1280, 10240 } },
     { "adamw 1280x1280x3x3", build_adamw, { 1280, 11520 } },
     { "adamw8 1280x1280x3x3", build_adamw8, { 1280, 11520 } },
     { "accumulate 1280x1280x3x3", build_accumulate, { 1280, 11520 } },

@@ -3,6 +3,7 @@
  * Convolutions and linears whose weights are states, and the gradients of both, by oneDNN and by our own products. Numbers are small multiples of
  * 1/8, so that every sum is exact in f32 in any order: each result must equal, in every bit, that of the reference over f32, rounded once. Weights
  * change between runs, scratch is full of NaN, and the bits are the same on one to three threads. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 #include "nn/cpu/onednn.h"
 #include "nn/gradient.h"
 #include "nn/plan.h"
+#include "nn/update.h"
 
 typedef enum { CONV, CONV_ADD, LINEAR, LINEAR_ADD, CONV_DX, CONV_DX_ADD, CONV_DW, LINEAR_DX, LINEAR_DX_ADD, LINEAR_DW, KINDS } kind;
 static const char *const kind_name[] = { "conv2d", "conv2d+add", "linear", "linear+add", "conv2d_dx", "conv2d_dx+add", "conv2d_dw", "linear_dx", "linear_dx+add", "linear_dw" };
@@ -343,6 +345,85 @@ static void upsampled(void **state) {
     device_free(d);
 }
 
+/* ---- gradients of weights that an update swallows ------------------------------------------------------------------------ */
+
+enum { WEIGHT, LOW, M, V, STATES };
+
+/* Of linear_dw or conv2d_dw and the adamw behind it, on a device that may have no kernel but one for both: states after one run, rounds of which go on. */
+static void run_update(const test_case *c, const device *d, int threads, bool alone, float gate, char *states[STATES]) {
+    graph *g = graph_new();
+    bool conv = convolves(c->kind);
+    const conv2d_attr *a = &c->attr;
+    nn_shape x = conv ? shape4(c->n, c->h, c->w, c->ci) : shape3(c->n, c->h * c->w, c->ci), y = shape3(c->n, c->h * c->w, c->co);
+    if (conv) y = shape4(c->n, out_size(c->h, a->pad_top, a->pad_bottom, c->kh, a->stride), out_size(c->w, a->pad_left, a->pad_right, c->kw, a->stride), c->co);
+    nn_shape w = !conv ? shape2(c->co, c->ci) : shape4(c->co, c->ci, c->kh, c->kw);
+    tensor *in[] = { graph_input(g, "x", NN_BF16, x), graph_input(g, "dy", NN_BF16, y), graph_input(g, "now", NN_F32, shape1(ADAMW_NOW)), graph_input(g, "gate", NN_F32, shape1(1)) };
+    adamw_states s = { graph_state(g, "w", c->weight_type, w, states[WEIGHT]), c->weight_type == NN_BF16 ? graph_state(g, "low", NN_U16, w, states[LOW]) : NULL,
+                       graph_state(g, "m", NN_F32, w, states[M]), graph_state(g, "v", NN_F32, w, states[V]) };
+    adamw_attr attr = { 0.9f, 0.999f, 1e-8f, 0.01f };
+    adamw(g, &s, conv ? conv2d_dw(g, in[0], in[1], w, *a) : linear_dw(g, in[0], in[1]), in[2], NULL, in[3], attr);
+    params *store = params_new();
+    plan *p = plan_new(g, d, store, &(plan_options){ .threads = threads, .no_reference = alone });
+    if (!p) fail_msg("%s", error_message());
+    workspace *room = workspace_new(plan_bytes(p));
+    assert_non_null(room);
+    if (alone) assert_int_equal(plan_steps(p), 1);
+    uint64_t before = seed;
+    for (int i = 0; i < 2; i++) {
+        uint16_t *to = plan_tensor(p, room, in[i]);
+        for (size_t k = 0; k < shape_elements(in[i]->shape); k++) nn_narrow(to + k, NN_BF16, &(float){ ((float)below(17) - 8) / 8 }, 1);
+    }
+    seed = before;
+    adamw_now(&attr, 0.01, 3, plan_tensor(p, room, in[2]));
+    *(float *)plan_tensor(p, room, in[3]) = gate;
+    if (plan_run(p, room, NULL) < 0) fail_msg("%s", error_message());
+    workspace_free(room), plan_free(p), params_free(store), graph_free(g);
+}
+
+static void check_update(const test_case *c, const device *d, const device *reference) {
+    size_t n = c->co * c->ci * c->kh * c->kw, each[STATES] = { nn_type_bytes(c->weight_type), 2, 4, 4 };
+    char *start[STATES], *want[STATES], *got[STATES], what[300];
+    describe(c, what, sizeof what);
+    for (int i = 0; i < STATES; i++) {
+        start[i] = bytes_of(n * each[i]), want[i] = bytes_of(n * each[i]), got[i] = bytes_of(n * each[i]);
+        for (size_t k = 0; k < n; k++) {
+            float x = ((float)below(2001) - (i == V ? 0 : 1000)) / 1000;
+            if (i == LOW) ((uint16_t *)(void *)start[i])[k] = (uint16_t)below(65536);
+            else nn_narrow(start[i] + k * each[i], i == WEIGHT ? c->weight_type : NN_F32, &x, 1);
+        }
+        memcpy(want[i], start[i], n * each[i]);
+    }
+    run_update(c, reference, 1, false, 1, want);
+    for (int threads = 1; threads <= THREADS + 1; threads++) {
+        bool closed = threads > THREADS;
+        for (int i = 0; i < STATES; i++) memcpy(got[i], start[i], n * each[i]);
+        run_update(c, d, closed ? 1 : threads, true, closed ? INFINITY : 1, got);
+        for (int i = 0; i < STATES; i++)
+            if (memcmp(got[i], closed ? start[i] : want[i], n * each[i])) fail_msg("%s, %d threads: state %d has other bits", what, threads, i);
+    }
+    for (int i = 0; i < STATES; i++) free(start[i]), free(want[i]), free(got[i]);
+}
+
+static void updates(void **state) {
+    (void)state;
+    if (!have(CPU_AVX512_BF16)) skip();
+    device *d = own_device(), *reference = device_new(CPU_REFERENCE);
+    assert_non_null(reference);
+    for (uint64_t i = 0; i < 40; i++) {
+        seed = 9000 + i;
+        test_case c = random_case(i % 2 ? LINEAR_DW : CONV_DW, NN_BF16, i % 4 ? 60 : 200);
+        c.attr.weights = WEIGHTS_OIHW;
+        if (c.kind == CONV_DW && below(3)) c.kh = c.kw = 3, c.h += 2, c.w += 2, c.co += 48, c.attr.pad_top = c.attr.pad_left = c.attr.pad_bottom = c.attr.pad_right = (int)below(2);
+        check_update(&c, d, reference);
+    }
+    static const test_case large[] = {   /* the most rows; several blocks of columns */
+        { LINEAR_DW, NN_BF16, NN_BF16, true, false, 1, 32, 32, 83, 21, 1, 1, { .stride = 1 }, false },
+        { LINEAR_DW, NN_BF16, NN_BF16, true, false, 1, 31, 33, 400, 12, 1, 1, { .stride = 1 }, false },
+    };
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) check_update(&large[i], d, reference);
+    device_free(d), device_free(reference);
+}
+
 /* Whatever a model has, some kernel takes it, of those of the table. */
 static void all_kernels(void **state) {
     (void)state;
@@ -370,6 +451,6 @@ static void all_kernels(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(onednn_f32), cmocka_unit_test(onednn_avx2), cmocka_unit_test(onednn_bf16), cmocka_unit_test(own), cmocka_unit_test(upsampled), cmocka_unit_test(all_kernels) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(onednn_f32), cmocka_unit_test(onednn_avx2), cmocka_unit_test(onednn_bf16), cmocka_unit_test(own), cmocka_unit_test(upsampled), cmocka_unit_test(updates), cmocka_unit_test(all_kernels) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

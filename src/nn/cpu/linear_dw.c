@@ -6,7 +6,10 @@
  *
  * M may be thousands. It is cut into chunks, of which dY is transposed as a whole and X packed a block of columns at a time, by the thread that uses it
  * up, in its second cache; sums go on from what the chunk before has left in dW. Chunks follow from the shape, and a sum is one tile's in each, so that
- * bits do not depend on threads. */
+ * bits do not depend on threads.
+ *
+ * Where an adamw is all that wants dW, and M is one chunk, it never exists: each strip of rows of a block is given to the update while it is in the first cache, and
+ * meanwhile what the next strip's update will read and write is fetched, so that memory is busy while tiles compute. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +17,7 @@
 #include "base/parallel.h"
 #include "nn/cpu/linear.h"
 #include "nn/cpu/linear_pack.h"
+#include "nn/cpu/update.h"
 #include "nn/gradient.h"
 
 enum { CACHE = 336 << 10, LINE = 64, WORD = 4, CHUNK = 512 };   /* words, at most */
@@ -28,6 +32,7 @@ typedef struct {
     size_t parts;                       /* that the outputs of a block are dealt out in */
     size_t left_row, left_bytes;        /* left_row: bytes of a column of dY, transposed */
     size_t right_bytes;                 /* of a block */
+    size_t strip_row, strip_bytes;      /* where an update follows: floats of a row of a strip; a thread's strip */
 } dw_job;
 
 static size_t over(size_t n, size_t by) { return (n + by - 1) / by; }
@@ -46,16 +51,25 @@ static bool conv_pays(const node *n) {
 }
 
 static bool dw_match(const kernel *k, const node *root, kernel_match *m) {
-    const tensor *x = root->in[0], *dy = root->in[1];
-    (void)k;
-    if (root->ordered || x->type != NN_BF16 || dy->type != NN_BF16 || x->kind == TENSOR_PARAM || dy->kind == TENSOR_PARAM) return false;
-    if (root->op == &op_conv2d_dw && !conv_pays(root)) return false;
+    const node *n = root;
+    if (k->root == &op_adamw) {
+        tensor *dw = root->in[ADAMW_IN_DW];
+        n = match_inner(dw) ? dw->producer : NULL;
+        if (!n || n->op != k->variant || over(shape_elements(n->in[1]->shape) / dw->shape.dim[0], 2) > CHUNK) return false;
+    }
+    const tensor *x = n->in[0], *dy = n->in[1];
+    if (root->ordered || n->ordered || x->type != NN_BF16 || dy->type != NN_BF16 || x->kind == TENSOR_PARAM || dy->kind == TENSOR_PARAM) return false;
+    if (n->op == &op_conv2d_dw && !conv_pays(n)) return false;
     match_node(m, root);
-    match_in(m, root->in[0], (layout_need){ 0 });
-    match_in(m, root->in[1], (layout_need){ 0 });
+    if (n != root) match_node(m, n);
+    match_in(m, n->in[0], (layout_need){ 0 });
+    match_in(m, n->in[1], (layout_need){ 0 });
+    if (n != root) return adamw_take(root, loops_of(CPU_AVX512_BF16), m);
     match_out(m, root->out[0], (layout_need){ 0 });
     return true;
 }
+
+static const node *core_of(const kernel_step *s) { return s->match.nodes[s->match.n_nodes - 1]; }
 
 /* ---- preparing --------------------------------------------------------------------------------------------------------- */
 
@@ -77,7 +91,7 @@ static size_t count_parts(size_t blocks, size_t threads, size_t outputs) {
 }
 
 static int dw_prepare(kernel_step *s, params *store) {
-    const node *n = s->match.nodes[0];
+    const node *n = core_of(s);
     const nn_shape w = n->out[0]->shape;
     dw_job *j = calloc(1, sizeof *j);
     (void)store;
@@ -96,7 +110,11 @@ static int dw_prepare(kernel_step *s, params *store) {
     j->left_row = over(most(&j->chunks), 16) * LINE + LINE;   /* rows that lie powers of two apart would share their places in the cache */
     j->left_bytes = over(j->outputs, 16) * 16 * j->left_row;
     j->right_bytes = most(&j->blocks) * j->unit * panel;
-    s->scratch_bytes = j->left_bytes + (size_t)s->threads * j->right_bytes;
+    if (n != s->match.nodes[0]) {
+        j->strip_row = most(&j->blocks) * j->unit * LINEAR_LANES + LINEAR_LANES;   /* and a line */
+        j->strip_bytes = LINEAR_ROWS * j->strip_row * sizeof(float);
+    }
+    s->scratch_bytes = j->left_bytes + (size_t)s->threads * (j->right_bytes + j->strip_bytes);
     return 0;
 }
 
@@ -111,6 +129,7 @@ typedef struct {
     char *left, *right;
     float *dw;
     bool more;
+    const adamw_place *update;   /* instead of dw; or NULL */
 } call;
 
 /* Whole rows, which the hardware fetches ahead: a square of 16 words at a time. */
@@ -148,8 +167,21 @@ static size_t fetch_left(const char **line, size_t room, const call *c, size_t r
     return n;
 }
 
-/* A block of columns, packed. */
-typedef struct { size_t column, columns; linear_cut groups; const char *right; } block;
+/* n numbers of each of what an update of `rows` rows reads and writes. */
+static size_t fetch_states(const char **line, size_t room, const call *c, size_t at, size_t rows, size_t n) {
+    const adamw_place *u = c->update;
+    size_t count = 0;
+    for (size_t r = 0; r < rows; r++, at += c->j->columns) {
+        const char *from[] = { (const char *)(u->m + at), (const char *)(u->v + at), u->weight + at * nn_type_bytes(u->type), u->low ? (const char *)(u->low + at) : NULL };
+        size_t bytes[] = { n * sizeof(float), n * sizeof(float), n * nn_type_bytes(u->type), u->low ? n * sizeof *u->low : 0 };
+        for (size_t i = 0; i < 4; i++)
+            for (size_t k = 0; k < bytes[i] && count < room; k += LINE) line[count++] = from[i] + k;
+    }
+    return count;
+}
+
+/* A block of columns, packed; and where the strip at hand goes, if an update follows. */
+typedef struct { size_t column, columns; linear_cut groups; const char *right; float *strip; } block;
 
 static void compute(const call *c, const block *b, size_t row, size_t rows, size_t group) {
     const dw_job *j = c->j;
@@ -157,13 +189,14 @@ static void compute(const call *c, const block *b, size_t row, size_t rows, size
     size_t columns = panels * LINEAR_LANES < b->columns - column ? panels * LINEAR_LANES : b->columns - column, below = j->outputs - row - rows;
     const char *soon[CHUNK];
     size_t room = c->words;
-    float *sums = c->dw + row * j->columns + b->column + column;
+    float *sums = b->strip ? b->strip + column : c->dw + row * j->columns + b->column + column;
     linear_tile t = { .x = c->left + row * j->left_row, .x_row = j->left_row, .w = b->right + column * c->words * WORD, .words = c->words, .sums = sums,
-                      .sums_row = j->columns, .more = c->more, .soon = soon };
+                      .sums_row = b->strip ? j->strip_row : j->columns, .more = c->more, .soon = soon };
     if (below > rows) below = rows;
-    t.n_soon = fetch(soon, room, sums + rows * j->columns, j->columns, below, columns);
+    if (b->strip) t.n_soon = fetch_states(soon, room, c, (row + rows) * j->columns + b->column + column, below, columns);
+    else t.n_soon = fetch(soon, room, sums + rows * j->columns, j->columns, below, columns);
     t.n_soon += fetch_left(soon + t.n_soon, room - t.n_soon, c, row + rows, below, group, b->groups.groups);
-    if (columns == panels * LINEAR_LANES) linear_onto[rows - 1][panels - 1](&t);
+    if (b->strip || columns == panels * LINEAR_LANES) linear_onto[rows - 1][panels - 1](&t);
     else compute_edge(&t, rows, panels, columns);
 }
 
@@ -187,19 +220,28 @@ static void tasks_part(void *context, size_t begin, size_t end, int thread) {
     const dw_job *j = c->j;
     for (; begin < end; begin++) {
         size_t part = begin % j->parts, first = j->outputs * part / j->parts, outputs = j->outputs * (part + 1) / j->parts - first;
-        block b = take_block(c, begin / j->parts, c->right + (size_t)thread * j->right_bytes);
+        char *right = c->right + (size_t)thread * (j->right_bytes + j->strip_bytes);
+        block b = take_block(c, begin / j->parts, right);
+        b.strip = c->update ? (float *)(void *)(right + j->right_bytes) : NULL;
         linear_cut strips = linear_cut_into(outputs, over(outputs, most(&b.groups) == 5 ? 5 : 6));
-        for (size_t s = 0; s < strips.groups; s++)
-            for (size_t g = 0; g < b.groups.groups; g++) {
-                size_t row = linear_begin(&strips, s);
-                compute(c, &b, first + row, linear_begin(&strips, s + 1) - row, g);
-            }
+        for (size_t s = 0; s < strips.groups; s++) {
+            size_t row = first + linear_begin(&strips, s), rows = first + linear_begin(&strips, s + 1) - row;
+            for (size_t g = 0; g < b.groups.groups; g++) compute(c, &b, row, rows, g);
+            for (size_t r = 0; b.strip && r < rows; r++) adamw_apply(c->update, (row + r) * j->columns + b.column, b.strip + r * j->strip_row, b.columns);
+        }
     }
 }
 
 static int dw_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     dw_job job = *(const dw_job *)s->state, *j = &job;
-    call c = { .j = j, .x = in[0], .left = scratch, .right = (char *)scratch + j->left_bytes, .dw = out[0] };
+    call c = { .j = j, .x = in[0], .left = scratch, .right = (char *)scratch + j->left_bytes };
+    adamw_place update;
+    if (s->kernel->root == &op_adamw) {
+        if (!adamw_find(s, in, loops_of(CPU_AVX512_BF16), &update)) return 0;
+        c.update = &update;
+    } else {
+        c.dw = out[0];
+    }
     j->windows.x = in[0];
     for (size_t i = 0; i < j->chunks.groups; i++, c.more = true) {
         size_t last = 2 * linear_begin(&j->chunks, i + 1);
@@ -216,6 +258,8 @@ static int dw_run(const kernel_step *s, const void *const in[], void *const out[
 static const kernel rows[] = {
     { "linear_dw/avx512bf16", &op_linear_dw, dw_match, dw_prepare, dw_run, dw_release, NULL },
     { "conv2d_dw/avx512bf16", &op_conv2d_dw, dw_match, dw_prepare, dw_run, dw_release, NULL },
+    { "linear_dw+adamw/avx512bf16", &op_adamw, dw_match, dw_prepare, dw_run, dw_release, &op_linear_dw },
+    { "conv2d_dw+adamw/avx512bf16", &op_adamw, dw_match, dw_prepare, dw_run, dw_release, &op_conv2d_dw },
 };
 
 const kernel *linear_dw_kernels(cpu_level level, size_t *n) {

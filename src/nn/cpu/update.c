@@ -14,18 +14,24 @@ enum { BLOCK = 4096 };
 
 static size_t blocks_of(size_t n) { return (n + BLOCK - 1) / BLOCK; }
 
-/* All inputs are read, and none but those that may be written is made. */
-static bool update_match(const kernel *k, const node *root, kernel_match *m) {
-    const loops *l = k->variant;
-    match_node(m, root);
-    for (int i = 0; i < root->n_out; i++) match_out(m, root->out[i], (layout_need){ 0 });
-    for (int i = 0; i < root->n_in; i++) {
-        tensor *t = root->in[i];
-        if (!t) continue;
-        if (t->kind == TENSOR_PARAM || (nn_type_is_float(t->type) && !operand_number(l, t))) return false;
+/* Inputs are read where they lie, but for `skip`. */
+static bool take_inputs(const node *n, int skip, const loops *l, kernel_match *m) {
+    for (int i = 0; i < n->n_in; i++) {
+        tensor *t = n->in[i];
+        if (!t || i == skip) continue;
+        if (t->kind == TENSOR_PARAM || (nn_type_is_float(t->type) && !operand_number(l, t)) || m->n_in == KERNEL_MAX_IN) return false;
         match_in(m, t, (layout_need){ 0 });
     }
     return true;
+}
+
+bool adamw_take(const node *adamw, const loops *l, kernel_match *m) { return take_inputs(adamw, ADAMW_IN_DW, l, m); }
+
+/* All inputs are read, and none but those that may be written is made. */
+static bool update_match(const kernel *k, const node *root, kernel_match *m) {
+    match_node(m, root);
+    for (int i = 0; i < root->n_out; i++) match_out(m, root->out[i], (layout_need){ 0 });
+    return take_inputs(root, -1, k->variant, m);
 }
 
 /* Of input i as it lies there; NULL if it was not given. */
@@ -44,22 +50,30 @@ static bool numbers_of(const kernel_step *s, const void *const in[], const adamw
     return !gate || isfinite(*gate);
 }
 
-typedef struct { const loops *l; adamw_numbers a; char *weight; nn_type type; uint16_t *low; float *m, *v; const float *dw; size_t n; } adamw_job;
+bool adamw_find(const kernel_step *s, const void *const in[], const loops *l, adamw_place *out) {
+    const node *n = s->match.nodes[0];
+    *out = (adamw_place){ .l = l, .weight = at(s, in, ADAMW_IN_WEIGHT), .type = n->in[ADAMW_IN_WEIGHT]->type, .low = at(s, in, ADAMW_IN_LOW), .m = at(s, in, ADAMW_IN_M),
+                          .v = at(s, in, ADAMW_IN_V) };
+    return numbers_of(s, in, n->attr, &out->a);
+}
+
+void adamw_apply(const adamw_place *p, size_t i, const float *dw, size_t n) {
+    p->l->adamw(&p->a, element_at(p->weight, p->type, i), p->low ? p->low + i : NULL, p->m + i, p->v + i, dw, n);
+}
+
+typedef struct { adamw_place at; const float *dw; size_t n; } adamw_job;
 
 static void adamw_part(void *context, size_t begin, size_t end, int thread) {
     (void)thread;
     const adamw_job *j = context;
-    size_t i = begin * BLOCK, n = (end * BLOCK < j->n ? end * BLOCK : j->n) - i;
-    j->l->adamw(&j->a, element_at(j->weight, j->type, i), j->low ? j->low + i : NULL, j->m + i, j->v + i, j->dw + i, n);
+    size_t i = begin * BLOCK;
+    adamw_apply(&j->at, i, j->dw + i, (end * BLOCK < j->n ? end * BLOCK : j->n) - i);
 }
 
 static int adamw_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     (void)out, (void)scratch;
-    const node *n = s->match.nodes[0];
-    const tensor *weight = n->in[ADAMW_IN_WEIGHT];
-    adamw_job j = { .l = s->kernel->variant, .weight = at(s, in, ADAMW_IN_WEIGHT), .type = weight->type, .low = at(s, in, ADAMW_IN_LOW), .m = at(s, in, ADAMW_IN_M),
-                    .v = at(s, in, ADAMW_IN_V), .dw = at(s, in, ADAMW_IN_DW), .n = shape_elements(weight->shape) };
-    if (numbers_of(s, in, n->attr, &j.a)) parallel_for(threads_for(s, j.n), blocks_of(j.n), adamw_part, &j);
+    adamw_job j = { .dw = at(s, in, ADAMW_IN_DW), .n = shape_elements(s->match.nodes[0]->in[ADAMW_IN_WEIGHT]->shape) };
+    if (adamw_find(s, in, s->kernel->variant, &j.at)) parallel_for(threads_for(s, j.n), blocks_of(j.n), adamw_part, &j);
     return 0;
 }
 
