@@ -238,7 +238,7 @@ $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BUILD)/libmien.a
 peers: set-up-build
 	@scripts/peers
 	$(AGAIN) all benches
-	@$(TEST_ENV) bench/run pictures exact output events
+	@$(TEST_ENV) bench/run pictures exact output events replay
 
 $(BUILD)/tests/decode_dump: $(BUILD)/obj/tests/reference/decode_dump.o $(BUILD)/libmien.a
 	@mkdir -p $(@D)
