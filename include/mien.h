@@ -679,7 +679,9 @@ MIEN_API int mien_init(const mien_init_options *options, mien_init_result *resul
 
 /* ---- train ------------------------------------------------------------------------------------------------------- */
 
+/* A ControlNet, its base locked; the base: UNet and text encoder, over its VAE as it is; or the base's VAE. */
 typedef enum { MIEN_TRAIN_CONTROL, MIEN_TRAIN_BASE, MIEN_TRAIN_VAE } mien_train_what;
+typedef enum { MIEN_VAE_L1, MIEN_VAE_MSE } mien_vae_loss;      /* of what is reconstructed: absolute differences, or squares */
 typedef enum { MIEN_ADAMW, MIEN_ADAMW8 } mien_optimizer;      /* ADAMW8: moments of 8 bits, 6.03 bytes a weight instead of 12 */
 typedef enum { MIEN_CACHE_ALL, MIEN_CACHE_LATENTS, MIEN_CACHE_NONE } mien_train_cache;
 typedef enum { MIEN_RATE_CONSTANT, MIEN_RATE_LINEAR, MIEN_RATE_COSINE } mien_rate;
@@ -692,6 +694,7 @@ typedef struct {
     double images_per_second;
     size_t peak_bytes;                          /* of the process, so far */
     uint64_t epoch;                             /* of its first item, from 0 */
+    double divergence;                          /* of a VAE's posteriors from the standard normal distribution, a picture; else 0 */
 } mien_train_step;
 
 typedef struct {
@@ -706,7 +709,11 @@ typedef struct {
     const char *data;                           /* the folder of prompt.jsonl, or a root that holds the original's folders */
     const char *output;                         /* the run's folder */
     mien_train_what what;
-    int unlock_decoder, only_mid_control;
+    int unlock_decoder, only_mid_control;       /* of a ControlNet */
+    int freeze_text;                            /* of a base: the text encoder is not trained */
+    int crop;                                   /* of a VAE: it is given windows of so many pixels, by chance, of the squares of `size`; 0: all of them */
+    mien_vae_loss vae_loss;
+    double kl_weight;                           /* of a VAE's divergence: 1e-6, in the proportion to the reconstruction that the original's has */
     int batch, accumulate;                      /* pictures of a micro-batch; micro-batches of a step */
     double rate;                                /* learning rate: 1e-5 */
     mien_rate schedule;
@@ -741,7 +748,8 @@ typedef struct {
 MIEN_API mien_train_options mien_train_defaults(void);      /* the original's, where it has such a setting */
 MIEN_API const char *const *mien_rate_names(void);          /* "constant", "linear", "cosine"; NULL ends them */
 
-/* Trains a ControlNet (or what else `what` says) and keeps it in the run's folder, from where it goes on after any end (resume). MIEN_ERR_USAGE and
+/* Trains a ControlNet (or what else `what` says; control, redraw and what is said to be of another target are refused then) and keeps it in the run's folder, from where
+ * it goes on after any end (resume). A base, or its VAE, is kept as the whole model that it is of, with what is trained in its place. MIEN_ERR_USAGE and
  * MIEN_ERR_EXISTS before any work; MIEN_ERR_LIMIT if memory or the disk does not suffice, with what would fit, or if a loss is not finite;
  * MIEN_ERR_CANCELLED by hooks.stop: a checkpoint was written. result may be NULL. */
 MIEN_API int mien_train(const mien_train_options *options, mien_train_result *result);

@@ -16,12 +16,31 @@ const char *const *mien_rate_names(void) { return rate_names; }
 mien_train_options mien_train_defaults(void) {
     return (mien_train_options){
         .batch = 4, .accumulate = 1, .rate = 1e-5, .size = 512, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .decay = 0.01,
-        .checkpoint_every = 5000, .sheet_every = 2500, .checkpoint_minutes = 30, .keep = 5,
+        .kl_weight = 1e-6, .checkpoint_every = 5000, .sheet_every = 2500, .checkpoint_minutes = 30, .keep = 5,
     };
 }
 
 /* Written so that NaN is outside. */
 static bool within(double x, double low, double high) { return x >= low && x <= high; }
+
+/* What makes no sense with a target is refused, and not passed over. */
+static int check_target(const mien_train_options *o) {
+    static const char *const words[] = { "a ControlNet", "a base", "a VAE" };
+    if (o->what < MIEN_TRAIN_CONTROL || o->what > MIEN_TRAIN_VAE) return error_set(ERR_USAGE, "what is to be trained: no such target");
+    bool control = o->what == MIEN_TRAIN_CONTROL, base = o->what == MIEN_TRAIN_BASE, vae = o->what == MIEN_TRAIN_VAE;
+    const struct { const char *name; bool given, fits; } of[] = {
+        { "a ControlNet (--control)", o->control != NULL, control }, { "only_mid_control", o->only_mid_control, control }, { "unlock_decoder", o->unlock_decoder, control },
+        { "redraw", o->redraw, control }, { "freeze_text", o->freeze_text, base }, { "crop", o->crop, vae }, { "vae_loss", o->vae_loss != MIEN_VAE_L1, vae },
+        { "kl_weight", o->kl_weight != mien_train_defaults().kl_weight, vae }, { "min_snr", o->min_snr != 0, !vae }, { "noise_offset", o->noise_offset != 0, !vae },
+        { "prompt_dropout", o->prompt_dropout != 0, !vae },
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+        if (of[i].given && !of[i].fits) return error_set(ERR_USAGE, "%s: is nothing that the training of %s has", of[i].name, words[o->what]);
+    if (o->crop && (o->crop < 8 || o->crop > o->size || o->crop % 8)) return error_set(ERR_USAGE, "crop %d: a multiple of 8 up to the size (%d) was expected", o->crop, o->size);
+    if (o->crop && o->replay) return error_set(ERR_USAGE, "crop: a replay has all draws, so there can be no cropping with it");
+    if (o->vae_loss != MIEN_VAE_L1 && o->vae_loss != MIEN_VAE_MSE) return error_set(ERR_USAGE, "vae_loss: no such loss");
+    return within(o->kl_weight, 0, 1e6) ? 0 : error_set(ERR_USAGE, "kl_weight %g: a number from 0 to a million was expected", o->kl_weight);
+}
 
 static int check(const mien_train_options *o) {
     if (!o->base || !*o->base) return error_set(ERR_USAGE, "a base model is needed");
@@ -37,9 +56,8 @@ static int check(const mien_train_options *o) {
     if (o->dtype == MIEN_DTYPE_F16) return error_set(ERR_USAGE, "dtype f16: mien computes in bf16 or f32");
     if (o->steps && o->epochs) return error_set(ERR_USAGE, "steps and epochs: one of them is enough");
     if (o->schedule != MIEN_RATE_CONSTANT && !o->steps && !o->epochs) return error_set(ERR_USAGE, "a rate that falls needs steps or epochs to fall over");
-    if (o->what != MIEN_TRAIN_CONTROL) return error_set(ERR_UNSUPPORTED, "this version trains ControlNets only");
     if (o->optimizer != MIEN_ADAMW && o->optimizer != MIEN_ADAMW8) return error_set(ERR_USAGE, "optimizer %d: MIEN_ADAMW or MIEN_ADAMW8 was expected", (int)o->optimizer);
-    return 0;
+    return check_target(o);
 }
 
 int mien_train(const mien_train_options *options, mien_train_result *result) {

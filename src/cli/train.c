@@ -10,17 +10,21 @@
 
 static const char *const dtypes[] = { "auto", "bf16", "f32", NULL };
 static const char *const optimizers[] = { "adamw", "adamw8", NULL };
+static const char *const targets[] = { "control", "base", "vae", NULL };   /* as mien_train_what */
+static const char *const losses[] = { "l1", "mse", NULL };                 /* as mien_vae_loss */
 static const char *const caches[] = { "all", "latents", "none", NULL };
 
 static const char notes[] =
     "Without --control a new ControlNet is made of the base, as `mien init` does. The folder RUN holds settings.json, log.jsonl, an event file for TensorBoard,\n"
     "and checkpoints, of which control.safetensors is what `mien generate --control` takes. Ctrl-C ends with a checkpoint; the same line with --resume goes on\n"
-    "from the last one, and its losses and weights have the bits of a run that was never stopped. --memory limits what activations take: more is computed again.";
+    "from the last one, and its losses and weights have the bits of a run that was never stopped. --memory limits what activations take: more is computed again.\n"
+    "--what base trains UNet and text encoder, --what vae the autoencoder, both from where the base's file is: base.safetensors of a checkpoint is the whole model, for\n"
+    "`mien generate --base`. `mien init --scratch` makes one to begin from scratch with.";
 
 typedef struct {
     common_options common;
     mien_train_options job;
-    int dtype, cache, rate, optimizer, resume;
+    int dtype, cache, rate, optimizer, resume, what, loss;
     size_t steps, epochs, warmup, seed, every, sheet;
     const char *changed;
     progress shown;
@@ -32,6 +36,7 @@ static int parse(arguments *a, int argc, char **argv) {
     int changed = 0;
     const option options[] = {
         { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion that it steers: a file, a folder, or the name of a model that pull fetched", NULL },
+        { "what", 0, OPTION_CHOICE, &a->what, 0, 0, NULL, "what is trained (default control)", targets },
         { "control", 0, OPTION_TEXT, &j->control, 0, 0, "CONTROL", "the ControlNet to go on with (default: a new one)", NULL },
         { "data", 0, OPTION_TEXT, &j->data, 0, 0, "DIR", "the data set: the folder of prompt.jsonl", NULL },
         { "out", 'o', OPTION_TEXT, &j->output, 0, 0, "RUN", "the folder of this run", NULL },
@@ -48,6 +53,10 @@ static int parse(arguments *a, int argc, char **argv) {
         { "seed", 0, OPTION_COUNT, &a->seed, 0, 9007199254740992.0, "N", "of the order, the noise and all else that is drawn (default 0)", NULL },
         { "unlock-decoder", 0, OPTION_FLAG, &j->unlock_decoder, 0, 0, NULL, "train the base's decoder, too (the original's sd_locked = False)", NULL },
         { "only-mid-control", 0, OPTION_FLAG, &j->only_mid_control, 0, 0, NULL, "the control acts on the middle block alone", NULL },
+        { "freeze-text", 0, OPTION_FLAG, &j->freeze_text, 0, 0, NULL, "of a base, train the UNet alone", NULL },
+        { "crop", 0, OPTION_INT, &j->crop, 8, 2048, "N", "train a VAE on windows of so many pixels, by chance (default: the whole square)", NULL },
+        { "vae-loss", 0, OPTION_CHOICE, &a->loss, 0, 0, NULL, "how a VAE's pictures are compared (default l1)", losses },
+        { "kl-weight", 0, OPTION_NUMBER, &j->kl_weight, 0, 1e6, "X", "of a VAE's divergence from the normal distribution (default 1e-6)", NULL },
         { "optimizer", 0, OPTION_CHOICE, &a->optimizer, 0, 0, NULL, "adamw8 keeps its moments in 8 bits: 6 bytes a weight instead of 12 (default adamw)", optimizers },
         { "weight-decay", 0, OPTION_NUMBER, &j->decay, 0, 1000, "X", "of AdamW (default 0.01)", NULL },
         { "clip", 0, OPTION_NUMBER, &j->clip, 0, 1e30, "X", "the largest norm of the gradients (default 0: any)", NULL },
@@ -69,7 +78,7 @@ static int parse(arguments *a, int argc, char **argv) {
         { "replay", 0, OPTION_TEXT, &j->replay, 0, 0, "FILE", "items, timesteps and noise from a .safetensors file, to compare with another program", NULL },
     };
     const command_help help = {
-        "train", "--base SD --data DIR --out RUN [OPTION...]", "Trains a ControlNet on a data set of maps and photos.", options, sizeof options / sizeof *options, notes,
+        "train", "--base SD --data DIR --out RUN [OPTION...]", "Trains a ControlNet, or a base model, on a data set of maps and photos.", options, sizeof options / sizeof *options, notes,
     };
     int rest;
     int status = options_parse(&help, &a->common, argc, argv, &rest);
@@ -89,6 +98,8 @@ static int parse(arguments *a, int argc, char **argv) {
 static void take_over(arguments *a) {
     mien_train_options *j = &a->job;
     j->dtype = (mien_dtype)a->dtype;
+    j->what = (mien_train_what)a->what;
+    j->vae_loss = (mien_vae_loss)a->loss;
     j->cache = (mien_train_cache)a->cache;
     j->schedule = (mien_rate)a->rate;
     j->optimizer = (mien_optimizer)a->optimizer;

@@ -25,7 +25,7 @@ static int choose_type(engine *e) {
 static int configure(engine *e) {
     int rc = clip_configure(e->c, &e->clip);
     if (rc == 0) rc = unet_configure(e->c, "unet", &e->unet);
-    if (rc == 0) rc = unet_configure(e->c, "control", &e->control);
+    if (rc == 0 && checkpoint_has(e->c) & CHECKPOINT_CONTROL) rc = unet_configure(e->c, "control", &e->control);
     if (rc == 0) rc = vae_configure(e->c, &e->vae);
     if (rc < 0) return rc;
     e->latent_channels = e->vae.latent_channels;

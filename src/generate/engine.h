@@ -35,7 +35,7 @@ typedef struct {
     void (*profile)(void *context, const char *line);   /* not NULL: every kernel is timed */
     void *context;
     const volatile int *stop;
-    /* For pictures of a model that is being trained, all NULL otherwise: an open checkpoint in place of the paths' (base names it in messages), the store that has its
+    /* For pictures of a model that is being trained, all NULL otherwise: an open checkpoint in place of the paths' (base names it in messages; it may lack a ControlNet), the store that has its
      * weights packed, and what adds states of weights' names to a graph before a network is built. All stay the caller's. */
     checkpoint *checkpoint;
     params *weights;

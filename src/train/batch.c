@@ -50,9 +50,10 @@ static int check(const batch_options *o) {
     if (o->batch < 1 || o->batch > 4096) return error_set(ERR_USAGE, "a batch of %d: 1 to 4096", o->batch);
     if (o->redraw && !(o->wants & ITEM_HINT)) return error_set(ERR_USAGE, "there are no maps to be drawn");
     if (!(o->prompt_dropout >= 0 && o->prompt_dropout <= 1)) return error_set(ERR_USAGE, "a prompt dropout of %g: 0 to 1", o->prompt_dropout);
+    if (o->crop && (!(o->wants & ITEM_PICTURE) || o->crop < 8 || o->crop > o->items.size || o->crop % 8)) return error_set(ERR_USAGE, "a crop of %d pixels: a multiple of 8, up to the size, for pictures alone", o->crop);
     if ((o->keep_latents || o->keep_texts) && !o->cache) return error_set(ERR_USAGE, "a folder is needed for the cache");
     if (!o->replay) return 0;
-    const char *with = o->prompt_dropout > 0 ? "prompt dropout" : o->mirror ? "mirroring" : o->noise_offset != 0 ? "noise offset" : NULL;
+    const char *with = o->crop ? "cropping" : o->prompt_dropout > 0 ? "prompt dropout" : o->mirror ? "mirroring" : o->noise_offset != 0 ? "noise offset" : NULL;
     if (with) return error_set(ERR_USAGE, "%s: a replay has all draws, so there can be no %s with it", o->replay, with);
     return o->items.ranks > 1 ? error_set(ERR_USAGE, "%s: a replay is for one process", o->replay) : 0;
 }
@@ -60,7 +61,7 @@ static int check(const batch_options *o) {
 static int open_encoders(batch_source *b) {
     const batch_options *o = &b->options;
     bool vae = o->wants & ITEM_LATENT, text = o->wants & ITEM_TEXT;
-    encoders_options how = { .needed = { vae, text }, .size = o->items.size, .bf16 = o->bf16, .threads = o->threads, .cpu = o->cpu, .stop = o->items.hooks.stop };
+    encoders_options how = { .needed = { vae, text }, .size = o->crop ? o->crop : o->items.size, .bf16 = o->bf16, .threads = o->threads, .cpu = o->cpu, .stop = o->items.hooks.stop };
     return encoders_open(&how, b->c, &b->e);
 }
 
@@ -105,6 +106,7 @@ static int open_items(batch_source *b) {
     b->maker = (item_maker){
         .wants = o->wants,
         .cut = { o->items.size, o->items.stretch, o->items.max_pixels, cpu_level_here() },
+        .crop = o->crop,
         .redraw = o->redraw,
         .draws = { s->train_steps, o->prompt_dropout, o->mirror },
         .seed = o->items.seed,
@@ -129,6 +131,12 @@ static int new_array(void *out, bool wanted, size_t batch, size_t count, size_t 
     return memory ? 0 : error_memory(bytes);
 }
 
+/* Numbers of a picture. */
+static size_t picture_count(const batch_source *b) {
+    size_t side = (size_t)item_side(&b->maker);
+    return side * side * 3;
+}
+
 static int new_arrays(batch_source *b) {
     unsigned wants = b->options.wants;
     bool latent = wants & ITEM_LATENT, picture = wants & ITEM_PICTURE, text = wants & ITEM_TEXT;
@@ -138,7 +146,7 @@ static int new_arrays(batch_source *b) {
     if (rc == 0) rc = new_array(&x->target, latent, n, places, sizeof(float));
     if (rc == 0) rc = new_array(&x->context, text, n, TOKENS * b->maker.width, sizeof(float));
     if (rc == 0) rc = new_array(&x->hint, wants & ITEM_HINT, n, square, sizeof(float));
-    if (rc == 0) rc = new_array(&x->picture, picture, n, square, sizeof(float));
+    if (rc == 0) rc = new_array(&x->picture, picture, n, picture_count(b), sizeof(float));
     if (rc == 0) rc = new_array(&x->posterior, picture, n, places, sizeof(float));
     if (rc == 0) rc = new_array(&x->ids, wants & (ITEM_TEXT | ITEM_TOKENS), n, TOKENS, sizeof(int32_t));
     if (rc == 0) rc = new_array(&x->time, true, n, 1, sizeof(float));
@@ -257,7 +265,7 @@ static int put_item(batch_source *b, size_t i, item_head *h) {
     if (rc == 0 && wants & ITEM_TEXT) rc = put_text(b, i, h);
     if (rc < 0) return rc;
     if (wants & ITEM_HINT) sample_hint(room + at->hint, square, b->x.hint + i * square);
-    if (wants & ITEM_PICTURE) sample_photo(room + at->photo, square, b->x.picture + i * square);
+    if (wants & ITEM_PICTURE) sample_photo(room + at->photo, picture_count(b), b->x.picture + i * picture_count(b));
     if (wants & ITEM_PICTURE) memcpy(b->x.posterior + i * places, room + at->posterior, places * sizeof(float));
     if (wants & (ITEM_TEXT | ITEM_TOKENS)) memcpy(b->x.ids + i * TOKENS, h->ids, sizeof h->ids);
     b->x.time[i] = (float)h->draws.timestep;

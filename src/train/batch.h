@@ -24,6 +24,7 @@ typedef struct {
     mien_iterate_options items;      /* complete, as mien_iterator_open fills it; without end (epochs 0). The seed is that of the draws, too */
     int batch;
     unsigned wants;                  /* ITEM_*: HINT, LATENT and TEXT for a ControlNet; HINT left out for the base; PICTURE for the VAE */
+    int crop;                        /* of PICTURE: windows of so many pixels, by chance; 0: the whole square */
     bool redraw;                     /* maps are drawn at the training's size, from the landmarks beside them */
     bool mirror;                     /* half of the items, by chance */
     double prompt_dropout;           /* 0..1: so many prompts are empty */
@@ -52,7 +53,7 @@ typedef struct {
     const float *hint;               /* [n,size,size,3], 0..1 */
     const float *target;             /* [n,h,w,c] */
     const float *weight;             /* [n] */
-    const float *picture;            /* [n,size,size,3], -1..1 */
+    const float *picture;            /* [n,size,size,3], -1..1; size is the crop's, if there is one */
     const float *posterior;          /* [n,h,w,c], with pictures: normal numbers */
     const int32_t *ids;              /* [n,TOKENS] */
     const mien_item *items;          /* which they are */

@@ -123,6 +123,8 @@ static int make_hint(const item_maker *m, const dataset *d, const dataset_item *
     return (m->redraw ? draw_map : read_map)(m, d, item, h->draws.mirrored, hint, map, fault);
 }
 
+int item_side(const item_maker *m) { return m->crop ? m->crop : m->cut.size; }
+
 /* ---- the photo ------------------------------------------------------------------------------------------------------------- */
 
 static int cut_photo(const item_maker *m, const dataset *d, const dataset_item *item, const uint8_t *data, size_t size, sample_frame frame, item_head *h) {
@@ -135,6 +137,15 @@ static int cut_photo(const item_maker *m, const dataset *d, const dataset_item *
     if (rc < 0) return sample_name_part(d, item, DATASET_TARGET);
     if (h->draws.mirrored) face_photo_mirror(out, (size_t)m->cut.size, (size_t)m->cut.size);
     return 0;
+}
+
+/* The window at these fractions of where it may begin, moved to the beginning, where nothing of it was before. */
+static void crop_photo(const item_maker *m, const float at[2], uint8_t *photo) {
+    size_t size = (size_t)m->cut.size, crop = (size_t)m->crop, places = size - crop + 1;
+    size_t y = (size_t)(at[0] * (float)places), x = (size_t)(at[1] * (float)places);
+    if (y >= places) y = places - 1;   /* f32 rounds up to it */
+    if (x >= places) x = places - 1;
+    for (size_t row = 0; row < crop; row++) memmove(photo + row * crop * 3, photo + ((y + row) * size + x) * 3, crop * 3);
 }
 
 /* A photo whose moments are kept was decoded once: it is only hashed. It is compared with its map all the same, so that a warm cache leaves out the same items. */
@@ -204,5 +215,10 @@ int item_make(void *context, const dataset *d, const dataset_item *item, uint64_
     if (rc == 0 && m->wants & (ITEM_LATENT | ITEM_PICTURE)) rc = make_photo(m, d, item, map, h, fault);
     if (rc == 0 && m->wants & (ITEM_TEXT | ITEM_TOKENS)) rc = make_text(m, item, h);
     if (rc == 0 && place != ITERATOR_NO_PLACE) rc = draw_normals(m, &s, h);
+    if (rc == 0 && m->crop && place != ITERATOR_NO_PLACE) {
+        float at[2];
+        noise_uniform(&s, at, 2);
+        crop_photo(m, at, (uint8_t *)room + m->at.photo);
+    }
     return rc;
 }

@@ -29,6 +29,7 @@ typedef struct { size_t hint, photo, moments, text, posterior, noise, bytes; } i
 typedef struct {
     unsigned wants;
     sample_settings cut;
+    int crop;                        /* of ITEM_PICTURE: a window of so many pixels, by chance; 0: the whole square */
     bool redraw;
     draws_settings draws;
     uint64_t seed;                   /* of the draws */
@@ -41,6 +42,8 @@ typedef struct {
 
 /* Fills maker->at; ERR_MEMORY if no address reaches so far. */
 int item_lay_out(item_maker *maker);
+/* Pixels of a side of what ITEM_PICTURE gives. */
+int item_side(const item_maker *maker);
 /* iterator_maker's make, with an item_maker for context. An item without a place (replay) has no draws: they stay zero. */
 int item_make(void *maker, const dataset *d, const dataset_item *item, uint64_t place, void *room, sample_fault *fault);
 

@@ -10,6 +10,7 @@
  *     noise_pictures(&s, 1, h, w, 4, posterior);      in this order
  *     noise_pictures(&s, 1, h, w, 4, noise);
  *     noise_normal(&s, offset, 4);
+ *     noise_uniform(&s, place, 2);                    of a crop, for a VAE, behind its posterior
  *
  * torch.Generator().manual_seed(draws_seed(seed, place)), then rand(3), randn(4,h,w), randn(4,h,w), randn(4) give the same. */
 #ifndef TRAIN_DRAWS_H

@@ -180,6 +180,7 @@ int train_log_add(train_log *l, const log_line *n) {
     number(&t, "smoothed", n->smoothed);
     number(&t, "lr", n->rate);
     number(&t, "grad_norm", n->norm);
+    number(&t, "divergence", n->divergence);
     measure(&t, "seconds", n->seconds);
     measure(&t, "images_per_second", n->images_per_second);
     measure(&t, "wait", n->wait);

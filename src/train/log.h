@@ -20,6 +20,7 @@ typedef struct {
     double images_per_second;
     double wait;                     /* seconds of it in which data were waited for */
     double norm;                     /* "grad_norm": of all gradients, before clipping */
+    double divergence;               /* of a VAE's posteriors, a picture */
     uint64_t peak_bytes;             /* the process's, so far */
 } log_line;
 

@@ -68,7 +68,7 @@ static void choose_files(const save_contents *what, bool has[SAVE_FILES]) {
     for (size_t i = 0; i < what->n_states; i++) {
         const save_state *s = &what->states[i];
         if (is_kind(s, "weight")) has[is_control(s->name) ? SAVE_CONTROL : SAVE_BASE] = true;
-        if (is_kind(s, "average") && is_control(s->name)) has[SAVE_AVERAGE] = true;
+        if (is_kind(s, "average")) has[is_control(s->name) ? SAVE_AVERAGE : SAVE_BASE_AVERAGE] = true;
     }
 }
 
@@ -99,11 +99,12 @@ static rewrite_numbers find_numbers(void *context, const char *canonical) {
 /* The tensors of a model file. */
 static int list_model(const save_contents *what, int file, lookup *l, tensor_list *out) {
     mien_dtype dtype = what->dtype == MIEN_DTYPE_AUTO ? MIEN_DTYPE_F32 : what->dtype;
-    int rc = lookup_new(what, file == SAVE_AVERAGE ? "average" : "weight", l);
+    bool base = file == SAVE_BASE || file == SAVE_BASE_AVERAGE;
+    int rc = lookup_new(what, file == SAVE_AVERAGE || file == SAVE_BASE_AVERAGE ? "average" : "weight", l);
     if (rc < 0) return rc;
-    for (size_t i = 0; rc == 0 && file != SAVE_BASE && i < what->n_metadata; i++) rc = tensor_list_metadata(out, what->metadata[i].key, what->metadata[i].value);
+    for (size_t i = 0; rc == 0 && !base && i < what->n_metadata; i++) rc = tensor_list_metadata(out, what->metadata[i].key, what->metadata[i].value);
     if (rc < 0) return rc;
-    return (file == SAVE_BASE ? rewrite_base : rewrite_control)(what->model, find_numbers, l, dtype, out);
+    return (base ? rewrite_base : rewrite_control)(what->model, find_numbers, l, dtype, out);
 }
 
 static int write_model(const save_contents *what, int file, const char *path) {

@@ -6,6 +6,7 @@
  *     control.safetensors                   the ControlNet, as `mien generate` takes it
  *     control_average.safetensors           the same of the weights' average, if one is kept
  *     base.safetensors                      the base, if some of it is trained
+ *     base_average.safetensors              the same of the weights' average, if one is kept
  *     state.safetensors                     the rest: "m.<name>", "v.<name>" or "moments.<name>", "scales.<name>"; "run.<name>" for what is not about a weight
  *
  * It is written under a hidden name, brought to the disk, and renamed: whatever ends the process, the earlier ones stay as they were. */
@@ -73,7 +74,7 @@ int  save_sync(const char *path);
 
 /* ---- checkpoint.json, of hostile bytes ------------------------------------------------------------------------------------- */
 
-enum { SAVE_CONTROL, SAVE_AVERAGE, SAVE_BASE, SAVE_STATE, SAVE_FILES };
+enum { SAVE_CONTROL, SAVE_AVERAGE, SAVE_BASE, SAVE_BASE_AVERAGE, SAVE_STATE, SAVE_FILES };
 extern const char *const save_names[SAVE_FILES];
 typedef struct {
     uint64_t step;

@@ -19,7 +19,7 @@
 
 enum { FORMAT = 1, MEMORY = 1 << 18 };
 
-const char *const save_names[SAVE_FILES] = { "control.safetensors", "control_average.safetensors", "base.safetensors", "state.safetensors" };
+const char *const save_names[SAVE_FILES] = { "control.safetensors", "control_average.safetensors", "base.safetensors", "base_average.safetensors", "state.safetensors" };
 
 int save_list_write(const save_list *l, text *out) {
     char number[NUMBER_TEXT] = "null";

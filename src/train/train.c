@@ -25,6 +25,7 @@
 static int get_control(train_job *j, checkpoint_shapes shapes) {
     mien_init_result r;
     struct stat st;
+    if (j->o->what != MIEN_TRAIN_CONTROL) return 0;
     if (j->o->control) return snprintf(j->control, sizeof j->control, "%s", j->o->control), 0;
     snprintf(j->control, sizeof j->control, "%s/start.safetensors", j->folder.path);
     if (stat(j->control, &st) == 0) return 0;
@@ -64,13 +65,7 @@ static int note_data(train_job *j) {
 
 static int open_folder(train_job *j) {
     int rc = train_settings(j->o, j->bf16, &j->settings);
-    char hex[65];
-    checkpoint *base = NULL;
-    if (rc == 0) rc = checkpoint_open(j->o->base, j->o->control, CHECKPOINT_UNET, &base);
-    if (rc == 0) rc = checkpoint_hash(base, false, j->o->hooks.stop, hex);
-    if (rc == 0) rc = run_settings_model(&j->settings, "base", hex);
-    if (rc == 0 && j->o->control && (rc = checkpoint_hash(base, true, j->o->hooks.stop, hex)) == 0) rc = run_settings_model(&j->settings, "control", hex);
-    checkpoint_close(base);
+    if (rc == 0) rc = train_note_models(j);
     if (rc == 0) rc = note_data(j);
     if (rc < 0) return rc;
     return run_folder_open(&(run_folder_options){ .path = j->o->output, .resume = j->o->resume != 0, .data_changed = j->o->data_changed != 0, .settings = &j->settings, .hooks = &j->o->hooks },
@@ -84,7 +79,7 @@ static int open_data(train_job *j) {
         return error_set(ERR_LIMIT, "%s: too long a path", o->cache_folder ? o->cache_folder : j->folder.path);
     batch_options how = {
         .items = train_items(o),
-        .batch = o->batch, .wants = ITEM_HINT | ITEM_LATENT | ITEM_TEXT, .redraw = o->redraw != 0, .mirror = o->mirror != 0, .prompt_dropout = o->prompt_dropout,
+        .batch = o->batch, .wants = train_wants(o), .crop = o->crop, .redraw = o->redraw != 0, .mirror = o->mirror != 0, .prompt_dropout = o->prompt_dropout,
         .min_snr = o->min_snr, .noise_offset = o->noise_offset, .predicts_v = checkpoint_settings_of(j->c)->prediction == PREDICT_V,
         .keep_latents = o->cache != MIEN_CACHE_NONE, .keep_texts = o->cache == MIEN_CACHE_ALL, .cache = cache, .bf16 = j->bf16, .threads = j->threads, .cpu = j->cpu, .replay = o->replay,
     };
@@ -94,7 +89,8 @@ static int open_data(train_job *j) {
 static int open_trainer(train_job *j) {
     const mien_train_options *o = j->o;
     trainer_options how = {
-        .batch = o->batch, .accumulate = o->accumulate, .height = (size_t)o->size / 8, .width = (size_t)o->size / 8, .tokens = TOKENS, .unlock_decoder = o->unlock_decoder != 0,
+        .what = (trainer_target)o->what, .freeze_text = o->freeze_text != 0, .absolute = o->vae_loss == MIEN_VAE_L1, .kl_weight = o->kl_weight,
+        .batch = o->batch, .accumulate = o->accumulate, .height = (size_t)train_side(o) / 8, .width = (size_t)train_side(o) / 8, .tokens = TOKENS, .unlock_decoder = o->unlock_decoder != 0,
         .only_mid = o->only_mid_control != 0, .clip = o->clip, .average = o->average > 0, .adamw = { (float)o->beta1, (float)o->beta2, (float)o->epsilon, (float)o->decay }, .adamw8 = o->optimizer == MIEN_ADAMW8, .bf16 = j->bf16,
         .memory = o->memory, .threads = j->threads, .stop = o->hooks.stop, .profile = o->profile, .context = o->hooks.context,
     };
@@ -105,7 +101,8 @@ static int open_all(train_job *j, checkpoint_shapes shapes) {
     int rc = settings_bf16(j->o->dtype, j->cpu, &j->bf16);
     if (rc == 0) rc = open_folder(j);
     if (rc == 0) rc = get_control(j, shapes);
-    if (rc == 0) rc = checkpoint_open(j->o->base, j->control, CHECKPOINT_UNET | CHECKPOINT_CONTROL | CHECKPOINT_VAE | CHECKPOINT_TEXT, &j->c);
+    if (rc == 0) rc = checkpoint_open(j->o->base, *j->control ? j->control : NULL, train_networks(j->o), &j->c);
+    if (rc == 0) train_settle(j);
     if (rc == 0) rc = open_data(j);
     if (rc == 0) rc = open_trainer(j);
     if (rc == 0) rc = train_tell_plan(j);
@@ -116,27 +113,18 @@ static int open_all(train_job *j, checkpoint_shapes shapes) {
 
 /* ---- a step -------------------------------------------------------------------------------------------------------------- */
 
-static const float *input_of(const micro_batch *m, trainer_input which) {
-    const float *const x[TRAINER_INPUTS] = { m->latent, m->time, m->context, m->hint, m->target, m->weight };
-    return x[which];
-}
-
-static void hand_over(train_job *j, const micro_batch *m) {
-    for (int k = 0; k < TRAINER_INPUTS; k++) trainer_set(j->t, (trainer_input)k, input_of(m, (trainer_input)k));
-}
-
 /* The tensor where it began: what was read of the data, or else what the trainer finds. */
 static void find_lost(train_job *j, const micro_batch *m, char *out, size_t size) {
-    static const char *const names[TRAINER_INPUTS] = { "latent", "time", "prompt", "map", "noise", "weight of the loss" };
+    static const char *const names[TRAINER_INPUTS] = { "latent", "time", "prompt", "map", "target", "weight of the loss", "picture", "noise of the posterior", "tokens" };
     for (int k = 0; k < TRAINER_INPUTS; k++) {
-        const float *x = input_of(m, (trainer_input)k);
-        for (size_t i = 0, n = trainer_input_count(j->t, (trainer_input)k); i < n; i++) {
+        const float *x = train_input(j, m, (trainer_input)k);
+        for (size_t i = 0, n = !x ? 0 : trainer_input_count(j->t, (trainer_input)k); i < n; i++) {
             if (isfinite(x[i])) continue;
             snprintf(out, size, "the data's %s", names[k]);
             return;
         }
     }
-    hand_over(j, m);
+    train_hand_over(j, m);
     trainer_find_lost(j->t, out, size);
 }
 
@@ -174,11 +162,12 @@ static int one_step(train_job *j, mien_train_step *s) {
         micro_batch m;
         int rc = batch_next(j->batch, &m);
         if (rc <= 0) return micro ? put_back(j, &at, rc) : rc;
-        hand_over(j, &m);
+        train_hand_over(j, &m);
         if (micro == 0) s->epoch = m.items[0].epoch;
         rc = trainer_step(j->t, &now, micro, &r);
         if (rc < 0) return put_back(j, &at, rc == ERR_LIMIT ? blame(j, &m, rc) : rc);
         s->loss += (double)r.loss / j->o->accumulate;
+        s->divergence += (double)r.divergence / j->o->accumulate;
     }
     batch_progress_of(j->batch, &after);
     j->step++;
@@ -195,9 +184,9 @@ static int tell_step(train_job *j, mien_train_step *s) {
     uint64_t peak = peak_memory();
     s->peak_bytes = (size_t)peak;
     log_line line = { .step = s->step, .epoch = s->epoch + 1, .loss = s->loss, .smoothed = s->smoothed, .rate = s->rate, .seconds = s->seconds, .images_per_second = s->images_per_second,
-                      .wait = s->wait, .norm = s->norm > 0 ? s->norm : NAN, .peak_bytes = peak };
+                      .wait = s->wait, .norm = s->norm > 0 ? s->norm : NAN, .divergence = j->o->what == MIEN_TRAIN_VAE ? s->divergence : NAN, .peak_bytes = peak };
     event_scalar scalars[] = { { "train/loss", s->loss }, { "train/loss_smoothed", s->smoothed }, { "train/lr", s->rate }, { "train/grad_norm", s->norm > 0 ? s->norm : NAN },
-                               { "speed/images_per_second", s->images_per_second }, { "speed/wait_seconds", s->wait } };
+                               { "train/divergence", line.divergence }, { "speed/images_per_second", s->images_per_second }, { "speed/wait_seconds", s->wait } };
     int rc = train_log_add(j->log, &line);
     if (rc == 0) rc = events_scalars(j->events, s->step, (double)time(NULL), scalars, sizeof scalars / sizeof *scalars);
     j->result->steps++;

@@ -4,6 +4,12 @@
 #include "base/error.h"
 #include "image/image.h"
 
+static int add_vae(const mien_train_options *o, run_settings *s) {
+    int rc = run_settings_integer(s, "crop", o->crop, false);
+    if (rc == 0) rc = run_settings_text(s, "vae-loss", o->vae_loss == MIEN_VAE_L1 ? "l1" : "mse", false);
+    return rc < 0 ? rc : run_settings_number(s, "kl-weight", o->kl_weight, false);
+}
+
 /* Free ones change no step's numbers: they may differ when a run goes on. */
 int train_settings(const mien_train_options *o, bool bf16, run_settings *s) {
     static const char *const what[] = { "control", "base", "vae" }, *const optimizers[] = { "adamw", "adamw8" };
@@ -21,6 +27,8 @@ int train_settings(const mien_train_options *o, bool bf16, run_settings *s) {
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && rc == 0; i++) rc = run_settings_number(s, numbers[i].name, numbers[i].x, false);
     for (size_t i = 0; i < sizeof integers / sizeof *integers && rc == 0; i++) rc = run_settings_integer(s, integers[i].name, integers[i].x, false);
     for (size_t i = 0; i < sizeof flags / sizeof *flags && rc == 0; i++) rc = run_settings_flag(s, flags[i].name, flags[i].x, false);
+    if (rc == 0 && o->what == MIEN_TRAIN_BASE) rc = run_settings_flag(s, "freeze-text", o->freeze_text, false);
+    if (rc == 0 && o->what == MIEN_TRAIN_VAE) rc = add_vae(o, s);
     if (rc == 0) rc = run_settings_text(s, "optimizer", optimizers[o->optimizer], false);
     if (rc == 0) rc = run_settings_text(s, "dtype", bf16 ? "bf16" : "f32", false);
     if (rc == 0) rc = run_settings_text(s, "lr-schedule", rate_names[o->schedule], false);

@@ -11,19 +11,23 @@
 #include "generate/engine.h"
 #include "train/sample_sheet.h"
 #include "train/train_inside.h"
+#include "train/train_reconstruct.h"
 
 enum { SAMPLES = 4, STEPS = 20 };
 
-typedef struct { image map, picture; mien_item item; } sample;
+/* Above: the map, or of a base or VAE the photo. */
+typedef struct { image above, picture; mien_item item; } sample;
 
-/* The map as it is trained with, back in bytes. */
-static int take_item(mien_iterator *it, uint64_t line, int size, sample *s) {
+/* As it is trained with, back in bytes. */
+static int take_item(const train_job *j, mien_iterator *it, uint64_t line, sample *s) {
+    int size = j->o->size;
+    bool map = j->o->what == MIEN_TRAIN_CONTROL;
     size_t n = (size_t)size * (size_t)size * 3;
     float *hint = malloc(2 * n * sizeof *hint);
     if (!hint) return error_memory(2 * n * sizeof *hint);
     int rc = iterator_sample(it, line, hint, hint + n, &s->item);
-    if (rc == 0) rc = image_new(size, size, &s->map);
-    for (size_t i = 0; i < n && rc == 0; i++) s->map.rgb[i] = (uint8_t)lrintf(hint[i] * 255);
+    if (rc == 0) rc = image_new(size, size, &s->above);
+    for (size_t i = 0; i < n && rc == 0; i++) s->above.rgb[i] = (uint8_t)lrintf(map ? hint[i] * 255 : (hint[n + i] + 1) * 127.5f);
     free(hint);
     return rc;
 }
@@ -35,31 +39,32 @@ static int make_picture(engine *e, const train_job *j, sample *s) {
     how.steps = STEPS;
     how.negative = "";
     size_t side = (size_t)j->o->size / 8;
-    engine_shape shape = { .width = j->o->size, .height = j->o->size, .guidance = true, .with = true, .only_mid = j->o->only_mid_control != 0, .many = true };
+    bool control = j->o->what == MIEN_TRAIN_CONTROL;
+    engine_shape shape = { .width = j->o->size, .height = j->o->size, .guidance = true, .with = control, .without = !control, .only_mid = j->o->only_mid_control != 0, .many = true };
     const char *texts[] = { how.negative, s->item.prompt };
     float *latent = malloc(side * side * 4 * sizeof *latent);
     if (!latent) return error_memory(side * side * 4 * sizeof *latent);
     int rc = engine_texts(e, texts, 2);
-    if (rc == 0) rc = engine_begin(e, &shape, s->item.prompt, how.negative, &s->map);
+    if (rc == 0) rc = engine_begin(e, &shape, s->item.prompt, how.negative, control ? &s->above : NULL);
     if (rc == 0) rc = engine_sample(e, &(sample_request){ .how = &how, .seed = (long long)s->item.line }, latent);
     if (rc == 0) rc = engine_decode(e, latent, &s->picture);
     free(latent);
     return rc;
 }
 
-static int save_sheet(train_job *j, const sample *s, size_t n) {
+static int save_sheet(train_job *j, const sample *s, size_t n, const char *about) {
     sheet_sample shown[SAMPLES];
     char path[PATH_MAX], title[64];
     image sheet;
     uint8_t *png = NULL;
     size_t size = 0;
-    for (size_t i = 0; i < n; i++) shown[i] = (sheet_sample){ &s[i].map, s[i].picture.rgb ? &s[i].picture : NULL, s[i].item.prompt };
+    for (size_t i = 0; i < n; i++) shown[i] = (sheet_sample){ &s[i].above, s[i].picture.rgb ? &s[i].picture : NULL, s[i].item.prompt };
     snprintf(title, sizeof title, "step %llu", (unsigned long long)j->step);
     snprintf(path, sizeof path, "%s/samples", j->folder.path);
     int rc = folder_make(path);
     if (rc < 0) return rc;
     snprintf(path, sizeof path, "%s/samples/step-%06llu.png", j->folder.path, (unsigned long long)j->step);
-    if ((rc = sample_sheet(shown, n, title, "20 steps of ddim, guidance 9", &sheet)) < 0) return rc;
+    if ((rc = sample_sheet(shown, n, title, about, &sheet)) < 0) return rc;
     rc = sample_sheet_save(path, &sheet, title, &png, &size);
     if (rc == 0) rc = events_picture(j->events, j->step, (double)time(NULL), "samples", png, size, sheet.width, sheet.height);
     free(png);
@@ -67,31 +72,51 @@ static int save_sheet(train_job *j, const sample *s, size_t n) {
     return rc;
 }
 
-static int make_sheet(train_job *j, sample *s, size_t *n) {
+static int take_items(const train_job *j, sample *s, size_t *n) {
     mien_iterate_options items = train_items(j->o);
-    engine_options how = { .base = j->o->base, .control = j->control, .cpu = j->cpu, .threads = j->threads, .dtype = j->bf16 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32,
-                           .stop = j->o->hooks.stop, .checkpoint = j->c, .weights = trainer_params(j->t), .begin_graph = add_states, .trainer = j->t };
     mien_iterator *it = NULL;
-    engine *e = NULL;
     int rc = iterator_open(&items, &it);
     uint64_t lines = rc == 0 ? iterator_count(it) : 0;
     for (uint64_t line = 0; line < lines && *n < SAMPLES && rc == 0; line++)
-        if (take_item(it, line, j->o->size, &s[*n]) == 0) ++*n;
+        if (take_item(j, it, line, &s[*n]) == 0) ++*n;
     iterator_close(it);
-    if (rc == 0 && *n) rc = engine_open(&how, &e);
-    for (size_t i = 0; i < *n && rc == 0; i++) rc = make_picture(e, j, &s[i]);
+    return rc;
+}
+
+static int generate(const train_job *j, sample *s, size_t n) {
+    engine_options how = { .base = j->o->base, .control = j->control, .cpu = j->cpu, .threads = j->threads, .dtype = j->bf16 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32,
+                           .stop = j->o->hooks.stop, .checkpoint = j->c, .weights = trainer_params(j->t), .begin_graph = add_states, .trainer = j->t };
+    engine *e = NULL;
+    int rc = engine_open(&how, &e);
+    for (size_t i = 0; i < n && rc == 0; i++) rc = make_picture(e, j, &s[i]);
     engine_close(e);
+    return rc;
+}
+
+/* What a VAE is judged by, on the sheet and as curves. */
+static int reconstruct(train_job *j, sample *s, size_t n, char *about, size_t size) {
+    reconstructor *r = NULL;
+    int rc = reconstructor_open(j, &r);
+    for (size_t i = 0; i < n && rc == 0; i++) rc = reconstructor_run(r, &s[i].above, &s[i].picture);
+    if (rc == 0) {
+        event_scalar scalars[] = { { "vae/psnr", reconstructor_psnr(r) }, { "vae/latent_deviation", reconstructor_deviation(r) } };
+        snprintf(about, size, "PSNR %.2f dB; latents' deviation %.3g", reconstructor_psnr(r), reconstructor_deviation(r));
+        rc = events_scalars(j->events, j->step, (double)time(NULL), scalars, 2);
+    }
+    reconstructor_close(r);
     return rc;
 }
 
 int train_sheet(train_job *j) {
     sample s[SAMPLES];
     size_t n = 0;
+    char about[96] = "20 steps of ddim, guidance 9";
     memset(s, 0, sizeof s);
-    int rc = make_sheet(j, s, &n);
-    if (rc == 0 && n) rc = save_sheet(j, s, n);
+    int rc = take_items(j, s, &n);
+    if (rc == 0 && n) rc = j->o->what == MIEN_TRAIN_VAE ? reconstruct(j, s, n, about, sizeof about) : generate(j, s, n);
+    if (rc == 0 && n) rc = save_sheet(j, s, n, about);
     for (size_t i = 0; i < SAMPLES; i++) {
-        image_free(&s[i].map);
+        image_free(&s[i].above);
         image_free(&s[i].picture);
         mien_item_free(&s[i].item);
     }

@@ -163,11 +163,16 @@ void trainer_close(trainer *t) {
 
 /* ---- steps --------------------------------------------------------------------------------------------------------------- */
 
-size_t trainer_input_count(const trainer *t, trainer_input which) { return shape_elements(t->input[which]->shape); }
+size_t trainer_input_count(const trainer *t, trainer_input which) { return t->input[which] ? shape_elements(t->input[which]->shape) : 0; }
 
 void trainer_set(trainer *t, trainer_input which, const float *x) {
     const tensor *in = t->input[which];
+    if (!in) return;
     nn_narrow(plan_tensor(t->micro_plan, t->ws, in), in->type, x, shape_elements(in->shape));
+}
+
+void trainer_set_ids(trainer *t, const int32_t *ids) {
+    memcpy(plan_tensor(t->micro_plan, t->ws, t->input[TRAINER_IDS]), ids, trainer_input_count(t, TRAINER_IDS) * sizeof *ids);
 }
 
 /* The mean over the micro-batches of a step is the sum of their losses, each with a part of the weight. */
@@ -199,6 +204,7 @@ int trainer_step(trainer *t, const trainer_now *how, int micro, trainer_report *
     int rc = plan_run(t->micro_plan, t->ws, &(plan_run_options){ .profile = t->profile });
     if (rc < 0) return rc;
     report->loss = *(const float *)plan_tensor(t->micro_plan, t->ws, t->loss) * (float)t->options.accumulate;
+    if (t->divergence) report->divergence = *(const float *)plan_tensor(t->micro_plan, t->ws, t->divergence) * (float)t->options.accumulate;
     if (!isfinite(report->loss)) return error_set(ERR_LIMIT, "the loss is not finite");
     return t->split && micro == t->options.accumulate - 1 ? update(t, now, decay, report) : 0;
 }

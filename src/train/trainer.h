@@ -17,13 +17,20 @@
 #include "nn/update.h"
 #include "weights/checkpoint.h"
 
+/* What is trained: a ControlNet, its base locked; the base's UNet, and its text encoder unless that is frozen; or its VAE. */
+typedef enum { TRAINER_CONTROL, TRAINER_BASE, TRAINER_VAE, TRAINER_TARGETS } trainer_target;
+
 typedef struct {
+    trainer_target what;
     int batch;                       /* pictures of a micro-batch */
     int accumulate;                  /* micro-batches of an optimiser step; 0: 1 */
     size_t height, width;            /* of the latent */
     size_t tokens;                   /* of a prompt: 77 */
     bool unlock_decoder;             /* the base's decoder is trained, too (sd_locked False) */
     bool only_mid;                   /* the control acts on the middle block alone */
+    bool freeze_text;                /* of the base: the text encoder stays as it is, and contexts are an input */
+    bool absolute;                   /* of the VAE: the reconstruction's error is |x - target|, not its square */
+    double kl_weight;                /* of the VAE: of the divergence, beside a sum of errors over all of a picture's numbers */
     double clip;                     /* the largest norm of all gradients; 0: any */
     bool average;                    /* keeps an exponential average of the weights */
     adamw_attr adamw;
@@ -38,22 +45,26 @@ typedef struct {
 
 typedef struct trainer trainer;
 
-/* c: base and ControlNet; it stays open as long as the trainer. ERR_LIMIT, with what would fit. */
+/* c: the networks that are needed; it stays open as long as the trainer. ERR_LIMIT, with what would fit. */
 int  trainer_open(const trainer_options *options, checkpoint *c, cpu_level cpu, trainer **out);
 void trainer_close(trainer *t);
 
-/* What a micro-batch is: B pictures, channels last, f32; the caller fills them before each run, for a run leaves them undefined. */
+/* What a micro-batch is: B pictures, channels last, f32; the caller fills them before each run, for a run leaves them undefined. Some are of some targets only. */
 typedef enum {
     TRAINER_LATENT,                  /* [B,h,w,4]: noised */
     TRAINER_TIME,                    /* [B] */
     TRAINER_CONTEXT,                 /* [B,tokens,width]: the prompts', encoded */
     TRAINER_HINT,                    /* [B,8h,8w,3]: the maps, 0..1 */
-    TRAINER_TARGET,                  /* [B,h,w,4]: the noise, or v */
+    TRAINER_TARGET,                  /* [B,h,w,4]: the noise, or v; of the VAE [B,8h,8w,3]: the pictures */
     TRAINER_WEIGHT,                  /* [B]: of each picture's loss; 1, or min-SNR's */
+    TRAINER_PICTURE,                 /* [B,8h,8w,3], -1..1 */
+    TRAINER_POSTERIOR,               /* [B,h,w,4]: normal numbers */
+    TRAINER_IDS,                     /* [B,tokens]: the prompts' tokens */
     TRAINER_INPUTS,
 } trainer_input;
-size_t trainer_input_count(const trainer *t, trainer_input which);       /* numbers */
-void   trainer_set(trainer *t, trainer_input which, const float *x);
+size_t trainer_input_count(const trainer *t, trainer_input which);       /* numbers; 0: the target has no such input */
+void   trainer_set(trainer *t, trainer_input which, const float *x);     /* nothing, of an input that is not there */
+void   trainer_set_ids(trainer *t, const int32_t *ids);
 
 typedef struct {
     double rate;                     /* the learning rate */
@@ -63,6 +74,7 @@ typedef struct {
 typedef struct {
     float loss;                      /* of this micro-batch */
     float norm;                      /* of the gradients, behind the last micro-batch; 0 where it is not asked for (clip 0) */
+    float divergence;                /* of the VAE: of its posteriors from the standard normal distribution, a picture; else 0 */
 } trainer_report;
 /* One micro-batch, the micro-th (from 0) of its step; the last updates the weights. ERR_LIMIT if the loss, or the gradients where they are summed, are not
  * finite: then nothing was updated. */

@@ -5,7 +5,9 @@
 #define TRAIN_TRAINER_INSIDE_H
 
 #include "base/arena.h"
+#include "model/clip.h"
 #include "model/unet.h"
+#include "model/vae.h"
 #include "nn/plan.h"
 #include "train/trainer.h"
 
@@ -23,6 +25,9 @@ struct trainer {
     device *d;
     nn_type type;
     unet_config unet, control;
+    clip_config text;
+    vae_config vae;
+    float kl_share;               /* what a picture's divergence counts in the loss */
     arena memory;
 
     trained *trained;
@@ -34,7 +39,7 @@ struct trainer {
     plan *micro_plan, *update_plan;
     plan_profile *profile, *update_profile;                            /* NULL: not timed */
     workspace *ws;
-    tensor *input[TRAINER_INPUTS], *now, *decay, *first, *loss;        /* of micro */
+    tensor *input[TRAINER_INPUTS], *now, *decay, *first, *loss, *divergence;        /* of micro; what a target lacks is NULL */
     tensor *update_now, *update_decay, *squares;                       /* of update */
     size_t states;
     bool lost_in_update;          /* what was not finite last: the gradients, not the loss */

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Photos through the VAE that is trained, as it is now: the means of their posteriors, decoded, as pictures are made in the end. */
+#include "train/train_reconstruct.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/stop.h"
+#include "data/sample.h"
+#include "model/vae.h"
+#include "nn/plan.h"
+
+struct reconstructor {
+    const train_job *j;
+    vae_config vae;
+    device *d;
+    graph *g;
+    plan *p;
+    workspace *ws;
+    tensor *in, *mean, *out;
+    float *picture, *latent, *back;
+    double errors, numbers;              /* squares of differences in -1..1, and how many */
+    double sum, squares, latents;
+};
+
+static int build(reconstructor *r) {
+    const train_job *j = r->j;
+    size_t side = (size_t)j->o->size;
+    nn_type type = j->bf16 ? NN_BF16 : NN_F32;
+    if (!(r->g = graph_new())) return error_code();
+    trainer_add_states(j->t, r->g);
+    r->in = graph_input(r->g, "picture", type, shape4(1, side, side, 3));
+    tensor *moments = vae_encode_build(r->g, j->c, &r->vae, r->in);
+    if (graph_check(r->g) < 0) return error_code();
+    nn_shape half = moments->shape;
+    half.dim[3] = r->vae.latent_channels;
+    r->mean = graph_output(r->g, slice(r->g, moments, (size_t[NN_MAX_RANK]){ 0 }, half));
+    r->out = graph_output(r->g, vae_decode_build(r->g, j->c, &r->vae, r->mean));
+    return graph_check(r->g);
+}
+
+static float *room(const tensor *t) {
+    size_t bytes = shape_elements(t->shape) * sizeof(float);
+    float *x = malloc(bytes);
+    if (!x) error_memory(bytes);
+    return x;
+}
+
+static int open_all(reconstructor *r) {
+    const train_job *j = r->j;
+    int rc = vae_configure(j->c, &r->vae);
+    if (rc == 0 && !(r->d = device_cpu(j->cpu))) rc = error_code();
+    if (rc == 0) rc = build(r);
+    if (rc < 0) return rc;
+    r->p = plan_new(r->g, r->d, trainer_params(j->t), &(plan_options){ .threads = j->threads, .no_reference = device_level(r->d) > CPU_REFERENCE, .stop = j->o->hooks.stop });
+    if (!r->p || !(r->ws = workspace_new(plan_bytes(r->p)))) return error_code();
+    return (r->picture = room(r->in)) && (r->latent = room(r->mean)) && (r->back = room(r->out)) ? 0 : error_code();
+}
+
+int reconstructor_open(const train_job *j, reconstructor **out) {
+    reconstructor *r = calloc(1, sizeof *r);
+    if (!r) return error_memory(sizeof *r);
+    r->j = j;
+    int rc = open_all(r);
+    if (rc < 0) reconstructor_close(r);
+    else *out = r;
+    return rc;
+}
+
+void reconstructor_close(reconstructor *r) {
+    if (!r) return;
+    workspace_free(r->ws);
+    plan_free(r->p);
+    graph_free(r->g);
+    device_free(r->d);
+    free(r->picture);
+    free(r->latent);
+    free(r->back);
+    free(r);
+}
+
+/* -1..1 to a byte, as generate's pictures. */
+static uint8_t byte_of(float x) {
+    float v = (x / 2 + 0.5f) * 255;
+    return !(v > 0) ? 0 : v > 255 ? 255 : (uint8_t)lrintf(v);
+}
+
+static void add_up(reconstructor *r, size_t numbers, size_t latents) {
+    for (size_t i = 0; i < numbers; i++) r->errors += ((double)r->back[i] - (double)r->picture[i]) * ((double)r->back[i] - (double)r->picture[i]);
+    for (size_t i = 0; i < latents; i++) r->sum += (double)r->latent[i], r->squares += (double)r->latent[i] * (double)r->latent[i];
+    r->numbers += (double)numbers;
+    r->latents += (double)latents;
+}
+
+int reconstructor_run(reconstructor *r, const image *photo, image *out) {
+    size_t numbers = shape_elements(r->in->shape), latents = shape_elements(r->mean->shape);
+    sample_photo(photo->rgb, numbers, r->picture);
+    nn_narrow(plan_tensor(r->p, r->ws, r->in), r->in->type, r->picture, numbers);
+    int rc = plan_run(r->p, r->ws, &(plan_run_options){ .stop = r->j->o->hooks.stop });
+    if (rc < 0) return rc;
+    if (stop_asked(r->j->o->hooks.stop)) return error_set(ERR_CANCELLED, "stopped");
+    nn_widen(r->back, plan_tensor(r->p, r->ws, r->out), r->out->type, numbers);
+    nn_widen(r->latent, plan_tensor(r->p, r->ws, r->mean), r->mean->type, latents);
+    add_up(r, numbers, latents);
+    if (!out) return 0;
+    if ((rc = image_new(photo->width, photo->height, out)) < 0) return rc;
+    for (size_t i = 0; i < numbers; i++) out->rgb[i] = byte_of(r->back[i]);
+    return 0;
+}
+
+/* Of numbers whose range is 2. */
+double reconstructor_psnr(const reconstructor *r) { return 10 * log10(4 * r->numbers / r->errors); }
+
+double reconstructor_deviation(const reconstructor *r) {
+    double mean = r->sum / r->latents, variance = r->squares / r->latents - mean * mean;
+    return variance > 0 ? sqrt(variance) : 0;
+}

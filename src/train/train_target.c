@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What each target asks of the model and of the data, and which of a micro-batch's numbers its network is given. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/stop.h"
+#include "train/train_inside.h"
+
+unsigned train_networks(const mien_train_options *o) {
+    if (o->what == MIEN_TRAIN_VAE) return CHECKPOINT_VAE;
+    return CHECKPOINT_UNET | CHECKPOINT_VAE | CHECKPOINT_TEXT | (o->what == MIEN_TRAIN_CONTROL ? CHECKPOINT_CONTROL : 0);
+}
+
+/* What is trained changes with each step: a text encoder's prompts come as tokens then, and a VAE's pictures as they are, so that nothing that it makes is cached. */
+unsigned train_wants(const mien_train_options *o) {
+    if (o->what == MIEN_TRAIN_VAE) return ITEM_PICTURE;
+    if (o->what == MIEN_TRAIN_BASE) return ITEM_LATENT | (o->freeze_text ? ITEM_TEXT : ITEM_TOKENS);
+    return ITEM_HINT | ITEM_LATENT | ITEM_TEXT;
+}
+
+int train_side(const mien_train_options *o) { return o->crop ? o->crop : o->size; }
+
+/* ---- which model it began with ------------------------------------------------------------------------------------------- */
+
+static void add_parameter(const checkpoint *c, const parameter *p, sha256_state *s) {
+    char line[512], shape[64];
+    int n = snprintf(line, sizeof line, "%.300s %s %s\n", p->name, nn_type_name(p->type), shape_text(p->shape, shape, sizeof shape));
+    size_t bytes = shape_elements(p->shape) * nn_type_bytes(p->type);
+    sha256_add(s, line, (size_t)n);
+    sha256_add(s, p->data, bytes);
+    checkpoint_drop(c, p->data, bytes);
+}
+
+/* Of the networks that are trained, whatever files they are in. */
+static int hash_trained(const checkpoint *c, const mien_train_options *o, char hex[65]) {
+    uint8_t digest[32];
+    sha256_state s;
+    sha256_begin(&s);
+    for (size_t i = 0; i < checkpoint_count(c); i++) {
+        const parameter *p = checkpoint_parameter(c, i);
+        bool vae = strncmp(p->name, "vae.", 4) == 0, control = strncmp(p->name, "control.", 8) == 0;
+        if (stop_asked(o->hooks.stop)) return error_set(ERR_CANCELLED, "stopped");
+        if (!control && (o->what == MIEN_TRAIN_BASE || vae)) add_parameter(c, p, &s);
+    }
+    sha256_end(&s, digest);
+    sha256_hex(digest, hex);
+    return 0;
+}
+
+int train_note_models(train_job *j) {
+    const mien_train_options *o = j->o;
+    bool control = o->what == MIEN_TRAIN_CONTROL;
+    char hex[65];
+    checkpoint *base = NULL;
+    int rc = checkpoint_open(o->base, o->control, control ? CHECKPOINT_UNET : train_networks(o), &base);
+    if (rc == 0) rc = control ? checkpoint_hash(base, false, o->hooks.stop, hex) : hash_trained(base, o, hex);
+    if (rc == 0) rc = run_settings_model(&j->settings, "base", hex);
+    if (rc == 0 && o->control && (rc = checkpoint_hash(base, true, o->hooks.stop, hex)) == 0) rc = run_settings_model(&j->settings, "control", hex);
+    checkpoint_close(base);
+    return rc;
+}
+
+/* A base that is trained to predict the noise does so from now on, and what is kept of it says so. */
+void train_settle(train_job *j) {
+    if (j->o->what == MIEN_TRAIN_BASE && checkpoint_settings_of(j->c)->prediction == PREDICT_UNKNOWN) checkpoint_set_prediction(j->c, PREDICT_EPSILON);
+}
+
+/* ---- the trainer's inputs ------------------------------------------------------------------------------------------------ */
+
+const float *train_input(const train_job *j, const micro_batch *m, trainer_input which) {
+    const float *const x[TRAINER_INPUTS] = {
+        [TRAINER_LATENT] = m->latent, [TRAINER_TIME] = m->time, [TRAINER_CONTEXT] = m->context, [TRAINER_HINT] = m->hint,
+        [TRAINER_TARGET] = j->o->what == MIEN_TRAIN_VAE ? m->picture : m->target, [TRAINER_WEIGHT] = m->weight, [TRAINER_PICTURE] = m->picture, [TRAINER_POSTERIOR] = m->posterior,
+    };
+    return trainer_input_count(j->t, which) ? x[which] : NULL;
+}
+
+void train_hand_over(train_job *j, const micro_batch *m) {
+    for (int k = 0; k < TRAINER_INPUTS; k++) {
+        const float *x = train_input(j, m, (trainer_input)k);
+        if (x) trainer_set(j->t, (trainer_input)k, x);
+    }
+    if (trainer_input_count(j->t, TRAINER_IDS)) trainer_set_ids(j->t, m->ids);
+}
