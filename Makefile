@@ -31,15 +31,25 @@ CFLAGS_   = -std=gnu11 -Wall -Wextra -fvisibility=hidden -fPIC -pthread $(CFLAGS
 LDLIBS_   = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lgomp -lm -ldl -pthread $(LDLIBS)
 LDFLAGS_  = -Wl,--as-needed $(LDFLAGS)
 
-# oneDNN is opened when first needed (nn/cpu/onednn.c), not linked. The installed programs look for it beside themselves
-# (all paths relative, so the prefix can be moved); those in build/ (and build/tests/) look where they were built.
+# oneDNN is opened when first needed (nn/cpu/onednn.c), not linked, and so is the plugin for MPI. The installed programs look for them beside
+# themselves (all paths relative, so the prefix can be moved); those in build/ (and build/tests/) look where they were built.
 ifneq ($(ONEDNN),system)
   CPPFLAGS_ += -I$(ONEDNN)/include
   ONEDNN_FROM_BUILD := $(shell realpath -ms --relative-to='$(BUILD)' '$(ONEDNN)')/lib
-  RPATH      = -Wl,-rpath,'$$ORIGIN/$(ONEDNN_FROM_BUILD):$$ORIGIN/../$(ONEDNN_FROM_BUILD)'
-  RPATH_BIN  = -Wl,-rpath,'$$ORIGIN/../lib/mien'
-  RPATH_LIB  = -Wl,-rpath,'$$ORIGIN/mien'
+  RPATH_ONEDNN = :$$ORIGIN/$(ONEDNN_FROM_BUILD):$$ORIGIN/../$(ONEDNN_FROM_BUILD)
 endif
+RPATH      = -Wl,-rpath,'$$ORIGIN:$$ORIGIN/..$(RPATH_ONEDNN)'
+RPATH_BIN  = -Wl,-rpath,'$$ORIGIN/../lib/mien'
+RPATH_LIB  = -Wl,-rpath,'$$ORIGIN/mien'
+
+# Training by many processes needs MPI: Open MPI, or what another mpicc has. Without it, or with MPI=no, everything else is as it is.
+ifndef MPI
+  MPI := $(if $(shell command -v mpicc 2>/dev/null),mpicc,$(if $(shell pkg-config --exists ompi-c 2>/dev/null && echo yes),pkg-config,no))
+endif
+MPI_SOURCE = src/train/ranks_mpi.c
+MPI_PLUGIN = $(if $(filter no,$(MPI)),,$(BUILD)/mien_mpi.so)
+MPICC      = $(if $(filter pkg-config,$(MPI)),$(CC) $(shell pkg-config --cflags ompi-c),OMPI_CC='$(CC)' MPICH_CC='$(CC)' $(MPI))
+MPI_LIBS   = $(if $(filter pkg-config,$(MPI)),$(shell pkg-config --libs ompi-c))
 
 # A file's instruction set is told by its suffix; everything else is plain x86-64.
 AVX2   = -mavx2 -mfma -mf16c
@@ -55,7 +65,7 @@ $(BUILD)/obj/src/nn/tensor.o: OPTIMIZE = -O3
 
 # ---- what there is to build: every .c file, by its folder ----------------------------------------------------------------
 
-SOURCES      := $(filter-out src/cli/%,$(sort $(wildcard src/*/*.c src/*/*/*.c)))
+SOURCES      := $(filter-out src/cli/% $(MPI_SOURCE),$(sort $(wildcard src/*/*.c src/*/*/*.c)))
 CLI          := $(sort $(wildcard src/cli/*.c))
 TESTS        := $(sort $(wildcard tests/unit/test_*.c tests/unit/check_*.c))
 TEST_HELPERS := $(filter-out $(TESTS),$(sort $(wildcard tests/unit/*.c)))
@@ -73,11 +83,12 @@ INSTALL_BIN  := $(BUILD)/install/mien $(BUILD)/install/libmien.so.$(VERSION)
 FUZZ_BIN     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZERS))
 BENCH_BIN    := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCHES))
 
-# Two stamps, rewritten when their text changes: other flags recompile everything, and a source that is gone leaves
+# Stamps, rewritten when their text changes: other flags recompile everything, and a source that is gone leaves
 # the library.
 ifneq ($(filter-out help clean deps setup uninstall,$(or $(MAKECMDGOALS),all)),)
 stamp = $(if $(filter-out x$(subst $() ,_,$(file <$(BUILD)/$(1))),x$(subst $() ,_,$(strip $(2)))),$(shell mkdir -p $(BUILD))$(file >$(BUILD)/$(1),$(strip $(2))))
 $(call stamp,flags,$(CC) $(CPPFLAGS_) $(CFLAGS_) $(LDFLAGS_) $(LDLIBS_) $(AVX512) $(KERNEL_CFLAGS))
+$(call stamp,mpi,$(MPICC) $(MPI_LIBS))
 $(call stamp,sources,$(SOURCES) $(CLI) $(TEST_HELPERS))
 endif
 
@@ -87,7 +98,7 @@ ifndef V
   SHORT = @echo '  $(1)  $@';
 endif
 
-all: $(BUILD)/mien $(BUILD)/libmien.so
+all: $(BUILD)/mien $(BUILD)/libmien.so $(MPI_PLUGIN)
 
 $(BUILD)/mien: $(call objects,$(CLI)) $(BUILD)/libmien.a
 	$(call SHORT,LD)$(LINK) $(RPATH) -o $@ $(filter %.o %.a,$^) $(LDLIBS_)
@@ -98,6 +109,10 @@ $(BUILD)/libmien.a: $(call objects,$(SOURCES)) $(BUILD)/sources
 $(BUILD)/libmien.so: $(call objects,$(SOURCES)) $(BUILD)/sources
 	$(call SHORT,LD)$(LINK) $(RPATH) -shared -Wl,-soname,libmien.so.0 -o $@ $(filter %.o,$^) $(LDLIBS_)
 	@ln -sf libmien.so $@.0
+
+# Compiled and linked at once, by MPI's own compiler: no other file sees its headers.
+$(BUILD)/mien_mpi.so: $(MPI_SOURCE) src/train/ranks_transport.h $(BUILD)/flags $(BUILD)/mpi | ready
+	$(call SHORT,LD)$(MPICC) -Isrc $(CFLAGS_) $(LDFLAGS_) -shared -o $@ $< $(MPI_LIBS)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags | ready
 	@mkdir -p $(@D)
@@ -261,7 +276,7 @@ $(BUILD)/install/libmien.so.$(VERSION): $(call objects,$(SOURCES)) $(BUILD)/sour
 
 ## install: install under PREFIX=/usr/local (DESTDIR= for packagers)
 install: all $(INSTALL_BIN)
-	@scripts/install '$(DESTDIR)$(PREFIX)' '$(BUILD)/install' '$(VERSION)' '$(MODELS_DIR)' '$(ONEDNN)' '$(CLIP_DIR)'
+	@scripts/install '$(DESTDIR)$(PREFIX)' '$(BUILD)/install' '$(VERSION)' '$(MODELS_DIR)' '$(ONEDNN)' '$(CLIP_DIR)' '$(MPI_PLUGIN)'
 
 ## uninstall: remove what install put there
 uninstall:

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Training by several processes, each with data of its own and the same weights (data-parallel): what they tell each other. A thread of its own sends and receives,
+ * so that gradients travel while the backward pass still runs.
+ *
+ *     ranks_open(&r);                           NULL: this process works alone
+ *     ranks_sums(r, sums, ends, n);             gradients, in the order in which they will be whole
+ *     for each step:
+ *         ranks_whole(r, i)...                  behind the backward pass's step that ended the i-th
+ *         ranks_reduce(r, &times);              now each has the sum over all ranks
+ *
+ * A sum is (...(x_0 + x_1) + ... + x_N-1), whatever arrives first: the same ranks give the same bits, and all ranks have the same.
+ * What waits for others ends with ERR_*, and the message of the rank that failed, once any rank has called ranks_fail. One thread at a time calls these. */
+#ifndef TRAIN_RANKS_H
+#define TRAIN_RANKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "train/ranks_transport.h"
+
+typedef struct ranks ranks;
+
+/* How many processes this one was started with, as mpirun, mpiexec or srun say: 1 is alone. */
+int  ranks_started(void);
+/* All ranks come here before any goes on. *out is NULL if this process was started alone: then no library is opened and nothing is looked at but the
+ * environment. ERR_UNSUPPORTED if there are others but no MPI to reach them by. */
+int  ranks_open(ranks **out);
+int  ranks_open_on(const ranks_transport *t, ranks **out);
+/* All ranks come here before any goes on, and what they had sent of is their own again. NULL is fine. */
+void ranks_close(ranks *r);
+
+int  ranks_rank(const ranks *r);     /* 0..count-1; of NULL 0 */
+int  ranks_count(const ranks *r);    /* of NULL 1 */
+
+/* Cores for this rank's computing: those it may use, shared with the ranks of the same machine that may use them, too. All ranks call it. machine: cores that the
+ * machine has for all of its ranks that were left to none of them (a starter may tie each to one). */
+int  ranks_cores(ranks *r, int *cores, int *unused);
+
+/* All ranks give so many bytes, and each gets those of all, in order. Also how they wait for each other. */
+int  ranks_gather(ranks *r, const void *mine, size_t bytes, void *all);
+/* Rank 0's bytes to all. */
+int  ranks_share(ranks *r, void *x, size_t bytes);
+/* Tells the others that this rank can't go on (code: ERR_*), if it was not one of them that said so first. */
+void ranks_fail(ranks *r, int code, const char *message);
+/* The rank that failed; -1: none has. */
+int  ranks_failed(ranks *r);
+
+/* Gradients: the i-th ends at sums[ends[i]], and begins where the one before it ends; what is between them is summed, too. All ranks give the same list. `sums` is theirs between
+ * ranks_whole and ranks_reduce, and belongs to no one else until ranks_close if that failed. */
+int  ranks_sums(ranks *r, float *sums, const size_t *ends, size_t n);
+void ranks_whole(ranks *r, size_t i);
+/* Of a step: bytes that this rank sent (and received as many), seconds from the first to the last that were under way, and of these in ranks_reduce: not hidden behind computing. */
+typedef struct { uint64_t bytes; double seconds, waited; } ranks_times;
+int  ranks_reduce(ranks *r, ranks_times *times);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRAIN_RANKS_INSIDE_H
+#define TRAIN_RANKS_INSIDE_H
+
+#include <pthread.h>
+
+#include "train/ranks.h"
+
+enum {
+    TAG_LAST = 1, TAG_GATHER, TAG_SHARE, TAG_SUMS,                /* of bucket b: TAG_SUMS + 2 b, and + 1 */
+    RANKS_BUCKET = 25000000,                                      /* bytes: a message is long enough for any network, and the last is soon there */
+    RANKS_FLIGHTS = 2,                                            /* buckets under way at once: while one is added up the other travels */
+    RANKS_PIECE = 1 << 24,                                        /* of what is shared */
+};
+
+/* A rank's last word. code 0: it is done. rank: the one that failed. last: it was heard. */
+typedef struct { int code, rank, last; char message[1012]; } ranks_failure;
+
+/* Numbers [begin,end) of the sums. */
+typedef struct { size_t begin, end, open, tensors; } ranks_bucket;    /* tensors, and those of them that are not whole yet */
+
+typedef enum { FLIGHT_NONE, FLIGHT_OUT, FLIGHT_BACK } flight_phase;
+typedef struct {
+    flight_phase phase;
+    size_t bucket;
+    float *copies;                   /* [ranks - 1,part]: the others' of the part that this rank adds up */
+    ranks_message *out, *in;         /* [ranks] */
+} ranks_flight;
+
+/* All ranks tell all others, or rank 0 does: one at a time, which the owner waits for. */
+typedef enum { ASKED_NONE, ASKED_GATHER, ASKED_SHARE } ranks_asked;
+
+struct ranks {
+    const ranks_transport *t;
+    int rank, count;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work, done;       /* for the thread; for the owner */
+
+    /* Under the lock: */
+    bool began, closing;
+    ranks_asked asked;
+    ranks_failure failure;           /* code 0: none */
+    int failed;                      /* the rank that did */
+    size_t whole;                    /* buckets, from the first on, that have all tensors */
+    size_t reduced;                  /* buckets that are done */
+    double first, last;              /* when the step's first bucket set out, when the last was there */
+
+    /* The thread's; or the owner's while nothing is asked and no bucket is whole: */
+    const void *mine;
+    uint8_t *all;                    /* [count,bytes] */
+    size_t bytes, room;
+    void *shared;
+    size_t at;                       /* of what is shared: bytes done */
+    bool started;                    /* what is asked is under way */
+    ranks_message *out, *in;         /* [count]: of what is asked */
+    ranks_message *fail_out, *fail_in;
+    ranks_failure *heard, said;      /* [count] */
+
+    float *sums;
+    size_t buckets, next;            /* next: the first that has not set out in this step */
+    size_t *bucket_of;               /* of each gradient */
+    ranks_bucket *bucket;
+    ranks_flight flight[RANKS_FLIGHTS];
+    float *copies;
+    ranks_message *messages;         /* all of the above */
+};
+
+/* ---- ranks_sums.c, by the thread ---- */
+
+/* Whether anything came of it, 1 or 0; or ERR_*. `whole`: buckets that may set out. */
+int  sums_advance(ranks *r, size_t whole);
+bool sums_under_way(const ranks *r);
+void sums_free(ranks *r);
+int  ranks_transport_failed(const ranks *r, int code);       /* what a call of the transport answered, as an error */
+/* 1: all of [ranks] messages are done; 0: not yet. */
+int  ranks_all_done(const ranks *r, ranks_message *m);
+/* Waits for what is asked of the thread; under the lock. */
+int  ranks_error_locked(const ranks *r);
+
+#endif
