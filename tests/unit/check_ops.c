@@ -515,7 +515,7 @@ static void absolute(trial *t, int state) {
 
 static tensor *settings_of(trial *t, const adamw_attr *a) {
     tensor *now = trial_input(t, NN_F32, shape1(ADAMW_NOW));
-    adamw_now(a, 0.01, rng_between(&t->r, 1, 2000), t->numbers[t->n_in - 1]);
+    adamw_now(a, rng_chance(&t->r, 4) ? 0 : 0.01, rng_between(&t->r, 1, 2000), t->numbers[t->n_in - 1]);
     return now;
 }
 
@@ -526,11 +526,13 @@ static tensor *gate_of(trial *t) {
     return gate;
 }
 
-/* In f32, or in two halves. */
+/* In f32, or in two halves, of which some lie in the middle between two bf16: at a rate of 0 they stay there. */
 static tensor *weight_or_halves(trial *t, nn_shape s, tensor **low) {
     bool halves = rng_chance(&t->r, 2);
     tensor *w = trial_state(t, halves ? NN_BF16 : NN_F32, s, 1);
     *low = halves ? trial_state(t, NN_U16, s, 1) : NULL;
+    for (size_t i = 0; halves && i < shape_elements(s); i++)
+        if (rng_chance(&t->r, 16)) ((uint16_t *)t->first[t->n_states - 1])[i] = 0x8000;
     return w;
 }
 
