@@ -22,7 +22,7 @@ typedef enum { ALONE, ADD, ADD_TO, SILU, GELU, QUICK_GELU, GEGLU, CONV, CONV_ADD
 static const char *const kernel_of[FORMS] = { "linear", "linear+add", "linear+add", "linear+silu", "linear+gelu", "linear+quick_gelu", "linear+geglu",
                                               "conv2d", "conv2d+add" };
 
-typedef struct { form form; size_t rows, inputs, outputs; nn_type weights; bool bias, ohwi; } test_case;
+typedef struct { form form; size_t rows, inputs, outputs; nn_type weights; bool bias, ohwi, state; } test_case;   /* state: weights that are trained */
 
 static uint64_t seed;
 static size_t below(size_t n) {
@@ -70,6 +70,8 @@ static double wanted(form f, double a, double b) {
 
 typedef struct { graph *g; tensor *x, *residual, *y; float *numbers[4]; char *weights, *bias; } net;
 
+static tensor *trained(graph *g, const char *name, nn_type type, nn_shape shape, const void *data) { return graph_state(g, name, type, shape, (void *)(uintptr_t)data); }
+
 static net build(const test_case *c) {
     size_t outputs = c->form == GEGLU ? 2 * c->outputs : c->outputs;
     bool conv = c->form >= CONV;
@@ -80,7 +82,8 @@ static net build(const test_case *c) {
     n.bias = stored(n.numbers[2], outputs, c->weights);
     n.x = graph_input(n.g, "x", NN_BF16, conv ? shape4(1, c->rows, 1, c->inputs) : shape2(c->rows, c->inputs));
     nn_shape shape = !conv ? shape2(outputs, c->inputs) : c->ohwi ? shape4(outputs, 1, 1, c->inputs) : shape4(outputs, c->inputs, 1, 1);
-    tensor *w = graph_param(n.g, "w", c->weights, shape, n.weights), *b = c->bias ? graph_param(n.g, "b", c->weights, shape1(outputs), n.bias) : NULL;
+    tensor *(*give)(graph *, const char *, nn_type, nn_shape, const void *) = c->state ? trained : graph_param;
+    tensor *w = give(n.g, "w", c->weights, shape, n.weights), *b = c->bias ? give(n.g, "b", c->weights, shape1(outputs), n.bias) : NULL;
     n.y = conv ? conv2d(n.g, n.x, w, b, (conv2d_attr){ .stride = 1, .weights = c->ohwi ? WEIGHTS_OHWI : WEIGHTS_OIHW }) : linear(n.g, n.x, w, b);
     if (adds(c->form)) {
         n.residual = graph_input(n.g, "residual", NN_BF16, n.y->shape);
@@ -130,7 +133,9 @@ static device *our_device(cpu_level level) {
 }
 
 /* On one to three threads, whose bits are the same; and a counting store counts what packing takes. */
-static void check(const test_case *c) {
+static void check(const test_case *given) {
+    test_case of = *given, *c = &of;
+    if (of.state && of.weights == NN_F16) of.weights = NN_BF16;   /* f16 is for parameters */
     net n = build(c);
     device *d = our_device(CPU_AVX512_BF16);
     params *store = params_new(), *counting = params_new_counting();
@@ -169,7 +174,7 @@ static void random_shapes(void **state) {
     static const nn_type types[] = { NN_F32, NN_F16, NN_BF16 };
     for (int i = 0; i < 40 * FORMS; i++) {
         seed = (uint64_t)i;
-        test_case c = { (form)(i % FORMS), 1 + below(40), 1 + below(i % 4 ? 70 : 300), 1 + below(i % 3 ? 50 : 200), types[below(3)], below(3), below(2) };
+        test_case c = { (form)(i % FORMS), 1 + below(40), 1 + below(i % 4 ? 70 : 300), 1 + below(i % 3 ? 50 : 200), types[below(3)], below(3), below(2), below(2) };
         check(&c);
     }
 }
@@ -178,19 +183,23 @@ static void random_shapes(void **state) {
 static void large(void **state) {
     (void)state;
     static const test_case cases[] = {
-        { ALONE, 13, 700, 720, NN_F32, true, false },
-        { ADD, 17, 1280, 320, NN_BF16, true, false },
-        { GEGLU, 11, 321, 647, NN_F16, true, false },
-        { GELU, 23, 5120, 97, NN_BF16, false, false },
-        { CONV_ADD, 311, 64, 80, NN_F32, true, true },
+        { ALONE, 13, 700, 720, NN_F32, true, false, false },
+        { ADD, 17, 1280, 320, NN_BF16, true, false, false },
+        { GEGLU, 11, 321, 647, NN_F16, true, false, false },
+        { GELU, 23, 5120, 97, NN_BF16, false, false, false },
+        { CONV_ADD, 311, 64, 80, NN_F32, true, true, false },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check(&cases[i]);
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+        test_case c = cases[i / 2];
+        c.state = i % 2;
+        check(&c);
+    }
 }
 
 /* Packed weights are the weights' bytes, in whole vectors of outputs and pairs of inputs. */
 static void memory(void **state) {
     (void)state;
-    static const test_case cases[] = { { ALONE, 4, 64, 320, NN_F32, false, false }, { ALONE, 4, 63, 1, NN_F32, false, false }, { GEGLU, 4, 64, 90, NN_BF16, false, false } };
+    static const test_case cases[] = { { ALONE, 4, 64, 320, NN_F32, false, false, false }, { ALONE, 4, 63, 1, NN_F32, false, false, false }, { GEGLU, 4, 64, 90, NN_BF16, false, false, false } };
     static const size_t bytes[] = { 64 * 320 * 2, 64 * 16 * 2, 2 * 64 * 96 * 2 };
     for (int i = 0; i < 3; i++) {
         net n = build(&cases[i]);

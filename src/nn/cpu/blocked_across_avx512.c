@@ -51,16 +51,31 @@ static inline void pack_taps(const across_job *j, const char *low, const char *h
     for (size_t t = 0; t < taps; t++) _mm512_storeu_ps(to + t * tap_bytes, a[t]);
 }
 
+/* Numbers of two rows of bf16 side by side, whole vectors of them; how many. */
+static inline size_t pair_rows(const char *low, const char *high, size_t n, char *to) {
+    const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    const __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32, to += 128) {
+        __m512i a = _mm512_loadu_si512(low + 2 * i), b = _mm512_loadu_si512(high + 2 * i);
+        _mm512_storeu_si512(to, _mm512_permutex2var_epi16(a, first, b));
+        _mm512_storeu_si512(to + 64, _mm512_permutex2var_epi16(a, second, b));
+    }
+    return i;
+}
+
 static void pack_outputs(const across_job *j, size_t block, size_t begin, size_t end) {
     const blocked_layout *l = j->l;
     size_t at = block * l->block, inputs = l->inputs - at < l->block ? l->inputs - at : l->block, bytes = nn_type_bytes(j->to_type);
+    bool pairs = j->to_type == NN_BF16 && j->from_type == NN_BF16 && l->taps == 1;
     size_t part = inputs * l->taps * j->from_bytes, ahead = (AHEAD + part - 1) / part, row = j->row * j->from_bytes;   /* rows lie far apart: the hardware does not see the next */
     for (size_t o = begin; o < end; o += l->group) {
         for (size_t r = o + ahead; r < o + ahead + l->group && r < end; r++)
             for (size_t i = 0; i < part + 63; i += 64) _mm_prefetch(j->from + r * row + at * l->taps * j->from_bytes + i, _MM_HINT_T0);
         const char *low = j->from + (o * j->row + at * l->taps) * j->from_bytes, *high = o + 1 < l->outputs ? low + j->row * j->from_bytes : NULL;
         char *to = j->to + (block * l->block_step + o * l->block) * bytes;
-        for (size_t i = 0; i < l->block; i += 16, to += 16 * l->group * bytes) {
+        size_t i = pairs && high ? pair_rows(low, high, inputs, to) : 0;
+        for (to += i * l->group * bytes; i < l->block; i += 16, to += 16 * l->group * bytes) {
             size_t n = i < inputs ? inputs - i : 0, skip = n ? i * l->taps * j->from_bytes : 0;
             const char *second = high ? high + skip : NULL;
             if (l->taps == 1) _mm512_storeu_si512(to, word(j, low + skip, second, n));

@@ -4,7 +4,10 @@
  *
  * Tiles are taken block of columns by block of columns, each of up to 336 KB packed (chosen for a second-level cache of 1 MB, which holds two and x); in it strip of rows by
  * strip of rows, so that a strip of x is read once a block and stays in the first cache for all its groups. Each thread takes an equal
- * part of that order. Every sum runs over all of K in one tile, so neither threads nor blocks change a bit of the result. */
+ * part of that order. Every sum runs over all of K in one tile, so neither threads nor blocks change a bit of the result.
+ *
+ * Weights that change (states), or are packed the other way (turned.h), are packed in every run: by each thread the block that it comes to, in its second cache, and
+ * meanwhile what the next block is made of is fetched. */
 #include "nn/cpu/linear.h"
 
 #include <stdio.h>
@@ -31,7 +34,8 @@ typedef struct {
     linear_cut groups, blocks, strips;   /* panels in groups (of a half); groups in blocks; rows in strips */
     bool copy;                       /* rows of odd K are copied to whole words */
     size_t copy_bytes;
-    size_t weight_bytes, bias_bytes; /* of packed states, and of what is turned, in scratch */
+    bool late;                       /* a block's weights are packed when a thread comes to it, into block_bytes of its own */
+    size_t block_bytes, bias_bytes;  /* bias_bytes: of a state */
     turning turn;                    /* packed != NULL: the weight is a parameter, packed the other way */
 } linear_job;
 
@@ -90,11 +94,16 @@ static size_t padded(const linear_job *j) { return j->panels * LINEAR_LANES; }
 
 typedef struct { const linear_job *j; int threads; } packing;
 
+static linear_packing packing_of(const linear_job *j) {
+    return (linear_packing){ .outputs = j->outputs, .inputs = j->inputs, .groups = j->groups, .across = j->across, .row = j->outputs, .halves = j->halves };
+}
+
+static size_t panel_numbers(const linear_job *j) { return LINEAR_LANES * j->words * 2; }
+
 /* The halves of geglu's weight take turns, group by group. */
 static void pack(const linear_job *j, void *to, const void *from, nn_type type, int threads) {
-    linear_packing p = { .outputs = j->outputs, .inputs = j->inputs, .groups = j->groups, .across = j->across, .row = j->outputs, .halves = j->halves };
-    size_t panel = LINEAR_LANES * j->words * 2;
-    for (p.half = 0; p.half < j->halves; p.half++) linear_pack(&p, to, panel, from, type, threads);
+    linear_packing p = packing_of(j);
+    for (p.half = 0; p.half < j->halves; p.half++) linear_pack(&p, to, panel_numbers(j), from, type, threads);
 }
 
 static int pack_weights(void *to, const tensor *w, const void *context) {
@@ -161,7 +170,13 @@ static int take_weight(kernel_step *s, linear_job *j, params *store, const tenso
     char tag[96];
     size_t bytes = padded(j) * j->halves * j->words * WORD;
     panels here = panels_here(j);
-    if (w->kind == TENSOR_STATE || turning_find(&j->turn, s, store, w, &here)) return j->weight_bytes = whole_lines(bytes), 0;
+    if (w->kind == TENSOR_STATE || turning_find(&j->turn, s, store, w, &here)) {
+        size_t group = widest(&j->groups) * j->halves * panel_numbers(j) * 2, fit = group < CACHE ? CACHE / group : 1;
+        j->late = true;
+        j->blocks = linear_cut_into(j->groups.groups, over(j->groups.groups, fit));
+        j->block_bytes = whole_lines(widest(&j->blocks) * group);
+        return 0;
+    }
     snprintf(tag, sizeof tag, "linear/bf16 pairs %zu/%zu%s%s", j->groups.things, j->groups.groups, j->halves == 2 ? " halves" : "", j->across ? " across" : "");
     if (!(s->packed[0] = params_pack(store, w, tag, bytes, pack_weights, &(packing){ j, s->threads }))) return error_code();
     return j->across ? 0 : params_describe(store, w, s->packed[0], &here, sizeof here);
@@ -182,7 +197,7 @@ static int linear_prepare(kernel_step *s, params *store) {
     snprintf(tag, sizeof tag, "f32 padded %zu x %zu", j->halves, padded(j));
     if (b && b->kind == TENSOR_STATE) j->bias_bytes = whole_lines(bias);
     else if (b && !(s->packed[1] = params_pack(store, b, tag, bias, pack_bias, j))) return error_code();
-    s->scratch_bytes = j->weight_bytes + j->bias_bytes + (size_t)s->threads * j->copy_bytes;
+    s->scratch_bytes = j->bias_bytes + (size_t)s->threads * (j->copy_bytes + j->block_bytes);
     return 0;
 }
 
@@ -196,6 +211,8 @@ typedef struct {
     const char *x, *w, *residual;
     const float *bias;
     char *y, *scratch;
+    const char *stored;       /* a state's weights */
+    nn_type type;
 } call;
 
 /* Strip s of x. */
@@ -226,7 +243,8 @@ typedef struct {
     const char *x, *residual, *y;   /* its first rows */
 } next_strip;
 
-typedef struct { const char *from; size_t part; } next_weights;   /* part: bytes with each tile */
+/* Rows of `bytes`, `step` bytes apart; `per_half` of them, and those of the other half half_step behind. Lines: with each tile. */
+typedef struct { const char *from; size_t bytes, step, per_half, half_step, rows, lines, row, at; } next_weights;
 
 static inline void soon_add(soon *s, const char *from, size_t bytes) {
     for (size_t i = 0; i < bytes && s->n < s->room; i += LINE) s->line[s->n++] = from + i;
@@ -256,16 +274,45 @@ static void fetch_strip(soon *s, const linear_job *j, const next_strip *n, size_
 static next_weights take_weights(const call *c, size_t b, size_t tiles) {
     const linear_job *j = c->j;
     size_t panel = j->halves * LINEAR_LANES * j->words * WORD, first = linear_begin(&j->groups, linear_begin(&j->blocks, b + 1));
-    size_t bytes = (linear_begin(&j->groups, linear_begin(&j->blocks, b + 2)) - first) * panel;
-    return (next_weights){ c->w + first * panel, bytes > CACHE ? 0 : over(over(bytes, tiles), LINE) * LINE };
+    size_t panels = linear_begin(&j->groups, linear_begin(&j->blocks, b + 2)) - first, size = nn_type_bytes(c->type), columns = panels * LINEAR_LANES;
+    if (panels * panel > CACHE || j->turn.packed) return (next_weights){ 0 };
+    next_weights n = { .from = c->w + first * panel, .bytes = panels * panel, .rows = 1, .per_half = 1 };
+    first *= LINEAR_LANES;
+    if (columns > j->outputs - first) columns = j->outputs - first;
+    if (j->late && j->across) n = (next_weights){ .from = c->stored + first * size, .bytes = columns * size, .step = j->outputs * size, .per_half = j->inputs, .rows = j->inputs };
+    else if (j->late)
+        n = (next_weights){ .from = c->stored + first * j->inputs * size, .bytes = columns * j->inputs * size, .per_half = 1, .half_step = j->outputs * j->inputs * size, .rows = j->halves };
+    n.lines = over(over(n.bytes, LINE) * n.rows, tiles);
+    return n;
 }
 
-static void compute(const call *c, const strip *s, size_t g, const soon *ahead) {
+static void fetch_weights(soon *s, next_weights *n) {
+    for (size_t i = 0; i < n->lines && n->row < n->rows; i++) {
+        if (s->n < s->room) s->line[s->n++] = n->from + n->row / n->per_half * n->half_step + n->row % n->per_half * n->step + n->at;
+        if ((n->at += LINE) >= n->bytes) n->at = 0, n->row++;
+    }
+}
+
+/* The weights of a block: those of column `first` on lie at w. */
+typedef struct { const char *w; size_t first; } block_weights;
+
+static block_weights pack_block(const call *c, size_t b, char *to) {
+    const linear_job *j = c->j;
+    size_t first = linear_begin(&j->blocks, b), groups = linear_begin(&j->blocks, b + 1) - first;
+    linear_packing p = packing_of(j);
+    if (!j->late) return (block_weights){ c->w, 0 };
+    if (j->turn.packed) turning_make_groups(&j->turn, first, groups, to);
+    else
+        for (; p.half < j->halves; p.half++) linear_pack_groups(&p, to, panel_numbers(j), c->stored, c->type, first, groups);
+    return (block_weights){ to, linear_begin(&j->groups, first) * LINEAR_LANES };
+}
+
+static void compute(const call *c, const strip *s, const block_weights *w, size_t g, const soon *ahead) {
     const linear_job *j = c->j;
     size_t begin = linear_begin(&j->groups, g), panels = width_of(&j->groups, g), column = begin * LINEAR_LANES;
     size_t outputs = j->outputs - column < panels * LINEAR_LANES ? j->outputs - column : panels * LINEAR_LANES;
     size_t group_bytes = panels * LINEAR_LANES * j->words * WORD, at = (s->first * j->outputs + column) * 2;
-    linear_tile t = { .x = s->x, .x_row = s->x_row, .w = c->w + j->halves * column * j->words * WORD, .words = j->words,
+    linear_tile t = { .x = s->x, .x_row = s->x_row, .w = w->w + j->halves * (column - w->first) * j->words * WORD, .words = j->words,
                       .bias = c->bias ? c->bias + column : NULL, .y = c->y + at, .residual = c->residual ? c->residual + at : NULL,
                       .y_row = j->outputs * 2, .soon = ahead->line, .n_soon = ahead->n };
     if (c->form->end == LINEAR_PLAIN && outputs == panels * LINEAR_LANES) {
@@ -289,12 +336,13 @@ static void compute(const call *c, const strip *s, size_t g, const soon *ahead) 
 static void part(void *context, size_t begin, size_t end, int thread) {
     const call *c = context;
     const linear_job *j = c->j;
-    char *copy = c->scratch + (size_t)thread * j->copy_bytes;
+    char *copy = c->scratch + (size_t)thread * (j->copy_bytes + j->block_bytes);
     for (size_t b = 0; begin < end; b++) {
         size_t first = linear_begin(&j->blocks, b), groups = linear_begin(&j->blocks, b + 1) - first;
         size_t before = first * j->strips.groups, after = before + groups * j->strips.groups;
         if (begin >= after) continue;
-        next_weights weights = end > after ? take_weights(c, b, after - begin) : (next_weights){ c->w, 0 };
+        next_weights weights = end > after ? take_weights(c, b, after - begin) : (next_weights){ 0 };
+        block_weights here = pack_block(c, b, copy + j->copy_bytes);
         while (begin < end && begin < after) {
             size_t s = (begin - before) / groups, g = first + (begin - before) % groups;
             strip x = take_strip(c, s, copy);
@@ -303,24 +351,19 @@ static void part(void *context, size_t begin, size_t end, int thread) {
                 soon ahead;
                 ahead.n = 0, ahead.room = j->words < SOON_MOST ? j->words : SOON_MOST;
                 fetch_strip(&ahead, j, &next, g, g - first);
-                soon_add(&ahead, weights.from, weights.part);
-                weights.from += weights.part;
-                compute(c, &x, g, &ahead);
+                fetch_weights(&ahead, &weights);
+                compute(c, &x, &here, g, &ahead);
             }
         }
     }
 }
 
-/* States as they are now: behind the activations in `in`, packed into scratch. */
+/* States as they are now: behind the activations in `in`. */
 static void take_states(call *c, const kernel_step *s, const void *const states[]) {
     const linear_job *j = c->j;
     const node *n = core_of(s);
-    if (j->weight_bytes) {
-        if (j->turn.packed) turning_make(&j->turn, c->scratch, s->threads);
-        else pack(j, c->scratch, *states++, n->in[1]->type, s->threads);
-        c->w = c->scratch;
-        c->scratch += j->weight_bytes;
-    }
+    c->type = n->in[1]->type;
+    if (j->late && !j->turn.packed) c->stored = *states++;
     if (j->bias_bytes) {
         memset(c->scratch, 0, j->bias_bytes);
         widen_bias(j, (float *)(void *)c->scratch, *states, n->in[2]->type);
@@ -332,7 +375,7 @@ static void take_states(call *c, const kernel_step *s, const void *const states[
 static int linear_run(const kernel_step *s, const void *const in[], void *const out[], void *scratch) {
     const linear_job *j = s->state;
     const linear_form *f = s->kernel->variant;
-    call c = { j, f, in[0], s->packed[0], f->residual ? in[1] : NULL, s->packed[1], out[0], scratch };
+    call c = { j, f, in[0], s->packed[0], f->residual ? in[1] : NULL, s->packed[1], out[0], scratch, NULL, NN_BF16 };
     take_states(&c, s, in + 1 + f->residual);
     parallel_for(s->threads, j->strips.groups * j->groups.groups, part, &c);
     return 0;

@@ -24,5 +24,7 @@ typedef struct {
 
 /* panel: bf16 numbers of a packed panel. Everything is written, zeros behind the last output and input included. */
 void linear_pack(const linear_packing *p, void *to, size_t panel, const void *from, nn_type type, int threads);
+/* Groups [first, first + groups) alone, by this thread; the first of all halves lies at `to`. */
+void linear_pack_groups(const linear_packing *p, void *to, size_t panel, const void *from, nn_type type, size_t first, size_t groups);
 
 #endif

@@ -52,7 +52,7 @@ bool turning_find(turning *t, const kernel_step *s, const params *store, const t
     return true;
 }
 
-typedef struct { const turning *t; char *to; size_t sources; bool stream; } turning_job;
+typedef struct { const turning *t; char *to; size_t sources; bool stream; } turning_job;   /* to: where the first byte of all would lie */
 
 /* Where the part of group `of` that belongs to group `to` begins. */
 static size_t place(const group *of, const group *to, size_t line) { return of->at + to->first * line * of->width; }
@@ -79,4 +79,9 @@ void turning_make(const turning *t, void *to, int threads) {
     size_t bytes = t->to.outputs * t->to.inputs * t->to.taps * nn_type_bytes(t->to.type);
     turning_job j = { t, to, groups_of(&t->from), bytes >= STREAM };
     parallel_for(threads, j.sources * groups_of(&t->to), turning_part, &j);
+}
+
+void turning_make_groups(const turning *t, size_t first, size_t groups, void *to) {
+    turning_job j = { t, (char *)to - group_at(&t->to, first).at, groups_of(&t->from), false };
+    turning_part(&j, j.sources * first, j.sources * (first + groups), 0);
 }

@@ -28,6 +28,8 @@ typedef struct { panels from, to; const void *packed; } turning;
 /* For prepare: whether step s shall (kernel_step.pack_once), and can, have w as `to` says made of a packing that is there; fills t. */
 bool turning_find(turning *t, const kernel_step *s, const params *store, const tensor *w, const panels *to);
 void turning_make(const turning *t, void *to, int threads);
+/* Groups [first, first + groups) alone, by this thread; the first one lies at `to`. */
+void turning_make_groups(const turning *t, size_t first, size_t groups, void *to);
 
 /* In turned_avx512.c: the part of one group of panels that another has of it. ahead: to where the next one begins, from this one's last tap; stream: past the caches. */
 typedef struct { const char *from; char *to; size_t from_width, to_width, from_panels, to_panels, taps, from_tap, to_tap; ptrdiff_t ahead; bool stream; } turned_tile;
