@@ -15,7 +15,7 @@ static const char notes[] =
     "\n"
     "With --scratch a new base is made instead, of as many layers and channels as the config files of a diffusers folder say (unet/config.json,\n"
     "vae/config.json, text_encoder/config.json, scheduler/scheduler_config.json; those that are there), drawn as the original's code leaves\n"
-    "it before training.";
+    "it before training. `mien train --what vae` and `--what base` teach it.";
 
 static const char *const layouts[] = { "ldm", "control", NULL };
 static const char *const types[] = { "keep", "bf16", "f32", "f16", NULL };   /* as mien_dtype */

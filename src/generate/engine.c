@@ -107,7 +107,7 @@ int engine_usual_side(const engine *e) {
     const checkpoint_settings *s = checkpoint_settings_of(e->c);
     int side = s->sample_size * 8;
     if (!side && s->family == 2 && s->prediction == PREDICT_V) return 768;   /* the one model of 2.x that does, and its kin */
-    return side >= 512 && side <= SETTINGS_MOST_SIDE ? side : 512;
+    return side >= SETTINGS_LEAST_SIDE && side <= SETTINGS_MOST_SIDE ? side : 512;
 }
 
 /* ---- networks -------------------------------------------------------------------------------------------------------- */

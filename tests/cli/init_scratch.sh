@@ -42,8 +42,8 @@ if ls "$clip"/bpe_* >/dev/null 2>&1; then
     cp photos/* set/target/0.jpg
     picture set/source/0.png 64 64
     echo '{"source": "source/0.png", "target": "target/0.jpg", "prompt": "a face"}' >set/prompt.jsonl
-    expect "generate runs with it" 0 "$mien" generate --base base.safetensors --control control.safetensors --map set/source/0.png --prompt "a face" -o out.png --size 64 --steps 2 -q
-    check "to a picture" test -s out.png
+    expect "generate runs with it" 0 "$mien" generate --base base.safetensors --control control.safetensors --map set/source/0.png --prompt "a face" -o out.png --steps 2 -q
+    check "to a picture of the size that it is for" eval '"$mien" info out.png >size && grep -q "64 x 64" size'
     expect "train runs on it" 0 "$mien" train --base base.safetensors --data set --out run --batch 1 --size 64 --steps 2 -q
     check "to a ControlNet" test -s run/checkpoints/step-000002/control.safetensors
     sed 's/"hidden_size"/"vocab_size": 2048, "hidden_size"/' small/text_encoder/config.json >t && cp -r small words && mv t words/text_encoder/config.json
