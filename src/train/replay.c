@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/replay.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,20 @@ static int check_numbers(const replay *r, const char *name, const uint8_t *at, u
     return 0;
 }
 
+/* A normal draw that is no number would end the run in the middle, as a loss that is none. */
+static int check_normals(const replay *r, const char *name, const uint8_t *at) {
+    const replay_shape *s = &r->shape;
+    size_t each = s->channels * s->h * s->w;
+    for (uint64_t i = 0; i < r->rows * s->batch * each; i++) {
+        float x;
+        memcpy(&x, at + 4 * i, sizeof x);
+        if (!isfinite(x))
+            return error_set(ERR_FORMAT, "%s: %s[%llu,%llu] has a number that is not finite", weights_path(r->w), name, (unsigned long long)(i / each / s->batch),
+                             (unsigned long long)(i / each % s->batch));
+    }
+    return 0;
+}
+
 static int read_all(replay *r) {
     const replay_shape *s = &r->shape;
     size_t want[5] = { 0, s->batch, s->channels, s->h, s->w };
@@ -74,7 +89,9 @@ static int read_all(replay *r) {
     r->noise = noise->data;
     r->posterior = posterior->data;
     rc = check_numbers(r, "items", r->items, s->lines);
-    return rc < 0 ? rc : check_numbers(r, "timesteps", r->timesteps, (uint64_t)s->train_steps);
+    if (rc == 0) rc = check_numbers(r, "timesteps", r->timesteps, (uint64_t)s->train_steps);
+    if (rc == 0) rc = check_normals(r, "noise", r->noise);
+    return rc < 0 ? rc : check_normals(r, "posterior", r->posterior);
 }
 
 int replay_open(const char *path, const replay_shape *shape, replay **out) {

@@ -624,6 +624,13 @@ static void test_replay(void **state) {
     timesteps[4] = 0;
     put_replay("draws.safetensors", items, timesteps, noise, posterior, ROWS, LATENT - 1);
     expect_refused(&o, ERR_FORMAT, "noise is [3,2,4,4,3] F32, and should be [S,2,4,4,4] F32");
+    noise[ROWS * PLACES] = INFINITY;
+    put_replay("draws.safetensors", items, timesteps, noise, posterior, ROWS, LATENT);
+    expect_refused(&o, ERR_FORMAT, "noise[1,1] has a number that is not finite");
+    noise[ROWS * PLACES] = 0, posterior[DRAWN - 1] = NAN;
+    put_replay("draws.safetensors", items, timesteps, noise, posterior, ROWS, LATENT);
+    expect_refused(&o, ERR_FORMAT, "posterior[2,1] has a number that is not finite");
+    posterior[DRAWN - 1] = 0;
     /* An item that cannot be used is an error where the items are asked for by number. */
     items[0] = 7;
     put_replay("draws.safetensors", items, timesteps, noise, posterior, ROWS, LATENT);
