@@ -67,6 +67,9 @@ int  save_find(const char *run, const mien_hooks *hooks, save_found *out);
 /* Fills all states and values, whose names, types and sizes must be those that were saved. */
 int  save_load(const save_found *found, const save_contents *what);
 
+/* Bytes of the checkpoints that are there. */
+uint64_t save_bytes_there(const char *run);
+
 /* What was left half written, where no other process writes. */
 void save_remove_leftovers(const char *run);
 /* A file or folder is on the disk as it is in memory. */

@@ -112,6 +112,21 @@ static size_t list_whole(const char *run, const uint64_t *steps, size_t n, kept 
     return count;
 }
 
+uint64_t save_bytes_there(const char *run) {
+    uint64_t *steps = NULL, sum = 0;
+    size_t n = 0;
+    char path[PATH_MAX];
+    if (save_steps(run, &steps, &n) < 0) return 0;
+    for (size_t i = 0; i < n; i++) {
+        save_list l;
+        if (save_path(path, "%s/" SAVE_FOLDER "/step-%06" PRIu64, run, steps[i]) < 0 || save_list_load(path, &l) < 0) continue;
+        for (int k = 0; k < SAVE_FILES; k++)
+            if (l.has[k] && __builtin_add_overflow(sum, l.bytes[k], &sum)) sum = UINT64_MAX;
+    }
+    free(steps);
+    return sum;
+}
+
 void save_prune(const char *run, int keep, const mien_hooks *hooks) {
     uint64_t *steps = NULL;
     size_t n = 0, best = 0;

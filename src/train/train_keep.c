@@ -99,5 +99,5 @@ int train_tell_plan(train_job *j) {
         if (lines.data) tell_lines(j, lines.data);
         text_free(&lines);
     }
-    return run_folder_room(j->folder.path, plan_disk(&n, 0), "checkpoints and cache");
+    return run_folder_room(j->folder.path, plan_disk(&n, save_bytes_there(j->folder.path)), "checkpoints and cache");
 }
