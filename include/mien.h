@@ -701,6 +701,7 @@ typedef struct {
     uint64_t steps, images;                     /* done by this run of the program */
     double load, total, wait;                   /* seconds */
     double loss;                                /* smoothed, at the end */
+    uint64_t failed;                            /* items that were left out: missing, broken or mismatched; the log was told of each */
     size_t peak_bytes;
 } mien_train_result;
 

@@ -129,14 +129,16 @@ static void print_profile(void *context, const char *line) {
     fprintf(stderr, "%s\n", line);
 }
 
-static void print_end(const arguments *a, const mien_train_result *r) {
-    char output[4 * 4096];
-    if (a->common.quiet) return;
+static void print_end(const arguments *a, const mien_train_result *r, bool stopped) {
+    char output[4 * 4096], left_out[64] = "";
+    if (a->common.quiet || (stopped && !r->steps)) return;
+    if (r->failed) snprintf(left_out, sizeof left_out, "; %" PRIu64 " item%s left out, as said above", r->failed, r->failed == 1 ? "" : "s");
     if (a->common.log_json)
-        printf("{\"event\":\"summary\",\"steps\":%" PRIu64 ",\"images\":%" PRIu64 ",\"loss\":%.9g,\"seconds\":%.3f,\"wait\":%.3f,\"peak_bytes\":%zu}\n", r->steps, r->images, r->loss, r->total, r->wait, r->peak_bytes);
+        printf("{\"event\":\"summary\",\"stopped\":%s,\"steps\":%" PRIu64 ",\"images\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"loss\":%.9g,\"seconds\":%.3f,\"wait\":%.3f,\"peak_bytes\":%zu}\n",
+               stopped ? "true" : "false", r->steps, r->images, r->failed, r->loss, r->total, r->wait, r->peak_bytes);
     else
-        printf("%s: %" PRIu64 " steps, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; peak memory %.2f GB\n", text_escape(output, sizeof output, a->job.output),
-               r->steps, r->loss, r->total, r->load, r->wait, (double)r->peak_bytes * 1e-9);
+        printf("%s%s: %" PRIu64 " steps, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; peak memory %.2f GB%s\n", stopped ? "stopped: " : "",
+               text_escape(output, sizeof output, a->job.output), r->steps, r->loss, r->total, r->load, r->wait, (double)r->peak_bytes * 1e-9, left_out);
 }
 
 int command_train(int argc, char **argv) {
@@ -153,9 +155,10 @@ int command_train(int argc, char **argv) {
     a.job.plan = show_plan;
     a.job.step = note_step;
     a.job.profile = a.common.profile ? print_profile : NULL;
-    catch_signals();
+    catch_signals_saying(a.common.log_json ? NULL : "mien: stopping with a checkpoint after this step; again stops at once\n");
     int rc = mien_train(&a.job, &r);
     progress_end(&a.shown);
-    if (rc == 0) print_end(&a, &r);
-    return single_output_end(&a.common, rc, begin);
+    if (rc == 0 || rc == MIEN_ERR_CANCELLED) print_end(&a, &r, rc != 0);
+    status = single_output_end(&a.common, rc, begin);
+    return status == EXIT_DONE && r.failed ? EXIT_SOME_FAILED : status;
 }

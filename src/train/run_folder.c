@@ -129,7 +129,7 @@ int run_folder_open(const run_folder_options *o, run_folder *out) {
     *out = (run_folder){ .lock = FOLDER_UNLOCKED };
     int rc = look(o->path, &there);
     if (rc == 0 && there != A_RUN) rc = refuse_wrong_place(o, there);     /* of a run that is being written, the lock tells by whom */
-    if (rc == 0 && there == NOTHING) rc = folder_make(o->path);
+    if (rc == 0 && there == NOTHING && (rc = folder_make(o->path)) == 0) out->made = true;
     if (rc < 0) return rc;
     if (!(out->path = strdup(o->path))) return error_memory(strlen(o->path));
     rc = folder_lock_take(o->path, 0, 0, &out->lock);
@@ -142,6 +142,18 @@ void run_folder_close(run_folder *r) {
     folder_lock_release(&r->lock);
     free(r->path);
     *r = (run_folder){ .lock = FOLDER_UNLOCKED };
+}
+
+void run_folder_undo(run_folder *r, const char *const *files) {
+    char path[PATH_MAX], *folder = r->made && !r->resumed && r->path ? strdup(r->path) : NULL;
+    if (r->path && !r->resumed) {
+        for (; *files; files++)
+            if (snprintf(path, sizeof path, "%s/%s", r->path, *files) < (int)sizeof path) unlink(path);
+        if (settings_path(r->path, path) == 0) unlink(path);
+    }
+    run_folder_close(r);
+    if (folder) rmdir(folder);   /* unless something is in it */
+    free(folder);
 }
 
 int run_folder_room(const char *path, uint64_t bytes, const char *what) {

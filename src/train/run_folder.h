@@ -29,6 +29,7 @@ typedef struct {
     folder_lock lock;
     bool resumed;                    /* there was a run; it may have no checkpoint yet */
     bool other_data;                 /* than it was begun with */
+    bool made;                       /* the folder itself, by this start */
 } run_folder;
 
 /* Makes the folder, or takes the one that is there; locks it; reads or writes settings.json; removes what killed processes left half written.
@@ -36,6 +37,8 @@ typedef struct {
  * folder holds something else; settings, models or data are not the run's. */
 int  run_folder_open(const run_folder_options *options, run_folder *out);
 void run_folder_close(run_folder *r);
+/* Closes one whose first step was refused, as if it had not been asked for: without settings and the files named (inside it; NULL ends them), if there was no run before. */
+void run_folder_undo(run_folder *r, const char *const *files);
 
 /* ERR_FULL, with both numbers, if the file system of a folder (which exists) has fewer bytes free. */
 int  run_folder_room(const char *path, uint64_t bytes, const char *what);

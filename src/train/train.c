@@ -57,7 +57,7 @@ static int note_data(train_job *j) {
     if (rc < 0) return rc;
     if (dataset_is_shards(d)) rc = hash_lines(d, hex);
     else if (snprintf(path, sizeof path, "%s/prompt.jsonl", dataset_path(d)) >= (int)sizeof path) rc = error_set(ERR_LIMIT, "%s: too long a path", dataset_path(d));
-    else rc = file_hash_until(path, j->o->hooks.stop, hex);
+    else if ((rc = file_hash_until(path, j->o->hooks.stop, hex)) == 1) rc = 0;
     if (rc == 0) run_settings_data(&j->settings, dataset_count(d), hex);
     dataset_close(d);
     return rc;
@@ -72,6 +72,14 @@ static int open_folder(train_job *j) {
                            &j->folder);
 }
 
+/* The iterator tells of each item once. */
+static void count_left_out(void *context, mien_log_kind kind, const char *path, const char *message) {
+    train_job *j = context;
+    const mien_hooks *h = &j->o->hooks;
+    j->result->failed += kind == MIEN_LOG_ITEM_FAILED;
+    if (h->log) h->log(h->context, kind, path, message);
+}
+
 static int open_data(train_job *j) {
     const mien_train_options *o = j->o;
     char cache[PATH_MAX];
@@ -83,6 +91,7 @@ static int open_data(train_job *j) {
         .min_snr = o->min_snr, .noise_offset = o->noise_offset, .predicts_v = checkpoint_settings_of(j->c)->prediction == PREDICT_V,
         .keep_latents = o->cache != MIEN_CACHE_NONE, .keep_texts = o->cache == MIEN_CACHE_ALL, .cache = cache, .bf16 = j->bf16, .threads = j->threads, .cpu = j->cpu, .replay = o->replay,
     };
+    how.items.hooks = (mien_hooks){ .log = count_left_out, .context = j, .stop = o->hooks.stop };
     return batch_open(&how, j->c, &j->batch);
 }
 
@@ -203,14 +212,20 @@ static int tell_step(train_job *j, mien_train_step *s) {
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------------ */
 
-/* A disk that is full is no reason to lose what memory holds: the older checkpoints stay, and the next time it is tried again. */
+/* A disk that is full, or a folder that is gone for a while, is no reason to lose what memory holds: the older checkpoints stay, and the next time it is tried again. */
 static int keep_now_and_then(train_job *j) {
     bool due = (j->o->checkpoint_every && j->step % j->o->checkpoint_every == 0) || (j->o->checkpoint_minutes > 0 && clock_seconds() - j->saved_at > 60 * j->o->checkpoint_minutes);
     if (!due) return 0;
     int rc = train_keep(j);
-    if (rc != ERR_FULL) return rc;
+    if (rc != ERR_FULL && rc != ERR_IO) return rc;
     train_say(j, MIEN_LOG_WARNING, error_message());
     return 0;
+}
+
+/* Of the log and the events, which are no part of the work: said once, until they can be written again. */
+static void note_told(train_job *j, int rc) {
+    if (rc < 0 && !j->untold) train_say(j, MIEN_LOG_WARNING, error_message());
+    j->untold = rc < 0;
 }
 
 static int loop(train_job *j) {
@@ -219,9 +234,7 @@ static int loop(train_job *j) {
     while (rc > 0 && (!j->steps || j->step < j->steps) && !stop_asked(j->o->hooks.stop)) {
         rc = one_step(j, &s);
         if (rc <= 0) break;
-        int told = tell_step(j, &s);
-        if (told == ERR_FULL) train_say(j, MIEN_LOG_WARNING, error_message());
-        else if (told < 0) return told;
+        note_told(j, tell_step(j, &s));
         int kept = keep_now_and_then(j);
         if (kept == 0 && j->o->sheet_every && j->step % j->o->sheet_every == 0) kept = train_sheet(j);
         if (kept < 0 && kept != ERR_CANCELLED) return kept;
@@ -232,13 +245,14 @@ static int loop(train_job *j) {
     return stopped ? error_set(ERR_CANCELLED, "stopped after step %llu; --resume goes on from there", (unsigned long long)j->step) : 0;
 }
 
-static void close_all(train_job *j) {
+static void close_all(train_job *j, bool begun) {
     events_close(j->events);
     train_log_close(j->log);
     trainer_close(j->t);
     batch_close(j->batch);
     checkpoint_close(j->c);
-    run_folder_close(&j->folder);
+    if (begun) run_folder_close(&j->folder);
+    else run_folder_undo(&j->folder, (const char *const[]){ "start.safetensors", "log.jsonl", NULL });
     run_settings_free(&j->settings);
 }
 
@@ -247,13 +261,14 @@ int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shap
     *result = (mien_train_result){ 0 };
     int rc = open_all(&j, shapes);
     result->load = clock_seconds() - j.begin;
-    if (rc == 0) {
+    bool begun = rc == 0;
+    if (begun) {
         j.steps = train_steps(o, batch_rows(j.batch) ? batch_rows(j.batch) * (uint64_t)o->batch : batch_items(j.batch));
         j.progress = (mien_progress){ .total = j.steps, .done = j.step };
         j.saved_at = clock_seconds();
         rc = loop(&j);
     }
-    close_all(&j);
+    close_all(&j, begun);
     result->total = clock_seconds() - j.begin;
     return rc;
 }

@@ -37,6 +37,7 @@ typedef struct {
     uint64_t steps;                  /* of the run; 0: without end */
     double begin, saved_at;          /* seconds */
     uint64_t saved_step;
+    bool untold;                     /* the last step's line could not be written */
     mien_progress progress;
     mien_train_result *result;
 } train_job;
