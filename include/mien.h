@@ -714,6 +714,7 @@ typedef struct {
     int freeze_text;                            /* of a base: the text encoder is not trained */
     int crop;                                   /* of a VAE: it is given windows of so many pixels, by chance, of the squares of `size`; 0: all of them */
     mien_vae_loss vae_loss;
+    int measure_scale;                          /* of a VAE from scratch: its checkpoints say by which factor their latents have a variance of 1 */
     double kl_weight;                           /* of a VAE's divergence: 1e-6, in the proportion to the reconstruction that the original's has */
     int batch, accumulate;                      /* pictures of a micro-batch; micro-batches of a step */
     double rate;                                /* learning rate: 1e-5 */

@@ -56,6 +56,7 @@ static int parse(arguments *a, int argc, char **argv) {
         { "freeze-text", 0, OPTION_FLAG, &j->freeze_text, 0, 0, NULL, "of a base, train the UNet alone", NULL },
         { "crop", 0, OPTION_INT, &j->crop, 8, 2048, "N", "train a VAE on windows of so many pixels, by chance (default: the whole square)", NULL },
         { "vae-loss", 0, OPTION_CHOICE, &a->loss, 0, 0, NULL, "how a VAE's pictures are compared (default l1)", losses },
+        { "measure-scale", 0, OPTION_FLAG, &j->measure_scale, 0, 0, NULL, "let a VAE's checkpoints say by which factor their latents have a variance of 1", NULL },
         { "kl-weight", 0, OPTION_NUMBER, &j->kl_weight, 0, 1e6, "X", "of a VAE's divergence from the normal distribution (default 1e-6)", NULL },
         { "optimizer", 0, OPTION_CHOICE, &a->optimizer, 0, 0, NULL, "adamw8 keeps its moments in 8 bits: 6 bytes a weight instead of 12 (default adamw)", optimizers },
         { "weight-decay", 0, OPTION_NUMBER, &j->decay, 0, 1000, "X", "of AdamW (default 0.01)", NULL },

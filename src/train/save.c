@@ -201,12 +201,39 @@ static int write_list(const save_list *l, const char *folder) {
     return rc;
 }
 
+const char *const save_tokenizer_files[3] = { "vocab.json", "merges.txt", NULL };
+
+static int copy_file(const char *from, const char *to) {
+    enum { MOST = 64 << 20 };
+    uint8_t *data;
+    size_t size;
+    int rc = file_load(from, MOST, &data, &size);
+    if (rc < 0) return rc;
+    rc = file_save(to, data, size);
+    free(data);
+    return rc < 0 ? rc : save_sync(to);
+}
+
+static int write_tokenizer(const char *from, const char *folder) {
+    char path[PATH_MAX], source[PATH_MAX];
+    int rc = save_path(path, "%s/" SAVE_TOKENIZER, folder);
+    if (rc == 0) rc = folder_make(path);
+    for (int i = 0; rc == 0 && save_tokenizer_files[i]; i++) {
+        rc = save_path(source, "%s/%s", from, save_tokenizer_files[i]);
+        if (rc == 0) rc = save_path(path, "%s/" SAVE_TOKENIZER "/%s", folder, save_tokenizer_files[i]);
+        if (rc == 0) rc = copy_file(source, path);
+    }
+    if (rc == 0) rc = save_path(path, "%s/" SAVE_TOKENIZER, folder);
+    return rc < 0 ? rc : save_sync(path);
+}
+
 static int write_all(const save_options *o, const save_contents *what, const char *folder) {
     save_list l = { .step = o->step, .measure = o->measure };
     int rc = 0;
     choose_files(what, l.has);
     for (int i = 0; rc == 0 && i < SAVE_FILES; i++)
         if (l.has[i]) rc = write_file(what, i, folder, &l);
+    if (rc == 0 && l.has[SAVE_BASE] && what->tokenizer) rc = write_tokenizer(what->tokenizer, folder);
     if (rc == 0) rc = write_list(&l, folder);
     return rc < 0 ? rc : save_sync(folder);
 }

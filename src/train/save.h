@@ -7,6 +7,7 @@
  *     control_average.safetensors           the same of the weights' average, if one is kept
  *     base.safetensors                      the base, if some of it is trained
  *     base_average.safetensors              the same of the weights' average, if one is kept
+ *     tokenizer/                            the base's own, if it has one: vocab.json and merges.txt
  *     state.safetensors                     the rest: "m.<name>", "v.<name>" or "moments.<name>", "scales.<name>"; "run.<name>" for what is not about a weight
  *
  * It is written under a hidden name, brought to the disk, and renamed: whatever ends the process, the earlier ones stay as they were. */
@@ -40,6 +41,7 @@ typedef struct {
     size_t n_values;
     const save_metadata *metadata;
     size_t n_metadata;
+    const char *tokenizer;           /* a folder, for a base to be found with; NULL: none of its own */
     mien_dtype dtype;                /* of control*.safetensors and of what is new in base.safetensors: AUTO is F32. Nothing is lost by another: then
                                       * state.safetensors has the f32 */
 } save_contents;

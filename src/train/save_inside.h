@@ -23,6 +23,9 @@ int  save_steps(const char *run, uint64_t **out, size_t *count);
 
 int  save_list_write(const save_list *l, text *out);
 int  save_list_load(const char *folder, save_list *out);       /* ERR_IO too where there is none */
+/* The files of a tokenizer; the folder `tokenizer` below a checkpoint's. */
+extern const char *const save_tokenizer_files[3];        /* NULL ends them */
+#define SAVE_TOKENIZER "tokenizer"
 /* Of a whole file, read through once without staying in memory. */
 int  save_sum_file(const char *path, uint64_t *bytes, uint64_t *sum);
 

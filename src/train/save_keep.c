@@ -60,6 +60,14 @@ static bool is_ours(const char *name) {
     return name[0] == '.' && strstr(name, ".mien-tmp-");
 }
 
+static void remove_tokenizer(int folder) {
+    int fd = openat(folder, SAVE_TOKENIZER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return;
+    for (int i = 0; save_tokenizer_files[i]; i++) unlinkat(fd, save_tokenizer_files[i], 0);
+    close(fd);
+    unlinkat(folder, SAVE_TOKENIZER, AT_REMOVEDIR);
+}
+
 void save_remove(const char *path) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -70,6 +78,7 @@ void save_remove(const char *path) {
     unlinkat(fd, SAVE_LIST, 0);
     for (const struct dirent *e; (e = readdir(dir));)
         if (is_ours(e->d_name)) unlinkat(fd, e->d_name, 0);
+    remove_tokenizer(fd);
     closedir(dir);
     rmdir(path);
 }

@@ -78,6 +78,11 @@ int train_tell_plan(train_job *j);
  * but for a stop. */
 int train_sheet(train_job *j);
 
+/* ---- train_reconstruct.c ---- */
+
+/* Of a VAE whose latents' scale is to be measured: what the model says from now on. Not stopped by a signal: a checkpoint is about to be written. */
+int train_measure(train_job *j);
+
 void train_say(const train_job *j, mien_log_kind kind, const char *message);
 
 #endif

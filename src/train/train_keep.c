@@ -28,7 +28,7 @@ static int contents(train_job *j, save_value values[3], save_contents *out, save
     *list = s;
     /* So that whoever generates with it does as it was trained. */
     static const save_metadata only_mid = { "mien.only_mid_control", "true" };
-    *out = (save_contents){ .metadata = &only_mid, .n_metadata = j->o->only_mid_control != 0, .model = j->c, .states = s, .n_states = n, .values = values, .n_values = 3, .dtype = MIEN_DTYPE_F32 };
+    *out = (save_contents){ .tokenizer = checkpoint_tokenizer(j->c), .metadata = &only_mid, .n_metadata = j->o->only_mid_control != 0, .model = j->c, .states = s, .n_states = n, .values = values, .n_values = 3, .dtype = MIEN_DTYPE_F32 };
     return 0;
 }
 
@@ -36,7 +36,8 @@ int train_keep(train_job *j) {
     save_value values[3];
     save_contents what;
     save_state *list;
-    int rc = contents(j, values, &what, &list);
+    int rc = train_measure(j);
+    if (rc == 0) rc = contents(j, values, &what, &list);
     if (rc < 0) return rc;
     if ((rc = train_log_sync(j->log)) == 0) {
         batch_position at = batch_position_of(j->batch);

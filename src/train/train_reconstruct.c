@@ -9,21 +9,23 @@
 
 #include "base/error.h"
 #include "base/stop.h"
+#include "data/iterate.h"
 #include "data/sample.h"
 #include "model/vae.h"
 #include "nn/plan.h"
 
 struct reconstructor {
     const train_job *j;
+    const volatile int *stop;
     vae_config vae;
     device *d;
     graph *g;
     plan *p;
     workspace *ws;
-    tensor *in, *mean, *out;
-    float *picture, *latent, *back;
+    tensor *in, *moments, *out;
+    float *picture, *posterior, *back;
     double errors, numbers;              /* squares of differences in -1..1, and how many */
-    double sum, squares, latents;
+    double sum, squares, latents;        /* of means; squares with the variances */
 };
 
 static int build(reconstructor *r) {
@@ -33,12 +35,11 @@ static int build(reconstructor *r) {
     if (!(r->g = graph_new())) return error_code();
     trainer_add_states(j->t, r->g);
     r->in = graph_input(r->g, "picture", type, shape4(1, side, side, 3));
-    tensor *moments = vae_encode_build(r->g, j->c, &r->vae, r->in);
+    r->moments = graph_output(r->g, vae_encode_build(r->g, j->c, &r->vae, r->in));
     if (graph_check(r->g) < 0) return error_code();
-    nn_shape half = moments->shape;
+    nn_shape half = r->moments->shape;
     half.dim[3] = r->vae.latent_channels;
-    r->mean = graph_output(r->g, slice(r->g, moments, (size_t[NN_MAX_RANK]){ 0 }, half));
-    r->out = graph_output(r->g, vae_decode_build(r->g, j->c, &r->vae, r->mean));
+    r->out = graph_output(r->g, vae_decode_build(r->g, j->c, &r->vae, slice(r->g, r->moments, (size_t[NN_MAX_RANK]){ 0 }, half)));
     return graph_check(r->g);
 }
 
@@ -55,15 +56,16 @@ static int open_all(reconstructor *r) {
     if (rc == 0 && !(r->d = device_cpu(j->cpu))) rc = error_code();
     if (rc == 0) rc = build(r);
     if (rc < 0) return rc;
-    r->p = plan_new(r->g, r->d, trainer_params(j->t), &(plan_options){ .threads = j->threads, .no_reference = device_level(r->d) > CPU_REFERENCE, .stop = j->o->hooks.stop });
+    r->p = plan_new(r->g, r->d, trainer_params(j->t), &(plan_options){ .threads = j->threads, .no_reference = device_level(r->d) > CPU_REFERENCE, .stop = r->stop });
     if (!r->p || !(r->ws = workspace_new(plan_bytes(r->p)))) return error_code();
-    return (r->picture = room(r->in)) && (r->latent = room(r->mean)) && (r->back = room(r->out)) ? 0 : error_code();
+    return (r->picture = room(r->in)) && (r->posterior = room(r->moments)) && (r->back = room(r->out)) ? 0 : error_code();
 }
 
-int reconstructor_open(const train_job *j, reconstructor **out) {
+int reconstructor_open(const train_job *j, const volatile int *stop, reconstructor **out) {
     reconstructor *r = calloc(1, sizeof *r);
     if (!r) return error_memory(sizeof *r);
     r->j = j;
+    r->stop = stop;
     int rc = open_all(r);
     if (rc < 0) reconstructor_close(r);
     else *out = r;
@@ -77,7 +79,7 @@ void reconstructor_close(reconstructor *r) {
     graph_free(r->g);
     device_free(r->d);
     free(r->picture);
-    free(r->latent);
+    free(r->posterior);
     free(r->back);
     free(r);
 }
@@ -88,23 +90,28 @@ static uint8_t byte_of(float x) {
     return !(v > 0) ? 0 : v > 255 ? 255 : (uint8_t)lrintf(v);
 }
 
-static void add_up(reconstructor *r, size_t numbers, size_t latents) {
+static void add_up(reconstructor *r, size_t numbers, size_t moments) {
+    size_t c = r->vae.latent_channels;
     for (size_t i = 0; i < numbers; i++) r->errors += ((double)r->back[i] - (double)r->picture[i]) * ((double)r->back[i] - (double)r->picture[i]);
-    for (size_t i = 0; i < latents; i++) r->sum += (double)r->latent[i], r->squares += (double)r->latent[i] * (double)r->latent[i];
+    for (size_t i = 0; i < moments; i++) {
+        double mean = (double)r->posterior[i], logvar = fmin(20, fmax(-30, mean));
+        if (i % (2 * c) < c) r->sum += mean, r->squares += mean * mean;
+        else r->squares += exp(logvar);
+    }
     r->numbers += (double)numbers;
-    r->latents += (double)latents;
+    r->latents += (double)moments / 2;
 }
 
 int reconstructor_run(reconstructor *r, const image *photo, image *out) {
-    size_t numbers = shape_elements(r->in->shape), latents = shape_elements(r->mean->shape);
+    size_t numbers = shape_elements(r->in->shape), moments = shape_elements(r->moments->shape);
     sample_photo(photo->rgb, numbers, r->picture);
     nn_narrow(plan_tensor(r->p, r->ws, r->in), r->in->type, r->picture, numbers);
-    int rc = plan_run(r->p, r->ws, &(plan_run_options){ .stop = r->j->o->hooks.stop });
+    int rc = plan_run(r->p, r->ws, &(plan_run_options){ .stop = r->stop });
     if (rc < 0) return rc;
-    if (stop_asked(r->j->o->hooks.stop)) return error_set(ERR_CANCELLED, "stopped");
+    if (stop_asked(r->stop)) return error_set(ERR_CANCELLED, "stopped");
     nn_widen(r->back, plan_tensor(r->p, r->ws, r->out), r->out->type, numbers);
-    nn_widen(r->latent, plan_tensor(r->p, r->ws, r->mean), r->mean->type, latents);
-    add_up(r, numbers, latents);
+    nn_widen(r->posterior, plan_tensor(r->p, r->ws, r->moments), r->moments->type, moments);
+    add_up(r, numbers, moments);
     if (!out) return 0;
     if ((rc = image_new(photo->width, photo->height, out)) < 0) return rc;
     for (size_t i = 0; i < numbers; i++) out->rgb[i] = byte_of(r->back[i]);
@@ -117,4 +124,47 @@ double reconstructor_psnr(const reconstructor *r) { return 10 * log10(4 * r->num
 double reconstructor_deviation(const reconstructor *r) {
     double mean = r->sum / r->latents, variance = r->squares / r->latents - mean * mean;
     return variance > 0 ? sqrt(variance) : 0;
+}
+
+/* ---- the scale of the latents -------------------------------------------------------------------------------------------- */
+
+enum { MEASURED = 16 };   /* items: of 256 pixels 65,536 numbers */
+
+static int measure_item(reconstructor *r, mien_iterator *it, uint64_t line) {
+    size_t n = shape_elements(r->in->shape);
+    int size = r->j->o->size;
+    float *x = malloc(2 * n * sizeof *x);
+    mien_item item = { 0 };
+    image photo = { 0 };
+    if (!x) return error_memory(2 * n * sizeof *x);
+    int rc = iterator_sample(it, line, x, x + n, &item);
+    bool there = rc == 0;
+    if (there) rc = image_new(size, size, &photo);
+    for (size_t i = 0; i < n && there && rc == 0; i++) photo.rgb[i] = (uint8_t)lrintf((x[n + i] + 1) * 127.5f);
+    if (there && rc == 0) rc = reconstructor_run(r, &photo, NULL);
+    image_free(&photo);
+    mien_item_free(&item);
+    free(x);
+    return !there ? 0 : rc < 0 ? rc : 1;   /* what can't be used is left out, as in training */
+}
+
+int train_measure(train_job *j) {
+    mien_iterate_options items = train_items(j->o);
+    mien_iterator *it = NULL;
+    reconstructor *r = NULL;
+    int found = 0;
+    if (!j->o->measure_scale) return 0;
+    items.hooks.stop = NULL;
+    int rc = iterator_open(&items, &it);
+    if (rc == 0) rc = reconstructor_open(j, NULL, &r);
+    for (uint64_t line = 0; rc == 0 && line < iterator_count(it) && found < MEASURED; line++) {
+        int one = measure_item(r, it, line);
+        if (one < 0) rc = one;
+        else found += one;
+    }
+    double deviation = rc == 0 && found ? reconstructor_deviation(r) : 0;
+    if (deviation > 0 && isfinite(deviation)) checkpoint_set_vae_scale(j->c, 1 / deviation);
+    reconstructor_close(r);
+    iterator_close(it);
+    return rc;
 }

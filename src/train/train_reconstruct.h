@@ -9,12 +9,13 @@
 
 typedef struct reconstructor reconstructor;
 
-int  reconstructor_open(const train_job *j, reconstructor **out);
+/* stop: base/stop.h; may be NULL. */
+int  reconstructor_open(const train_job *j, const volatile int *stop, reconstructor **out);
 void reconstructor_close(reconstructor *r);      /* NULL is fine */
 /* photo: of the training's size. out may be NULL; else it is the caller's to free. */
 int  reconstructor_run(reconstructor *r, const image *photo, image *out);
 
-/* Of all that it was given: the peak signal-to-noise ratio in decibels, and the latents' standard deviation. */
+/* Of all that it was given: the peak signal-to-noise ratio in decibels, and the standard deviation of its latents' samples. */
 double reconstructor_psnr(const reconstructor *r);
 double reconstructor_deviation(const reconstructor *r);
 

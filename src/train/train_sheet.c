@@ -96,7 +96,7 @@ static int generate(const train_job *j, sample *s, size_t n) {
 /* What a VAE is judged by, on the sheet and as curves. */
 static int reconstruct(train_job *j, sample *s, size_t n, char *about, size_t size) {
     reconstructor *r = NULL;
-    int rc = reconstructor_open(j, &r);
+    int rc = reconstructor_open(j, j->o->hooks.stop, &r);
     for (size_t i = 0; i < n && rc == 0; i++) rc = reconstructor_run(r, &s[i].above, &s[i].picture);
     if (rc == 0) {
         event_scalar scalars[] = { { "vae/psnr", reconstructor_psnr(r) }, { "vae/latent_deviation", reconstructor_deviation(r) } };

@@ -166,12 +166,14 @@ static int check_needs(const checkpoint *c, unsigned needs) {
     return 0;
 }
 
-/* Its tokenizer/, or the folder itself. */
+/* Its tokenizer/, or the folder itself, or tokenizer/ beside a file. */
 static int find_tokenizer(checkpoint *c) {
-    static const char *const below[] = { "/tokenizer", "" };
-    for (int i = 0; i < 2 && c->path[0]; i++) {
+    static const char *const below[] = { "/tokenizer", "", "tokenizer" };
+    for (int i = 0; i < 3 && c->path[0]; i++) {
         char folder[PATH_MAX], vocabulary[PATH_MAX + 16], merges[PATH_MAX + 16];
-        if (snprintf(folder, sizeof folder, "%s%s", c->path[0], below[i]) >= (int)sizeof folder) continue;
+        const char *slash = strrchr(c->path[0], '/');
+        int whole = i < 2 ? (int)strlen(c->path[0]) : slash ? (int)(slash + 1 - c->path[0]) : 0;
+        if (snprintf(folder, sizeof folder, "%.*s%s", whole, c->path[0], below[i]) >= (int)sizeof folder) continue;
         snprintf(vocabulary, sizeof vocabulary, "%s/vocab.json", folder);
         snprintf(merges, sizeof merges, "%s/merges.txt", folder);
         if (access(vocabulary, R_OK) < 0 || access(merges, R_OK) < 0) continue;
@@ -216,6 +218,8 @@ void checkpoint_set_prediction(checkpoint *c, prediction_type p) {
     c->settings.prediction = p;
     c->settings.prediction_source = "set";
 }
+
+void checkpoint_set_vae_scale(checkpoint *c, double scale) { c->settings.vae_scale = scale; }
 
 const char *checkpoint_tokenizer(const checkpoint *c) { return c->tokenizer; }
 

@@ -80,7 +80,8 @@ int              checkpoint_text_layers(const checkpoint *c);                  /
 const checkpoint_settings *checkpoint_settings_of(const checkpoint *c);
 void             checkpoint_set_prediction(checkpoint *c, prediction_type p);  /* --prediction, or what a look at the UNet
                                                                                 * has decided */
-/* A folder that has the tokenizer's vocab.json and merges.txt, or NULL. */
+void             checkpoint_set_vae_scale(checkpoint *c, double scale);        /* what training has made of the latents */
+/* A folder that has the tokenizer's vocab.json and merges.txt, or NULL: the model's own, or tokenizer/ beside its file. */
 const char      *checkpoint_tokenizer(const checkpoint *c);
 /* The files that the UNet, or the ControlNet, was read from, in the order of its tensors: one, or shards. 0: it is not there. */
 size_t           checkpoint_files(const checkpoint *c, bool control);

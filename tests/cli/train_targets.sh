@@ -1,0 +1,114 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# mien train --what base and --what vae: small runs, stopped and gone on with, beside ones that were not; what they write, keep and refuse.
+. "$(dirname "$0")/lib"
+make_photos=$(realpath "${BUILD:-build}/tests/make_photos")
+clip=$(realpath -m "${CLIP_DIR:-third_party/clip}")
+cd "$T"
+ls "$clip"/bpe_* >/dev/null 2>&1 || { echo "1..0 # SKIP no vocabulary (make setup)"; exit 0; }
+
+mkdir -p small/unet small/vae small/text_encoder
+cat >small/unet/config.json <<'END'
+{"_class_name": "UNet2DConditionModel", "block_out_channels": [32, 64], "layers_per_block": 1, "cross_attention_dim": 64, "attention_head_dim": 4, "sample_size": 8,
+ "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"]}
+END
+echo '{"_class_name": "AutoencoderKL", "block_out_channels": [32, 32, 32, 64], "layers_per_block": 1}' >small/vae/config.json
+echo '{"model_type": "clip_text_model", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": "gelu"}' >small/text_encoder/config.json
+"$mien" init --scratch small -o base.safetensors --seed 3 -q
+"$mien" init --base base.safetensors -o control.safetensors -q
+"$make_photos" photos 3 --size 96x96 >/dev/null
+mkdir -p set/source set/target
+n=0
+for photo in photos/*; do
+    cp "$photo" "set/target/$n.jpg"
+    picture "set/source/$n.png" 96 96
+    echo "{\"source\": \"source/$n.png\", \"target\": \"target/$n.jpg\", \"prompt\": \"face $n\"}"
+    n=$((n + 1))
+done >set/prompt.jsonl
+run() { "$mien" train --base base.safetensors --data set --batch 2 --size 64 --lr 1e-3 -j 1 --eval-every 0 --quiet "$@"; }
+losses() { sed 's/.*"loss":\([^,]*\),.*/\1/' "$1/log.jsonl"; }
+
+# twice NAME OPTION...: three steps in one go, and as two and one.
+twice() {
+    this=$1
+    shift
+    expect "$this: three steps" 0 run --out "$this" --steps 3 "$@"
+    expect "$this: two of them" 0 run --out "$this-parts" --steps 2 "$@"
+    expect "$this: the third" 0 run --out "$this-parts" --steps 3 --resume "$@"
+    losses "$this" >a
+    losses "$this-parts" >b
+    check "$this: the same losses" cmp a b
+    for file in base.safetensors base_average.safetensors state.safetensors; do
+        check "$this: the same bytes of $file" cmp "$this/checkpoints/step-000003/$file" "$this-parts/checkpoints/step-000003/$file"
+    done
+    check "$this: and no ControlNet" test ! -e "$this/checkpoints/step-000003/control.safetensors"
+}
+
+twice base --what base --ema 0.9 --prompt-dropout 0.5
+made=base/checkpoints/step-000003/base.safetensors
+check "latents are cached, and no texts" sh -c 'ls -d base/cache/latents-* && ! ls -d base/cache/texts-*'
+expect "generate takes it" 0 "$mien" generate --base $made --control control.safetensors --map set/source/0.png --prompt "a face" -o out.png --size 64 --steps 2 -q
+check "for a picture" test -s out.png
+expect "info reads it" 0 "$mien" info $made
+for said in "UNet: is whole" "VAE: is whole" "text encoder: is whole" "attention: 4 heads"; do check "says $said" printed "$said"; done
+check "the average is another" not cmp -s $made base/checkpoints/step-000003/base_average.safetensors
+expect "it can be gone on from" 0 run --what base --out further --steps 1 --base $made
+check "from where it is" test "$(losses further)" != "$(losses base | head -1)"
+expect "it steers a ControlNet's training" 0 run --out steered --steps 1 --base $made --only-mid-control
+
+twice frozen --what base --freeze-text --ema 0.9
+check "texts are cached where they are frozen" sh -c 'ls -d frozen/cache/texts-*'
+losses base >b
+check "with other losses" not cmp -s a b
+expect "its text encoder is the one it had" 0 sh -c "
+    '$mien' convert frozen/checkpoints/step-000003/base.safetensors x --to diffusers -q && '$mien' convert base.safetensors y --to diffusers -q && cmp x/text_encoder/model.safetensors y/text_encoder/model.safetensors"
+
+twice vae --what vae --crop 32 --ema 0.9 --measure-scale
+check "nothing is cached" test ! -e vae/cache
+check "the log has the divergence" grep -q '"divergence":' vae/log.jsonl
+check "settings have the crop" grep -q '"crop":32' vae/settings.json
+check "the scale is measured" grep -aq '"mien.vae_scale":"[0-9.]*"' vae/checkpoints/step-000003/base.safetensors
+expect "generate takes it" 0 "$mien" generate --base vae/checkpoints/step-000003/base.safetensors --control control.safetensors --map set/source/0.png --prompt "a face" -o out2.png --size 64 --steps 2 -q
+check "another decoder" not cmp -s out.png out2.png
+expect "a VAE alone" 0 sh -c "mkdir one && cp -r small/vae one && '$mien' init --scratch one -o vae.safetensors -q"
+expect "is trained, too" 0 run --what vae --base vae.safetensors --out alone --steps 2 --vae-loss mse --kl-weight 0.01 --eval-every 2
+check "with a sheet" test -s alone/samples/step-000002.png
+check "it is said how near" grep -aq 'vae/psnr' alone/events.out.tfevents.*
+expect "another loss can't be gone on with" 2 run --what vae --base vae.safetensors --out alone --steps 3 --resume --kl-weight 0.01
+check "says which" said 'vae-loss is "mse" there and "l1" here'
+expect "nor another crop" 2 run --what vae --base base.safetensors --out vae --steps 4 --resume --crop 48 --measure-scale --ema 0.9
+
+expect "pictures of a base" 0 run --what base --out shown --steps 1 --eval-every 1
+check "are on a sheet" test -s shown/samples/step-000001.png
+expect "a folder with a tokenizer" 0 run --what base --base y --out folder --steps 1
+check "which comes along" cmp y/tokenizer/vocab.json folder/checkpoints/step-000001/tokenizer/vocab.json
+expect "and is used" 0 "$mien" generate --base folder/checkpoints/step-000001/base.safetensors --control control.safetensors --map set/source/0.png --prompt "a face" -o out3.png --size 64 --steps 1 -q
+echo '{' >folder/checkpoints/step-000001/tokenizer/vocab.json
+expect "from there" 1 "$mien" generate --base folder/checkpoints/step-000001/base.safetensors --control control.safetensors --map set/source/0.png --prompt "a face" -o out4.png --size 64 --steps 1 -q
+expect "goes with its checkpoint" 0 run --what base --base y --out folder --steps 2 --resume --keep 1
+expect "and the next" 0 run --what base --base y --out folder --steps 3 --resume --keep 1
+check "when that goes" sh -c 'test "$(ls folder/checkpoints | wc -l)" -le 2 && test ! -e folder/checkpoints/step-000002'
+
+# refused WHAT OPTION...: with a word of the message.
+refused() {
+    word=$1
+    shift
+    expect "refused: $*" 2 run --out no --steps 1 "$@"
+    check "says why" said "$word"
+    check "nothing is made of it" test ! -e no
+}
+for what in base vae; do
+    refused "a ControlNet (--control): is nothing that the training of a" --what $what --control control.safetensors
+    for option in --only-mid-control --unlock-decoder --redraw; do refused "is nothing that the training of a" --what $what $option; done
+done
+for option in "--min-snr 5" "--noise-offset 0.1" "--prompt-dropout 0.1" --freeze-text; do refused "is nothing that the training of a VAE has" --what vae $option; done
+for option in "--crop 32" "--vae-loss mse" "--kl-weight 1" --measure-scale; do
+    refused "is nothing that the training of a base has" --what base $option
+    refused "is nothing that the training of a ControlNet has" $option
+done
+refused "is nothing that the training of a ControlNet has" --freeze-text
+refused "a multiple of 8 up to the size" --what vae --crop 36
+refused "a multiple of 8 up to the size" --what vae --crop 128
+expect "a VAE is no base" 2 run --what base --base vae.safetensors --out no --steps 1
+finish
