@@ -59,6 +59,8 @@ last=run/checkpoints/step-000017
 check "its licence is carried" grep -aq '"license":"openrail-c"' $last/control.safetensors
 names c1.safetensors >.want; names $last/control.safetensors >.got
 check "names and shapes of SD 1.x" cmp .want .got
+tensors $last/control.safetensors >.got
+check "names, types and shapes as listed" cmp "$golden/train_control1.txt" .got
 expect "an average, as bf16" 0 $loop one 1 --average --bf16
 names one/checkpoints/step-000001/control_average.safetensors >.got
 check "names and shapes" cmp .want .got

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training run saves, loaded by diffusers; and the list tests/golden/train_control2.txt.
+"""What a training run saves, loaded by diffusers; and the lists tests/golden/train_control1.txt, train_control2.txt.
 
     train_output.py BUILD           checks (torch 2.9.1, diffusers 0.42.1, safetensors)
-    train_output.py BUILD --golden  writes the list anew: "name TYPE [shape]" of a small SD 2.x ControlNet's checkpoint, sorted
+    train_output.py BUILD --golden  writes the lists anew: "name TYPE [shape]" of small ControlNets' checkpoints, sorted
 
 A checkpoint of tests/tools/save_loop.c is converted by `mien convert` and opened by ControlNetModel.from_pretrained and UNet2DConditionModel.from_pretrained, every
 tensor there, none left over, and with the numbers of the checkpoint; both run."""
@@ -68,13 +68,14 @@ def check(family):
 
 try:
     if "--golden" in sys.argv:
-        run(f"{build}/tests/make_model", "sd2", "base.safetensors", "--parts", "unet")
-        run(f"{build}/tests/make_model", "control2", "control.safetensors", "--type", "bf16")
-        run(f"{build}/tests/save_loop", "base.safetensors", "control.safetensors", "run", "1")
-        h = header(f"{work}/run/checkpoints/step-000001/control.safetensors")
-        with open(f"{root}/tests/golden/train_control2.txt", "w") as f:
-            for name in sorted(h):
-                f.write(f"{name} {h[name]['dtype']} {json.dumps(h[name]['shape'], separators=(',', ':'))}\n")
+        for family in (1, 2):
+            run(f"{build}/tests/make_model", f"sd{family}", "base.safetensors", "--parts", "unet")
+            run(f"{build}/tests/make_model", f"control{family}", "control.safetensors", "--type", "bf16")
+            run(f"{build}/tests/save_loop", "base.safetensors", "control.safetensors", f"run{family}", "1")
+            h = header(f"{work}/run{family}/checkpoints/step-000001/control.safetensors")
+            with open(f"{root}/tests/golden/train_control{family}.txt", "w") as f:
+                for name in sorted(h):
+                    f.write(f"{name} {h[name]['dtype']} {json.dumps(h[name]['shape'], separators=(',', ':'))}\n")
     else:
         for family in (1, 2):
             check(family)
