@@ -67,6 +67,11 @@ typedef struct {
 /* Decides how the halves are run (shape->halves); ERR_LIMIT, with what would fit, if nothing does. */
 int  engine_fit(engine *e, engine_shape *shape);
 
+/* For pictures of a model that is being trained, whose store counts: bytes that are packed in it besides what it has, and those that are taken while pictures are made
+ * (texts all encoded first). */
+typedef struct { size_t stays, passes; } engine_share;
+int  engine_needs(const engine *e, const engine_shape *shape, engine_share *out);
+
 /* How many steps its sampler takes, which ddim_original may not be asked for exactly; 0 for 0. ERR_* for a number it does not have. */
 int  engine_steps(const engine *e, const picture_settings *how, int *steps);
 

@@ -46,7 +46,8 @@ static int count_steps(const engine *e, const engine_shape *s, bool halves, stag
     bool without = s->without || (s->guess && s->guidance && halves);
     step_network n;
     hint_network hint;
-    params *p = params_new_counting();
+    bool shared = e->options.weights && params_counts(e->options.weights);
+    params *p = shared ? e->options.weights : params_new_counting();
     if (!p) return error_code();
     int rc = 0;
     memset(&n, 0, sizeof n);
@@ -55,7 +56,7 @@ static int count_steps(const engine *e, const engine_shape *s, bool halves, stag
     if (rc == 0 && without) rc = count(e, build_step(e, s, pictures, false, &n), &n.net, p, out);
     memset(&hint, 0, sizeof hint);
     if (rc == 0 && s->with) rc = count(e, build_hint(e, (size_t)s->height, (size_t)s->width, &hint), &hint.net, p, out);
-    params_free(p);
+    if (!shared) params_free(p);
     return rc;
 }
 
@@ -167,4 +168,18 @@ int engine_fit(engine *e, engine_shape *shape) {
     v->known = v->code == 0 || v->code == ERR_LIMIT;   /* not if it was stopped */
     if (v->code < 0) snprintf(v->why, sizeof v->why, "%s", error_message());
     return v->code;
+}
+
+/* ---- beside a model that is being trained ------------------------------------------------------------------------------ */
+
+int engine_needs(const engine *e, const engine_shape *s, engine_share *out) {
+    stage text = { 0 }, steps = { 0 }, decode = { 0 };
+    size_t there = params_bytes(e->options.weights);
+    int rc = count_text(e, &text);
+    if (rc == 0) rc = count_steps(e, s, s->halves, &steps);
+    if (rc == 0) rc = count_decoder(e, s, &decode);
+    if (rc < 0) return rc;
+    size_t last = larger(larger(text.workspace, steps.workspace), decode.workspace);
+    *out = (engine_share){ .stays = params_bytes(e->options.weights) - there, .passes = larger(text.weights + text.workspace, decode.weights + last) };
+    return 0;
 }

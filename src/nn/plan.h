@@ -32,9 +32,12 @@ double plan_flops(const plan *p);   /* multiply-adds count 2; without what is co
 /* What is computed again in the backward pass instead of being kept: the same kernels on the same inputs, so that results have equal bits however much it is. */
 typedef struct { size_t steps; double flops; size_t bytes; } plan_again;   /* bytes: of workspace, were nothing computed again */
 plan_again plan_recomputed(const plan *p);
+/* The least plan_bytes that any limit would give (plan_options.memory); p, which was made without one, stays as it is. */
+int    plan_least(plan *p, size_t *bytes);
 
 workspace *workspace_new(size_t bytes);
 void       workspace_free(workspace *w);
+void       workspace_rest(workspace *w);   /* what lies in it is forgotten, and its memory is the system's until it is written again */
 
 /* Address of an input or output of the plan in a workspace: plain contiguous. Inputs are undefined after a run. */
 void *plan_tensor(const plan *p, workspace *w, const tensor *t);

@@ -189,9 +189,11 @@ static int try_first(job *j, const candidate *list, size_t n) {
 
 enum { LEVELS = 24 };   /* amounts of repetition that are tried */
 
-static int choose(job *j, size_t limit) {
+/* *least: of what was tried, if none will do. */
+static int choose(job *j, size_t limit, size_t *least) {
     candidate *list = arena_new(&j->memory, j->n_first + 1, sizeof *list);
-    size_t n = 0, least = j->p->bytes_kept;
+    size_t n = 0;
+    *least = j->p->bytes_kept;
     if (!list) return error_memory(j->n_first * sizeof *list);
     for (size_t i = 0; i < j->forward; i++)
         if (j->cost[i] >= 0) list[n++] = (candidate){ j->cost[i], i };
@@ -202,11 +204,11 @@ static int choose(job *j, size_t limit) {
         before = take;
         int rc = try_first(j, list, take);
         if (rc < 0) return rc;
-        if (j->p->bytes < least) least = j->p->bytes;
+        if (j->p->bytes < *least) *least = j->p->bytes;
         if (j->p->bytes <= limit) return 0;
     }
     return error_set(ERR_LIMIT, "%.2f GB of memory are needed for what the backward pass reads and %.2f GB may be used; with recomputation it is %.2f GB at least",
-                     (double)j->p->bytes_kept * 1e-9, (double)limit * 1e-9, (double)least * 1e-9);
+                     (double)j->p->bytes_kept * 1e-9, (double)limit * 1e-9, (double)*least * 1e-9);
 }
 
 static size_t forward_steps(const plan *p) {
@@ -215,7 +217,7 @@ static size_t forward_steps(const plan *p) {
     return i;
 }
 
-int plan_recompute(plan *p, size_t limit) {
+static int recompute(plan *p, size_t limit, size_t *least) {
     job j = { .p = p, .first = p->steps, .n_first = p->n_steps, .n_values = p->n_values, .forward = forward_steps(p) };
     /* Each value at most once more. */
     planned_step *steps = calloc(2 * j.n_first + 1, sizeof *steps);
@@ -239,15 +241,30 @@ int plan_recompute(plan *p, size_t limit) {
     mark_outputs(&j, out);
     rate(&j, late, out);
     p->steps = steps;
-    int rc = choose(&j, limit);
-    if (rc < 0) {   /* back to what it was, so that it can be freed */
+    int rc = choose(&j, limit, least);
+    if (rc < 0) {   /* back to what it was */
         free(steps);
         p->steps = j.first;
         p->n_steps = j.n_first;
         p->n_values = j.n_values;
+        p->steps_again = 0;
+        p->flops_again = 0;
+        if (plan_place(p) < 0) rc = error_code();
     } else {
         free(j.first);
     }
     arena_free(&j.memory);
     return rc;
+}
+
+int plan_recompute(plan *p, size_t limit) {
+    size_t least;
+    return recompute(p, limit, &least);
+}
+
+int plan_least(plan *p, size_t *bytes) {
+    *bytes = p->bytes;
+    if (p->steps_again || forward_steps(p) == p->n_steps) return 0;
+    int rc = recompute(p, 0, bytes);
+    return rc == ERR_LIMIT ? 0 : rc;
 }

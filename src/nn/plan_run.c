@@ -11,7 +11,7 @@
 #include "base/stop.h"
 #include "nn/plan_parts.h"
 
-struct workspace { char *memory; };
+struct workspace { char *memory; size_t bytes; };
 
 /* From here on huge pages of 2 MB: short rows at long strides, as heads of tokens are, cost a page table walk each with small ones. */
 enum { LARGE = 4 << 20 };
@@ -30,8 +30,13 @@ workspace *workspace_new(size_t bytes) {
         free(w);
         return error_memory(bytes), NULL;
     }
+    w->bytes = room;
     if (page > 4096) madvise(w->memory, room, MADV_HUGEPAGE);   /* a wish */
     return w;
+}
+
+void workspace_rest(workspace *w) {
+    if (w->bytes >= LARGE) madvise(w->memory, w->bytes, MADV_DONTNEED);
 }
 
 void workspace_free(workspace *w) {

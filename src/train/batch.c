@@ -37,6 +37,8 @@ struct batch_source {
     uint64_t idle[ENCODERS], encoded[ENCODERS], not_kept;
     bool full;                       /* nothing more is kept */
     double waited;                   /* for items of the replay */
+    void (*begin)(void *context);    /* encoders take turns with the rest */
+    void *begin_context;
 };
 
 static void say(const batch_source *b, const char *message) {
@@ -212,10 +214,15 @@ static void count_idle(batch_source *b, encoder_kind which, bool used) {
     if (b->idle[which] >= IDLE && encoders_awake(b->e, which)) encoders_rest(b->e, which);
 }
 
+static void begin_turn(const batch_source *b) {
+    if (b->begin && !encoders_awake(b->e, ENCODER_VAE) && !encoders_awake(b->e, ENCODER_TEXT)) b->begin(b->begin_context);
+}
+
 static int complete_moments(batch_source *b, item_head *h, float *moments) {
     bool lacks = !h->has_moments && !found_by_now(b, CACHE_LATENTS, h->latent, moments);
     count_idle(b, ENCODER_VAE, lacks);
     if (!lacks) return 0;
+    begin_turn(b);
     int rc = encoders_picture(b->e, (uint8_t *)h + b->maker.at.photo, moments);
     if (rc < 0) return rc;
     b->encoded[ENCODER_VAE]++;
@@ -227,6 +234,7 @@ static int complete_text(batch_source *b, item_head *h, uint16_t *numbers) {
     bool lacks = !h->has_text && !found_by_now(b, CACHE_TEXTS, h->text, numbers);
     count_idle(b, ENCODER_TEXT, lacks);
     if (!lacks) return 0;
+    begin_turn(b);
     int rc = encoders_text(b->e, h->ids, numbers);
     if (rc < 0) return rc;
     b->encoded[ENCODER_TEXT]++;
@@ -307,6 +315,7 @@ int batch_next(batch_source *b, micro_batch *out) {
     int rc = b->r ? read_row(b) : read_items(b);
     if (rc >= 0 && rc < b->options.batch) return 0;
     for (int i = 0; i < b->options.batch && rc >= 0; i++) rc = put_item(b, (size_t)i, room_of(b, (size_t)i));
+    if (b->begin) batch_rest(b);
     if (rc < 0) {
         forget_items(b);
         if (!b->r) iterator_restore(b->it, &before);
@@ -315,6 +324,17 @@ int batch_next(batch_source *b, micro_batch *out) {
     b->row += b->r != NULL;
     *out = (micro_batch){ b->options.batch, b->x.latent, b->x.time, b->x.context, b->x.hint, b->x.target, b->x.weight, b->x.picture, b->x.posterior, b->x.ids, b->items, b->x.draws };
     return 1;
+}
+
+void batch_rest(batch_source *b) {
+    if (!b->e) return;
+    for (int i = 0; i < ENCODERS; i++)
+        if (encoders_awake(b->e, (encoder_kind)i)) encoders_rest(b->e, (encoder_kind)i);
+}
+
+void batch_take_turns(batch_source *b, void (*begin)(void *context), void *context) {
+    b->begin = begin;
+    b->begin_context = context;
 }
 
 /* ---- positions ------------------------------------------------------------------------------------------------------------- */

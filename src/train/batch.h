@@ -67,6 +67,10 @@ batch_position batch_position_of(const batch_source *b);
 /* ERR_USAGE if the data are others than they were, unless that is fine; then it goes on with the next epoch if it has not as many items. */
 int  batch_restore(batch_source *b, const batch_position *p, bool changed_is_fine);
 
+/* From now on the encoders are let go at the end of each batch_next, and before the first of them wakes begin(context) is told: where memory does not suffice for them beside the rest. */
+void batch_take_turns(batch_source *b, void (*begin)(void *context), void *context);
+void batch_rest(batch_source *b);    /* lets the encoders go */
+
 uint64_t batch_items(const batch_source *b);           /* of an epoch, of all ranks, with those that will be left out */
 uint64_t batch_rows(const batch_source *b);            /* of the replay; 0: there is none */
 

@@ -12,7 +12,12 @@ void plan_size(char out[32], uint64_t bytes) {
     snprintf(out, 32, k == 0 || x >= 99.95 ? "%.0f %s" : x >= 9.995 ? "%.1f %s" : "%.2f %s", x, units[k]);
 }
 
-uint64_t plan_memory(const plan_needs *n) { return n->weights + n->states + n->activations + n->data; }
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+uint64_t plan_memory(const plan_needs *n) {
+    uint64_t step = n->turns ? larger(n->activations, n->encoders) : n->activations + n->encoders;
+    return n->program + n->weights + n->states + n->data + larger(step, n->sheets);
+}
 
 uint64_t plan_disk(const plan_needs *n, uint64_t there) {
     uint64_t most = n->checkpoint * (uint64_t)(n->keep + 2), cache = n->cache > n->cached ? n->cache - n->cached : 0;
@@ -27,6 +32,7 @@ static void line(text *out, const char *what, uint64_t bytes, const char *note) 
 
 static void memory_lines(const plan_needs *n, text *out) {
     char note[128], size[32];
+    if (n->program) line(out, "program", n->program, "with its libraries and lists");
     line(out, "weights", n->weights, "read only");
     plan_size(size, n->summed);
     snprintf(note, sizeof note, "%.1f million trained numbers%s%s%s", (double)n->trained / 1e6, n->summed ? "; " : "", n->summed ? size : "",
@@ -36,6 +42,8 @@ static void memory_lines(const plan_needs *n, text *out) {
     if (n->flops_again > 0 && rest > 0) snprintf(note, sizeof note, "computing some again: +%.1f%% arithmetic", 100 * n->flops_again / rest);
     else snprintf(note, sizeof note, "nothing is computed twice");
     line(out, "activations", n->activations, note);
+    if (n->encoders) line(out, "encoders", n->encoders, n->turns ? "while the cache lacks something, in turns with activations" : "while the cache lacks something");
+    if (n->sheets) line(out, "sheets", n->sheets, "now and then, in the place of activations and encoders");
     if (n->data) line(out, "data", n->data, "items being prepared");
     *note = 0;
     plan_size(size, n->asked);

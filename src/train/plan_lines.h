@@ -4,16 +4,21 @@
 #ifndef TRAIN_PLAN_LINES_H
 #define TRAIN_PLAN_LINES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/text.h"
 
 typedef struct {
-    uint64_t weights;                /* bytes of memory: what is only read */
+    uint64_t program;                /* bytes of memory: the program, libraries, lists: what the start-up took */
+    uint64_t weights;                /* what is only read */
     uint64_t states;                 /* what outlives steps: weights, moments, averages, summed gradients */
     uint64_t summed;                 /* of states: gradients that wait for clipping or accumulation; 0: none */
     uint64_t activations;
+    uint64_t encoders;               /* while the cache lacks something, or there is none */
+    bool turns;                      /* they are let go before each step, and activations while they work */
+    uint64_t sheets;                 /* pictures are made now and then, while activations and encoders are let go */
     uint64_t data;                   /* items being prepared */
     uint64_t asked;                  /* --memory; 0: as much as it takes */
     double flops, flops_again;       /* of a step; of these for what is computed again */

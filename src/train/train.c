@@ -95,15 +95,21 @@ static int open_data(train_job *j) {
     return batch_open(&how, j->c, &j->batch);
 }
 
-static int open_trainer(train_job *j) {
+trainer_options train_trainer(const train_job *j) {
     const mien_train_options *o = j->o;
-    trainer_options how = {
+    return (trainer_options){
         .what = (trainer_target)o->what, .freeze_text = o->freeze_text != 0, .absolute = o->vae_loss == MIEN_VAE_L1, .kl_weight = o->kl_weight,
         .batch = o->batch, .accumulate = o->accumulate, .height = (size_t)train_side(o) / 8, .width = (size_t)train_side(o) / 8, .tokens = TOKENS, .unlock_decoder = o->unlock_decoder != 0,
         .only_mid = o->only_mid_control != 0, .clip = o->clip, .average = o->average > 0, .adamw = { (float)o->beta1, (float)o->beta2, (float)o->epsilon, (float)o->decay }, .adamw8 = o->optimizer == MIEN_ADAMW8, .bf16 = j->bf16,
-        .memory = o->memory, .threads = j->threads, .stop = o->hooks.stop, .profile = o->profile, .context = o->hooks.context,
+        .memory = j->activations, .threads = j->threads, .stop = o->hooks.stop, .profile = o->profile, .context = o->hooks.context,
     };
-    return trainer_open(&how, j->c, j->cpu, &j->t);
+}
+
+static int open_trainer(train_job *j) {
+    trainer_options how = train_trainer(j);
+    int rc = trainer_open(&how, j->c, j->cpu, &j->t);
+    if (rc == 0) train_take_turns(j);
+    return rc;
 }
 
 static int open_all(train_job *j, checkpoint_shapes shapes) {
@@ -113,8 +119,8 @@ static int open_all(train_job *j, checkpoint_shapes shapes) {
     if (rc == 0) rc = checkpoint_open(j->o->base, *j->control ? j->control : NULL, train_networks(j->o), &j->c);
     if (rc == 0) train_settle(j);
     if (rc == 0) rc = open_data(j);
+    if (rc == 0) rc = train_make_room(j);
     if (rc == 0) rc = open_trainer(j);
-    if (rc == 0) rc = train_tell_plan(j);
     if (rc == 0) rc = train_take_up(j);
     if (rc == 0) rc = train_log_open(j->folder.path, j->step, &j->o->hooks, &j->log);
     return rc < 0 ? rc : events_open(j->folder.path, j->step, (double)time(NULL), &j->events);
@@ -236,7 +242,7 @@ static int loop(train_job *j) {
         if (rc <= 0) break;
         note_told(j, tell_step(j, &s));
         int kept = keep_now_and_then(j);
-        if (kept == 0 && j->o->sheet_every && j->step % j->o->sheet_every == 0) kept = train_sheet(j);
+        if (kept == 0 && j->o->sheet_every && !j->no_sheets && j->step % j->o->sheet_every == 0) kept = train_sheet(j);
         if (kept < 0 && kept != ERR_CANCELLED) return kept;
     }
     bool stopped = stop_asked(j->o->hooks.stop) || rc == ERR_CANCELLED;

@@ -6,9 +6,11 @@
 
 #include <limits.h>
 
+#include "generate/engine.h"
 #include "train/batch.h"
 #include "train/events.h"
 #include "train/log.h"
+#include "train/plan_lines.h"
 #include "train/rates.h"
 #include "train/run_folder.h"
 #include "train/save.h"
@@ -26,6 +28,9 @@ typedef struct {
     run_folder folder;
     batch_source *batch;
     trainer *t;
+    plan_needs plan;                 /* of memory; told before the first step */
+    size_t activations;              /* their limit; 0: none */
+    bool no_sheets;                  /* memory does not suffice for them */
     train_log *log;
     events *events;
 
@@ -61,6 +66,8 @@ void     train_hand_over(train_job *j, const micro_batch *m);
 int train_settings(const mien_train_options *o, bool bf16, run_settings *s);
 /* --steps, or --epochs in steps; 0: without end. */
 uint64_t train_steps(const mien_train_options *o, uint64_t items);
+/* What is trained, and how; j->activations is a limit by then, or 0. */
+trainer_options train_trainer(const train_job *j);
 /* Which items, and how they are cut: complete, as data/iterate.h wants it; without end. */
 mien_iterate_options train_items(const mien_train_options *o);
 
@@ -69,14 +76,24 @@ mien_iterate_options train_items(const mien_train_options *o);
 int train_keep(train_job *j);
 /* Takes up the latest checkpoint, if there is one. */
 int train_take_up(train_job *j);
-/* Memory and disk, told before the first step; ERR_FULL or ERR_LIMIT if they do not suffice. */
+/* Disk, and the memory that j->plan says, told before the first step; ERR_FULL if the disk does not suffice. j->t may count. */
 int train_tell_plan(train_job *j);
+
+/* ---- train_memory.c ---- */
+
+/* Nothing large has been read. Decides what is computed again and who takes turns, and tells the plan; ERR_LIMIT, with what would fit. */
+int train_make_room(train_job *j);
+/* Before the first step, with the trainer that makes them. */
+void train_take_turns(train_job *j);
 
 /* ---- train_sheet.c ---- */
 
 /* Pictures of a few fixed items of the data, as the model makes them now, on a sheet in the run's folder. What goes wrong with them is told and ends nothing,
  * but for a stop. */
 int train_sheet(train_job *j);
+/* What makes them, but for the weights that it shares with a trainer: options.weights and .trainer. */
+engine_options train_engine(const train_job *j);
+engine_shape   train_sheet_shape(const train_job *j);
 
 /* ---- train_reconstruct.c ---- */
 

@@ -89,11 +89,13 @@ int train_tell_plan(train_job *j) {
     free(list);
     if (rc == 0) rc = batch_needed(j->batch, &data);
     if (rc < 0) return rc;
-    trainer_plan p = trainer_planned(j->t);
-    plan_needs n = {
-        .weights = p.weights, .states = p.states, .summed = p.summed, .activations = p.activations, .data = data.memory + data.encoders, .asked = j->o->memory, .flops = p.flops, .flops_again = p.flops_again,
-        .trained = p.trained, .checkpoint = checkpoint, .keep = j->o->keep, .cache = data.disk.all, .cached = data.disk.there, .cache_kind = caches[j->o->cache], .disk_free = data.disk.free,
-    };
+    plan_needs n = j->plan;
+    n.checkpoint = checkpoint;
+    n.keep = j->o->keep;
+    n.cache = data.disk.all;
+    n.cached = data.disk.there;
+    n.cache_kind = caches[j->o->cache];
+    n.disk_free = data.disk.free;
     if (j->o->plan) {
         text lines = { 0 };
         plan_lines(&n, &lines);

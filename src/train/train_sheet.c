@@ -34,18 +34,33 @@ static int take_item(const train_job *j, mien_iterator *it, uint64_t line, sampl
 
 static void add_states(void *trainer, graph *g) { trainer_add_states(trainer, g); }
 
+engine_options train_engine(const train_job *j) {
+    return (engine_options){ .base = j->o->base, .control = j->control, .cpu = j->cpu, .threads = j->threads, .dtype = j->bf16 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32,
+                             .stop = j->o->hooks.stop, .checkpoint = j->c, .begin_graph = add_states };
+}
+
+engine_shape train_sheet_shape(const train_job *j) {
+    bool control = j->o->what == MIEN_TRAIN_CONTROL;
+    return (engine_shape){ .width = j->o->size, .height = j->o->size, .guidance = true, .with = control, .without = !control, .only_mid = j->o->only_mid_control != 0, .many = true };
+}
+
+/* All at once: the encoder is in memory before the rest, and not beside it. */
+static int encode_texts(engine *e, const sample *s, size_t n) {
+    const char *texts[SAMPLES + 1] = { "" };
+    for (size_t i = 0; i < n; i++) texts[i + 1] = s[i].item.prompt;
+    return engine_texts(e, texts, n + 1);
+}
+
 static int make_picture(engine *e, const train_job *j, sample *s) {
     picture_settings how = mien_picture_defaults();
     how.steps = STEPS;
     how.negative = "";
     size_t side = (size_t)j->o->size / 8;
     bool control = j->o->what == MIEN_TRAIN_CONTROL;
-    engine_shape shape = { .width = j->o->size, .height = j->o->size, .guidance = true, .with = control, .without = !control, .only_mid = j->o->only_mid_control != 0, .many = true };
-    const char *texts[] = { how.negative, s->item.prompt };
+    engine_shape shape = train_sheet_shape(j);
     float *latent = malloc(side * side * 4 * sizeof *latent);
     if (!latent) return error_memory(side * side * 4 * sizeof *latent);
-    int rc = engine_texts(e, texts, 2);
-    if (rc == 0) rc = engine_begin(e, &shape, s->item.prompt, how.negative, control ? &s->above : NULL);
+    int rc = engine_begin(e, &shape, s->item.prompt, how.negative, control ? &s->above : NULL);
     if (rc == 0) rc = engine_sample(e, &(sample_request){ .how = &how, .seed = (long long)s->item.line }, latent);
     if (rc == 0) rc = engine_decode(e, latent, &s->picture);
     free(latent);
@@ -84,10 +99,12 @@ static int take_items(const train_job *j, sample *s, size_t *n) {
 }
 
 static int generate(const train_job *j, sample *s, size_t n) {
-    engine_options how = { .base = j->o->base, .control = j->control, .cpu = j->cpu, .threads = j->threads, .dtype = j->bf16 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32,
-                           .stop = j->o->hooks.stop, .checkpoint = j->c, .weights = trainer_params(j->t), .begin_graph = add_states, .trainer = j->t };
+    engine_options how = train_engine(j);
     engine *e = NULL;
+    how.weights = trainer_params(j->t);
+    how.trainer = j->t;
     int rc = engine_open(&how, &e);
+    if (rc == 0) rc = encode_texts(e, s, n);
     for (size_t i = 0; i < n && rc == 0; i++) rc = make_picture(e, j, &s[i]);
     engine_close(e);
     return rc;
@@ -113,6 +130,9 @@ int train_sheet(train_job *j) {
     char about[96] = "20 steps of ddim, guidance 9";
     memset(s, 0, sizeof s);
     int rc = take_items(j, s, &n);
+    /* In the place of what a step takes. */
+    trainer_rest(j->t);
+    batch_rest(j->batch);
     if (rc == 0 && n) rc = j->o->what == MIEN_TRAIN_VAE ? reconstruct(j, s, n, about, sizeof about) : generate(j, s, n);
     if (rc == 0 && n) rc = save_sheet(j, s, n, about);
     for (size_t i = 0; i < SAMPLES; i++) {

@@ -95,15 +95,27 @@ static int build_update(trainer *t) {
 
 static void drop_pages(void *context, const void *data, size_t bytes) { checkpoint_drop(context, data, bytes); }
 
+/* One workspace serves both plans. */
+static size_t activations(const trainer *t) {
+    size_t micro = plan_bytes(t->micro_plan), update = t->update_plan ? plan_bytes(t->update_plan) : 0;
+    return micro > update ? micro : update;
+}
+
+static int find_least(trainer *t) {
+    int rc = plan_least(t->micro_plan, &t->least);
+    size_t update = t->update_plan ? plan_bytes(t->update_plan) : 0;
+    if (t->least < update) t->least = update;
+    return rc;
+}
+
 static int make_plans(trainer *t) {
     const trainer_options *o = &t->options;
     plan_options how = { .threads = o->threads, .memory = o->memory, .stop = o->stop, .pack_once = true };
     if (!(t->micro_plan = plan_new(t->micro, t->d, t->params, &how))) return error_code();
-    size_t bytes = plan_bytes(t->micro_plan);
     how.memory = 0;
     if (t->split && !(t->update_plan = plan_new(t->update, t->d, t->params, &how))) return error_code();
-    if (t->split && plan_bytes(t->update_plan) > bytes) bytes = plan_bytes(t->update_plan);
-    if (!(t->ws = workspace_new(bytes))) return error_code();
+    if (o->counting) return o->memory ? 0 : find_least(t);
+    if (!(t->ws = workspace_new(activations(t)))) return error_code();
     if (!o->profile) return 0;
     t->profile = plan_profile_new(t->micro_plan);
     t->update_profile = t->split ? plan_profile_new(t->update_plan) : NULL;
@@ -113,13 +125,13 @@ static int make_plans(trainer *t) {
 static int open_all(trainer *t, cpu_level cpu) {
     int rc = trainer_configure(t);
     if (rc == 0 && !(t->d = device_cpu(cpu))) rc = error_code();
-    if (rc == 0 && !(t->params = params_new())) rc = error_code();
+    if (rc == 0 && !(t->params = t->options.counting ? params_new_counting() : params_new())) rc = error_code();
     if (rc < 0) return rc;
     t->type = t->options.bf16 ? NN_BF16 : NN_F32;
     params_on_packed(t->params, drop_pages, t->c);
     rc = list_trained(t);
     if (rc == 0) rc = find_reached(t);
-    for (size_t i = 0; i < t->n_trained && rc == 0; i++) rc = trained_make(t, &t->trained[i]);
+    if (rc == 0) rc = trained_make(t);
     if (rc == 0) rc = build_micro(t, false);
     if (rc == 0 && t->split) rc = build_update(t);
     return rc < 0 ? rc : make_plans(t);
@@ -154,9 +166,7 @@ void trainer_close(trainer *t) {
     graph_free(t->update);
     params_free(t->params);
     device_free(t->d);
-    for (size_t i = 0; i < t->n_trained; i++) {
-        trained_free(&t->trained[i]);
-    }
+    trained_free(t);
     arena_free(&t->memory);
     free(t);
 }
@@ -210,11 +220,12 @@ int trainer_step(trainer *t, const trainer_now *how, int micro, trainer_report *
 }
 
 params *trainer_params(const trainer *t) { return t->params; }
+void trainer_rest(trainer *t) { workspace_rest(t->ws); }
 
 trainer_plan trainer_planned(const trainer *t) {
     plan_again again = plan_recomputed(t->micro_plan);
     uint64_t trained = 0;
     for (size_t i = 0; i < t->n_trained; i++) trained += shape_elements(t->trained[i].source->shape);
-    return (trainer_plan){ .weights = params_bytes(t->params), .states = t->states, .summed = t->split ? trained * sizeof(float) : 0, .activations = plan_bytes(t->micro_plan), .kept = again.bytes,
+    return (trainer_plan){ .weights = params_bytes(t->params), .states = t->states, .summed = t->split ? trained * sizeof(float) : 0, .activations = activations(t), .kept = again.bytes, .least = t->least,
                            .flops = plan_flops(t->micro_plan), .flops_again = again.flops, .trained = trained };
 }

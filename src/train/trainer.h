@@ -37,6 +37,7 @@ typedef struct {
     bool adamw8;                     /* moments of 8 bits (nn/update.h) */
     bool bf16;                       /* activations and the weights that kernels read; what training keeps of a weight is all of an f32, gradients are f32 */
     size_t memory;                   /* of activations; more is computed again; 0: as much as it takes */
+    bool counting;                   /* nothing is read or taken: trainer_planned tells what would be, and which states there would be (without data); there are no steps */
     int threads;
     const volatile int *stop;        /* base/stop.h; may be NULL */
     void (*profile)(void *context, const char *line);   /* not NULL: kernels are timed, and this told when it closes */
@@ -95,7 +96,10 @@ void    trainer_add_states(const trainer *t, graph *g);
 
 /* Bytes: of weights that are only read, of states, of activations; and what is computed again. */
 /* summed: of states, gradients that wait for clipping or accumulation; kept: of activations without computing again; trained: numbers. */
-typedef struct { size_t weights, states, summed, activations, kept; double flops, flops_again; uint64_t trained; } trainer_plan;
+/* least: of activations, if as much is computed again as can be; where it counts without a limit. */
+typedef struct { size_t weights, states, summed, activations, kept, least; double flops, flops_again; uint64_t trained; } trainer_plan;
 trainer_plan trainer_planned(const trainer *t);
+/* Between steps: the memory of activations is the system's until the next one. */
+void    trainer_rest(trainer *t);
 
 #endif

@@ -41,7 +41,9 @@ struct trainer {
     workspace *ws;
     tensor *input[TRAINER_INPUTS], *now, *decay, *first, *loss, *divergence;        /* of micro; what a target lacks is NULL */
     tensor *update_now, *update_decay, *squares;                       /* of update */
-    size_t states;
+    size_t states, least;
+    char *block;                  /* all states lie in it */
+    size_t block_bytes, block_used;
     bool lost_in_update;          /* what was not finite last: the gradients, not the loss */
 };
 
@@ -54,9 +56,9 @@ tensor *trainer_build(trainer *t, graph *g);
 
 /* ---- trainer_states.c: what is kept of a weight, and how it is updated ------------------------------------------------------ */
 
-/* Memory for one weight's states, from the checkpoint's numbers. */
-int     trained_make(trainer *t, trained *w);
-void    trained_free(trained *w);
+/* Memory for all weights' states, and the checkpoint's numbers in it; or only counted (trainer_options.counting). */
+int     trained_make(trainer *t);
+void    trained_free(trainer *t);
 /* The weight that kernels read, as a state of its own name; without memory before trained_make. */
 tensor *trained_weight(const trainer *t, graph *g, const trained *w);
 tensor *trained_sum(graph *g, const trained *w);

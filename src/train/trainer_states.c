@@ -14,37 +14,42 @@ static nn_type kept_type(const trainer *t, const parameter *p) { return t->type 
 static nn_shape moments_shape(const trained *w) { return shape2(2, shape_elements(w->source->shape)); }
 static nn_shape scales_shape(const trained *w) { return shape2(2, adamw8_scales(shape_elements(w->source->shape))); }
 
+/* A huge page: an update goes through more than small pages' addresses are kept for, and takes 15% less time with these. */
+enum { LARGE = 2 << 20 };
+
 /* ---- memory -------------------------------------------------------------------------------------------------------------- */
 
-/* What an update goes through is more than small pages' addresses are kept for; it takes 15% less time with large ones. */
-enum { PAGE = 2 << 20 };
+/* Where states lie of which only the bytes are asked: nobody reads it. */
+static const _Alignas(64) char nowhere[64];
 
-/* Zeroed, with the 64 readable bytes that a state has behind it. False: ERR_MEMORY. */
-static bool state_memory(trainer *t, nn_shape shape, nn_type type, void **out) {
+/* Zeroed, with the 64 readable bytes that a state has behind it. */
+static void state_memory(trainer *t, nn_shape shape, nn_type type, void **out) {
     size_t bytes = shape_elements(shape) * nn_type_bytes(type);
-    size_t room = (bytes + 127) / 64 * 64;
-    if (posix_memalign(out, room < PAGE ? 64 : PAGE, room)) return error_memory(room), false;
-    if (room >= PAGE) madvise(*out, room, MADV_HUGEPAGE);   /* a wish */
-    memset(*out, 0, room);
+    *out = t->block ? t->block + t->block_used : (char *)nowhere;
+    t->block_used += (bytes + 127) / 64 * 64;
     t->states += bytes;
-    return true;
 }
 
-static bool all_memory(trainer *t, trained *w) {
+static void all_memory(trainer *t, trained *w) {
     const nn_shape s = w->source->shape;
     nn_type type = kept_type(t, w->source);
-    if (!state_memory(t, s, type, &w->numbers)) return false;
-    if (type == NN_BF16 && !state_memory(t, s, NN_U16, &w->low)) return false;
-    if (t->options.adamw8 && (!state_memory(t, moments_shape(w), NN_U8, &w->moments) || !state_memory(t, scales_shape(w), NN_F32, &w->scales))) return false;
-    if (!t->options.adamw8 && (!state_memory(t, s, NN_F32, &w->m) || !state_memory(t, s, NN_F32, &w->v))) return false;
-    return (!t->options.average || state_memory(t, s, NN_F32, &w->average)) && (!t->split || state_memory(t, s, NN_F32, &w->sum));
+    state_memory(t, s, type, &w->numbers);
+    if (type == NN_BF16) state_memory(t, s, NN_U16, &w->low);
+    if (t->options.adamw8) state_memory(t, moments_shape(w), NN_U8, &w->moments), state_memory(t, scales_shape(w), NN_F32, &w->scales);
+    else state_memory(t, s, NN_F32, &w->m), state_memory(t, s, NN_F32, &w->v);
+    if (t->options.average) state_memory(t, s, NN_F32, &w->average);
+    if (t->split) state_memory(t, s, NN_F32, &w->sum);
 }
 
-int trained_make(trainer *t, trained *w) {
+static void place_all(trainer *t) {
+    t->states = t->block_used = 0;
+    for (size_t i = 0; i < t->n_trained; i++) all_memory(t, &t->trained[i]);
+}
+
+static void take_numbers(trainer *t, trained *w) {
     enum { PIECE = 1024 };
     float x[PIECE];
     const parameter *p = w->source;
-    if (!all_memory(t, w)) return error_code();
     size_t n = shape_elements(p->shape), size = nn_type_bytes(p->type);
     for (size_t at = 0, k; at < n; at += k) {
         k = n - at < PIECE ? n - at : PIECE;
@@ -54,13 +59,23 @@ int trained_make(trainer *t, trained *w) {
         if (w->average) memcpy((float *)w->average + at, x, k * sizeof *x);
     }
     checkpoint_drop(t->c, p->data, n * size);
+}
+
+/* One block for all of them, in huge pages without holes. */
+int trained_make(trainer *t) {
+    place_all(t);
+    if (t->options.counting || !t->block_used) return 0;
+    size_t page = t->block_used < LARGE ? 4096 : LARGE;
+    t->block_bytes = (t->block_used + page - 1) / page * page;
+    if (!(t->block = aligned_alloc(page, t->block_bytes))) return error_memory(t->block_bytes);
+    madvise(t->block, t->block_bytes, MADV_HUGEPAGE);   /* a wish */
+    memset(t->block, 0, t->block_bytes);
+    place_all(t);
+    for (size_t i = 0; i < t->n_trained; i++) take_numbers(t, &t->trained[i]);
     return 0;
 }
 
-void trained_free(trained *w) {
-    void *all[] = { w->numbers, w->low, w->m, w->v, w->moments, w->scales, w->average, w->sum };
-    for (size_t k = 0; k < sizeof all / sizeof *all; k++) free(all[k]);
-}
+void trained_free(trainer *t) { free(t->block); }
 
 /* ---- as tensors of a graph ----------------------------------------------------------------------------------------------- */
 

@@ -290,6 +290,17 @@ static void test_plan(void **state) {
     assert_true(plan_disk(&n, 0) == 7 * n.checkpoint + n.cache - n.cached);
     assert_true(plan_disk(&n, 8 * n.checkpoint) == n.cache - n.cached);
     text_free(&t);
+    assert_true(plan_memory(&n) == n.weights + n.states + n.activations + n.data);
+    n = (plan_needs){ .program = 1, .weights = 20, .states = 300, .activations = 4000, .encoders = 50000, .sheets = 600000, .data = 7000000, .keep = 1 };
+    assert_true(plan_memory(&n) == 7600321);      /* sheets are made while activations and encoders are let go */
+    n.sheets = 0;
+    assert_true(plan_memory(&n) == 7054321);
+    n.turns = true;
+    assert_true(plan_memory(&n) == 7050321);
+    plan_lines(&n, &t);
+    assert_non_null(strstr(t.data, "program        1 bytes   with its libraries and lists\nweights "));
+    assert_non_null(strstr(t.data, "\nencoders       50.0 KB   while the cache lacks something, in turns with activations\n"));
+    text_free(&t);
     n = (plan_needs){ .states = 999, .flops = 5, .keep = 1 };
     plan_lines(&n, &t);
     assert_string_equal(t.data, "weights        0 bytes   read only\nstates       999 bytes   0.0 million trained numbers\nactivations    0 bytes   nothing is computed twice\n"

@@ -179,6 +179,47 @@ static void test_bytes(void **state) {
     }
 }
 
+static trainer_plan counted(checkpoint *c, trainer_options o) {
+    o.counting = true;
+    trainer *t = started(c, &o);
+    trainer_plan p = trainer_planned(t);
+    trainer_close(t);
+    return p;
+}
+
+/* What is counted before anything is read is what it takes; and the least of what could be computed again is enough, for the same bits. */
+static void test_counted(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        trainer_options o = options_of(1);
+        o.only_mid = kind != 3;
+        o.adamw8 = kind == 1;
+        o.clip = kind == 2 ? 1 : 0;
+        o.average = kind == 2;
+        double loss[2][2], norm;
+        checkpoint *c = opened(1);
+        trainer_plan all = counted(c, o);
+        assert_true(all.least > 0 && all.least < all.kept && all.flops_again == 0);
+        for (int again = 0; again < 2; again++) {
+            checkpoint *d = opened(1);
+            o.memory = again ? all.least : 0;
+            trainer_plan want = counted(d, o);
+            trainer *t = started(d, &o);
+            trainer_plan got = trainer_planned(t);
+            assert_true(want.weights == got.weights && want.states == got.states && want.summed == got.summed && want.activations == got.activations && want.kept == got.kept);
+            assert_true(want.flops == got.flops && want.flops_again == got.flops_again && want.trained == got.trained);
+            assert_true(again ? got.activations <= all.least && got.flops_again > 0 : got.activations == all.activations);
+            for (int i = 0; i < 2; i++) {
+                trainer_rest(t);   /* between steps activations are nobody's */
+                step(t, &o, i, &loss[again][i], &norm);
+            }
+            trainer_close(t), checkpoint_close(d);
+        }
+        assert_memory_equal(loss[0], loss[1], sizeof loss[0]);
+        checkpoint_close(c);
+    }
+}
+
 /* A loss that is no number changes no weight. */
 static void test_not_finite(void **state) {
     (void)state;
@@ -240,7 +281,7 @@ static void test_where_it_began(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_locked), cmocka_unit_test(test_unlocked), cmocka_unit_test(test_states), cmocka_unit_test(test_bytes), cmocka_unit_test(test_not_finite),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_locked), cmocka_unit_test(test_unlocked), cmocka_unit_test(test_states), cmocka_unit_test(test_counted), cmocka_unit_test(test_bytes), cmocka_unit_test(test_not_finite),
                                         cmocka_unit_test(test_where_it_began) };
     return cmocka_run_group_tests(tests, models_begin, models_end);
 }

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Memory of a run, settled before anything large is read: a trainer that only counts tells what it would take, and what more it is than --memory gives, or than the
+ * machine has free, is saved in this order. Encoders, where the cache still needs them, take turns with activations: they cost time as long as the cache fills. Then
+ * activations are computed again. Sheets are left out if nothing else is in the way. What is left is refused, with what would fit. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/free_memory.h"
+#include "base/peak_memory.h"
+#include "train/train_inside.h"
+
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+/* ---- what it takes --------------------------------------------------------------------------------------------------------- */
+
+static void take_trainer(plan_needs *n, const trainer *t, size_t *least) {
+    trainer_plan p = trainer_planned(t);
+    n->weights = p.weights;
+    n->states = p.states;
+    n->summed = p.summed;
+    n->activations = p.activations;
+    n->flops = p.flops;
+    n->flops_again = p.flops_again;
+    n->trained = p.trained;
+    *least = p.least;
+}
+
+/* What sheets take besides, of a trainer that counts. */
+static int add_sheets(const train_job *j, trainer *t, plan_needs *n) {
+    engine_options how = train_engine(j);
+    engine_shape shape = train_sheet_shape(j);
+    engine_share share;
+    engine *e;
+    how.weights = trainer_params(t);
+    how.trainer = t;
+    int rc = engine_open(&how, &e);
+    if (rc < 0) return rc;
+    if ((rc = engine_needs(e, &shape, &share)) == 0) {
+        n->weights += share.stays;
+        n->sheets = share.passes;
+    }
+    engine_close(e);
+    return rc;
+}
+
+/* What can't be counted before: the threads that read items with their decoders, holes in the heap; and, of packed weights, ends of huge pages. */
+enum { ALLOWANCE = 64 << 20, ENCODERS_BESIDE = 16 << 20 };
+
+/* Without a limit. The program's share is what it has while all of the small things are there: graphs, plans, primitives. */
+static int count(train_job *j, plan_needs *n, size_t *least) {
+    trainer_options how = train_trainer(j);
+    batch_needs data;
+    how.counting = true;
+    int rc = trainer_open(&how, j->c, j->cpu, &j->t);
+    if (rc < 0) return rc;
+    take_trainer(n, j->t, least);
+    if ((rc = batch_needed(j->batch, &data)) == 0) {
+        n->data = data.memory;
+        n->encoders = data.encoders ? data.encoders + data.encoders / 32 + ENCODERS_BESIDE : 0;
+    }
+    /* What a VAE's sheet takes is less than its steps do. */
+    if (rc == 0 && j->o->sheet_every && j->o->what != MIEN_TRAIN_VAE) rc = add_sheets(j, j->t, n);
+    n->program = resident_memory() + ALLOWANCE + n->weights / 64;
+    return rc;
+}
+
+/* Where as much is saved as can be. */
+static uint64_t least_of(const plan_needs *n, size_t least) { return n->program + n->weights + n->states + n->data + larger(least, n->encoders); }
+
+/* ---- what would fit ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct { const train_job *j; const plan_needs *n; uint64_t limit, best; text words; int found; } advice;
+
+/* How much less another trainer would take. */
+static int try_other(advice *a, const trainer_options *o, const char *words) {
+    trainer_options how = *o;
+    plan_needs n = *a->n;
+    trainer *t;
+    size_t least;
+    how.counting = true;
+    int rc = trainer_open(&how, a->j->c, a->j->cpu, &t);
+    if (rc < 0) return rc;
+    take_trainer(&n, t, &least);
+    trainer_close(t);
+    uint64_t needed = least_of(&n, least);
+    if (needed > a->limit) return 0;
+    char size[32];
+    plan_size(size, needed);
+    text_printf(&a->words, "%s%s (%s)", a->found++ ? ", or with " : " It would fit with ", words, size);
+    return 0;
+}
+
+static int try_others(advice *a) {
+    trainer_options o = train_trainer(a->j);
+    char words[96];
+    int batch = o.batch, rc = 0;
+    o.memory = 0;
+    if (!o.adamw8) {
+        o.adamw8 = true;
+        rc = try_other(a, &o, "--optimizer adamw8");
+        o.adamw8 = a->j->o->optimizer == MIEN_ADAMW8;
+    }
+    if (rc == 0 && o.clip > 0 && o.accumulate <= 1) {
+        o.clip = 0;
+        rc = try_other(a, &o, "no --clip");
+        o.clip = a->j->o->clip;
+    }
+    for (int smaller = batch / 2; rc == 0 && smaller >= 1 && !a->found; smaller /= 2) {
+        o.batch = smaller;
+        snprintf(words, sizeof words, "--batch %d", smaller);
+        rc = try_other(a, &o, words);
+        o.adamw8 = true;
+        snprintf(words, sizeof words, "--batch %d --optimizer adamw8", smaller);
+        if (rc == 0 && !a->found && a->j->o->optimizer != MIEN_ADAMW8) rc = try_other(a, &o, words);
+        o.adamw8 = a->j->o->optimizer == MIEN_ADAMW8;
+    }
+    return rc;
+}
+
+static int refuse(const train_job *j, const plan_needs *n, uint64_t limit, size_t least) {
+    char needed[32], given[32];
+    advice a = { .j = j, .n = n, .limit = limit };
+    int rc = try_others(&a);
+    plan_size(needed, least_of(n, least));
+    plan_size(given, limit);
+    if (rc == 0)
+        rc = error_set(ERR_LIMIT, "%s of memory are needed at least, with as much computed again as can be, and %s %s.%s", needed, given,
+                       j->o->memory ? "may be used (--memory)" : "are free (--memory says how much may be used)", a.found ? a.words.data : " A smaller --size or --batch would take less, and --optimizer adamw8");
+    text_free(&a.words);
+    return rc;
+}
+
+/* ---- deciding ---------------------------------------------------------------------------------------------------------------- */
+
+/* Its plan once more, with a limit for activations. */
+static int compute_again(train_job *j, size_t limit) {
+    plan_needs with = j->plan;
+    size_t least;
+    trainer_close(j->t);
+    j->t = NULL;
+    j->activations = limit;
+    trainer_options how = train_trainer(j);
+    how.counting = true;
+    int rc = trainer_open(&how, j->c, j->cpu, &j->t);
+    if (rc < 0) return rc;
+    take_trainer(&with, j->t, &least);
+    with.weights = j->plan.weights;   /* with what sheets add */
+    j->plan = with;
+    return 0;
+}
+
+static void say_saving(const train_job *j, uint64_t limit) {
+    char given[32], line[160];
+    if (j->o->memory) return;
+    plan_size(given, limit);
+    snprintf(line, sizeof line, "%s of memory are free: %s", given, j->activations ? "some of each step is computed twice" : "encoders and activations take turns");
+    train_say(j, MIEN_LOG_WARNING, line);
+}
+
+static int fit(train_job *j, uint64_t limit, size_t least) {
+    plan_needs *n = &j->plan;
+    if (plan_memory(n) <= limit) return 0;
+    n->turns = n->encoders > 0;
+    uint64_t fixed = n->program + n->weights + n->states + n->data, room = limit > fixed ? limit - fixed : 0;
+    if (least > room || n->encoders > room) return refuse(j, n, limit, least);
+    if (n->sheets > room) {
+        char line[160], size[32];
+        plan_size(size, fixed + n->sheets);
+        snprintf(line, sizeof line, "no sheets are made: they would need %s of memory", size);
+        train_say(j, MIEN_LOG_WARNING, line);
+        j->no_sheets = true;
+        n->sheets = 0;
+    }
+    int rc = n->activations > room ? compute_again(j, room) : 0;
+    if (rc == 0) say_saving(j, limit);
+    return rc;
+}
+
+int train_make_room(train_job *j) {
+    size_t least = 0;
+    j->plan = (plan_needs){ .asked = j->o->memory };
+    int rc = count(j, &j->plan, &least);
+    uint64_t more = free_memory(), limit = j->o->memory ? j->o->memory : more ? more + resident_memory() : UINT64_MAX;
+    if (rc == 0) rc = fit(j, limit, least);
+    if (rc == 0) rc = train_tell_plan(j);
+    trainer_close(j->t);
+    j->t = NULL;
+    return rc;
+}
+
+/* ---- turns ------------------------------------------------------------------------------------------------------------------- */
+
+static void rest(void *trainer) { trainer_rest(trainer); }
+
+void train_take_turns(train_job *j) {
+    if (j->plan.turns) batch_take_turns(j->batch, rest, j->t);
+}
