@@ -319,7 +319,10 @@ def main():
         os.makedirs(a.models, exist_ok=True)
         make_set(f"{b.work}/set", a.photo, a.size)
         for k in a.family:
-            b.family(int(k))
+            try:
+                b.family(int(k))
+            except Refused as e:
+                sys.exit(f"mien train: {e}")
             for run in (f"{b.work}/run{k}", f"{b.work}/run{k}-adamw8"):
                 shutil.rmtree(run, ignore_errors=True)
 
