@@ -470,6 +470,7 @@ static const row rows[] = {
     { "linear_dw+adamw 1024x640x5120", build_linear_updated, { 1024, 640, 5120 } },
     { "conv_dw+adamw 8^2 1280->1280", build_conv_updated, { 8, 1280, 1280, 3, 1 } },
     { "conv_dw+adamw 16^2 1280->1280", build_conv_updated, { 16, 1280, 1280, 3, 1 } },
+    { "adamw 128x320", build_adamw, { 128, 320 } },
     { "adamw 1280x1280", build_adamw, { 1280, 1280 } },
     { "adamw 1280x10240", build_adamw, { 1280, 10240 } },
     { "adamw 1280x1280x3x3", build_adamw, { 1280, 11520 } },

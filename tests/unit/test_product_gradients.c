@@ -285,6 +285,11 @@ static void by_onednn(cpu_level level, nn_type type) {
         if (convolves(c.kind)) widen_window(&c);
         check(&c, d, "oneDNN");
     }
+    /* Weights that are packed past the caches. */
+    test_case large = { CONV, type, type, true, true, 1, 2, 2, 512, 512, 3, 3, { 1, 1, 1, 1, 1, WEIGHTS_OIHW }, false };
+    check(&large, d, "oneDNN");
+    large.kind = CONV_DX;
+    check(&large, d, "oneDNN");
     device_free(d);
 }
 

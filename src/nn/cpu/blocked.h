@@ -17,6 +17,7 @@ typedef struct {
     size_t block_step, tap_step;       /* elements from a block, a tap, to the next; those of an input group are block * group */
     bool across;
     size_t row;                        /* across: numbers from an output's first to the next's, where more than `inputs` inputs are stored; 0: not so */
+    bool stream;                       /* bf16 from bf16, to a whole line's address: past the caches, which hold little of it */
 } blocked_layout;
 
 /* Zeros behind the last channel of a block and of a group are written too; what lies beyond is left as it is. Needs AVX-512. */

@@ -38,6 +38,11 @@ static inline __m512i word(const across_job *j, const char *low, const char *hig
 }
 
 /* Sixteen inputs, of which there are n, with their taps. */
+static inline void put(char *to, vec x, bool stream) {
+    if (stream) _mm512_stream_ps((void *)to, x);
+    else _mm512_storeu_ps(to, x);
+}
+
 static inline void pack_taps(const across_job *j, const char *low, const char *high, size_t n, char *to, size_t tap_bytes) {
     size_t taps = j->l->taps, count = n * taps;
     uint32_t words[16 * BLOCKED_MOST_TAPS + 16];
@@ -48,7 +53,7 @@ static inline void pack_taps(const across_job *j, const char *low, const char *h
     vec a[16];
     for (size_t i = 0; i < 16; i++) a[i] = _mm512_loadu_ps(words + i * taps);   /* of the last ones more than there is: what lies behind a row is not stored */
     transpose(a);
-    for (size_t t = 0; t < taps; t++) _mm512_storeu_ps(to + t * tap_bytes, a[t]);
+    for (size_t t = 0; t < taps; t++) put(to + t * tap_bytes, a[t], j->l->stream);
 }
 
 /* Numbers of two rows of bf16 side by side, whole vectors of them; how many. */
@@ -82,6 +87,7 @@ static void pack_outputs(const across_job *j, size_t block, size_t begin, size_t
             else pack_taps(j, low + skip, second, n < 16 ? n : 16, to, l->tap_step * bytes);
         }
     }
+    if (l->stream) _mm_sfence();
 }
 
 static void across_part(void *context, size_t begin, size_t end, int thread) {

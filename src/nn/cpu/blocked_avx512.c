@@ -82,6 +82,11 @@ static inline __m512i side_by_side(const __m512i *words, size_t low, size_t high
     return _mm512_mask_blend_epi16(upper, a, b);
 }
 
+static inline void put(uint16_t *to, __m512i x, bool stream) {
+    if (stream) _mm512_stream_si512((void *)to, x);
+    else _mm512_storeu_si512(to, x);
+}
+
 static void pack_block_bf16(const pack_job *j, size_t block) {
     const blocked_layout *l = j->l;
     __m512i words[TILE / 2 + 16];
@@ -93,8 +98,9 @@ static void pack_block_bf16(const pack_job *j, size_t block) {
             gather_words(words, (const uint16_t *)j->from + (first + o) * step + i * l->taps, step, left < 16 ? left : 16, n * l->taps);
             for (size_t t = 0; t < l->taps; t++, at += l->tap_step)
                 for (size_t k = 0; k < n; k += 2)
-                    _mm512_storeu_si512((uint16_t *)j->to + at + k * l->block, side_by_side(words, k * l->taps + t, k + 1 < n ? (k + 1) * l->taps + t : TILE + 30));
+                    put((uint16_t *)j->to + at + k * l->block, side_by_side(words, k * l->taps + t, k + 1 < n ? (k + 1) * l->taps + t : TILE + 30), l->stream);
         }
+    if (l->stream) _mm_sfence();
 }
 
 static void pack_part(void *context, size_t begin, size_t end, int thread) {
