@@ -124,7 +124,8 @@ static int refuse(const train_job *j, const plan_needs *n, uint64_t limit, size_
     char needed[32], given[32];
     advice a = { .j = j, .n = n, .limit = limit };
     int rc = try_others(&a);
-    plan_size(needed, least_of(n, least));
+    uint64_t bytes = least_of(n, least);
+    plan_size(needed, bytes + bytes / 200);   /* of three digits, and enough if it is taken at its word */
     plan_size(given, limit);
     if (rc == 0)
         rc = error_set(ERR_LIMIT, "%s of memory are needed at least, with as much computed again as can be, and %s %s.%s", needed, given,

@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# mien train --memory: a small model on pictures that make its activations most of what it takes. Runs stay inside what they are given, with the bits of one that had
+# all it wanted; what can't fit is refused before anything is made, with the least that would do, which does.
+. "$(dirname "$0")/lib"
+make_model=$(realpath "${BUILD:-build}/tests/make_model")
+make_photos=$(realpath "${BUILD:-build}/tests/make_photos")
+cd "$T"
+
+"$make_model" sd1 base.safetensors --parts unet,vae,text
+mkdir -p set/source set/target
+"$make_photos" photos 2 --size 256x256 >/dev/null
+n=0
+for photo in photos/*; do
+    cp "$photo" "set/target/$n.jpg"
+    "$mien" annotate "set/target/$n.jpg" -o set/source -q >/dev/null 2>&1
+    echo "{\"source\": \"source/$n.png\", \"target\": \"target/$n.jpg\", \"prompt\": \"face $n\"}"
+    n=$((n + 1))
+done >set/prompt.jsonl
+run() { "$mien" train --base base.safetensors --data set --batch 2 --size 256 --lr 1e-3 -j 1 --dtype f32 --steps 1 --eval-every 0 --keep 1 --cache-folder kept "$@"; }
+bytes_of() { sed -n "s/^$1 *\([0-9.]*\) \([KMG]\)B.*/\1 \2/p" "$2" | awk '{ print $1 * ($2 == "G" ? 1e9 : $2 == "M" ? 1e6 : 1e3) }'; }
+peak_of() { sed -n 's/.*"peak_bytes":\([0-9]*\).*/\1/p' "$1/log.jsonl" | tail -n 1; }
+within() { awk "BEGIN { exit !($1 <= $2) }"; }
+same_weights() { cmp "$1/checkpoints/step-000001/control.safetensors" "$2/checkpoints/step-000001/control.safetensors"; }
+
+expect "with all it wants" 0 run --out all
+cp "$T/.stderr" plan
+check "nothing is computed twice" grep -q 'activations .* nothing is computed twice' plan
+check "it takes no more than was said" within "$(peak_of all)" "$(bytes_of memory plan)"
+
+# The cache is full now: no encoders.
+expect "a megabyte" 1 run --out less --memory 1M
+check "is too little, and the least is told" said "of memory are needed at least"
+check "before there is anything" test ! -e less/checkpoints
+least=$(sed -n 's/.* \([0-9.]*\) \([MG]\)B of memory are needed at least.*/\1\2/p' "$T/.stderr")
+expect "the least that was told" 0 run --out less --memory "$least"
+cp "$T/.stderr" plan
+check "some is computed again" grep -q 'activations .* computing some again: +' plan
+check "it stays inside" within "$(peak_of less)" "$(bytes_of memory plan)"
+check "which is inside what was given" within "$(bytes_of memory plan)" "$(echo "$least" | sed 's/M/e6/;s/G/e9/')"
+check "and below the other" within "$(peak_of less)" "$(awk "BEGIN { print 0.95 * $(peak_of all) }")"
+check "the same weights" same_weights all less
+
+# Nothing kept: the encoders work in each step, beside the rest or in turns with it.
+beside=$(run --out side --cache none 2>&1 >/dev/null | sed -n 's/^memory *\([0-9.]*\) \([MG]\)B.*/\1\2/p')
+half=$(awk "BEGIN { print int(${beside%M} - 40) \"M\" }")
+expect "less than encoders and activations take" 0 run --out turns --cache none --memory "$half"
+check "in turns" said "in turns with activations"
+check "stays inside" within "$(peak_of turns)" "$(echo "$half" | sed 's/M/e6/;s/G/e9/')"
+check "with the same weights" same_weights all turns
+finish
