@@ -517,6 +517,63 @@ static void test_mirrored(void **state) {
     }
 }
 
+/* Where a window of a square lies, as y SIDE + x; -1: nowhere. */
+static int place_of(const float *window, const float *square, int crop) {
+    for (int y = 0; y + crop <= SIDE; y++)
+        for (int x = 0; x + crop <= SIDE; x++) {
+            int row = 0;
+            while (row < crop && !memcmp(window + row * crop * 3, square + ((y + row) * SIDE + x) * 3, (size_t)crop * 3 * sizeof *window)) row++;
+            if (row == crop) return y * SIDE + x;
+        }
+    return -1;
+}
+
+/* Windows are of the squares that there would be without them, mirrored or not; all other choices stay as they are; and another start finds the same ones. */
+static void test_cropped(void **state) {
+    (void)state;
+    enum { CROP = 24, SPAN = SIDE - CROP };
+    batch_options o = usual();
+    o.wants = ITEM_PICTURE | ITEM_TOKENS;
+    o.mirror = true;
+    batch_source *whole = opened(&o);
+    o.crop = CROP;
+    batch_source *cut = opened(&o), *again = NULL;
+    micro_batch a, b;
+    batch_position middle;
+    int low = SIDE, high = 0, aslant = 0, kept[2] = { 0, 0 };
+    for (int k = 0; k < 24; k++) {
+        if (k == 20) middle = batch_position_of(cut);
+        assert_int_equal(batch_next(whole, &a), 1);
+        assert_int_equal(batch_next(cut, &b), 1);
+        for (int i = 0; i < 2; i++) {
+            assert_true(a.items[i].line == b.items[i].line && a.draws[i].timestep == b.draws[i].timestep && a.draws[i].mirrored == b.draws[i].mirrored);
+            int at = place_of(b.picture + i * CROP * CROP * 3, a.picture + i * SQUARE, CROP);
+            assert_in_range(at, 0, SPAN * SIDE + SPAN);
+            int x = at % SIDE;
+            low = x < low ? x : low, high = x > high ? x : high, aslant += x != at / SIDE;
+            if (k == 20) kept[i] = at;
+        }
+    }
+    assert_true(low <= 1 && high >= SPAN - 1 && aslant > 24);   /* 48 windows, 9 x 9 places */
+    again = opened(&o);
+    assert_int_equal(batch_restore(again, &middle, false), 0);
+    batch_close(whole);
+    o.crop = 0;
+    whole = opened(&o);
+    assert_int_equal(batch_restore(whole, &middle, false), 0);
+    assert_int_equal(batch_next(again, &b), 1);
+    assert_int_equal(batch_next(whole, &a), 1);
+    for (int i = 0; i < 2; i++) assert_int_equal(place_of(b.picture + i * CROP * CROP * 3, a.picture + i * SQUARE, CROP), kept[i]);
+    batch_close(whole), batch_close(cut), batch_close(again);
+    static const int odd[] = { 20, 40, 4 };
+    for (int i = 0; i < 3; i++) {
+        o.crop = odd[i];
+        assert_int_equal(batch_open(&o, model, &whole), ERR_USAGE);
+    }
+    o.crop = CROP, o.wants = ITEM_LATENT;
+    assert_int_equal(batch_open(&o, model, &whole), ERR_USAGE);
+}
+
 /* A redrawn map is drawn at the size that the photo is resized to, and cut where the photo is; of the mirrored face, at the mirrored place. */
 static void test_redrawn(void **state) {
     (void)state;
@@ -709,7 +766,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),  cmocka_unit_test(test_ranks),  cmocka_unit_test(test_cache),         cmocka_unit_test(test_nowhere_to_keep),
         cmocka_unit_test(test_kills),    cmocka_unit_test(test_stopped), cmocka_unit_test(test_space),
-        cmocka_unit_test(test_resume),   cmocka_unit_test(test_position_text), cmocka_unit_test(test_mirrored), cmocka_unit_test(test_redrawn),
+        cmocka_unit_test(test_resume),   cmocka_unit_test(test_position_text), cmocka_unit_test(test_mirrored), cmocka_unit_test(test_redrawn), cmocka_unit_test(test_cropped),
         cmocka_unit_test(test_replay),   cmocka_unit_test(test_refused), cmocka_unit_test(test_without_maps), cmocka_unit_test(test_half),          cmocka_unit_test(test_entries),
     };
     return cmocka_run_group_tests(tests, begin_width, end);

@@ -161,6 +161,41 @@ static void test_recomputed(void **state) {
     }
 }
 
+/* Two micro-batches of one are one of two: the same losses and weights, but for the order of sums. */
+static void test_accumulated(void **state) {
+    (void)state;
+    enum { PIXELS = 8 * HEIGHT * 8 * WIDTH * 3, LATENTS = HEIGHT * WIDTH * 4 };
+    checkpoint *c = opened(TRAINER_VAE), *d = opened(TRAINER_VAE);
+    trainer_options o = options_of(TRAINER_VAE);
+    o.kl_weight = 100;
+    trainer *whole = started(c, &o, CPU_BEST);
+    o.batch = 1, o.accumulate = 2;
+    trainer *parts = started(d, &o, CPU_BEST);
+    const float one = 1;
+    for (int i = 0; i < 2; i++) {
+        char name[32];
+        trainer_report all = step(whole, TRAINER_VAE, i), part;
+        double loss = 0, divergence = 0;
+        snprintf(name, sizeof name, "picture%d", i);
+        float *picture = numbers(name, 2 * PIXELS);
+        snprintf(name, sizeof name, "posterior%d", i);
+        float *posterior = numbers(name, 2 * LATENTS);
+        for (int k = 0; k < 2 * PIXELS; k++) picture[k] *= 0.5f;
+        for (int micro = 0; micro < 2; micro++) {
+            trainer_set(parts, TRAINER_WEIGHT, &one);
+            trainer_set(parts, TRAINER_PICTURE, picture + micro * PIXELS);
+            trainer_set(parts, TRAINER_TARGET, picture + micro * PIXELS);
+            trainer_set(parts, TRAINER_POSTERIOR, posterior + micro * LATENTS);
+            if (trainer_step(parts, &(trainer_now){ .rate = 1e-4, .step = (uint64_t)i + 1 }, micro, &part) < 0) fail_msg("%s", error_message());
+            loss += (double)part.loss / 2, divergence += (double)part.divergence / 2;
+        }
+        assert_true(fabs(loss - (double)all.loss) <= 1e-4 * loss && fabs(divergence - (double)all.divergence) <= 1e-4 * divergence);
+        free(picture), free(posterior);
+    }
+    trainer_close(whole), trainer_close(parts);
+    checkpoint_close(c), checkpoint_close(d);
+}
+
 /* A VAE without its encoder, and a text encoder that does not fit. */
 static void test_refused(void **state) {
     (void)state;
@@ -174,6 +209,6 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_base),            cmocka_unit_test(test_vae_l1),     cmocka_unit_test(test_vae_mse),
-                                        cmocka_unit_test(test_what_is_trained), cmocka_unit_test(test_recomputed), cmocka_unit_test(test_refused) };
+                                        cmocka_unit_test(test_what_is_trained), cmocka_unit_test(test_recomputed), cmocka_unit_test(test_accumulated), cmocka_unit_test(test_refused) };
     return cmocka_run_group_tests(tests, models_begin, models_end);
 }
