@@ -17,7 +17,8 @@ static const char *const caches[] = { "all", "latents", "none", NULL };
 static const char notes[] =
     "Without --control a new ControlNet is made of the base, as `mien init` does. The folder RUN holds settings.json, log.jsonl, an event file for TensorBoard,\n"
     "and checkpoints, of which control.safetensors is what `mien generate --control` takes. Ctrl-C ends with a checkpoint; the same line with --resume goes on\n"
-    "from the last one, and its losses and weights have the bits of a run that was never stopped. --memory limits what activations take: more is computed again.\n"
+    "from the last one, and its losses and weights have the bits of a run that was never stopped. With --memory,\n"
+    "too: less memory takes time and changes no bit; what can't fit is refused before anything is loaded, with what would.\n"
     "--what base trains UNet and text encoder, --what vae the autoencoder, both from where the base's file is: base.safetensors of a checkpoint is the whole model, for\n"
     "`mien generate --base`. `mien init --scratch` makes one to begin from scratch with.";
 
@@ -72,7 +73,7 @@ static int parse(arguments *a, int argc, char **argv) {
         { "cache", 0, OPTION_CHOICE, &a->cache, 0, 0, NULL, "keep what the encoders make of pictures and prompts (default all)", caches },
         { "cache-folder", 0, OPTION_TEXT, &j->cache_folder, 0, 0, "DIR", "there (default RUN/cache); runs over the same photos may share one", NULL },
         { "dtype", 0, OPTION_CHOICE, &a->dtype, 0, 0, NULL, "numbers to compute with; of what is trained all of an f32 is kept in any case", dtypes },
-        { "memory", 0, OPTION_BYTES, &j->memory, 0, 0x1p63, "SIZE", "of activations, such as 3G; more is computed again (default: as much as it takes)", NULL },
+        { "memory", 0, OPTION_BYTES, &j->memory, 0, 0x1p63, "SIZE", "use no more than, say, 6G; where it helps, some of a step is computed again (default: what is free)", NULL },
         { "checkpoint-every", 0, OPTION_COUNT, &a->every, 0, 1e12, "N", "steps between checkpoints (default 5000; and every 30 minutes)", NULL },
         { "eval-every", 0, OPTION_COUNT, &a->sheet, 0, 1e12, "N", "steps between sheets of pictures of four items (default 2500; 0: none)", NULL },
         { "keep", 0, OPTION_INT, &j->keep, 1, 1000, "N", "checkpoints that are kept (default 5)", NULL },
