@@ -173,7 +173,7 @@ class Bench:
             os.remove(log)
         command = [self.a.mien, "train", "--base", self.model(f"sd{k}"), "--control", self.model(f"control{k}"), "--data", f"{self.work}/set", "--out", run, "--batch", str(self.a.batch),
                    "--size", str(self.a.size), "--dtype", self.a.dtype, "--checkpoint-every", "0", "--eval-every", "0", "--keep", "1",
-                   *(["--jobs", str(self.a.threads)] if self.a.threads else []), *(["--resume"] if begun else []), *options]
+                   "--cache-folder", f"{self.work}/cache{k}", *(["--jobs", str(self.a.threads)] if self.a.threads else []), *(["--resume"] if begun else []), *options]
         lines = []
         with open(said, "w") as err:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err)
@@ -249,12 +249,9 @@ class Bench:
         return [f"{int((whole - (1 - part) * activations) / 1e6)}M" for part in (0.75, 0.5, 0.25)] + [f"{int((whole - activations) / 1e6)}M"]
 
     def memory(self, k):
-        limit = f"{int(self.plan.get('memory', 0) * 0.7 / 1e6)}M" if self.a.small else "6G"
-        how, run = ("--memory", limit, "--optimizer", "adamw8"), f"{self.work}/run{k}-adamw8"   # another optimiser, another run, and the same cache
+        limit = f"{int(self.plan.get('memory', 0) * 0.95 / 1e6)}M" if self.a.small else "6G"
+        how, run = ("--memory", limit, "--optimizer", "adamw8"), f"{self.work}/run{k}-adamw8"   # another optimiser, another run
         try:
-            self.mien(k, 1, *how, run=run)
-            shutil.rmtree(f"{run}/cache", ignore_errors=True)
-            shutil.copytree(f"{self.work}/run{k}/cache", f"{run}/cache")
             lines, plan = self.counted(k, *how, run=run)
         except Refused as e:
             print(f"  --memory {limit} --optimizer adamw8: refused: {e}", flush=True)
@@ -323,8 +320,8 @@ def main():
                 b.family(int(k))
             except Refused as e:
                 sys.exit(f"mien train: {e}")
-            for run in (f"{b.work}/run{k}", f"{b.work}/run{k}-adamw8"):
-                shutil.rmtree(run, ignore_errors=True)
+            for folder in ("run{}", "run{}-adamw8", "cache{}"):
+                shutil.rmtree(f"{b.work}/{folder.format(k)}", ignore_errors=True)
 
 
 if __name__ == "__main__":
