@@ -36,11 +36,12 @@ typedef struct {
     workspace *ws;
     tensor *dw, *now;
     adamw8_attr attr;
-    memory weight, moments, scales;
+    memory weight, low, moments, scales;
     uint64_t step;
 } lone;
 
-static lone *lone_new(uint32_t key) {
+/* In f32, or in two halves. */
+static lone *lone_of(uint32_t key, bool halves) {
     lone *l = aligned_alloc(64, (sizeof *l + 63) / 64 * 64);
     assert_non_null(l);
     memset(l, 0, sizeof *l);
@@ -48,7 +49,8 @@ static lone *lone_new(uint32_t key) {
     l->attr = (adamw8_attr){ { 0.9f, 0.999f, 1e-8f, 0 }, key };
     l->dw = graph_input(l->g, "dw", NN_F32, shape1(N));
     l->now = graph_input(l->g, "now", NN_F32, shape1(ADAMW_NOW));
-    adamw8_states s = { graph_state(l->g, "weight", NN_F32, shape1(N), &l->weight), NULL, graph_state(l->g, "moments", NN_U8, shape2(2, N), &l->moments),
+    adamw8_states s = { graph_state(l->g, "weight", halves ? NN_BF16 : NN_F32, shape1(N), &l->weight), halves ? graph_state(l->g, "low", NN_U16, shape1(N), &l->low) : NULL,
+                        graph_state(l->g, "moments", NN_U8, shape2(2, N), &l->moments),
                         graph_state(l->g, "scales", NN_F32, shape2(2, adamw8_scales(N)), &l->scales) };
     adamw8(l->g, &s, l->dw, l->now, NULL, NULL, l->attr);
     l->plan = plan_new(l->g, l->d, l->p, NULL);
@@ -56,6 +58,8 @@ static lone *lone_new(uint32_t key) {
     if (!l->ws) fail_msg("%s", error_message());
     return l;
 }
+
+static lone *lone_new(uint32_t key) { return lone_of(key, false); }
 
 static void lone_free(lone *l) {
     workspace_free(l->ws);
@@ -157,6 +161,25 @@ static void test_chance(void **state) {
     lone_free(a), lone_free(b), lone_free(c), lone_free(d);
 }
 
+/* A weight in two halves has the bits of one in f32, step by step. */
+static void test_halves(void **state) {
+    (void)state;
+    if (cpu_level_here() < CPU_AVX512_BF16) skip();
+    float dw[N], joined[N];
+    unsigned seed = 4;
+    lone *whole = lone_new(1), *halves = lone_of(1, true);
+    for (size_t i = 0; i < N; i++) ((float *)&whole->weight)[i] = draw(&seed);
+    halves_split((float *)&whole->weight, (uint16_t *)&halves->weight, (uint16_t *)&halves->low, N);
+    for (int t = 0; t < 20; t++) {
+        for (size_t i = 0; i < N; i++) dw[i] = draw(&seed) * exp2f(5 * draw(&seed) - 5);
+        lone_step(whole, dw), lone_step(halves, dw);
+        halves_join(joined, (uint16_t *)&halves->weight, (uint16_t *)&halves->low, N);
+        assert_memory_equal(joined, &whole->weight, sizeof joined);
+        assert_memory_equal(&halves->moments, &whole->moments, 2 * N);
+    }
+    lone_free(whole), lone_free(halves);
+}
+
 /* ---- learning ------------------------------------------------------------------------------------------------------------ */
 
 typedef enum { F32, EIGHT, EIGHT_BF16 } kind;
@@ -240,7 +263,7 @@ static void test_learning(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_codes), cmocka_unit_test(test_forgetting), cmocka_unit_test(test_chance),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_codes), cmocka_unit_test(test_forgetting), cmocka_unit_test(test_chance), cmocka_unit_test(test_halves),
                                         cmocka_unit_test(test_learning) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
