@@ -695,6 +695,7 @@ typedef struct {
     size_t peak_bytes;                          /* of the process, so far */
     uint64_t epoch;                             /* of its first item, from 0 */
     double divergence;                          /* of a VAE's posteriors from the standard normal distribution, a picture; else 0 */
+    double exchange;                            /* seconds of it that were spent waiting for other ranks' gradients */
 } mien_train_step;
 
 typedef struct {
@@ -703,6 +704,8 @@ typedef struct {
     double loss;                                /* smoothed, at the end */
     uint64_t failed;                            /* items that were left out: missing, broken or mismatched; the log was told of each */
     size_t peak_bytes;
+    int rank, ranks;                            /* under mpirun: of how many; 0 of 1 otherwise */
+    int elsewhere;                              /* it was another rank that failed, or was told to stop: that one, or rank 0, says so */
 } mien_train_result;
 
 typedef struct {

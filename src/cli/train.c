@@ -160,7 +160,8 @@ int command_train(int argc, char **argv) {
     catch_signals_saying(a.common.log_json ? NULL : "mien: stopping with a checkpoint after this step; again stops at once\n");
     int rc = mien_train(&a.job, &r);
     progress_end(&a.shown);
-    if (rc == 0 || rc == MIEN_ERR_CANCELLED) print_end(&a, &r, rc != 0);
+    if (rc < 0 && r.rank > 0 && r.elsewhere) return EXIT_WORK_FAILED;
+    if (r.rank == 0 && (rc == 0 || rc == MIEN_ERR_CANCELLED)) print_end(&a, &r, rc != 0);
     status = single_output_end(&a.common, rc, begin);
     return status == EXIT_DONE && r.failed ? EXIT_SOME_FAILED : status;
 }

@@ -4,7 +4,7 @@
  * so that gradients travel while the backward pass still runs.
  *
  *     ranks_open(&r);                           NULL: this process works alone
- *     ranks_sums(r, sums, ends, n);             gradients, in the order in which they will be whole
+ *     ranks_sums(r, ends, n, &sums);            gradients, in the order in which they will be whole
  *     for each step:
  *         ranks_whole(r, i)...                  behind the backward pass's step that ended the i-th
  *         ranks_reduce(r, &times);              now each has the sum over all ranks
@@ -33,9 +33,13 @@ void ranks_close(ranks *r);
 int  ranks_rank(const ranks *r);     /* 0..count-1; of NULL 0 */
 int  ranks_count(const ranks *r);    /* of NULL 1 */
 
-/* Cores for this rank's computing: those it may use, shared with the ranks of the same machine that may use them, too. All ranks call it. machine: cores that the
- * machine has for all of its ranks that were left to none of them (a starter may tie each to one). */
-int  ranks_cores(ranks *r, int *cores, int *unused);
+/* The machine that this rank runs on, with the others of the same name. All ranks call it. */
+typedef struct {
+    int ranks;                       /* here, this one among them */
+    int cores;                       /* for this rank's computing: those that it may use, shared with the ranks that may use them, too */
+    int used, unused;                /* cores by all ranks here; that the starter might have given them, but did not (it may tie each rank to one) */
+} ranks_machine;
+int  ranks_machine_of(ranks *r, ranks_machine *out);
 
 /* All ranks give so many bytes, and each gets those of all, in order. Also how they wait for each other. */
 int  ranks_gather(ranks *r, const void *mine, size_t bytes, void *all);
@@ -46,10 +50,12 @@ void ranks_fail(ranks *r, int code, const char *message);
 /* The rank that failed; -1: none has. */
 int  ranks_failed(ranks *r);
 
-/* Gradients: the i-th ends at sums[ends[i]], and begins where the one before it ends; what is between them is summed, too. All ranks give the same list. `sums` is theirs between
- * ranks_whole and ranks_reduce, and belongs to no one else until ranks_close if that failed. */
-int  ranks_sums(ranks *r, float *sums, const size_t *ends, size_t n);
+/* Makes room for gradients, zeroed, until ranks_close: the i-th ends at sums[ends[i]], and begins where the one before it ends. All ranks give the same list. Once in a
+ * life. Nobody else touches a gradient between ranks_whole and the end of ranks_reduce, which has all of them whole. */
+int  ranks_sums(ranks *r, const size_t *ends, size_t n, float **sums);
 void ranks_whole(ranks *r, size_t i);
+/* Bytes that all this takes, of n numbers. */
+size_t ranks_bytes(const ranks *r, size_t n);
 /* Of a step: bytes that this rank sent (and received as many), seconds from the first to the last that were under way, and of these in ranks_reduce: not hidden behind computing. */
 typedef struct { uint64_t bytes; double seconds, waited; } ranks_times;
 int  ranks_reduce(ranks *r, ranks_times *times);

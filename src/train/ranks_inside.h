@@ -8,7 +8,7 @@
 
 enum {
     TAG_LAST = 1, TAG_GATHER, TAG_SHARE, TAG_SUMS,                /* of bucket b: TAG_SUMS + 2 b, and + 1 */
-    RANKS_BUCKET = 25000000,                                      /* bytes: a message is long enough for any network, and the last is soon there */
+    RANKS_BUCKET = 25 << 20,                                      /* bytes, whole cache lines: messages are long enough for any network, and the last is soon there */
     RANKS_FLIGHTS = 2,                                            /* buckets under way at once: while one is added up the other travels */
     RANKS_PIECE = 1 << 24,                                        /* of what is shared */
 };
@@ -17,7 +17,7 @@ enum {
 typedef struct { int code, rank, last; char message[1012]; } ranks_failure;
 
 /* Numbers [begin,end) of the sums. */
-typedef struct { size_t begin, end, open, tensors; } ranks_bucket;    /* tensors, and those of them that are not whole yet */
+typedef struct { size_t begin, end, open, tensors; } ranks_bucket;    /* gradients that touch it; of these, not whole yet */
 
 typedef enum { FLIGHT_NONE, FLIGHT_OUT, FLIGHT_BACK } flight_phase;
 typedef struct {
@@ -59,7 +59,7 @@ struct ranks {
 
     float *sums;
     size_t buckets, next;            /* next: the first that has not set out in this step */
-    size_t *bucket_of;               /* of each gradient */
+    size_t *ends;                    /* of each gradient */
     ranks_bucket *bucket;
     ranks_flight flight[RANKS_FLIGHTS];
     float *copies;

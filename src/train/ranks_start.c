@@ -53,26 +53,27 @@ int ranks_open(ranks **out) {
 
 typedef struct { char machine[256]; cpu_set_t may; } place;
 
-static int count_cores(const place *all, int count, const place *own, int *cores, int *unused) {
-    cpu_set_t used = own->may, both;
+static void look_around(const place *all, int count, const place *own, ranks_machine *out) {
+    cpu_set_t used = own->may, both, starter;
     int sharing = 0;
+    *out = (ranks_machine){ 0 };
     for (int k = 0; k < count; k++) {
         if (strcmp(all[k].machine, own->machine) != 0) continue;
+        out->ranks++;
         CPU_AND(&both, &all[k].may, &own->may);
         sharing += CPU_COUNT(&both) > 0;
         CPU_OR(&used, &used, &all[k].may);
     }
-    int n = CPU_COUNT(&own->may) / (sharing > 0 ? sharing : 1);
-    *cores = n > 0 ? n : 1;
+    out->cores = CPU_COUNT(&own->may) / (sharing > 0 ? sharing : 1);
+    if (out->cores < 1) out->cores = 1;
+    out->used = CPU_COUNT(&used);
     /* What mpirun itself may use, it could have given away. */
-    cpu_set_t starter;
     if (sched_getaffinity(getppid(), sizeof starter, &starter) < 0) starter = used;
     CPU_AND(&both, &starter, &used);
-    *unused = CPU_COUNT(&starter) - CPU_COUNT(&both);
-    return 0;
+    out->unused = CPU_COUNT(&starter) - CPU_COUNT(&both);
 }
 
-int ranks_cores(ranks *r, int *cores, int *unused) {
+int ranks_machine_of(ranks *r, ranks_machine *out) {
     place own, *all = malloc((size_t)r->count * sizeof *all);
     if (!all) return error_memory((size_t)r->count * sizeof *all);
     memset(&own, 0, sizeof own);
@@ -80,7 +81,7 @@ int ranks_cores(ranks *r, int *cores, int *unused) {
     if (sched_getaffinity(0, sizeof own.may, &own.may) < 0) CPU_SET(0, &own.may);
     int rc = ranks_gather(r, &own, sizeof own, all);
     for (int k = 0; k < r->count && rc == 0; k++) all[k].machine[sizeof all[k].machine - 1] = 0;
-    if (rc == 0) rc = count_cores(all, r->count, &own, cores, unused);
+    if (rc == 0) look_around(all, r->count, &own, out);
     free(all);
     return rc;
 }

@@ -2,19 +2,22 @@
  *
  * Gradients, in buckets. A bucket is cut into a part a rank; each rank gets the others' copies of its part, adds them up in the order of the ranks, and sends
  * the sum to all (reduce-scatter, then all-gather): a rank sends 2 (N-1)/N of what there is, whatever N. */
+#define _DEFAULT_SOURCE
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "train/ranks_inside.h"
 
-enum { BLOCK = 1024 };
+/* Numbers: of a block that is added up at once; of a cache line; of a bucket. */
+enum { BLOCK = 1024, LINE = 16, BUCKET = RANKS_BUCKET / sizeof(float) };
 
 /* Part k of a bucket, in whole cache lines. */
 static size_t part_at(const ranks *r, const ranks_bucket *b, int k) {
-    size_t lines = (b->end - b->begin + 15) / 16, count = (size_t)r->count, at = lines / count * (size_t)k + lines % count * (size_t)k / count;
-    return b->begin + at * 16 < b->end ? b->begin + at * 16 : b->end;
+    size_t lines = (b->end - b->begin + LINE - 1) / LINE, count = (size_t)r->count, at = lines / count * (size_t)k + lines % count * (size_t)k / count;
+    return b->begin + at * LINE < b->end ? b->begin + at * LINE : b->end;
 }
 
 static size_t part_size(const ranks *r, const ranks_bucket *b, int k) { return part_at(r, b, k + 1) - part_at(r, b, k); }
@@ -24,32 +27,32 @@ static size_t part_size(const ranks *r, const ranks_bucket *b, int k) { return p
 static int check_ends(const size_t *ends, size_t n) {
     for (size_t i = 1; i < n; i++)
         if (ends[i] < ends[i - 1]) return error_set(ERR_USAGE, "gradients are listed in the order in which they lie");
-    return n ? 0 : error_set(ERR_USAGE, "there are no gradients");
+    return n && ends[n - 1] ? 0 : error_set(ERR_USAGE, "there are no gradients");
 }
 
-static void fill_buckets(ranks *r, const size_t *ends, size_t n) {
-    size_t begin = 0;
-    for (size_t i = 0; i < n; i++) {
-        ranks_bucket *b = &r->bucket[r->buckets];
-        *b = (ranks_bucket){ .begin = begin, .end = ends[i], .tensors = b->tensors + 1 };
-        r->bucket_of[i] = r->buckets;
-        if ((b->end - b->begin) * sizeof(float) < RANKS_BUCKET && i + 1 < n) continue;
-        begin = b->end;
-        r->buckets++;
-    }
+/* Gradient i touches buckets first to last of the piece of memory that all lie in. */
+static size_t first_of(const ranks *r, size_t i) { return (i ? r->ends[i - 1] : 0) / BUCKET; }
+static size_t end_of(const ranks *r, size_t i) { return (r->ends[i] + BUCKET - 1) / BUCKET; }
+static bool is_empty(const ranks *r, size_t i) { return r->ends[i] == (i ? r->ends[i - 1] : 0); }
+
+static void fill_buckets(ranks *r, size_t n) {
+    size_t all = r->ends[n - 1];
+    for (size_t b = 0; b < r->buckets; b++) r->bucket[b] = (ranks_bucket){ .begin = b * BUCKET, .end = b + 1 < r->buckets ? (b + 1) * BUCKET : all };
+    for (size_t i = 0; i < n; i++)
+        for (size_t b = first_of(r, i); b < end_of(r, i) && !is_empty(r, i); b++) r->bucket[b].tensors++;
 }
 
-/* A tensor of more than two buckets' size is a bucket of its own: copies have room for the largest. */
 static int make_copies(ranks *r) {
-    size_t most = 0, bytes;
-    for (size_t b = 0; b < r->buckets; b++)
-        for (int k = 0; k < r->count; k++)
-            if (part_size(r, &r->bucket[b], k) > most) most = part_size(r, &r->bucket[b], k);
-    if (most * sizeof(float) > RANKS_MOST_BYTES) return error_set(ERR_LIMIT, "a gradient of %zu numbers is too large to be exchanged", most);
-    if (__builtin_mul_overflow(most * sizeof(float), (size_t)(r->count - 1) * RANKS_FLIGHTS, &bytes)) return error_memory(SIZE_MAX);
+    size_t most = part_size(r, &r->bucket[0], r->rank), others = (size_t)r->count - 1, bytes;
+    if (__builtin_mul_overflow(most * sizeof(float), others * RANKS_FLIGHTS, &bytes)) return error_memory(SIZE_MAX);
     if (!(r->copies = malloc(bytes + 1))) return error_memory(bytes);
-    for (size_t i = 0; i < RANKS_FLIGHTS; i++) r->flight[i].copies = r->copies + i * (size_t)(r->count - 1) * most;
+    for (size_t i = 0; i < RANKS_FLIGHTS; i++) r->flight[i].copies = r->copies + i * others * most;
     return 0;
+}
+
+size_t ranks_bytes(const ranks *r, size_t n) {
+    size_t bucket = n < BUCKET ? n : BUCKET, count = (size_t)r->count;
+    return (n + (bucket / count + LINE) * (count - 1) * RANKS_FLIGHTS) * sizeof(float);
 }
 
 static void open_buckets(ranks *r) {
@@ -70,26 +73,42 @@ static int compare_lists(ranks *r, const size_t *ends, size_t n) {
     return rc;
 }
 
-int ranks_sums(ranks *r, float *sums, const size_t *ends, size_t n) {
+/* With the 64 readable bytes that a state has behind it; on large pages, as other states are. */
+static int make_sums(ranks *r, size_t n) {
+    enum { PAGE = 2 << 20 };
+    void *x;
+    size_t bytes;
+    if (__builtin_mul_overflow(n, sizeof(float), &bytes) || bytes > SIZE_MAX - 128) return error_memory(SIZE_MAX);
+    size_t room = (bytes + 127) / 64 * 64;
+    if (posix_memalign(&x, room < PAGE ? 64 : PAGE, room)) return error_memory(room);
+    if (room >= PAGE) madvise(x, room, MADV_HUGEPAGE);   /* a wish */
+    memset(x, 0, room);
+    r->sums = x;
+    return 0;
+}
+
+int ranks_sums(ranks *r, const size_t *ends, size_t n, float **sums) {
     int rc = check_ends(ends, n);
     if (rc == 0) rc = compare_lists(r, ends, n);
     if (rc < 0) return rc;
-    sums_free(r);
-    r->bucket = calloc(n, sizeof *r->bucket);
-    r->bucket_of = calloc(n, sizeof *r->bucket_of);
-    if (!r->bucket || !r->bucket_of) return error_memory(n * sizeof *r->bucket);
-    r->sums = sums;
-    fill_buckets(r, ends, n);
+    r->buckets = (ends[n - 1] + BUCKET - 1) / BUCKET;
+    r->bucket = calloc(r->buckets, sizeof *r->bucket);
+    r->ends = calloc(n, sizeof *r->ends);
+    if (!r->bucket || !r->ends) return error_memory(r->buckets * sizeof *r->bucket + n * sizeof *r->ends);
+    memcpy(r->ends, ends, n * sizeof *ends);
+    fill_buckets(r, n);
     open_buckets(r);
-    return make_copies(r);
+    rc = make_copies(r);
+    if (rc == 0) rc = make_sums(r, ends[n - 1]);
+    if (rc == 0) *sums = r->sums;
+    return rc;
 }
 
 void sums_free(ranks *r) {
+    free(r->sums);
     free(r->copies);
     free(r->bucket);
-    free(r->bucket_of);
-    r->copies = NULL, r->bucket = NULL, r->bucket_of = NULL;
-    r->buckets = 0;
+    free(r->ends);
 }
 
 /* ---- by the thread ------------------------------------------------------------------------------------------------------------ */
@@ -202,7 +221,7 @@ int sums_advance(ranks *r, size_t whole) {
 
 void ranks_whole(ranks *r, size_t i) {
     pthread_mutex_lock(&r->lock);
-    r->bucket[r->bucket_of[i]].open--;
+    for (size_t b = first_of(r, i); b < end_of(r, i) && !is_empty(r, i); b++) r->bucket[b].open--;
     size_t before = r->whole;
     while (r->whole < r->buckets && !r->bucket[r->whole].open) r->whole++;
     if (r->whole != before) pthread_cond_signal(&r->work);

@@ -28,8 +28,8 @@ typedef struct {
     void *data;
     uint16_t *low;                   /* not NULL: data are bf16, and these the bits that they lack of the f32 that is saved (nn/halves.h) */
 } save_state;
-/* The same of the run: generators, places in the data, the smoothed loss. Bytes as they lie in memory. */
-typedef struct { const char *name; void *data; size_t bytes; } save_value;
+/* The same of the run: generators, places in the data, the smoothed loss. Bytes as they lie in memory. optional: left as it is where the checkpoint has none of this size. */
+typedef struct { const char *name; void *data; size_t bytes; bool optional; } save_value;
 /* Of control*.safetensors, before what the model had: { "mien.only_mid_control", "true" }. */
 typedef struct { const char *key, *value; } save_metadata;
 

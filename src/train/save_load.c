@@ -116,7 +116,8 @@ static int load_file(const save_found *found, const save_contents *what, int fil
         const save_value *v = &what->values[i];
         if (!w && (rc = weights_open(path, &w)) < 0) break;
         snprintf(name, sizeof name, "run.%.400s", v->name);
-        const stored_tensor *t = need(w, name, STORED_U8, v->bytes);
+        const stored_tensor *t = v->optional ? weights_find(w, name) : need(w, name, STORED_U8, v->bytes);
+        if (v->optional && (!t || t->type != STORED_U8 || t->bytes != v->bytes)) continue;
         if (t) take(w, t, v->data, NULL);
         else rc = error_code();
     }

@@ -29,6 +29,7 @@ static int get_control(train_job *j, checkpoint_shapes shapes) {
     if (j->o->control) return snprintf(j->control, sizeof j->control, "%s", j->o->control), 0;
     snprintf(j->control, sizeof j->control, "%s/start.safetensors", j->folder.path);
     if (stat(j->control, &st) == 0) return 0;
+    if (j->rank) return error_errno("%s (made by rank 0: the run's folder must be one that all ranks see)", j->control);
     mien_init_options how = { .base = j->o->base, .output = j->control, .seed = j->o->seed, .layout = MIEN_LAYOUT_CONTROL, .dtype = MIEN_DTYPE_F32, .hooks.stop = j->o->hooks.stop };
     return init_run(&how, shapes, &r);
 }
@@ -64,10 +65,11 @@ static int note_data(train_job *j) {
 }
 
 static int open_folder(train_job *j) {
-    int rc = train_settings(j->o, j->bf16, &j->settings);
+    int rc = train_settings(j->o, j->bf16, ranks_count(j->ranks), &j->settings);
     if (rc == 0) rc = train_note_models(j);
     if (rc == 0) rc = note_data(j);
     if (rc < 0) return rc;
+    if (j->rank) return (j->folder.path = strdup(j->o->output)) ? 0 : error_memory(strlen(j->o->output));
     return run_folder_open(&(run_folder_options){ .path = j->o->output, .resume = j->o->resume != 0, .data_changed = j->o->data_changed != 0, .settings = &j->settings, .hooks = &j->o->hooks },
                            &j->folder);
 }
@@ -85,8 +87,12 @@ static int open_data(train_job *j) {
     char cache[PATH_MAX];
     if (snprintf(cache, sizeof cache, "%s%s", o->cache_folder ? o->cache_folder : j->folder.path, o->cache_folder ? "" : "/cache") >= (int)sizeof cache)
         return error_set(ERR_LIMIT, "%s: too long a path", o->cache_folder ? o->cache_folder : j->folder.path);
+    mien_iterate_options items = train_items(o);
+    items.rank = j->rank;
+    items.ranks = ranks_count(j->ranks);
+    items.hooks.stop = j->ranks ? &j->halt : o->hooks.stop;        /* a step that one leaves in its middle the others could not end */
     batch_options how = {
-        .items = train_items(o),
+        .items = items,
         .batch = o->batch, .wants = train_wants(o), .crop = o->crop, .redraw = o->redraw != 0, .mirror = o->mirror != 0, .prompt_dropout = o->prompt_dropout,
         .min_snr = o->min_snr, .noise_offset = o->noise_offset, .predicts_v = checkpoint_settings_of(j->c)->prediction == PREDICT_V,
         .keep_latents = o->cache != MIEN_CACHE_NONE, .keep_texts = o->cache == MIEN_CACHE_ALL, .cache = cache, .bf16 = j->bf16, .threads = j->threads, .cpu = j->cpu, .replay = o->replay,
@@ -101,7 +107,7 @@ trainer_options train_trainer(const train_job *j) {
         .what = (trainer_target)o->what, .freeze_text = o->freeze_text != 0, .absolute = o->vae_loss == MIEN_VAE_L1, .kl_weight = o->kl_weight,
         .batch = o->batch, .accumulate = o->accumulate, .height = (size_t)train_side(o) / 8, .width = (size_t)train_side(o) / 8, .tokens = TOKENS, .unlock_decoder = o->unlock_decoder != 0,
         .only_mid = o->only_mid_control != 0, .clip = o->clip, .average = o->average > 0, .adamw = { (float)o->beta1, (float)o->beta2, (float)o->epsilon, (float)o->decay }, .adamw8 = o->optimizer == MIEN_ADAMW8, .bf16 = j->bf16,
-        .memory = j->activations, .threads = j->threads, .stop = o->hooks.stop, .profile = o->profile, .context = o->hooks.context,
+        .memory = j->activations, .threads = j->threads, .ranks = j->ranks, .stop = o->hooks.stop, .profile = o->profile, .context = o->hooks.context,
     };
 }
 
@@ -113,17 +119,22 @@ static int open_trainer(train_job *j) {
 }
 
 static int open_all(train_job *j, checkpoint_shapes shapes) {
-    int rc = settings_bf16(j->o->dtype, j->cpu, &j->bf16);
+    int rc = train_ranks_open(j);
+    if (rc == 0) rc = settings_bf16(j->o->dtype, j->cpu, &j->bf16);
     if (rc == 0) rc = open_folder(j);
-    if (rc == 0) rc = get_control(j, shapes);
+    if (rc == 0) rc = train_compare(j);
+    if (rc == 0 && !j->rank) rc = get_control(j, shapes);
+    rc = train_meet(j, rc);
+    if (rc == 0 && j->rank) rc = get_control(j, shapes);
     if (rc == 0) rc = checkpoint_open(j->o->base, *j->control ? j->control : NULL, train_networks(j->o), &j->c);
     if (rc == 0) train_settle(j);
     if (rc == 0) rc = open_data(j);
     if (rc == 0) rc = train_make_room(j);
     if (rc == 0) rc = open_trainer(j);
     if (rc == 0) rc = train_take_up(j);
-    if (rc == 0) rc = train_log_open(j->folder.path, j->step, &j->o->hooks, &j->log);
-    return rc < 0 ? rc : events_open(j->folder.path, j->step, (double)time(NULL), &j->events);
+    if (rc == 0 && !j->rank) rc = train_log_open(j->folder.path, j->step, &j->o->hooks, &j->log);
+    if (rc == 0 && !j->rank) rc = events_open(j->folder.path, j->step, (double)time(NULL), &j->events);
+    return train_meet(j, rc);
 }
 
 /* ---- a step -------------------------------------------------------------------------------------------------------------- */
@@ -146,8 +157,11 @@ static void find_lost(train_job *j, const micro_batch *m, char *out, size_t size
 /* Which items a loss that is no number came of, and where it began. */
 static int blame(train_job *j, const micro_batch *m, int rc) {
     char ids[512] = "", message[256], where[300];
+    int meet;
     snprintf(message, sizeof message, "%s", error_message());
     find_lost(j, m, where, sizeof where);
+    /* Gradients are all ranks': one whose own are well lets the one speak that lost them. */
+    if (!*where && (meet = train_meet(j, 0)) < 0) return meet;
     for (int i = 0; i < m->n; i++) {
         size_t at = strlen(ids);
         snprintf(ids + at, sizeof ids - at, "%s%s (time %.0f)", i ? ", " : "", m->items[i].id, (double)m->time[i]);
@@ -180,18 +194,25 @@ static int one_step(train_job *j, mien_train_step *s) {
         train_hand_over(j, &m);
         if (micro == 0) s->epoch = m.items[0].epoch;
         rc = trainer_step(j->t, &now, micro, &r);
-        if (rc < 0) return put_back(j, &at, rc == ERR_LIMIT ? blame(j, &m, rc) : rc);
+        if (rc < 0) return put_back(j, &at, rc == ERR_LIMIT && ranks_failed(j->ranks) < 0 ? blame(j, &m, rc) : rc);
         s->loss += (double)r.loss / j->o->accumulate;
         s->divergence += (double)r.divergence / j->o->accumulate;
     }
     batch_progress_of(j->batch, &after);
+    s->wait = after.waited - before.waited;
+    if (j->ranks) {
+        int rc = train_agree(j, s);
+        if (rc < 0) return rc;
+        s->loss = (double)r.mean_loss;
+        s->divergence = (double)r.mean_divergence;
+        s->exchange = r.exchange.waited;
+    }
     j->step++;
     smooth_add(&j->loss, s->loss, 0.98);
     s->smoothed = smooth_value(&j->loss);
     s->norm = (double)r.norm;
     s->seconds = clock_seconds() - begin;
-    s->wait = after.waited - before.waited;
-    s->images_per_second = (double)j->o->batch * j->o->accumulate / s->seconds;
+    s->images_per_second = (double)j->o->batch * j->o->accumulate * ranks_count(j->ranks) / s->seconds;
     return 1;
 }
 
@@ -202,10 +223,10 @@ static int tell_step(train_job *j, mien_train_step *s) {
                       .wait = s->wait, .norm = s->norm > 0 ? s->norm : NAN, .divergence = j->o->what == MIEN_TRAIN_VAE ? s->divergence : NAN, .peak_bytes = peak };
     event_scalar scalars[] = { { "train/loss", s->loss }, { "train/loss_smoothed", s->smoothed }, { "train/lr", s->rate }, { "train/grad_norm", s->norm > 0 ? s->norm : NAN },
                                { "train/divergence", line.divergence }, { "speed/images_per_second", s->images_per_second }, { "speed/wait_seconds", s->wait } };
-    int rc = train_log_add(j->log, &line);
-    if (rc == 0) rc = events_scalars(j->events, s->step, (double)time(NULL), scalars, sizeof scalars / sizeof *scalars);
+    int rc = j->rank ? 0 : train_log_add(j->log, &line);
+    if (rc == 0 && !j->rank) rc = events_scalars(j->events, s->step, (double)time(NULL), scalars, sizeof scalars / sizeof *scalars);
     j->result->steps++;
-    j->result->images += (uint64_t)j->o->batch * (uint64_t)j->o->accumulate;
+    j->result->images += (uint64_t)j->o->batch * (uint64_t)j->o->accumulate * (uint64_t)ranks_count(j->ranks);
     j->result->wait += s->wait;
     j->result->loss = s->smoothed;
     j->result->peak_bytes = (size_t)peak;
@@ -235,19 +256,21 @@ static void note_told(train_job *j, int rc) {
 }
 
 static int loop(train_job *j) {
+    const volatile int *stop = j->ranks ? &j->halt : j->o->hooks.stop;
     mien_train_step s;
     int rc = 1;
-    while (rc > 0 && (!j->steps || j->step < j->steps) && !stop_asked(j->o->hooks.stop)) {
+    while (rc > 0 && (!j->steps || j->step < j->steps) && !stop_asked(stop)) {
         rc = one_step(j, &s);
         if (rc <= 0) break;
         note_told(j, tell_step(j, &s));
-        int kept = keep_now_and_then(j);
-        if (kept == 0 && j->o->sheet_every && !j->no_sheets && j->step % j->o->sheet_every == 0) kept = train_sheet(j);
+        int kept = j->rank ? 0 : keep_now_and_then(j);
+        if (kept == 0 && !j->rank && j->o->sheet_every && !j->no_sheets && j->step % j->o->sheet_every == 0) kept = train_sheet(j);
         if (kept < 0 && kept != ERR_CANCELLED) return kept;
     }
-    bool stopped = stop_asked(j->o->hooks.stop) || rc == ERR_CANCELLED;
+    bool stopped = stop_asked(stop) || rc == ERR_CANCELLED;
     if (rc < 0 && rc != ERR_CANCELLED) return rc;
-    if (j->step != j->saved_step && (rc = train_keep(j)) < 0) return rc;
+    rc = j->rank || j->step == j->saved_step ? 0 : train_keep(j);
+    if ((rc = train_meet(j, rc)) < 0) return rc;
     return stopped ? error_set(ERR_CANCELLED, "stopped after step %llu; --resume goes on from there", (unsigned long long)j->step) : 0;
 }
 
@@ -260,21 +283,27 @@ static void close_all(train_job *j, bool begun) {
     if (begun) run_folder_close(&j->folder);
     else run_folder_undo(&j->folder, (const char *const[]){ "start.safetensors", "log.jsonl", NULL });
     run_settings_free(&j->settings);
+    ranks_close(j->ranks);           /* the sums are its own */
+    free(j->positions);
 }
 
 int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shapes, mien_train_result *result) {
-    train_job j = { .o = o, .cpu = cpu, .folder.lock = FOLDER_UNLOCKED, .threads = o->jobs > 0 ? o->jobs : parallel_cores(), .result = result, .begin = clock_seconds() };
+    train_job j = { .o = o, .cpu = cpu, .folder.lock = FOLDER_UNLOCKED, .threads = o->jobs > 0 ? o->jobs : parallel_cores(), .own_stop = o->hooks.stop, .result = result, .begin = clock_seconds() };
     *result = (mien_train_result){ 0 };
     int rc = open_all(&j, shapes);
     result->load = clock_seconds() - j.begin;
     bool begun = rc == 0;
     if (begun) {
-        j.steps = train_steps(o, batch_rows(j.batch) ? batch_rows(j.batch) * (uint64_t)o->batch : batch_items(j.batch));
+        j.steps = train_steps(o, ranks_count(j.ranks), batch_rows(j.batch) ? batch_rows(j.batch) * (uint64_t)o->batch : batch_items(j.batch));
         j.progress = (mien_progress){ .total = j.steps, .done = j.step };
         j.saved_at = clock_seconds();
         rc = loop(&j);
     }
-    close_all(&j, begun);
+    result->rank = j.rank;
+    result->ranks = ranks_count(j.ranks);
+    result->elsewhere = rc < 0 && (ranks_failed(j.ranks) >= 0 ? ranks_failed(j.ranks) != j.rank : j.halt && !stop_asked(j.own_stop));
+    if (rc < 0 && !j.halt) ranks_fail(j.ranks, rc, error_message());
+    close_all(&j, begun || j.rank);
     result->total = clock_seconds() - j.begin;
     return rc;
 }

@@ -11,6 +11,7 @@
 #include "train/events.h"
 #include "train/log.h"
 #include "train/plan_lines.h"
+#include "train/ranks.h"
 #include "train/rates.h"
 #include "train/run_folder.h"
 #include "train/save.h"
@@ -39,6 +40,15 @@ typedef struct {
     smooth loss;
     char position[BATCH_POSITION_TEXT];
 
+    /* With others (NULL, 0, NULL: alone). Rank 0 alone is seen and writes. */
+    ranks *ranks;
+    int rank;
+    ranks_machine machine;
+    char *positions;                 /* [ranks,BATCH_POSITION_TEXT]: of all, between steps */
+    mien_train_options own;          /* o's, without what only rank 0 tells */
+    const volatile int *own_stop;    /* asked of this rank */
+    volatile int halt;               /* agreed by all; alone it is not used */
+
     uint64_t steps;                  /* of the run; 0: without end */
     double begin, saved_at;          /* seconds */
     uint64_t saved_step;
@@ -60,12 +70,24 @@ void     train_settle(train_job *j);
 const float *train_input(const train_job *j, const micro_batch *m, trainer_input which);
 void     train_hand_over(train_job *j, const micro_batch *m);
 
+/* ---- train_ranks.c: with others ---- */
+
+int train_ranks_open(train_job *j);
+/* All ranks come here with what they have so far, and no one goes on if any has failed. */
+int train_meet(train_job *j, int rc);
+/* Whether all ranks have the same settings, models and data. */
+int train_compare(train_job *j);
+/* Rank 0's numbers, to all. */
+int train_share(train_job *j, const save_contents *what);
+/* Between two steps: whether all stop, and where each is. */
+int train_agree(train_job *j, mien_train_step *s);
+
 /* ---- train_settings.c ---- */
 
 /* What the results of these options follow from, for settings.json. */
-int train_settings(const mien_train_options *o, bool bf16, run_settings *s);
+int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settings *s);
 /* --steps, or --epochs in steps; 0: without end. */
-uint64_t train_steps(const mien_train_options *o, uint64_t items);
+uint64_t train_steps(const mien_train_options *o, int ranks, uint64_t items);
 /* What is trained, and how; j->activations is a limit by then, or 0. */
 trainer_options train_trainer(const train_job *j);
 /* Which items, and how they are cut: complete, as data/iterate.h wants it; without end. */

@@ -184,7 +184,10 @@ int train_make_room(train_job *j) {
     size_t least = 0;
     j->plan = (plan_needs){ .asked = j->o->memory };
     int rc = count(j, &j->plan, &least);
-    uint64_t more = free_memory(), limit = j->o->memory ? j->o->memory : more ? more + resident_memory() : UINT64_MAX;
+    /* Before any rank takes more; ranks of one machine share what it has. */
+    rc = train_meet(j, rc);
+    uint64_t more = free_memory() / (uint64_t)(j->ranks ? j->machine.ranks : 1), limit = j->o->memory ? j->o->memory : more ? more + resident_memory() : UINT64_MAX;
+    rc = train_meet(j, rc);
     if (rc == 0) rc = fit(j, limit, least);
     if (rc == 0) rc = train_tell_plan(j);
     trainer_close(j->t);

@@ -11,7 +11,7 @@ static int add_vae(const mien_train_options *o, run_settings *s) {
 }
 
 /* Free ones change no step's numbers: they may differ when a run goes on. */
-int train_settings(const mien_train_options *o, bool bf16, run_settings *s) {
+int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settings *s) {
     static const char *const what[] = { "control", "base", "vae" }, *const optimizers[] = { "adamw", "adamw8" };
     int rc = run_settings_text(s, "what", what[o->what], false);
     const struct { const char *name; double x; } numbers[] = {
@@ -19,7 +19,7 @@ int train_settings(const mien_train_options *o, bool bf16, run_settings *s) {
         { "prompt-dropout", o->prompt_dropout }, { "min-snr", o->min_snr }, { "noise-offset", o->noise_offset },
     };
     const struct { const char *name; long long x; } integers[] = {
-        { "batch", o->batch }, { "accumulate", o->accumulate }, { "size", o->size }, { "seed", (long long)o->seed }, { "warmup", (long long)o->warmup },
+        { "batch", (long long)o->batch * ranks }, { "accumulate", o->accumulate }, { "size", o->size }, { "seed", (long long)o->seed }, { "warmup", (long long)o->warmup },
     };
     const struct { const char *name; bool x; } flags[] = {
         { "unlock-decoder", o->unlock_decoder }, { "only-mid-control", o->only_mid_control }, { "redraw", o->redraw }, { "mirror", o->mirror },
@@ -40,8 +40,8 @@ int train_settings(const mien_train_options *o, bool bf16, run_settings *s) {
     return rc;
 }
 
-uint64_t train_steps(const mien_train_options *o, uint64_t items) {
-    uint64_t each = (uint64_t)o->batch * (uint64_t)o->accumulate;
+uint64_t train_steps(const mien_train_options *o, int ranks, uint64_t items) {
+    uint64_t each = (uint64_t)o->batch * (uint64_t)o->accumulate * (uint64_t)ranks;
     if (o->steps) return o->steps;
     return o->epochs ? (o->epochs * items + each - 1) / each : 0;
 }

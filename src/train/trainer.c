@@ -30,6 +30,13 @@ static trained *trained_of(trainer *t, const tensor *weight) {
     return &t->trained[i];
 }
 
+/* Of a graph that only asks. */
+static void note_order(void *context, graph *g, tensor *weight) {
+    trainer *t = context;
+    (void)g;
+    trained_of(t, weight)->order = t->ordered++;
+}
+
 /* A gradient is whole: it is used up at once. */
 static void use_gradient(void *context, graph *g, tensor *weight) {
     trainer *t = context;
@@ -53,7 +60,7 @@ static int build_micro(trainer *t, bool ask) {
         t->first = graph_input(g, "first", NN_F32, shape1(1));
     }
     t->loss = graph_output(g, trainer_build(t, g));
-    return graph_backward(g, t->loss, ask ? NULL : use_gradient, t);
+    return graph_backward(g, t->loss, ask ? note_order : use_gradient, t);
 }
 
 /* Which weights a gradient reaches: with only_mid, the outer zero convolutions get none. */
@@ -116,6 +123,7 @@ static int make_plans(trainer *t) {
     if (t->split && !(t->update_plan = plan_new(t->update, t->d, t->params, &how))) return error_code();
     if (o->counting) return o->memory ? 0 : find_least(t);
     if (!(t->ws = workspace_new(activations(t)))) return error_code();
+    if (o->ranks && trainer_ranks_steps(t) < 0) return error_code();
     if (!o->profile) return 0;
     t->profile = plan_profile_new(t->micro_plan);
     t->update_profile = t->split ? plan_profile_new(t->update_plan) : NULL;
@@ -132,6 +140,7 @@ static int open_all(trainer *t, cpu_level cpu) {
     rc = list_trained(t);
     if (rc == 0) rc = find_reached(t);
     if (rc == 0) rc = trained_make(t);
+    if (rc == 0 && t->options.ranks) rc = trainer_ranks_sums(t);
     if (rc == 0) rc = build_micro(t, false);
     if (rc == 0 && t->split) rc = build_update(t);
     return rc < 0 ? rc : make_plans(t);
@@ -142,7 +151,7 @@ int trainer_open(const trainer_options *options, checkpoint *c, cpu_level cpu, t
     if (!t) return error_memory(sizeof *t);
     t->options = *options;
     if (t->options.accumulate < 1) t->options.accumulate = 1;
-    t->split = t->options.accumulate > 1 || t->options.clip > 0;
+    t->split = t->options.accumulate > 1 || t->options.clip > 0 || t->options.ranks;
     t->c = c;
     int rc = open_all(t, cpu);
     if (rc < 0) trainer_close(t);
@@ -185,10 +194,13 @@ void trainer_set_ids(trainer *t, const int32_t *ids) {
     memcpy(plan_tensor(t->micro_plan, t->ws, t->input[TRAINER_IDS]), ids, trainer_input_count(t, TRAINER_IDS) * sizeof *ids);
 }
 
+/* Micro-batches of a step, those of other ranks, too. */
+static int shares(const trainer *t) { return t->options.accumulate * ranks_count(t->options.ranks); }
+
 /* The mean over the micro-batches of a step is the sum of their losses, each with a part of the weight. */
 static void share_weight(trainer *t) {
     float *w = plan_tensor(t->micro_plan, t->ws, t->input[TRAINER_WEIGHT]);
-    for (int i = 0; i < t->options.batch; i++) w[i] /= (float)t->options.accumulate;
+    for (int i = 0; i < t->options.batch; i++) w[i] /= (float)shares(t);
 }
 
 static int update(trainer *t, const float now[ADAMW_NOW], float decay, trainer_report *report) {
@@ -201,6 +213,14 @@ static int update(trainer *t, const float now[ADAMW_NOW], float decay, trainer_r
     return t->lost_in_update ? error_set(ERR_LIMIT, "the gradients are not finite") : 0;
 }
 
+static void take_loss(trainer *t, int micro, trainer_report *report) {
+    float loss = *(const float *)plan_tensor(t->micro_plan, t->ws, t->loss), divergence = t->divergence ? *(const float *)plan_tensor(t->micro_plan, t->ws, t->divergence) : 0;
+    report->loss = loss * (float)shares(t);
+    report->divergence = divergence * (float)shares(t);
+    t->mean_loss = (micro ? t->mean_loss : 0) + loss;
+    t->mean_divergence = (micro ? t->mean_divergence : 0) + divergence;
+}
+
 int trainer_step(trainer *t, const trainer_now *how, int micro, trainer_report *report) {
     float now[ADAMW_NOW], decay = (float)how->average, first = micro == 0;
     *report = (trainer_report){ 0 };
@@ -211,12 +231,13 @@ int trainer_step(trainer *t, const trainer_now *how, int micro, trainer_report *
     memcpy(plan_tensor(t->micro_plan, t->ws, t->first), &first, sizeof first);
     share_weight(t);
     /* Not until a flag is set: an update that is left in the middle would be neither step. */
-    int rc = plan_run(t->micro_plan, t->ws, &(plan_run_options){ .profile = t->profile });
+    bool last = micro == t->options.accumulate - 1;
+    int rc = plan_run(t->micro_plan, t->ws, &(plan_run_options){ .profile = t->profile, .after = t->options.ranks && last ? trainer_ranks_after : NULL, .context = t });
     if (rc < 0) return rc;
-    report->loss = *(const float *)plan_tensor(t->micro_plan, t->ws, t->loss) * (float)t->options.accumulate;
-    if (t->divergence) report->divergence = *(const float *)plan_tensor(t->micro_plan, t->ws, t->divergence) * (float)t->options.accumulate;
+    take_loss(t, micro, report);
     if (!isfinite(report->loss)) return error_set(ERR_LIMIT, "the loss is not finite");
-    return t->split && micro == t->options.accumulate - 1 ? update(t, now, decay, report) : 0;
+    if (last && t->options.ranks && (rc = trainer_ranks_reduce(t, report)) < 0) return rc;
+    return last && t->split ? update(t, now, decay, report) : 0;
 }
 
 params *trainer_params(const trainer *t) { return t->params; }

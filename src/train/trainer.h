@@ -15,6 +15,7 @@
 #include "base/cpu.h"
 #include "nn/params.h"
 #include "nn/update.h"
+#include "train/ranks.h"
 #include "weights/checkpoint.h"
 
 /* What is trained: a ControlNet, its base locked; the base's UNet, and its text encoder unless that is frozen; or its VAE. */
@@ -39,6 +40,7 @@ typedef struct {
     size_t memory;                   /* of activations; more is computed again; 0: as much as it takes */
     bool counting;                   /* nothing is read or taken: trainer_planned tells what would be, and which states there would be (without data); there are no steps */
     int threads;
+    ranks *ranks;                    /* NULL, or there are others, who do the same with other data: gradients and losses are the mean over all */
     const volatile int *stop;        /* base/stop.h; may be NULL */
     void (*profile)(void *context, const char *line);   /* not NULL: kernels are timed, and this told when it closes */
     void *context;
@@ -75,6 +77,9 @@ typedef struct {
 typedef struct {
     float loss;                      /* of this micro-batch */
     float norm;                      /* of the gradients, behind the last micro-batch; 0 where it is not asked for (clip 0) */
+    /* With ranks, behind the last micro-batch: the mean of the step over all ranks, and what it cost. */
+    float mean_loss, mean_divergence;
+    ranks_times exchange;
     float divergence;                /* of the VAE: of its posteriors from the standard normal distribution, a picture; else 0 */
 } trainer_report;
 /* One micro-batch, the micro-th (from 0) of its step; the last updates the weights. ERR_LIMIT if the loss, or the gradients where they are summed, are not

@@ -16,6 +16,7 @@
 typedef struct {
     const parameter *source;
     tensor *weight;               /* in the micro graph */
+    size_t order;                 /* in which gradients are whole */
     void *numbers, *low, *m, *v, *moments, *scales, *average, *sum;
 } trained;
 
@@ -44,6 +45,10 @@ struct trainer {
     size_t states, least;
     char *block;                  /* all states lie in it */
     size_t block_bytes, block_used;
+    size_t ordered;               /* gradients that have an order */
+    float *sums;                  /* with ranks, theirs: where the trained's sums lie; behind them, at loss_at, loss and divergence */
+    size_t loss_at, *whole;       /* [steps of micro_plan]: 1 + the order of the gradient that is whole behind it, or 0 */
+    float mean_loss, mean_divergence;    /* of the micro-batches so far */
     bool lost_in_update;          /* what was not finite last: the gradients, not the loss */
 };
 
@@ -64,5 +69,12 @@ tensor *trained_weight(const trainer *t, graph *g, const trained *w);
 tensor *trained_sum(graph *g, const trained *w);
 /* weight: trained_weight of g. */
 void    trained_update(const trainer *t, graph *g, const trained *w, tensor *weight, tensor *dw, tensor *now, tensor *decay, tensor *factor, tensor *gate);
+
+/* ---- trainer_ranks.c: with others ------------------------------------------------------------------------------------------- */
+
+int     trainer_ranks_sums(trainer *t);                       /* where sums lie; all ranks come here */
+int     trainer_ranks_steps(trainer *t);                      /* of micro_plan */
+int     trainer_ranks_after(void *trainer, size_t step);      /* a step of the last micro-batch is done */
+int     trainer_ranks_reduce(trainer *t, trainer_report *report);
 
 #endif

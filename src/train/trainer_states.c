@@ -30,6 +30,12 @@ static void state_memory(trainer *t, nn_shape shape, nn_type type, void **out) {
     t->states += bytes;
 }
 
+/* With ranks they have the sums, and count them. */
+static void sum_memory(trainer *t, trained *w) {
+    if (!t->options.ranks) state_memory(t, w->source->shape, NN_F32, &w->sum);
+    else if (t->options.counting) w->sum = (char *)nowhere;
+}
+
 static void all_memory(trainer *t, trained *w) {
     const nn_shape s = w->source->shape;
     nn_type type = kept_type(t, w->source);
@@ -38,7 +44,7 @@ static void all_memory(trainer *t, trained *w) {
     if (t->options.adamw8) state_memory(t, moments_shape(w), NN_U8, &w->moments), state_memory(t, scales_shape(w), NN_F32, &w->scales);
     else state_memory(t, s, NN_F32, &w->m), state_memory(t, s, NN_F32, &w->v);
     if (t->options.average) state_memory(t, s, NN_F32, &w->average);
-    if (t->split) state_memory(t, s, NN_F32, &w->sum);
+    if (t->split) sum_memory(t, w);
 }
 
 static void place_all(trainer *t) {

@@ -38,12 +38,12 @@ static size_t cut(size_t n, size_t *ends) {
 }
 
 static int sum(ranks *r, size_t n, bool timed) {
-    float *x = calloc(n, sizeof *x);
+    float *x = NULL;
     size_t *ends = calloc(MOST, sizeof *ends), tensors;
     uint64_t all = 0, wrong = 0;
-    if (!x || !ends) return error_memory(n * sizeof *x);
+    if (!ends) return error_memory(MOST * sizeof *ends);
     tensors = cut(n, ends);
-    int rc = ranks_sums(r, x, ends, tensors);
+    int rc = ranks_sums(r, ends, tensors, &x);
     for (int step = 0; step < STEPS && rc == 0; step++) {
         for (size_t i = 0; i < n; i++) x[i] = number(ranks_rank(r), i, step);
         /* Not in their order, as different machines may have it. */
@@ -61,17 +61,15 @@ static int sum(ranks *r, size_t n, bool timed) {
         if (timed && rc == 0 && ranks_rank(r) == 0) printf("%" PRIu64 " bytes sent in %.4f s, %.4f s waited\n", t.bytes, t.seconds, t.waited);
     }
     if (rc == 0) printf("sums %016" PRIx64 ", %" PRIu64 " wrong\n", all, wrong);
-    /* r may still use it if that failed: it is left. */
-    if (rc == 0) free(x);
     free(ends);
     return rc;
 }
 
 static int fail(ranks *r, int which, bool die) {
-    static float x[1000000];
+    float *x;
     const size_t ends[] = { 500000, 1000000 };
     ranks_times t;
-    int rc = ranks_sums(r, x, ends, 2);
+    int rc = ranks_sums(r, ends, 2, &x);
     if (rc < 0) return rc;
     ranks_whole(r, 0);
     if (ranks_rank(r) == which) {
@@ -85,8 +83,9 @@ static int fail(ranks *r, int which, bool die) {
 }
 
 static int cores(ranks *r) {
-    int n, unused, rc = ranks_cores(r, &n, &unused);
-    if (rc == 0) printf("rank %d of %d: %d cores, %d unused\n", ranks_rank(r), ranks_count(r), n, unused);
+    ranks_machine m;
+    int rc = ranks_machine_of(r, &m);
+    if (rc == 0) printf("rank %d of %d: %d cores, %d used, %d unused\n", ranks_rank(r), ranks_count(r), m.cores, m.used, m.unused);
     return rc;
 }
 

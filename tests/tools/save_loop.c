@@ -138,7 +138,7 @@ static double measure_of(uint64_t step) { return (double)(step * 7 % 11); }
 
 static int run(const checkpoint *c) {
     uint64_t position[3] = { 0 };
-    save_value values[] = { { "position", position, sizeof position } };
+    save_value values[] = { { "position", position, sizeof position, false } };
     const save_metadata mid = { "mien.only_mid_control", "true" };
     save_contents what = { .model = c, .states = states, .n_states = n_states, .values = values, .n_values = 1, .metadata = &mid, .n_metadata = averages,
                            .dtype = bf16 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_AUTO };
