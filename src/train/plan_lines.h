@@ -19,6 +19,7 @@ typedef struct {
     uint64_t encoders;               /* while the cache lacks something, or there is none */
     bool turns;                      /* they are let go before each step, and activations while they work */
     uint64_t sheets;                 /* pictures are made now and then, while activations and encoders are let go */
+    uint64_t sheets_stay;            /* of weights: what only they read */
     uint64_t data;                   /* items being prepared */
     uint64_t asked;                  /* --memory; 0: as much as it takes */
     double flops, flops_again;       /* of a step; of these for what is computed again */

@@ -40,6 +40,7 @@ static int add_sheets(const train_job *j, trainer *t, plan_needs *n) {
     if (rc < 0) return rc;
     if ((rc = engine_needs(e, &shape, &share)) == 0) {
         n->weights += share.stays;
+        n->sheets_stay = share.stays;
         n->sheets = share.passes;
     }
     engine_close(e);
@@ -67,12 +68,14 @@ static int count(train_job *j, plan_needs *n, size_t *least) {
     return rc;
 }
 
+static uint64_t fixed(const plan_needs *n) { return n->program + n->weights + n->states + n->data; }
+
 /* Where as much is saved as can be. */
-static uint64_t least_of(const plan_needs *n, size_t least) { return n->program + n->weights + n->states + n->data + larger(least, n->encoders); }
+static uint64_t least_of(const plan_needs *n, size_t least) { return fixed(n) + larger(least, n->encoders); }
 
 /* ---- what would fit ---------------------------------------------------------------------------------------------------------- */
 
-typedef struct { const train_job *j; const plan_needs *n; uint64_t limit, best; text words; int found; } advice;
+typedef struct { const train_job *j; const plan_needs *n; uint64_t limit; text words; int found; } advice;
 
 /* How much less another trainer would take. */
 static int try_other(advice *a, const trainer_options *o, const char *words) {
@@ -93,9 +96,27 @@ static int try_other(advice *a, const trainer_options *o, const char *words) {
     return 0;
 }
 
+/* The same pictures a step, if gradients may wait; else fewer; and both with smaller moments. */
+static int try_batch(advice *a, trainer_options o, int batch) {
+    char words[96];
+    int before = a->found, accumulate = o.batch / batch * (o.accumulate > 1 ? o.accumulate : 1), rc = 0;
+    for (int k = 0; k < 4 && rc == 0 && a->found == before; k++) {
+        bool smaller = k / 2, together = k % 2 == 0;
+        if (smaller && a->j->o->optimizer == MIEN_ADAMW8) break;
+        trainer_options how = o;
+        how.batch = batch;
+        how.accumulate = together ? accumulate : o.accumulate;
+        how.adamw8 = o.adamw8 || smaller;
+        int at = snprintf(words, sizeof words, "--batch %d", batch);
+        if (together) at += snprintf(words + at, sizeof words - (size_t)at, " --accumulate %d", accumulate);
+        if (smaller) snprintf(words + at, sizeof words - (size_t)at, " --optimizer adamw8");
+        rc = try_other(a, &how, words);
+    }
+    return rc;
+}
+
 static int try_others(advice *a) {
     trainer_options o = train_trainer(a->j);
-    char words[96];
     int batch = o.batch, rc = 0;
     o.memory = 0;
     if (!o.adamw8) {
@@ -108,15 +129,7 @@ static int try_others(advice *a) {
         rc = try_other(a, &o, "no --clip");
         o.clip = a->j->o->clip;
     }
-    for (int smaller = batch / 2; rc == 0 && smaller >= 1 && !a->found; smaller /= 2) {
-        o.batch = smaller;
-        snprintf(words, sizeof words, "--batch %d", smaller);
-        rc = try_other(a, &o, words);
-        o.adamw8 = true;
-        snprintf(words, sizeof words, "--batch %d --optimizer adamw8", smaller);
-        if (rc == 0 && !a->found && a->j->o->optimizer != MIEN_ADAMW8) rc = try_other(a, &o, words);
-        o.adamw8 = a->j->o->optimizer == MIEN_ADAMW8;
-    }
+    for (int smaller = batch / 2; rc == 0 && smaller >= 1 && !a->found; smaller /= 2) rc = try_batch(a, o, smaller);
     return rc;
 }
 
@@ -129,7 +142,7 @@ static int refuse(const train_job *j, const plan_needs *n, uint64_t limit, size_
     plan_size(given, limit);
     if (rc == 0)
         rc = error_set(ERR_LIMIT, "%s of memory are needed at least, with as much computed again as can be, and %s %s.%s", needed, given,
-                       j->o->memory ? "may be used (--memory)" : "are free (--memory says how much may be used)", a.found ? a.words.data : " A smaller --size or --batch would take less, and --optimizer adamw8");
+                       j->o->memory ? "may be used (--memory)" : "are free (--memory says how much may be used)", a.found && a.words.data ? a.words.data : " A smaller --size or --batch would take less, and --optimizer adamw8");
     text_free(&a.words);
     return rc;
 }
@@ -161,21 +174,27 @@ static void say_saving(const train_job *j, uint64_t limit) {
     train_say(j, MIEN_LOG_WARNING, line);
 }
 
+static void say_no_sheets(const train_job *j, uint64_t needed) {
+    char line[160], size[32];
+    plan_size(size, needed);
+    snprintf(line, sizeof line, "no sheets are made: that would take %s of memory", size);
+    train_say(j, MIEN_LOG_WARNING, line);
+}
+
 static int fit(train_job *j, uint64_t limit, size_t least) {
     plan_needs *n = &j->plan;
     if (plan_memory(n) <= limit) return 0;
     n->turns = n->encoders > 0;
-    uint64_t fixed = n->program + n->weights + n->states + n->data, room = limit > fixed ? limit - fixed : 0;
-    if (least > room || n->encoders > room) return refuse(j, n, limit, least);
-    if (n->sheets > room) {
-        char line[160], size[32];
-        plan_size(size, fixed + n->sheets);
-        snprintf(line, sizeof line, "no sheets are made: they would need %s of memory", size);
-        train_say(j, MIEN_LOG_WARNING, line);
-        j->no_sheets = true;
-        n->sheets = 0;
+    uint64_t passing = larger(larger(least, n->encoders), n->sheets), with_sheets = fixed(n) + passing;
+    j->no_sheets = n->sheets > 0 && with_sheets > limit;
+    if (j->no_sheets) {
+        n->weights -= n->sheets_stay;
+        n->sheets = n->sheets_stay = 0;
     }
+    if (least_of(n, least) > limit) return refuse(j, n, limit, least);
+    uint64_t room = limit - fixed(n);
     int rc = n->activations > room ? compute_again(j, room) : 0;
+    if (rc == 0 && j->no_sheets) say_no_sheets(j, with_sheets);
     if (rc == 0) say_saving(j, limit);
     return rc;
 }

@@ -34,6 +34,10 @@ expect "a megabyte" 1 run --out less --memory 1M
 check "is too little, and the least is told" said "of memory are needed at least"
 check "before there is anything" test ! -e less/checkpoints
 least=$(sed -n 's/.* \([0-9.]*\) \([MG]\)B of memory are needed at least.*/\1\2/p' "$T/.stderr")
+expect "a little less than the least" 1 run --out less --memory "$(awk "BEGIN { print int(${least%M} - 8) \"M\" }")"
+check "what would fit" said "It would fit with --optimizer adamw8 ("
+expect "much less" 1 run --out less --memory "$(awk "BEGIN { print int(${least%M} - 20) \"M\" }")"
+check "would fit with smaller batches" said "It would fit with --batch 1 "
 expect "the least that was told" 0 run --out less --memory "$least"
 cp "$T/.stderr" plan
 check "some is computed again" grep -q 'activations .* computing some again: +' plan
