@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -160,6 +161,8 @@ int command_train(int argc, char **argv) {
     catch_signals_saying(a.common.log_json ? NULL : "mien: stopping with a checkpoint after this step; again stops at once\n");
     int rc = mien_train(&a.job, &r);
     progress_end(&a.shown);
+    /* mpirun ends all at once when the first has failed: rank 0, which tells the user, first. */
+    if (rc < 0 && r.rank > 0) usleep(500000);
     if (rc < 0 && r.rank > 0 && r.elsewhere) return EXIT_WORK_FAILED;
     if (r.rank == 0 && (rc == 0 || rc == MIEN_ERR_CANCELLED)) print_end(&a, &r, rc != 0);
     status = single_output_end(&a.common, rc, begin);
