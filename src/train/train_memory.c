@@ -48,7 +48,7 @@ static int add_sheets(const train_job *j, trainer *t, plan_needs *n) {
 }
 
 /* What can't be counted before: the threads that read items with their decoders, holes in the heap; and, of packed weights, ends of huge pages. */
-enum { ALLOWANCE = 64 << 20, ENCODERS_BESIDE = 16 << 20 };
+enum { ALLOWANCE = 96 << 20, ENCODERS_BESIDE = 16 << 20 };
 
 /* Without a limit. The program's share is what it has while all of the small things are there: graphs, plans, primitives. */
 static int count(train_job *j, plan_needs *n, size_t *least) {
