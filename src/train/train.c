@@ -206,6 +206,9 @@ static int one_step(train_job *j, mien_train_step *s) {
         s->loss = (double)r.mean_loss;
         s->divergence = (double)r.mean_divergence;
         s->exchange = r.exchange.waited;
+        j->exchange.bytes += r.exchange.bytes;
+        j->exchange.seconds += r.exchange.seconds;
+        j->exchange.waited += r.exchange.waited;
     }
     j->step++;
     smooth_add(&j->loss, s->loss, 0.98);
@@ -303,6 +306,7 @@ int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shap
     result->ranks = ranks_count(j.ranks);
     result->elsewhere = rc < 0 && (ranks_failed(j.ranks) >= 0 ? ranks_failed(j.ranks) != j.rank : j.halt && !stop_asked(j.own_stop));
     if (rc < 0 && !j.halt) ranks_fail(j.ranks, rc, error_message());
+    train_tell_exchange(&j);
     close_all(&j, begun || j.rank);
     result->total = clock_seconds() - j.begin;
     return rc;

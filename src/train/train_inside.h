@@ -44,6 +44,7 @@ typedef struct {
     ranks *ranks;
     int rank;
     ranks_machine machine;
+    ranks_times exchange;            /* of all steps so far */
     char *positions;                 /* [ranks,BATCH_POSITION_TEXT]: of all, between steps */
     mien_train_options own;          /* o's, without what only rank 0 tells */
     const volatile int *own_stop;    /* asked of this rank */
@@ -79,6 +80,8 @@ int train_meet(train_job *j, int rc);
 int train_compare(train_job *j);
 /* Rank 0's numbers, to all. */
 int train_share(train_job *j, const save_contents *what);
+/* What the exchange of gradients cost, as a line of the profile. */
+void train_tell_exchange(const train_job *j);
 /* Between two steps: whether all stop, and where each is. */
 int train_agree(train_job *j, mien_train_step *s);
 

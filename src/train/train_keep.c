@@ -105,6 +105,14 @@ static void tell_lines(const train_job *j, char *lines) {
     }
 }
 
+/* Each sends its share to all, and all of theirs to each: train/ranks_sums.c. */
+static void tell_exchange(const train_job *j, const plan_needs *n, text *out) {
+    char size[32];
+    uint64_t count = (uint64_t)ranks_count(j->ranks);
+    plan_size(size, n->trained * sizeof(float) / count * (count - 1) * 2);
+    text_printf(out, "exchange     %9s   sent and received in each step by each of %d ranks\n", size, ranks_count(j->ranks));
+}
+
 int train_tell_plan(train_job *j) {
     static const char *const caches[] = { "all", "latents", "none" };
     save_value values[VALUES];
@@ -128,6 +136,7 @@ int train_tell_plan(train_job *j) {
     if (j->o->plan) {
         text lines = { 0 };
         plan_lines(&n, &lines);
+        if (j->ranks) tell_exchange(j, &n, &lines);
         if (lines.data) tell_lines(j, lines.data);
         text_free(&lines);
     }

@@ -99,3 +99,13 @@ int train_agree(train_job *j, mien_train_step *s) {
     free(all);
     return rc;
 }
+
+void train_tell_exchange(const train_job *j) {
+    const ranks_times *t = &j->exchange;
+    double n = (double)j->result->steps;
+    char line[256];
+    if (!j->o->profile || !j->ranks || n < 1) return;
+    snprintf(line, sizeof line, "gradients among %d ranks: a step, %.1f MB sent, %.3f s under way, of which %.3f s behind the backward pass", ranks_count(j->ranks), (double)t->bytes / n * 1e-6,
+             t->seconds / n, t->waited / n);
+    j->o->profile(j->o->hooks.context, line);
+}
