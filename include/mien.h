@@ -714,6 +714,7 @@ typedef struct {
     const char *output;                         /* the run's folder */
     mien_train_what what;
     int unlock_decoder, only_mid_control;       /* of a ControlNet */
+    mien_prediction prediction;                 /* of the base; AUTO: as it says or, if it does not, for a ControlNet as one look at it does, for a base the noise */
     int freeze_text;                            /* of a base: the text encoder is not trained */
     int crop;                                   /* of a VAE: it is given windows of so many pixels, by chance, of the squares of `size`; 0: all of them */
     mien_vae_loss vae_loss;

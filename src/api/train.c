@@ -32,12 +32,13 @@ static int check_target(const mien_train_options *o) {
         { "a ControlNet (--control)", o->control != NULL, control }, { "only_mid_control", o->only_mid_control, control }, { "unlock_decoder", o->unlock_decoder, control },
         { "redraw", o->redraw, control }, { "freeze_text", o->freeze_text, base }, { "crop", o->crop, vae }, { "measure_scale", o->measure_scale, vae }, { "vae_loss", o->vae_loss != MIEN_VAE_L1, vae },
         { "kl_weight", o->kl_weight != mien_train_defaults().kl_weight, vae }, { "min_snr", o->min_snr != 0, !vae }, { "noise_offset", o->noise_offset != 0, !vae },
-        { "prompt_dropout", o->prompt_dropout != 0, !vae },
+        { "prompt_dropout", o->prompt_dropout != 0, !vae }, { "prediction", o->prediction != MIEN_PREDICTION_AUTO, !vae },
     };
     for (size_t i = 0; i < sizeof of / sizeof *of; i++)
         if (of[i].given && !of[i].fits) return error_set(ERR_USAGE, "%s: is nothing that the training of %s has", of[i].name, words[o->what]);
     if (o->crop && (o->crop < 8 || o->crop > o->size || o->crop % 8)) return error_set(ERR_USAGE, "crop %d: a multiple of 8 up to the size (%d) was expected", o->crop, o->size);
     if (o->crop && o->replay) return error_set(ERR_USAGE, "crop: a replay has all draws, so there can be no cropping with it");
+    if (o->prediction < MIEN_PREDICTION_AUTO || o->prediction > MIEN_PREDICTION_V) return error_set(ERR_USAGE, "prediction: no such kind");
     if (o->vae_loss != MIEN_VAE_L1 && o->vae_loss != MIEN_VAE_MSE) return error_set(ERR_USAGE, "vae_loss: no such loss");
     return within(o->kl_weight, 0, 1e6) ? 0 : error_set(ERR_USAGE, "kl_weight %g: a number from 0 to a million was expected", o->kl_weight);
 }

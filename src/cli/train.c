@@ -11,6 +11,7 @@
 
 static const char *const dtypes[] = { "auto", "bf16", "f32", NULL };
 static const char *const optimizers[] = { "adamw", "adamw8", NULL };
+static const char *const predictions[] = { "auto", "epsilon", "v", NULL };  /* as mien_prediction */
 static const char *const targets[] = { "control", "base", "vae", NULL };   /* as mien_train_what */
 static const char *const losses[] = { "l1", "mse", NULL };                 /* as mien_vae_loss */
 static const char *const caches[] = { "all", "latents", "none", NULL };
@@ -26,9 +27,8 @@ static const char notes[] =
 typedef struct {
     common_options common;
     mien_train_options job;
-    int dtype, cache, rate, optimizer, resume, what, loss;
+    int dtype, cache, rate, optimizer, what, loss, prediction;
     size_t steps, epochs, warmup, seed, every, sheet;
-    const char *changed;
     progress shown;
 } arguments;
 
@@ -54,6 +54,7 @@ static int parse(arguments *a, int argc, char **argv) {
         { "size", 0, OPTION_INT, &j->size, 64, 2048, "N", "pixels of a square: a multiple of 64 (default 512)", NULL },
         { "seed", 0, OPTION_COUNT, &a->seed, 0, 9007199254740992.0, "N", "of the order, the noise and all else that is drawn (default 0)", NULL },
         { "unlock-decoder", 0, OPTION_FLAG, &j->unlock_decoder, 0, 0, NULL, "train the base's decoder, too (the original's sd_locked = False)", NULL },
+        { "prediction", 0, OPTION_CHOICE, &a->prediction, 0, 0, NULL, "what the base predicts (default: as it says, or as it looks)", predictions },
         { "only-mid-control", 0, OPTION_FLAG, &j->only_mid_control, 0, 0, NULL, "the control acts on the middle block alone", NULL },
         { "freeze-text", 0, OPTION_FLAG, &j->freeze_text, 0, 0, NULL, "of a base, train the UNet alone", NULL },
         { "crop", 0, OPTION_INT, &j->crop, 8, 2048, "N", "train a VAE on windows of so many pixels, by chance (default: the whole square)", NULL },
@@ -104,6 +105,7 @@ static void take_over(arguments *a) {
     j->what = (mien_train_what)a->what;
     j->vae_loss = (mien_vae_loss)a->loss;
     j->cache = (mien_train_cache)a->cache;
+    j->prediction = (mien_prediction)a->prediction;
     j->schedule = (mien_rate)a->rate;
     j->optimizer = (mien_optimizer)a->optimizer;
     j->steps = a->steps;

@@ -95,6 +95,10 @@ typedef struct {
     void *context;
 } sample_request;
 
+/* After engine_begin: what the model predicts, if it does not say, by one step on noise; engine_prediction and the checkpoint's settings tell it from then on. engine_sample does
+ * it by itself. */
+int  engine_look(engine *e);
+
 /* [h,w,4], h and w an eighth of the picture's sides: the caller's. ERR_CANCELLED if stopped. */
 int  engine_sample(engine *e, const sample_request *r, float *latent);
 void engine_release_steps(engine *e);

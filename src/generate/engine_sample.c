@@ -38,7 +38,7 @@ static int look_at_prediction(engine *e, bool *v) {
     return rc;
 }
 
-static int know_prediction(engine *e) {
+int engine_look(engine *e) {
     if (e->knows_prediction) return 0;
     prediction_type p = checkpoint_settings_of(e->c)->prediction;
     int rc = 0;
@@ -134,7 +134,7 @@ int engine_sample(engine *e, const sample_request *r, float *latent) {
     k.cond = memory + k.n;
     k.fresh = memory + 2 * k.n;
     k.uncond = e->shape.guidance ? memory + 3 * k.n : NULL;
-    rc = know_prediction(e);
+    rc = engine_look(e);
     tell_unlike(e, r->how->sampler);
     if (rc == 0 && !(k.s = open_sampler(e, r->how, k.n))) rc = error_code();
     if (rc == 0) rc = sample(e, &k, latent);

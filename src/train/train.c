@@ -97,7 +97,7 @@ static int open_data(train_job *j) {
         .min_snr = o->min_snr, .noise_offset = o->noise_offset, .predicts_v = checkpoint_settings_of(j->c)->prediction == PREDICT_V,
         .keep_latents = o->cache != MIEN_CACHE_NONE, .keep_texts = o->cache == MIEN_CACHE_ALL, .cache = cache, .bf16 = j->bf16, .threads = j->threads, .cpu = j->cpu, .replay = o->replay,
     };
-    how.items.hooks = (mien_hooks){ .log = count_left_out, .context = j, .stop = o->hooks.stop };
+    how.items.hooks = (mien_hooks){ .log = count_left_out, .context = j, .stop = items.hooks.stop };
     return batch_open(&how, j->c, &j->batch);
 }
 
@@ -127,7 +127,7 @@ static int open_all(train_job *j, checkpoint_shapes shapes) {
     rc = train_meet(j, rc);
     if (rc == 0 && j->rank) rc = get_control(j, shapes);
     if (rc == 0) rc = checkpoint_open(j->o->base, *j->control ? j->control : NULL, train_networks(j->o), &j->c);
-    if (rc == 0) train_settle(j);
+    if (rc == 0) rc = train_settle(j);
     if (rc == 0) rc = open_data(j);
     if (rc == 0) rc = train_make_room(j);
     if (rc == 0) rc = open_trainer(j);

@@ -65,8 +65,8 @@ unsigned train_wants(const mien_train_options *o);        /* ITEM_*: of the data
 int      train_side(const mien_train_options *o);         /* pixels of what a step is given */
 /* Hashes of what it begins with, for settings.json. */
 int      train_note_models(train_job *j);
-/* What the model's file leaves open, and training decides: once it is open. */
-void     train_settle(train_job *j);
+/* What it predicts, once its file is open: as the options or the file say, or as one look at it tells. */
+int      train_settle(train_job *j);
 /* NULL: the target has no such input, or it is tokens. */
 const float *train_input(const train_job *j, const micro_batch *m, trainer_input which);
 void     train_hand_over(train_job *j, const micro_batch *m);

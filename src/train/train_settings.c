@@ -12,7 +12,7 @@ static int add_vae(const mien_train_options *o, run_settings *s) {
 
 /* Free ones change no step's numbers: they may differ when a run goes on. */
 int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settings *s) {
-    static const char *const what[] = { "control", "base", "vae" }, *const optimizers[] = { "adamw", "adamw8" };
+    static const char *const what[] = { "control", "base", "vae" }, *const optimizers[] = { "adamw", "adamw8" }, *const predictions[] = { "auto", "epsilon", "v" };
     int rc = run_settings_text(s, "what", what[o->what], false);
     const struct { const char *name; double x; } numbers[] = {
         { "lr", o->rate }, { "beta1", o->beta1 }, { "beta2", o->beta2 }, { "epsilon", o->epsilon }, { "weight-decay", o->decay }, { "clip", o->clip }, { "ema", o->average },
@@ -29,6 +29,7 @@ int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settin
     for (size_t i = 0; i < sizeof flags / sizeof *flags && rc == 0; i++) rc = run_settings_flag(s, flags[i].name, flags[i].x, false);
     if (rc == 0 && o->what == MIEN_TRAIN_BASE) rc = run_settings_flag(s, "freeze-text", o->freeze_text, false);
     if (rc == 0 && o->what == MIEN_TRAIN_VAE) rc = add_vae(o, s);
+    if (rc == 0) rc = run_settings_text(s, "prediction", predictions[o->prediction], false);
     if (rc == 0) rc = run_settings_text(s, "optimizer", optimizers[o->optimizer], false);
     if (rc == 0) rc = run_settings_text(s, "dtype", bf16 ? "bf16" : "f32", false);
     if (rc == 0) rc = run_settings_text(s, "lr-schedule", rate_names[o->schedule], false);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/stop.h"
+#include "generate/engine.h"
 #include "train/train_inside.h"
 
 unsigned train_networks(const mien_train_options *o) {
@@ -63,9 +64,33 @@ int train_note_models(train_job *j) {
     return rc;
 }
 
-/* A base that is trained to predict the noise does so from now on, and what is kept of it says so. */
-void train_settle(train_job *j) {
-    if (j->o->what == MIEN_TRAIN_BASE && checkpoint_settings_of(j->c)->prediction == PREDICT_UNKNOWN) checkpoint_set_prediction(j->c, PREDICT_EPSILON);
+static void say(void *context, const char *message) { train_say(context, MIEN_LOG_WARNING, message); }
+
+/* As `generate` does with such a model; its weights are packed for it, and let go. */
+static int look(train_job *j) {
+    engine_options how = train_engine(j);
+    engine_shape shape = { .width = j->o->size, .height = j->o->size, .without = true };
+    const char *const nothing = "";
+    engine *e = NULL;
+    how.begin_graph = NULL;
+    how.say = say;
+    how.context = j;
+    int rc = engine_open(&how, &e);
+    if (rc == 0) rc = engine_texts(e, &nothing, 1);
+    if (rc == 0) rc = engine_begin(e, &shape, nothing, NULL, NULL);
+    if (rc == 0) rc = engine_look(e);
+    engine_close(e);
+    return rc;
+}
+
+int train_settle(train_job *j) {
+    const mien_train_options *o = j->o;
+    bool unknown = checkpoint_settings_of(j->c)->prediction == PREDICT_UNKNOWN;
+    if (o->what == MIEN_TRAIN_VAE) return 0;
+    if (o->prediction != MIEN_PREDICTION_AUTO) checkpoint_set_prediction(j->c, o->prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON);
+    else if (unknown && o->what == MIEN_TRAIN_BASE) checkpoint_set_prediction(j->c, PREDICT_EPSILON);   /* it does from now on */
+    else if (unknown) return look(j);
+    return 0;
 }
 
 /* ---- the trainer's inputs ------------------------------------------------------------------------------------------------ */

@@ -66,6 +66,18 @@ done
 check "moments of 8 bits are kept as such" grep -aq '"moments\.control[^"]*":{"dtype":"U8"' two/checkpoints/step-000003/state.safetensors
 expect "another optimizer" 2 run --optimizer adamw --dtype auto --ema 0.9 --clip 0.05 --accumulate 2 --keep 1 --eval-every 0 --cache-folder kept --quiet --out two --steps 4 --resume
 check "is refused by name" said 'optimizer is "adamw8" there and "adamw" here'
+"$make_model" sd2 sd2.safetensors --parts unet,vae,text >/dev/null
+two() { "$mien" train --base sd2.safetensors --data set --batch 1 --size 64 --steps 1 -j 1 "$@"; }
+expect "a base that does not say what it predicts" 0 two --out looked
+check "is looked at, and that is told" said "so it is taken for v"
+check "what it teaches says so" grep -aq '"mien.prediction":"v_prediction"' looked/checkpoints/step-000001/control.safetensors
+expect "or it is said" 0 two --out told --prediction v
+check "and not looked at" not said "taken for"
+losses looked >a
+losses told >b
+check "with the same loss" cmp a b
+expect "another prediction" 2 two --out told --resume --prediction epsilon
+check "is another run" said "prediction is \"v\" there and \"epsilon\" here"
 expect "no base" 2 "$mien" train --data set --out x
 expect "no data" 2 "$mien" train --base base.safetensors --data nowhere --out x --steps 1
 expect "an odd size" 2 run --out x --size 100 --steps 1
