@@ -344,7 +344,10 @@ batch_position batch_position_of(const batch_source *b) { return (batch_position
 int batch_restore(batch_source *b, const batch_position *p, bool changed_is_fine) {
     mien_position at = p->items;
     if (b->r && p->row > replay_rows(b->r)) return error_set(ERR_USAGE, "%s: it has no row %" PRIu64, b->options.replay, p->row);
-    if (changed_is_fine && at.data != iterator_position(b->it).data) {
+    bool other = at.data != iterator_position(b->it).data;
+    if (other && !changed_is_fine)
+        return error_set(ERR_USAGE, "%s: the data, or the lists of --only and --exclude, are not those that the run was left with (--data-changed ok goes on all the same)", b->options.items.data);
+    if (other) {
         at.data = 0;
         if (at.index >= iterator_count(b->it)) at.index = 0, at.epoch++;
     }

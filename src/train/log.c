@@ -184,6 +184,7 @@ int train_log_add(train_log *l, const log_line *n) {
     measure(&t, "seconds", n->seconds);
     measure(&t, "images_per_second", n->images_per_second);
     measure(&t, "wait", n->wait);
+    measure(&t, "exchange", n->exchange);
     if (n->peak_bytes) text_printf(&t, ",\"peak_bytes\":%" PRIu64, n->peak_bytes);
     text_add(&t, "}\n");
     int rc = text_check(&t);

@@ -21,6 +21,7 @@ typedef struct {
     double wait;                     /* seconds of it in which data were waited for */
     double norm;                     /* "grad_norm": of all gradients, before clipping */
     double divergence;               /* of a VAE's posteriors, a picture */
+    double exchange;                 /* seconds of it in which other ranks' gradients were waited for */
     uint64_t peak_bytes;             /* the process's, so far */
 } log_line;
 

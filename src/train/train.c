@@ -223,7 +223,7 @@ static int tell_step(train_job *j, mien_train_step *s) {
     uint64_t peak = peak_memory();
     s->peak_bytes = (size_t)peak;
     log_line line = { .step = s->step, .epoch = s->epoch + 1, .loss = s->loss, .smoothed = s->smoothed, .rate = s->rate, .seconds = s->seconds, .images_per_second = s->images_per_second,
-                      .wait = s->wait, .norm = s->norm > 0 ? s->norm : NAN, .divergence = j->o->what == MIEN_TRAIN_VAE ? s->divergence : NAN, .peak_bytes = peak };
+                      .wait = s->wait, .norm = s->norm > 0 ? s->norm : NAN, .divergence = j->o->what == MIEN_TRAIN_VAE ? s->divergence : NAN, .exchange = j->ranks ? s->exchange : NAN, .peak_bytes = peak };
     event_scalar scalars[] = { { "train/loss", s->loss }, { "train/loss_smoothed", s->smoothed }, { "train/lr", s->rate }, { "train/grad_norm", s->norm > 0 ? s->norm : NAN },
                                { "train/divergence", line.divergence }, { "speed/images_per_second", s->images_per_second }, { "speed/wait_seconds", s->wait } };
     int rc = j->rank ? 0 : train_log_add(j->log, &line);
@@ -272,6 +272,7 @@ static int loop(train_job *j) {
     }
     bool stopped = stop_asked(stop) || rc == ERR_CANCELLED;
     if (rc < 0 && rc != ERR_CANCELLED) return rc;
+    if (rc == 0 && j->step < j->steps) train_say(j, MIEN_LOG_WARNING, "the replay ended before the last step");
     rc = j->rank || j->step == j->saved_step ? 0 : train_keep(j);
     if ((rc = train_meet(j, rc)) < 0) return rc;
     return stopped ? error_set(ERR_CANCELLED, "stopped after step %llu; --resume goes on from there", (unsigned long long)j->step) : 0;

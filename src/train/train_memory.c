@@ -142,7 +142,7 @@ static int refuse(const train_job *j, const plan_needs *n, uint64_t limit, size_
     plan_size(given, limit);
     if (rc == 0)
         rc = error_set(ERR_LIMIT, "%s of memory are needed at least, with as much computed again as can be, and %s %s.%s", needed, given,
-                       j->o->memory ? "may be used (--memory)" : "are free (--memory says how much may be used)", a.found && a.words.data ? a.words.data : " A smaller --size or --batch would take less, and --optimizer adamw8");
+                       j->o->memory ? "may be used (--memory)" : "are free (--memory says how much may be used)", a.found && a.words.data ? a.words.data : j->o->optimizer == MIEN_ADAMW8 ? " A smaller --size or --batch would take less" : " A smaller --size or --batch would take less, and --optimizer adamw8");
     text_free(&a.words);
     return rc;
 }

@@ -171,10 +171,10 @@ static void test_log(void **state) {
     (void)state;
     train_log *l;
     assert_int_equal(train_log_open(".", 0, &hooks, &l), 0);
-    log_line n = { .step = 1, .epoch = 1, .loss = (double)0.1f, .smoothed = 0.125, .rate = 1e-5, .seconds = 3.25, .images_per_second = 1 / 3.25, .wait = 0.001, .norm = 2, .divergence = 0.5,
+    log_line n = { .step = 1, .epoch = 1, .loss = (double)0.1f, .smoothed = 0.125, .rate = 1e-5, .seconds = 3.25, .images_per_second = 1 / 3.25, .wait = 0.001, .norm = 2, .divergence = 0.5, .exchange = NAN,
                    .peak_bytes = 8000000000 };
     assert_int_equal(train_log_add(l, &n), 0);
-    n = (log_line){ .step = 2, .loss = 0.5, .smoothed = NAN, .rate = 0, .seconds = 3, .images_per_second = NAN, .wait = 0, .norm = INFINITY, .divergence = NAN };
+    n = (log_line){ .step = 2, .loss = 0.5, .smoothed = NAN, .rate = 0, .seconds = 3, .images_per_second = NAN, .wait = 0, .norm = INFINITY, .divergence = NAN, .exchange = NAN };
     assert_int_equal(train_log_add(l, &n), 0);
     assert_int_equal(train_log_sync(l), 0);
     train_log_close(l);
@@ -212,13 +212,13 @@ static void test_log_full(void **state) {
     pid_t child = fork();
     if (child == 0) {
         train_log *l;
-        log_line n = { .step = 1, .loss = 1.0 / 3, .smoothed = 1.0 / 3, .rate = 1.0 / 3, .norm = 1.0 / 3, .divergence = NAN, .seconds = 1.0 / 3 };
+        log_line n = { .step = 1, .loss = 1.0 / 3, .smoothed = 1.0 / 3, .rate = 1.0 / 3, .norm = 1.0 / 3, .divergence = NAN, .exchange = NAN, .seconds = 1.0 / 3 };
         signal(SIGXFSZ, SIG_IGN);
         if (train_log_open(".", 0, NULL, &l) < 0) _exit(1);
         struct rlimit limit = { 100, 100 };
         if (setrlimit(RLIMIT_FSIZE, &limit) < 0) _exit(2);
         if (train_log_add(l, &n) == 0) _exit(3);
-        n = (log_line){ .step = 2, .loss = 0.5, .smoothed = NAN, .norm = NAN, .divergence = NAN };
+        n = (log_line){ .step = 2, .loss = 0.5, .smoothed = NAN, .norm = NAN, .divergence = NAN, .exchange = NAN };
         _exit(train_log_add(l, &n) == 0 ? 0 : 4);
     }
     int status;
