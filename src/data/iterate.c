@@ -59,13 +59,16 @@ static uint64_t square_of(int size) { return (uint64_t)size * (uint64_t)size * 3
 static uint64_t square(const mien_iterator *it) { return square_of(it->o.size); }
 static uint64_t place_of(const mien_iterator *it, uint64_t number) { return it->base + number * (uint64_t)it->o.ranks; }
 
+/* Item i of an epoch that is not shuffled. */
+static uint64_t chosen_line(const mien_iterator *it, uint64_t i) { return it->chosen ? it->chosen[i] : i; }
+
 static uint64_t line_at(const mien_iterator *it, uint64_t place) {
     uint64_t epoch = place / it->n, i = place % it->n;
     if (!it->o.in_order) {
         order o = order_of(it->n, it->o.seed, epoch);
         i = order_at(&o, i);
     }
-    return it->chosen ? it->chosen[i] : i;
+    return chosen_line(it, i);
 }
 
 /* ---- the threads --------------------------------------------------------------------------------------------------- */
@@ -267,22 +270,30 @@ void mien_item_free(mien_item *item) {
     *item = (mien_item){ 0 };
 }
 
-int iterator_sample_made(const mien_iterator *it, uint64_t line, void *room, mien_item *out) {
+static int sample_line(const mien_iterator *it, uint64_t line, bool any, void *room, mien_item *out) {
     slot s = { .line = line, .room = room };
     int rc = read_item(it, &s);
+    if (rc == 0 && !any) rc = choose(it, &s);
     if (rc == 0) rc = make(it, ITERATOR_NO_PLACE, &s);
     if (rc == 0) rc = give_names(out, line, 0, &s.item);
     dataset_item_free(&s.item);
     return rc;
 }
 
-int iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *out) {
+static int sample_pictures(const mien_iterator *it, uint64_t line, bool any, float *hint, float *target, mien_item *out) {
     uint8_t *room = malloc(it->maker.bytes);
     if (!room) return error_memory(it->maker.bytes);
-    int rc = iterator_sample_made(it, line, room, out);
+    int rc = sample_line(it, line, any, room, out);
     if (rc == 0) unpack(it, room, &(places){ .hint = hint, .target = target }, 0);
     free(room);
     return rc;
+}
+
+int iterator_sample_made(const mien_iterator *it, uint64_t line, void *room, mien_item *out) { return sample_line(it, line, true, room, out); }
+int iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *out) { return sample_pictures(it, line, true, hint, target, out); }
+
+int iterator_sample_chosen(const mien_iterator *it, uint64_t i, float *hint, float *target, mien_item *out) {
+    return sample_pictures(it, chosen_line(it, i), false, hint, target, out);
 }
 
 uint64_t iterator_lines(const mien_iterator *it) { return dataset_count(it->data); }

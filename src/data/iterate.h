@@ -15,6 +15,8 @@ void iterator_close(mien_iterator *it);
 uint64_t iterator_count(const mien_iterator *it);
 int  iterator_next(mien_iterator *it, int n, float *hint, float *target, mien_item *items);
 int  iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *item);
+/* Item i (below iterator_count) of an epoch in the data's order, wherever the iterator is: ERR_* for one that next would leave out, by a list, removed for good or of no use. */
+int  iterator_sample_chosen(const mien_iterator *it, uint64_t i, float *hint, float *target, mien_item *item);
 mien_position iterator_position(const mien_iterator *it);
 int  iterator_restore(mien_iterator *it, const mien_position *position);
 

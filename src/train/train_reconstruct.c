@@ -130,14 +130,14 @@ double reconstructor_deviation(const reconstructor *r) {
 
 enum { MEASURED = 16 };   /* items: of 256 pixels 65,536 numbers */
 
-static int measure_item(reconstructor *r, mien_iterator *it, uint64_t line) {
+static int measure_item(reconstructor *r, mien_iterator *it, uint64_t which) {
     size_t n = shape_elements(r->in->shape);
     int size = r->j->o->size;
     float *x = malloc(2 * n * sizeof *x);
     mien_item item = { 0 };
     image photo = { 0 };
     if (!x) return error_memory(2 * n * sizeof *x);
-    int rc = iterator_sample(it, line, x, x + n, &item);
+    int rc = iterator_sample_chosen(it, which, x, x + n, &item);
     bool there = rc == 0;
     if (there) rc = image_new(size, size, &photo);
     for (size_t i = 0; i < n && there && rc == 0; i++) photo.rgb[i] = (uint8_t)lrintf((x[n + i] + 1) * 127.5f);
@@ -157,8 +157,8 @@ int train_measure(train_job *j) {
     items.hooks.stop = NULL;
     int rc = iterator_open(&items, &it);
     if (rc == 0) rc = reconstructor_open(j, NULL, &r);
-    for (uint64_t line = 0; rc == 0 && line < iterator_count(it) && found < MEASURED; line++) {
-        int one = measure_item(r, it, line);
+    for (uint64_t i = 0; rc == 0 && i < iterator_count(it) && found < MEASURED; i++) {
+        int one = measure_item(r, it, i);
         if (one < 0) rc = one;
         else found += one;
     }

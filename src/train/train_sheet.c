@@ -18,14 +18,14 @@ enum { SAMPLES = 4, STEPS = 20 };
 /* Above: the map, or of a base or VAE the photo. */
 typedef struct { image above, picture; mien_item item; } sample;
 
-/* As it is trained with, back in bytes. */
-static int take_item(const train_job *j, mien_iterator *it, uint64_t line, sample *s) {
+/* Of those that are trained with, and as they are, back in bytes. */
+static int take_item(const train_job *j, mien_iterator *it, uint64_t which, sample *s) {
     int size = j->o->size;
     bool map = j->o->what == MIEN_TRAIN_CONTROL;
     size_t n = (size_t)size * (size_t)size * 3;
     float *hint = malloc(2 * n * sizeof *hint);
     if (!hint) return error_memory(2 * n * sizeof *hint);
-    int rc = iterator_sample(it, line, hint, hint + n, &s->item);
+    int rc = iterator_sample_chosen(it, which, hint, hint + n, &s->item);
     if (rc == 0) rc = image_new(size, size, &s->above);
     for (size_t i = 0; i < n && rc == 0; i++) s->above.rgb[i] = (uint8_t)lrintf(map ? hint[i] * 255 : (hint[n + i] + 1) * 127.5f);
     free(hint);
@@ -91,9 +91,9 @@ static int take_items(const train_job *j, sample *s, size_t *n) {
     mien_iterate_options items = train_items(j->o);
     mien_iterator *it = NULL;
     int rc = iterator_open(&items, &it);
-    uint64_t lines = rc == 0 ? iterator_count(it) : 0;
-    for (uint64_t line = 0; line < lines && *n < SAMPLES && rc == 0; line++)
-        if (take_item(j, it, line, &s[*n]) == 0) ++*n;
+    uint64_t count = rc == 0 ? iterator_count(it) : 0;
+    for (uint64_t i = 0; i < count && *n < SAMPLES && rc == 0; i++)
+        if (take_item(j, it, i, &s[*n]) == 0) ++*n;
     iterator_close(it);
     return rc;
 }

@@ -79,6 +79,24 @@ expect "another loss can't be gone on with" 2 run --what vae --base vae.safetens
 check "says which" said 'vae-loss is "mse" there and "l1" here'
 expect "nor another crop" 2 run --what vae --base base.safetensors --out vae --steps 4 --resume --crop 48 --measure-scale --ema 0.9
 
+# A sheet and the scale are of those that are trained with: the last item, chosen of three, is the one of another data set; a removed one is not there either. (No step
+# changes a weight, so that the noise of another item doesn't either.)
+mkdir -p last/source last/target && cp set/source/2.png last/source && cp set/target/2.jpg last/target && tail -n 1 set/prompt.jsonl >last/prompt.jsonl
+cp -r set gone && printf '{"format":1,"kind":"removed"}\n{"id": "0"}\n{"id": "1"}\n' >gone/removed.jsonl
+echo 2 >only.txt
+seen() { out=$1; shift; expect "a sheet: $out" 0 run --what vae --batch 1 --lr 1e-30 --steps 1 --eval-every 1 --measure-scale --out "$out" "$@"; }
+scale() { grep -ao '"mien.vae_scale":"[0-9.]*"' "$1/checkpoints/step-000001/base.safetensors"; }
+seen by-itself --data last
+seen chosen --only only.txt
+seen removed --data gone
+seen all
+for out in chosen removed; do
+    check "$out: has what is trained with" cmp by-itself/samples/step-000001.png $out/samples/step-000001.png
+    check "$out: is measured of it" test "$(scale by-itself)" = "$(scale $out)"
+done
+check "all have another sheet" not cmp -s by-itself/samples/step-000001.png all/samples/step-000001.png
+check "and another scale" test "$(scale by-itself)" != "$(scale all)"
+
 expect "pictures of a base" 0 run --what base --out shown --steps 1 --eval-every 1
 check "are on a sheet" test -s shown/samples/step-000001.png
 expect "a folder with a tokenizer" 0 run --what base --base y --out folder --steps 1

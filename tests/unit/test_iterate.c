@@ -8,6 +8,7 @@
 #include "base/archive.h"
 #include "base/hash.h"
 #include "data/dataset.h"
+#include "data/iterate.h"
 #include "data/order.h"
 #include "data/selection.h"
 #include "data/shard_name.h"
@@ -514,6 +515,28 @@ static void expect_epoch(const mien_iterate_options *o, uint64_t count, const ch
     mien_iterator_close(it);
 }
 
+/* The same, asked for one by one, whatever the order; "-" is one that is left out. */
+static void expect_chosen(const mien_iterate_options *options, const char *lines) {
+    float hint[NUMBERS], target[NUMBERS];
+    mien_iterate_options o = *options;
+    mien_item item;
+    text t = { 0 };
+    mien_iterator *it = NULL;
+    o.in_order = 0;
+    it = open_or_fail(&o);
+    for (uint64_t i = 0; i < mien_iterator_count(it); i++) {
+        if (iterator_sample_chosen(it, i, hint, target, &item) < 0) {
+            text_add(&t, "- ");
+            continue;
+        }
+        text_printf(&t, "%d ", (int)item.line);
+        mien_item_free(&item);
+    }
+    assert_string_equal(t.data, lines);
+    text_free(&t);
+    mien_iterator_close(it);
+}
+
 static void test_selection(void **state) {
     (void)state;
     enum { LINES = 20 };
@@ -524,6 +547,7 @@ static void test_selection(void **state) {
     mien_iterate_options o = { .data = "set", .size = SIDE, .in_order = 1, .epochs = 1, .only = "only.txt" };
     put_text("only.txt", "# some\n1\n5\n11\n10\n19\n");
     expect_epoch(&o, 5, "1 5 11 19 ");   /* 10 is broken */
+    expect_chosen(&o, "1 5 - 11 19 ");
     it = open_or_fail(&o);
     assert_int_equal(mien_iterator_restore(it, &all), MIEN_ERR_USAGE);
     mien_iterator_close(it);
@@ -533,6 +557,7 @@ static void test_selection(void **state) {
     snprintf(list, sizeof list, "1\n%s\n", hash);
     put_text("only.txt", list);
     expect_epoch(&o, LINES - 1, "1 7 ");      /* any may be it: the photos say */
+    expect_chosen(&o, "- 1 - - - - 7 - - - - - - - - - - - - ");
     it = open_or_fail(&o);
     uint64_t got[LINES];
     mien_progress p;
@@ -559,6 +584,7 @@ static void test_selection(void **state) {
     assert_int_equal(selection_remember("set", "1", NULL, NULL), 0);
     assert_int_equal(selection_remember("set", "elsewhere", "https://a.example.com/x", hash), 0);
     expect_epoch(&o, LINES, "0 2 5 6 7 9 11 12 13 14 15 16 18 19 ");
+    expect_chosen(&o, "0 - 2 - - 5 6 7 - 9 - 11 12 13 14 15 16 - 18 19 ");
 }
 
 static void add_url(archive_writer *a, int i) {
