@@ -11,6 +11,7 @@
 #include "base/free_memory.h"
 #include "base/peak_memory.h"
 #include "train/train_inside.h"
+#include "train/train_reconstruct.h"
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
@@ -28,23 +29,27 @@ static void take_trainer(plan_needs *n, const trainer *t, size_t *least) {
     *least = p.least;
 }
 
-/* What sheets take besides, of a trainer that counts. */
-static int add_sheets(const train_job *j, trainer *t, plan_needs *n) {
+static int engine_sheets(const train_job *j, engine_share *out) {
     engine_options how = train_engine(j);
     engine_shape shape = train_sheet_shape(j);
-    engine_share share;
-    engine *e;
-    how.weights = trainer_params(t);
-    how.trainer = t;
+    engine *e = NULL;
+    how.weights = trainer_params(j->t);
+    how.trainer = j->t;
     int rc = engine_open(&how, &e);
-    if (rc < 0) return rc;
-    if ((rc = engine_needs(e, &shape, &share)) == 0) {
-        n->weights += share.stays;
-        n->sheets_stay = share.stays;
-        n->sheets = share.passes;
-    }
+    if (rc == 0) rc = engine_needs(e, &shape, out);
     engine_close(e);
     return rc;
+}
+
+/* What sheets take besides, of a trainer that counts: of a VAE's, whole pictures, whatever is cut of them for its steps. */
+static int add_sheets(const train_job *j, plan_needs *n) {
+    engine_share share;
+    int rc = j->o->what == MIEN_TRAIN_VAE ? reconstructor_needs(j, &share) : engine_sheets(j, &share);
+    if (rc < 0) return rc;
+    n->weights += share.stays;
+    n->sheets_stay = share.stays;
+    n->sheets = share.passes;
+    return 0;
 }
 
 /* What can't be counted before: the threads that read items with their decoders, holes in the heap; and, of packed weights, ends of huge pages. */
@@ -62,16 +67,17 @@ static int count(train_job *j, plan_needs *n, size_t *least) {
         n->data = data.memory;
         n->encoders = data.encoders ? data.encoders + data.encoders / 32 + ENCODERS_BESIDE : 0;
     }
-    /* What a VAE's sheet takes is less than its steps do. */
-    if (rc == 0 && j->o->sheet_every && j->o->what != MIEN_TRAIN_VAE) rc = add_sheets(j, j->t, n);
+    if (rc == 0 && (j->o->sheet_every || j->o->measure_scale)) rc = add_sheets(j, n);
     n->program = resident_memory() + ALLOWANCE + n->weights / 64;
     return rc;
 }
 
 static uint64_t fixed(const plan_needs *n) { return n->program + n->weights + n->states + n->data; }
 
-/* Where as much is saved as can be. */
-static uint64_t least_of(const plan_needs *n, size_t least) { return fixed(n) + larger(least, n->encoders); }
+/* Where as much is saved as can be. What measures a VAE's scale is what makes its sheets, and has to be there. */
+static uint64_t least_of(const train_job *j, const plan_needs *n, size_t least) {
+    return fixed(n) + larger(larger(least, n->encoders), j->o->measure_scale ? n->sheets : 0);
+}
 
 /* ---- what would fit ---------------------------------------------------------------------------------------------------------- */
 
@@ -88,7 +94,7 @@ static int try_other(advice *a, const trainer_options *o, const char *words) {
     if (rc < 0) return rc;
     take_trainer(&n, t, &least);
     trainer_close(t);
-    uint64_t needed = least_of(&n, least);
+    uint64_t needed = least_of(a->j, &n, least);
     if (needed > a->limit) return 0;
     char size[32];
     plan_size(size, needed);
@@ -96,7 +102,7 @@ static int try_other(advice *a, const trainer_options *o, const char *words) {
     return 0;
 }
 
-/* The same pictures a step, if gradients may wait; else fewer; and both with smaller moments. */
+/* Of a batch that divides the one asked for: the same pictures a step, if gradients may wait; else fewer; and both with smaller moments. */
 static int try_batch(advice *a, trainer_options o, int batch) {
     char words[96];
     int before = a->found, accumulate = o.batch / batch * (o.accumulate > 1 ? o.accumulate : 1), rc = 0;
@@ -129,7 +135,8 @@ static int try_others(advice *a) {
         rc = try_other(a, &o, "no --clip");
         o.clip = a->j->o->clip;
     }
-    for (int smaller = batch / 2; rc == 0 && smaller >= 1 && !a->found; smaller /= 2) rc = try_batch(a, o, smaller);
+    for (int smaller = batch / 2; rc == 0 && smaller >= 1 && !a->found; smaller--)
+        if (batch % smaller == 0) rc = try_batch(a, o, smaller);
     return rc;
 }
 
@@ -137,7 +144,7 @@ static int refuse(const train_job *j, const plan_needs *n, uint64_t limit, size_
     char needed[32], given[32];
     advice a = { .j = j, .n = n, .limit = limit };
     int rc = try_others(&a);
-    uint64_t bytes = least_of(n, least);
+    uint64_t bytes = least_of(j, n, least);
     plan_size(needed, bytes + bytes / 200);   /* of three digits, and enough if it is taken at its word */
     plan_size(given, limit);
     if (rc == 0)
@@ -168,7 +175,7 @@ static int compute_again(train_job *j, size_t limit) {
 
 static void say_saving(const train_job *j, uint64_t limit) {
     char given[32], line[160];
-    if (j->o->memory) return;
+    if (j->o->memory || !(j->activations || j->plan.turns)) return;
     plan_size(given, limit);
     snprintf(line, sizeof line, "%s of memory are free: %s", given, j->activations ? "some of each step is computed twice" : "encoders and activations take turns");
     train_say(j, MIEN_LOG_WARNING, line);
@@ -186,12 +193,12 @@ static int fit(train_job *j, uint64_t limit, size_t least) {
     if (plan_memory(n) <= limit) return 0;
     n->turns = n->encoders > 0;
     uint64_t passing = larger(larger(least, n->encoders), n->sheets), with_sheets = fixed(n) + passing;
-    j->no_sheets = n->sheets > 0 && with_sheets > limit;
+    j->no_sheets = n->sheets > 0 && with_sheets > limit && !j->o->measure_scale;
     if (j->no_sheets) {
         n->weights -= n->sheets_stay;
         n->sheets = n->sheets_stay = 0;
     }
-    if (least_of(n, least) > limit) return refuse(j, n, limit, least);
+    if (least_of(j, n, least) > limit) return refuse(j, n, limit, least);
     uint64_t room = limit - fixed(n);
     int rc = n->activations > room ? compute_again(j, room) : 0;
     if (rc == 0 && j->no_sheets) say_no_sheets(j, with_sheets);

@@ -50,14 +50,20 @@ static float *room(const tensor *t) {
     return x;
 }
 
-static int open_all(reconstructor *r) {
+static int make_plan(reconstructor *r) {
     const train_job *j = r->j;
     int rc = vae_configure(j->c, &r->vae);
     if (rc == 0 && !(r->d = device_cpu(j->cpu))) rc = error_code();
     if (rc == 0) rc = build(r);
     if (rc < 0) return rc;
     r->p = plan_new(r->g, r->d, trainer_params(j->t), &(plan_options){ .threads = j->threads, .no_reference = device_level(r->d) > CPU_REFERENCE, .stop = r->stop });
-    if (!r->p || !(r->ws = workspace_new(plan_bytes(r->p)))) return error_code();
+    return r->p ? 0 : error_code();
+}
+
+static int open_all(reconstructor *r) {
+    int rc = make_plan(r);
+    if (rc < 0) return rc;
+    if (!(r->ws = workspace_new(plan_bytes(r->p)))) return error_code();
     return (r->picture = room(r->in)) && (r->posterior = room(r->moments)) && (r->back = room(r->out)) ? 0 : error_code();
 }
 
@@ -72,8 +78,7 @@ int reconstructor_open(const train_job *j, const volatile int *stop, reconstruct
     return rc;
 }
 
-void reconstructor_close(reconstructor *r) {
-    if (!r) return;
+static void let_go(reconstructor *r) {
     workspace_free(r->ws);
     plan_free(r->p);
     graph_free(r->g);
@@ -81,7 +86,24 @@ void reconstructor_close(reconstructor *r) {
     free(r->picture);
     free(r->posterior);
     free(r->back);
+}
+
+void reconstructor_close(reconstructor *r) {
+    if (!r) return;
+    let_go(r);
     free(r);
+}
+
+int reconstructor_needs(const train_job *j, engine_share *out) {
+    reconstructor r = { .j = j, .stop = j->o->hooks.stop };
+    size_t there = params_bytes(trainer_params(j->t));
+    int rc = make_plan(&r);
+    /* Beside the plan its numbers, and an item's map and photo. */
+    if (rc == 0)
+        *out = (engine_share){ .stays = params_bytes(trainer_params(j->t)) - there,
+                               .passes = plan_bytes(r.p) + (4 * shape_elements(r.in->shape) + shape_elements(r.moments->shape)) * sizeof(float) };
+    let_go(&r);
+    return rc;
 }
 
 /* -1..1 to a byte, as generate's pictures. */
@@ -155,6 +177,9 @@ int train_measure(train_job *j) {
     int found = 0;
     if (!j->o->measure_scale) return 0;
     items.hooks.stop = NULL;
+    /* In the place of what a step takes, as a sheet. */
+    trainer_rest(j->t);
+    batch_rest(j->batch);
     int rc = iterator_open(&items, &it);
     if (rc == 0) rc = reconstructor_open(j, NULL, &r);
     for (uint64_t i = 0; rc == 0 && i < iterator_count(it) && found < MEASURED; i++) {

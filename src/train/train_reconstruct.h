@@ -15,6 +15,9 @@ void reconstructor_close(reconstructor *r);      /* NULL is fine */
 /* photo: of the training's size. out may be NULL; else it is the caller's to free. */
 int  reconstructor_run(reconstructor *r, const image *photo, image *out);
 
+/* What one would take, of a j->t that counts. */
+int  reconstructor_needs(const train_job *j, engine_share *out);
+
 /* Of all that it was given: the peak signal-to-noise ratio in decibels, and the standard deviation of its latents' samples. */
 double reconstructor_psnr(const reconstructor *r);
 double reconstructor_deviation(const reconstructor *r);

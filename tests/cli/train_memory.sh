@@ -45,6 +45,28 @@ check "it stays inside" within "$(peak_of less)" "$(bytes_of memory plan)"
 check "which is inside what was given" within "$(bytes_of memory plan)" "$(echo "$least" | sed 's/M/e6/;s/G/e9/')"
 check "and below the other" within "$(peak_of less)" "$(awk "BEGIN { print 0.95 * $(peak_of all) }")"
 check "the same weights" same_weights all less
+five() { run --batch 5 --accumulate 2 --out five "$@"; }
+expect "an odd batch" 1 five --memory 1M
+expect "not all of it" 1 five --memory "$(sed -n 's/.* \([0-9.]*\) \([MG]\)B of memory are needed at least.*/\1\2/p' "$T/.stderr" | awk '{ m = $1 * ($1 ~ /G/ ? 1000 : 1); print int(m - 40) "M" }')"
+check "would fit with as many pictures a step" said "--batch 1 --accumulate 10"
+check "and not with two at a time" not said "--batch 2"
+
+# A VAE's steps are of crops, its sheets and its scale of whole pictures.
+vae() { run --what vae --crop 64 --dtype f32 --steps 2 --checkpoint-every 1 "$@"; }
+for how in "--eval-every 1" "--eval-every 0 --measure-scale"; do
+    rm -rf vae
+    expect "$how: whole pictures" 0 vae --out vae $how
+    cp "$T/.stderr" plan
+    check "$how: are planned" grep -q '^sheets ' plan
+    check "$how: it takes no more than was said" within "$(peak_of vae)" "$(bytes_of memory plan)"
+done
+rm -rf vae
+expect "much less for a scale" 1 vae --out vae --eval-every 0 --measure-scale --memory "$(awk "BEGIN { print int($(bytes_of memory plan) / 1e6 - 8) \"M\" }")"
+check "is refused" said "of memory are needed at least"
+expect "and for sheets" 0 vae --out vae --eval-every 1 --memory "$(awk "BEGIN { print int($(bytes_of memory plan) / 1e6 - 8) \"M\" }")"
+check "goes without them" said "no sheets are made"
+check "and says nothing of what isn't there" not said "take turns"
+check "inside what was given" within "$(peak_of vae)" "$(bytes_of memory plan)"
 
 # Nothing kept: the encoders work in each step, beside the rest or in turns with it.
 beside=$(run --out side --cache none 2>&1 >/dev/null | sed -n 's/^memory *\([0-9.]*\) \([MG]\)B.*/\1\2/p')
