@@ -29,8 +29,9 @@ static int look_at_prediction(engine *e, bool *v) {
     *v = likeness < 0.5;
     if (rc == 0 && e->options.say) {
         char line[256];
+        bool small = e->w < 96 && e->h < 96 && !e->options.checkpoint;   /* a look for training says nothing of the training's size */
         snprintf(line, sizeof line, "the model does not say what it predicts; on noise its output is %.0f%% like that noise, so it is taken for %s (--prediction says it)%s",
-                 100 * likeness, *v ? "v" : "epsilon", *v && e->w < 96 && e->h < 96 ? "; such models were trained at a size of 768" : "");
+                 100 * likeness, *v ? "v" : "epsilon", *v && small ? "; such models were trained at a size of 768" : "");
         e->options.say(e->options.context, line);
     }
     free(uncond);

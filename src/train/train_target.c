@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/peak_memory.h"
 #include "base/stop.h"
 #include "generate/engine.h"
 #include "train/train_inside.h"
@@ -66,20 +67,62 @@ int train_note_models(train_job *j) {
 
 static void say(void *context, const char *message) { train_say(context, MIEN_LOG_WARNING, message); }
 
-/* As `generate` does with such a model; its weights are packed for it, and let go. */
-static int look(train_job *j) {
+/* The looks' engine, with the weights of a store or its own. */
+static int open_look(train_job *j, params *weights, engine **e) {
     engine_options how = train_engine(j);
-    engine_shape shape = { .width = j->o->size, .height = j->o->size, .without = true };
-    const char *const nothing = "";
-    engine *e = NULL;
+    how.weights = weights;
+    how.memory = j->o->memory;
     how.begin_graph = NULL;
     how.say = say;
     how.context = j;
-    int rc = engine_open(&how, &e);
+    return engine_open(&how, e);
+}
+
+/* It comes before what training takes is counted, and so has to be inside --memory itself. (engine_fit counts with more beside the networks than a small model's training takes.) */
+static int room_to_look(train_job *j, const engine_shape *shape) {
+    char needed[32], given[32];
+    engine_share share = { 0 };
+    engine *e = NULL;
+    params *counting;
+    if (!j->o->memory) return 0;
+    if (!(counting = params_new_counting())) return error_code();
+    int rc = open_look(j, counting, &e);
+    if (rc == 0) rc = engine_needs(e, shape, &share);
+    uint64_t bytes = resident_memory() + share.stays + share.passes;
+    engine_close(e);
+    params_free(counting);
+    if (rc < 0 || bytes <= j->o->memory) return rc;
+    plan_size(needed, bytes);
+    plan_size(given, j->o->memory);
+    return error_set(ERR_LIMIT, "%s of memory are needed to look at what the model predicts, and %s may be used (--memory); --prediction says it, then nothing is looked at", needed, given);
+}
+
+/* The look tells noise from what is none: 64x64 latents are enough for that at any size, and so one step of one small picture, without gradients and without the
+ * ControlNet's states, takes less than training does. */
+enum { LOOK_SIDE = 512, SIDE_OF_V = 768 };
+
+/* As `generate` does with such a model; its weights are packed for it, and let go. */
+static int look(train_job *j) {
+    int side = j->o->size < LOOK_SIDE ? j->o->size : LOOK_SIDE;
+    engine_shape shape = { .width = side, .height = side, .without = true };
+    const char *const nothing = "";
+    engine *e = NULL;
+    int rc = room_to_look(j, &shape);
+    if (rc == 0) rc = open_look(j, NULL, &e);
     if (rc == 0) rc = engine_texts(e, &nothing, 1);
     if (rc == 0) rc = engine_begin(e, &shape, nothing, NULL, NULL);
     if (rc == 0) rc = engine_look(e);
     engine_close(e);
+    if (rc == 0 && checkpoint_settings_of(j->c)->prediction == PREDICT_V && j->o->size < SIDE_OF_V) train_say(j, MIEN_LOG_WARNING, "models that predict v were trained at a size of 768");
+    return rc;
+}
+
+/* One looks, for all: ranks of a machine share its memory. */
+static int look_for_all(train_job *j) {
+    int rc = j->rank ? 0 : look(j);
+    int32_t found = (int32_t)checkpoint_settings_of(j->c)->prediction;
+    if (rc == 0 && j->ranks) rc = ranks_share(j->ranks, &found, sizeof found);
+    if (rc == 0) checkpoint_set_prediction(j->c, (prediction_type)found);
     return rc;
 }
 
@@ -89,7 +132,7 @@ int train_settle(train_job *j) {
     if (o->what == MIEN_TRAIN_VAE) return 0;
     if (o->prediction != MIEN_PREDICTION_AUTO) checkpoint_set_prediction(j->c, o->prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON);
     else if (unknown && o->what == MIEN_TRAIN_BASE) checkpoint_set_prediction(j->c, PREDICT_EPSILON);   /* it does from now on */
-    else if (unknown) return look(j);
+    else if (unknown) return look_for_all(j);
     return 0;
 }
 

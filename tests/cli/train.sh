@@ -73,6 +73,9 @@ check "is looked at, and that is told" said "so it is taken for v"
 check "what it teaches says so" grep -aq '"mien.prediction":"v_prediction"' looked/checkpoints/step-000001/control.safetensors
 expect "or it is said" 0 two --out told --prediction v
 check "and not looked at" not said "taken for"
+expect "where there is no room for a look" 1 two --out tight --memory 50M
+check "there is none, and it is told what helps" said "of memory are needed to look at what the model predicts, and 50.0 MB may be used (--memory); --prediction says it"
+check "and no run" test ! -e tight
 losses looked >a
 losses told >b
 check "with the same loss" cmp a b
