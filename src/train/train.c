@@ -242,12 +242,12 @@ static int tell_step(train_job *j, mien_train_step *s) {
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------------ */
 
-/* A disk that is full, or a folder that is gone for a while, is no reason to lose what memory holds: the older checkpoints stay, and the next time it is tried again. */
+/* A disk that is full, a folder that is gone for a while, or memory that others have, is no reason to lose what memory holds: the older checkpoints stay, and the next time it is tried again. */
 static int keep_now_and_then(train_job *j) {
     bool due = (j->o->checkpoint_every && j->step % j->o->checkpoint_every == 0) || (j->o->checkpoint_minutes > 0 && clock_seconds() - j->saved_at > 60 * j->o->checkpoint_minutes);
     if (!due) return 0;
     int rc = train_keep(j);
-    if (rc != ERR_FULL && rc != ERR_IO) return rc;
+    if (rc != ERR_FULL && rc != ERR_IO && rc != ERR_MEMORY) return rc;
     train_say(j, MIEN_LOG_WARNING, error_message());
     return 0;
 }

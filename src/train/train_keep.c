@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/free_memory.h"
-#include "train/plan_lines.h"
 #include "train/train_inside.h"
 
 void train_say(const train_job *j, mien_log_kind kind, const char *message) {
@@ -36,20 +34,28 @@ static int contents(train_job *j, save_value values[VALUES], save_contents *out,
     return 0;
 }
 
+/* Neither a scale that is the last checkpoint's nor a log that lacks its last lines is worth the work that a checkpoint keeps. */
+static void prepare(train_job *j) {
+    char line[1200];
+    if (train_measure(j) < 0) {
+        snprintf(line, sizeof line, "the scale of the latents could not be measured: %s", error_message());
+        train_say(j, MIEN_LOG_WARNING, line);
+    }
+    if (train_log_sync(j->log) < 0) train_say(j, MIEN_LOG_WARNING, error_message());
+}
+
 int train_keep(train_job *j) {
     save_value values[VALUES];
     save_contents what;
     save_state *list;
-    int rc = train_measure(j);
-    if (rc == 0) rc = contents(j, values, &what, &list);
+    prepare(j);
+    int rc = contents(j, values, &what, &list);
     if (rc < 0) return rc;
-    if ((rc = train_log_sync(j->log)) == 0) {
-        batch_position at = batch_position_of(j->batch);
-        memset(j->position, 0, sizeof j->position);
-        batch_position_write(&at, j->position);
-        save_options how = { .run = j->folder.path, .step = j->step, .measure = smooth_value(&j->loss), .keep = j->o->keep, .hooks = &j->o->hooks };
-        rc = save_write(&how, &what);
-    }
+    batch_position at = batch_position_of(j->batch);
+    memset(j->position, 0, sizeof j->position);
+    batch_position_write(&at, j->position);
+    save_options how = { .run = j->folder.path, .step = j->step, .measure = smooth_value(&j->loss), .keep = j->o->keep, .hooks = &j->o->hooks };
+    rc = save_write(&how, &what);
     free(list);
     j->saved_at = clock_seconds();
     if (rc == 0) j->saved_step = j->step;

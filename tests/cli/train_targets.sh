@@ -97,6 +97,16 @@ done
 check "all have another sheet" not cmp -s by-itself/samples/step-000001.png all/samples/step-000001.png
 check "and another scale" test "$(scale by-itself)" != "$(scale all)"
 
+# What a checkpoint would have besides is no reason to be without one: the list is gone when the scale is measured.
+"$mien" train --base base.safetensors --data set --batch 2 --size 64 -j 1 --what vae --crop 32 --only only.txt --measure-scale --eval-every 0 --out unmeasured --quiet >.stdout 2>.stderr </dev/null & pid=$!
+i=0
+while [ ! -s unmeasured/log.jsonl ] && [ $i -lt 600 ]; do sleep 0.1; i=$((i + 1)); done
+rm only.txt
+kill -TERM $pid
+wait $pid
+check "a scale that can't be measured is told of" said "the scale of the latents could not be measured: only.txt"
+check "and a checkpoint written" sh -c 'ls unmeasured/checkpoints/step-*/base.safetensors'
+
 expect "pictures of a base" 0 run --what base --out shown --steps 1 --eval-every 1
 check "are on a sheet" test -s shown/samples/step-000001.png
 expect "a folder with a tokenizer" 0 run --what base --base y --out folder --steps 1
