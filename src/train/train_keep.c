@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "train/plan_lines.h"
 #include "train/train_inside.h"
 
 void train_say(const train_job *j, mien_log_kind kind, const char *message) {

@@ -4,8 +4,6 @@
  * machine has free, is saved in this order. Encoders, where the cache still needs them, take turns with activations: they cost time as long as the cache fills. Then
  * activations are computed again. Sheets are left out if nothing else is in the way. What is left is refused, with what would fit. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/free_memory.h"
