@@ -46,6 +46,7 @@ static int check_target(const mien_train_options *o) {
 static int check(const mien_train_options *o) {
     if (!o->base || !*o->base) return error_set(ERR_USAGE, "a base model is needed");
     if (!o->data || !*o->data) return error_set(ERR_USAGE, "data are needed: the folder of prompt.jsonl");
+    if (o->cache_folder && !*o->cache_folder) return error_set(ERR_USAGE, "the cache's folder has no name");
     if (!o->output || !*o->output) return error_set(ERR_USAGE, "an output is needed: the run's folder");
     if (!o->batch && o->rate == 0) return error_set(ERR_USAGE, "the settings are all zero: mien_train_defaults() gives options to begin with");
     if (o->batch < 1 || o->batch > 4096 || o->accumulate < 1 || o->accumulate > 65536) return error_set(ERR_USAGE, "batch is 1 to 4096, accumulate 1 to 65536");

@@ -120,6 +120,8 @@ static int open_locked(const run_folder_options *o, run_folder *r) {
     if (r->resumed) rc = check_settings(o, r);
     if (rc < 0) return rc;
     file_remove_leftovers_of(path);
+    if (snprintf(path, sizeof path, "%s/start.safetensors", o->path) < (int)sizeof path) file_remove_leftovers_of(path);
+    if (snprintf(path, sizeof path, "%s/samples", o->path) < (int)sizeof path) file_remove_leftovers(path, 1);
     save_remove_leftovers(o->path);
     return write_settings(o->path, o->settings);
 }

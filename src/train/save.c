@@ -273,7 +273,7 @@ int save_write(const save_options *o, const save_contents *what) {
         return why[0] == '/' || strncmp(why, o->run, strlen(o->run)) == 0 ? error_set(rc, "%s", why) : error_set(rc, "%s/%s", path, why);
     }
     rc = save_sync(folder);
-    save_prune(o->run, o->keep > 0 ? o->keep : 5, o->hooks);
+    save_prune(o->run, o->step, o->keep > 0 ? o->keep : 5, o->hooks);
     return rc;
 }
 

@@ -64,7 +64,7 @@ typedef struct {
     double measure;                  /* NaN: unknown */
     char path[PATH_MAX];
 } save_found;
-/* The latest that is whole (every byte is read); others are told of. 1; 0: there is none; ERR_*. */
+/* The latest that is whole (every byte is read); others are told of. 1; 0: there are none; ERR_FORMAT: there are, and none is whole; ERR_*. */
 int  save_find(const char *run, const mien_hooks *hooks, save_found *out);
 /* Fills all states and values, whose names, types and sizes must be those that were saved. */
 int  save_load(const save_found *found, const save_contents *what);

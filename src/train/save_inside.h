@@ -37,6 +37,6 @@ void save_name(int place, const save_state *s, char out[SAVE_NAME]);
 /* Removes our files of a folder, checkpoint.json first, and the folder if nothing else is in it. */
 void save_remove(const char *path);
 /* Keeps the last `keep` and the best. */
-void save_prune(const char *run, int keep, const mien_hooks *hooks);
+void save_prune(const char *run, uint64_t last, int keep, const mien_hooks *hooks);
 
 #endif

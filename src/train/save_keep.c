@@ -109,12 +109,14 @@ static int newest_first(const void *a, const void *b) {
     return x->step < y->step ? 1 : x->step > y->step ? -1 : 0;
 }
 
-/* Those that say they are whole; what cannot be read is nobody's to remove. */
-static size_t list_whole(const char *run, const uint64_t *steps, size_t n, kept *out) {
+/* Those up to a step that say they are whole. What cannot be read is nobody's to remove. Nor are those of later steps, from which a run has gone back: it found them broken, so
+ * they take no whole one's place. */
+static size_t list_whole(const char *run, const uint64_t *steps, size_t n, uint64_t last, kept *out) {
     char path[PATH_MAX];
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         save_list l;
+        if (steps[i] > last) continue;
         if (save_path(path, "%s/" SAVE_FOLDER "/step-%06" PRIu64, run, steps[i]) == 0 && save_list_load(path, &l) == 0) out[count++] = (kept){ steps[i], l.measure };
     }
     if (count) qsort(out, count, sizeof *out, newest_first);
@@ -136,12 +138,12 @@ uint64_t save_bytes_there(const char *run) {
     return sum;
 }
 
-void save_prune(const char *run, int keep, const mien_hooks *hooks) {
+void save_prune(const char *run, uint64_t last, int keep, const mien_hooks *hooks) {
     uint64_t *steps = NULL;
     size_t n = 0, best = 0;
     char path[PATH_MAX];
     kept *list = save_steps(run, &steps, &n) < 0 ? NULL : malloc((n + 1) * sizeof *list);
-    n = list ? list_whole(run, steps, n, list) : 0;
+    n = list ? list_whole(run, steps, n, last, list) : 0;
     for (size_t i = 1; i < n; i++)
         if (isfinite(list[i].measure) && !(list[i].measure >= list[best].measure)) best = i;
     for (size_t i = (size_t)keep; i < n; i++) {

@@ -62,6 +62,8 @@ int save_find(const char *run, const mien_hooks *hooks, save_found *out) {
         rc = 0;
     }
     free(steps);
+    /* To begin anew would throw away whatever is the matter with them. */
+    if (rc == 0 && n && !found) rc = error_set(ERR_FORMAT, "%s: none of its %zu checkpoints can be gone on from: what was said of them must be mended, or they be moved away", run, n);
     return rc < 0 ? rc : found;
 }
 

@@ -81,6 +81,16 @@ losses told >b
 check "with the same loss" cmp a b
 expect "another prediction" 2 two --out told --resume --prediction epsilon
 check "is another run" said "prediction is \"v\" there and \"epsilon\" here"
+broken() { printf broken | dd of="$1/checkpoints/$2/state.safetensors" bs=1 seek=20000 conv=notrunc 2>/dev/null; }
+expect "a run of four steps" 0 run --out back --steps 4 --checkpoint-every 2 --quiet
+broken back step-000004
+expect "goes back where the last checkpoint is broken" 0 run --out back --steps 3 --keep 1 --resume
+check "and keeps what it wrote" test -s back/checkpoints/step-000003/state.safetensors
+for step in back/checkpoints/*; do broken back "${step##*/}"; done
+expect "with none that is whole" 1 run --out back --steps 4 --resume
+check "it says so, and does not begin anew" said "can be gone on from"
+expect "no steps" 2 run --out none --steps 0
+expect "a cache without a name" 2 run --out none --steps 1 --cache-folder ""
 expect "no base" 2 "$mien" train --data set --out x
 expect "no data" 2 "$mien" train --base base.safetensors --data nowhere --out x --steps 1
 expect "an odd size" 2 run --out x --size 100 --steps 1
