@@ -61,6 +61,7 @@ struct ranks {
     size_t buckets, next;            /* next: the first that has not set out in this step */
     size_t *ends;                    /* of each gradient */
     ranks_bucket *bucket;
+    size_t part_room;                /* numbers of this rank's part of any bucket, at most */
     ranks_flight flight[RANKS_FLIGHTS];
     float *copies;
     ranks_message *messages;         /* all of the above */

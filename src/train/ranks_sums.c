@@ -3,6 +3,7 @@
  * Gradients, in buckets. A bucket is cut into a part a rank; each rank gets the others' copies of its part, adds them up in the order of the ranks, and sends
  * the sum to all (reduce-scatter, then all-gather): a rank sends 2 (N-1)/N of what there is, whatever N. */
 #define _DEFAULT_SOURCE
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,7 +44,9 @@ static void fill_buckets(ranks *r, size_t n) {
 }
 
 static int make_copies(ranks *r) {
-    size_t most = part_size(r, &r->bucket[0], r->rank), others = (size_t)r->count - 1, bytes;
+    size_t count = (size_t)r->count, lines = (r->bucket[0].end + LINE - 1) / LINE, others = count - 1, bytes;
+    /* Of a shorter bucket this rank's part may be one line more than of the first: no part is more than a count-th, rounded up. */
+    size_t most = r->part_room = (lines + count - 1) / count * LINE;
     if (__builtin_mul_overflow(most * sizeof(float), others * RANKS_FLIGHTS, &bytes)) return error_memory(SIZE_MAX);
     if (!(r->copies = malloc(bytes + 1))) return error_memory(bytes);
     for (size_t i = 0; i < RANKS_FLIGHTS; i++) r->flight[i].copies = r->copies + i * others * most;
@@ -132,6 +135,7 @@ static int set_out(ranks *r, ranks_flight *f, size_t bucket) {
     int tag = TAG_SUMS + 2 * (int)bucket, rc = 0;
     f->bucket = bucket;
     f->phase = FLIGHT_OUT;
+    assert(part_size(r, &r->bucket[bucket], r->rank) <= r->part_room);
     for (int k = 0; k < r->count && rc == 0; k++)
         if (k != r->rank) rc = receive_part(r, f, copy_of(r, f, k), r->rank, k, tag);
     for (int i = 1; i < r->count && rc == 0; i++) {                /* not all to rank 0 first */

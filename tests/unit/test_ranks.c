@@ -16,7 +16,7 @@
 
 /* ---- a post office between threads ----------------------------------------------------------------------------------------- */
 
-enum { MOST = 5, TAGS = 64, LETTERS = 65536 };
+enum { MOST = 6, TAGS = 64, LETTERS = 65536 };
 
 typedef struct { int from, to, tag; size_t bytes; const void *x; bool taken; } letter;
 typedef struct { bool sending; int from, to, tag; void *x; size_t bytes, slot; int wait; } request;
@@ -180,6 +180,28 @@ static void sums_of_all(void **state) {
         }
 }
 
+/* One step, with sums that are exact. */
+static void sum_long(member *m) {
+    size_t n = m->n;
+    int count = m->s.o->count;
+    ranks_times t;
+    float *x;
+    if ((m->rc = ranks_sums(m->r, &n, 1, &x)) < 0) return;
+    for (size_t i = 0; i < n; i++) x[i] = (float)(i % 1021 + (size_t)m->s.rank);
+    ranks_whole(m->r, 0);
+    m->rc = ranks_reduce(m->r, &t);
+    for (size_t i = 0; i < n && m->rc == 0; i++)
+        if (x[i] != (float)(i % 1021 * (size_t)count + (size_t)(count * (count - 1) / 2))) m->rc = error_set(ERR_FORMAT, "number %zu: %.9g", i, (double)x[i]);
+}
+
+/* Of six ranks, rank 3 has a larger part of the last bucket than of the first, which is one line longer. */
+static void shorter_bucket_with_a_larger_part(void **state) {
+    (void)state;
+    member m[MOST];
+    together(6, sum_long, 2 * 6553600 - 16, -1, m);
+    for (int k = 0; k < 6; k++) assert_string_equal(m[k].message, "");
+}
+
 static void gather_and_share(member *m) {
     int all[MOST] = { 0 }, mine = 100 + m->s.rank;
     size_t bytes = 20000001;
@@ -293,7 +315,7 @@ static void alone(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sums_of_all), cmocka_unit_test(gathering), cmocka_unit_test(failing), cmocka_unit_test(after_failure_nothing_waits),
+        cmocka_unit_test(sums_of_all), cmocka_unit_test(shorter_bucket_with_a_larger_part), cmocka_unit_test(gathering), cmocka_unit_test(failing), cmocka_unit_test(after_failure_nothing_waits),
         cmocka_unit_test(others_weights), cmocka_unit_test(broken_line), cmocka_unit_test(alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
