@@ -14,7 +14,8 @@
 /* How long the thread sleeps, in ns: while messages are under way (MPI moves them only while it is called), and while none is but another rank may fail. A message
  * that is awaited is looked at a few times before that. */
 enum { NAP = 50000, REST = 5000000, LOOKS = 16 };
-enum { PATIENCE = 10 };   /* seconds */
+/* Seconds: for last words after a failure; for what a rank that has ended sent before that. */
+enum { PATIENCE = 10, GRACE = 3 };
 
 static void nap(void) { nanosleep(&(struct timespec){ .tv_nsec = NAP }, NULL); }
 
@@ -75,6 +76,24 @@ static int hear(ranks *r) {
         if (f->code < 0 && f->rank >= 0 && f->rank < r->count) note_failure(r, f->rank, f->code, f->message);
     }
     return all;
+}
+
+static bool under_way(const ranks_message *m) { return m->opaque[0] || m->opaque[1]; }
+
+static bool waits_for(const ranks *r, int k) {
+    bool waits = under_way(&r->in[k]);
+    for (size_t i = 0; i < RANKS_FLIGHTS; i++) waits |= under_way(&r->flight[i].in[k]);
+    return waits;
+}
+
+/* One that has ended sends nothing more: who waits for it would do so for ever. What it had sent may still be on its way. */
+static void miss_ended(ranks *r) {
+    int ended = -1;
+    for (int k = 0; k < r->count && ended < 0; k++)
+        if (k != r->rank && r->heard[k].last && r->heard[k].code == 0 && waits_for(r, k)) ended = k;
+    if (ended < 0) r->missed = 0;
+    else if (r->missed == 0) r->missed = clock_seconds();
+    else if (clock_seconds() - r->missed > GRACE) note_failure(r, ended, ERR_IO, "it has ended, and others wait for it");
 }
 
 /* Each rank's last word, to all: that it has failed, has heard of a failure, or is done. All stay until all have said it, so that each hears of it whatever else is
@@ -189,6 +208,8 @@ static bool begin(ranks *r) {
     return goes_on;
 }
 
+    if (rc == 0 && !done) miss_ended(r);
+    else r->missed = 0;
 static int advance(ranks *r, ranks_asked asked, size_t whole) {
     int rc = hear(r) < 0 ? ERR_IO : 0, done = 0;
     if (rc == 0 && asked) rc = done = advance_asked(r, asked);

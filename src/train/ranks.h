@@ -10,7 +10,8 @@
  *         ranks_reduce(r, &times);              now each has the sum over all ranks
  *
  * A sum is (...(x_0 + x_1) + ... + x_N-1), whatever arrives first: the same ranks give the same bits, and all ranks have the same.
- * What waits for others ends with ERR_*, and the message of the rank that failed, once any rank has called ranks_fail. One thread at a time calls these. */
+ * What waits for others ends with ERR_*, and the message of the rank that failed, once any rank has called ranks_fail; or once one that it waits for has ended.
+ * One thread at a time calls these. */
 #ifndef TRAIN_RANKS_H
 #define TRAIN_RANKS_H
 

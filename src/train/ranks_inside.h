@@ -53,6 +53,7 @@ struct ranks {
     void *shared;
     size_t at;                       /* of what is shared: bytes done */
     bool started;                    /* what is asked is under way */
+    double missed;                   /* since when it waits for one that has ended; 0: for none */
     ranks_message *out, *in;         /* [count]: of what is asked */
     ranks_message *fail_out, *fail_in;
     ranks_failure *heard, said;      /* [count] */

@@ -305,8 +305,10 @@ int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shap
     }
     result->rank = j.rank;
     result->ranks = ranks_count(j.ranks);
-    result->elsewhere = rc < 0 && (ranks_failed(j.ranks) >= 0 ? ranks_failed(j.ranks) != j.rank : j.halt && !stop_asked(j.own_stop));
-    if (rc < 0 && !j.halt) ranks_fail(j.ranks, rc, error_message());
+    /* What goes wrong behind an agreed stop the others must hear of, too: they wait for the last checkpoint. */
+    bool agreed = j.halt && rc == ERR_CANCELLED;
+    result->elsewhere = rc < 0 && (ranks_failed(j.ranks) >= 0 ? ranks_failed(j.ranks) != j.rank : agreed && !stop_asked(j.own_stop));
+    if (rc < 0 && !agreed) ranks_fail(j.ranks, rc, error_message());
     train_tell_exchange(&j);
     close_all(&j, begun || j.rank);
     result->total = clock_seconds() - j.begin;

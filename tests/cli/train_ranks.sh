@@ -110,6 +110,14 @@ check "ends all behind the same step" test -s "$(printf 'stopped/checkpoints/ste
 expect "it goes on" 0 ranks 2 --out stopped --resume --steps $((steps + 1)) --quiet
 check "from there" test "$(grep -c . stopped/log.jsonl)" = $((steps + 1))
 rm -f pid.*
+differ no $train --batch 2 --out full >.out 2>.err </dev/null & job=$!
+wait_for full/log.jsonl 2
+rm -rf full/checkpoints && : >full/checkpoints
+kill -TERM "$(cat pid.1)"
+wait $job; status=$?
+check "a stop whose checkpoint can't be written" test $status != 0 -a $status != 137
+check "is told of, with why" grep -q '^mien: .*full/checkpoints' .err
+rm -f pid.*
 differ no $train --batch 2 --out killed --checkpoint-every 2 >.out 2>.err </dev/null & job=$!
 wait_for killed/log.jsonl 5
 kill -9 "$(cat pid.1)"

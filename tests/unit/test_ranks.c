@@ -268,6 +268,34 @@ static void after_failure_nothing_waits(void **state) {
     for (int k = 0; k < 3; k++) assert_int_equal(m[k].rc, ERR_LIMIT), free(m[k].x);
 }
 
+/* Rank 1 takes its leave with no word, while the others wait for it. */
+static void end_early(member *m) {
+    int mine = 0, all[MOST];
+    if (m->s.rank != 1) m->rc = ranks_gather(m->r, &mine, sizeof mine, all);
+}
+
+static void end_before_sums(member *m) {
+    size_t n = 1000;
+    ranks_times t;
+    float *x;
+    if ((m->rc = ranks_sums(m->r, &n, 1, &x)) < 0 || m->s.rank == 1) return;
+    ranks_whole(m->r, 0);
+    m->rc = ranks_reduce(m->r, &t);
+}
+
+static void nobody_waits_for_one_that_has_ended(void **state) {
+    (void)state;
+    void (*const bodies[])(member *) = { end_early, end_before_sums };
+    for (int i = 0; i < 2; i++) {
+        member m[MOST];
+        together(3, bodies[i], 0, -1, m);
+        for (int k = 0; k < 3; k++) {
+            assert_int_equal(m[k].rc, k == 1 ? 0 : ERR_IO);
+            assert_string_equal(m[k].message, k == 1 ? "" : "rank 1: it has ended, and others wait for it");
+        }
+    }
+}
+
 static void differ(member *m) {
     float *x;
     size_t ends[] = { 4, m->s.rank ? 7 : 8 };
@@ -316,7 +344,7 @@ static void alone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_of_all), cmocka_unit_test(shorter_bucket_with_a_larger_part), cmocka_unit_test(gathering), cmocka_unit_test(failing), cmocka_unit_test(after_failure_nothing_waits),
-        cmocka_unit_test(others_weights), cmocka_unit_test(broken_line), cmocka_unit_test(alone),
+        cmocka_unit_test(nobody_waits_for_one_that_has_ended), cmocka_unit_test(others_weights), cmocka_unit_test(broken_line), cmocka_unit_test(alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
