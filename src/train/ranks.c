@@ -142,22 +142,19 @@ static int start_gather(ranks *r) {
     for (int k = 0; k < r->count; k++) {
         if (k == r->rank) continue;
         int rc = r->t->receive(r->t->context, r->all + (size_t)k * r->bytes, r->bytes, k, TAG_GATHER, &r->in[k]);
-        if (rc == 0) rc = r->t->send(r->t->context, r->mine, r->bytes, k, TAG_GATHER, &r->out[k]);
+        if (rc == 0) rc = r->t->send(r->t->context, r->all + (size_t)r->count * r->bytes, r->bytes, k, TAG_GATHER, &r->out[k]);
         if (rc) return ranks_transport_failed(r, rc);
     }
     return 0;
 }
 
-static size_t piece(const ranks *r) { return r->bytes - r->at < RANKS_PIECE ? r->bytes - r->at : RANKS_PIECE; }
-
 static int start_piece(ranks *r) {
-    char *x = (char *)r->shared + r->at;
-    int rc = r->rank ? r->t->receive(r->t->context, x, piece(r), 0, TAG_SHARE, &r->in[0]) : 0;
-    for (int k = 1; k < r->count && !r->rank && rc == 0; k++) rc = r->t->send(r->t->context, x, piece(r), k, TAG_SHARE, &r->out[k]);
+    int rc = r->rank ? r->t->receive(r->t->context, r->all, r->bytes, 0, TAG_SHARE, &r->in[0]) : 0;
+    for (int k = 1; k < r->count && !r->rank && rc == 0; k++) rc = r->t->send(r->t->context, r->all, r->bytes, k, TAG_SHARE, &r->out[k]);
     return rc ? ranks_transport_failed(r, rc) : 0;
 }
 
-/* 1: it is done, or a piece of it; 0: not yet. */
+/* 1: it is done; 0: not yet. */
 static int advance_asked(ranks *r, ranks_asked asked) {
     int rc = 0;
     if (!r->started) {
@@ -169,7 +166,6 @@ static int advance_asked(ranks *r, ranks_asked asked) {
     if (in < 0 || out < 0) return ERR_IO;
     if (!in || !out) return 0;
     r->started = false;
-    if (asked == ASKED_SHARE && (r->at += piece(r)) < r->bytes) return 1;
     pthread_mutex_lock(&r->lock);
     r->asked = ASKED_NONE;
     pthread_cond_signal(&r->done);
@@ -208,12 +204,12 @@ static bool begin(ranks *r) {
     return goes_on;
 }
 
-    if (rc == 0 && !done) miss_ended(r);
-    else r->missed = 0;
 static int advance(ranks *r, ranks_asked asked, size_t whole) {
     int rc = hear(r) < 0 ? ERR_IO : 0, done = 0;
     if (rc == 0 && asked) rc = done = advance_asked(r, asked);
     if (rc >= 0) rc = sums_advance(r, whole);
+    if (rc == 0 && !done) miss_ended(r);
+    else r->missed = 0;
     return rc < 0 ? rc : rc | done;
 }
 
@@ -319,30 +315,41 @@ static int ask(ranks *r, ranks_asked what) {
     return rc;
 }
 
-int ranks_gather(ranks *r, const void *mine, size_t bytes, void *all) {
-    size_t count = (size_t)r->count, room;
-    if (bytes > RANKS_MOST_BYTES || __builtin_mul_overflow(bytes, count + 1, &room)) return error_set(ERR_LIMIT, "%zu bytes are too many to be gathered", bytes);
+/* Room for what is asked. After a failure it stays as it is until the end: messages may still come into it, and the others read of it. */
+static int make_copy_room(ranks *r, size_t room) {
     pthread_mutex_lock(&r->lock);
     int rc = ranks_error_locked(r);
     pthread_mutex_unlock(&r->lock);
+    if (rc < 0 || room <= r->room) return rc;
+    uint8_t *more = realloc(r->all, room);
+    if (!more) return error_memory(room);
+    r->all = more, r->room = room;
+    return 0;
+}
+
+int ranks_gather(ranks *r, const void *mine, size_t bytes, void *all) {
+    size_t count = (size_t)r->count, room;
+    if (bytes > RANKS_MOST_BYTES || __builtin_mul_overflow(bytes, count + 1, &room)) return error_set(ERR_LIMIT, "%zu bytes are too many to be gathered", bytes);
+    int rc = make_copy_room(r, room);
     if (rc < 0) return rc;
-    if (room > r->room) {
-        uint8_t *more = realloc(r->all, room);
-        if (!more) return error_memory(room);
-        r->all = more, r->room = room;
-    }
-    /* It is ours, and stays while the others have not all got it. */
-    uint8_t *copy = r->all + count * bytes;
-    memcpy(copy, mine, bytes);
+    memcpy(r->all + count * bytes, mine, bytes);
     memcpy(r->all + (size_t)r->rank * bytes, mine, bytes);
-    r->mine = copy, r->bytes = bytes;
+    r->bytes = bytes;
     if ((rc = ask(r, ASKED_GATHER)) < 0) return rc;
     memcpy(all, r->all, count * bytes);
     return 0;
 }
 
 int ranks_share(ranks *r, void *x, size_t bytes) {
-    if (!bytes) return 0;
-    r->shared = x, r->bytes = bytes, r->at = 0;
-    return ask(r, ASKED_SHARE);
+    char *piece = x;
+    int rc = 0;
+    for (size_t left = bytes; left && rc == 0; left -= r->bytes, piece += r->bytes) {
+        size_t some = left < RANKS_PIECE ? left : RANKS_PIECE;
+        if ((rc = make_copy_room(r, some)) < 0) return rc;
+        r->bytes = some;
+        if (!r->rank) memcpy(r->all, piece, some);
+        rc = ask(r, ASKED_SHARE);
+        if (rc == 0 && r->rank) memcpy(piece, r->all, some);
+    }
+    return rc;
 }

@@ -42,7 +42,8 @@ typedef struct {
 } ranks_machine;
 int  ranks_machine_of(ranks *r, ranks_machine *out);
 
-/* All ranks give so many bytes, and each gets those of all, in order. Also how they wait for each other. */
+/* All ranks give so many bytes, and each gets those of all, in order. Also how they wait for each other. Here as in ranks_share the memory is the caller's again on
+ * return, after a failure too: what travels is a copy. */
 int  ranks_gather(ranks *r, const void *mine, size_t bytes, void *all);
 /* Rank 0's bytes to all. */
 int  ranks_share(ranks *r, void *x, size_t bytes);

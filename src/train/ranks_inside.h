@@ -10,7 +10,7 @@ enum {
     TAG_LAST = 1, TAG_GATHER, TAG_SHARE, TAG_SUMS,                /* of bucket b: TAG_SUMS + 2 b, and + 1 */
     RANKS_BUCKET = 25 << 20,                                      /* bytes, whole cache lines: messages are long enough for any network, and the last is soon there */
     RANKS_FLIGHTS = 2,                                            /* buckets under way at once: while one is added up the other travels */
-    RANKS_PIECE = 1 << 24,                                        /* of what is shared */
+    RANKS_PIECE = 1 << 22,                                        /* of what is shared */
 };
 
 /* A rank's last word. code 0: it is done. rank: the one that failed. last: it was heard. */
@@ -47,11 +47,8 @@ struct ranks {
     double first, last;              /* when the step's first bucket set out, when the last was there */
 
     /* The thread's; or the owner's while nothing is asked and no bucket is whole: */
-    const void *mine;
-    uint8_t *all;                    /* [count,bytes] */
+    uint8_t *all;                    /* [count,bytes] gathered, [bytes] of this rank's; or [bytes], a piece that is shared: copies, since messages may outlive the call */
     size_t bytes, room;
-    void *shared;
-    size_t at;                       /* of what is shared: bytes done */
     bool started;                    /* what is asked is under way */
     double missed;                   /* since when it waits for one that has ended; 0: for none */
     ranks_message *out, *in;         /* [count]: of what is asked */

@@ -29,7 +29,8 @@ typedef struct {
     uint32_t chance;
     int broken;                      /* this many more messages can be sent; -1: any */
 } office;
-typedef struct { office *o; int rank; } seat;
+/* own: of the owner, which messages may not lie in. */
+typedef struct { office *o; int rank; const char *own; size_t own_bytes; bool lent; } seat;
 
 static int begin(void *context, int *mine, int *ranks, char why[256]) {
     seat *s = context;
@@ -44,8 +45,10 @@ static int end(void *context) { return (void)context, 0; }
 static uint32_t draw(office *o) { return o->chance = o->chance * 1664525 + 1013904223, o->chance >> 16; }
 
 static int post(void *context, bool sending, void *x, size_t bytes, int from, int to, int tag, ranks_message *m) {
-    office *o = ((seat *)context)->o;
+    seat *s = context;
+    office *o = s->o;
     request *q = malloc(sizeof *q);
+    if ((const char *)x >= s->own && (const char *)x < s->own + s->own_bytes) s->lent = true;
     pthread_mutex_lock(&o->lock);
     *q = (request){ sending, from, to, tag, x, bytes, o->n, (int)(draw(o) % 5) };
     bool broken = sending && o->broken == 0;
@@ -130,7 +133,7 @@ static void together(int count, void (*body)(member *), size_t n, int broken, me
     pthread_t thread[MOST];
     pthread_mutex_init(&o.lock, NULL);
     for (int k = 0; k < count; k++) {
-        m[k] = (member){ .s = { &o, k }, .body = body, .n = n };
+        m[k] = (member){ .s = { .o = &o, .rank = k }, .body = body, .n = n };
         assert_int_equal(pthread_create(&thread[k], NULL, live, &m[k]), 0);
     }
     for (int k = 0; k < count; k++) pthread_join(thread[k], NULL);
@@ -210,9 +213,11 @@ static void gather_and_share(member *m) {
     for (int k = 0; k < m->s.o->count && m->rc == 0; k++)
         if (all[k] != 100 + k) m->rc = error_set(ERR_FORMAT, "rank %d said %d", k, all[k]);
     if (m->s.rank == 0) memset(x, 'x', bytes);
+    m->s.own = x, m->s.own_bytes = bytes;
     if (m->rc == 0) m->rc = ranks_share(m->r, x, bytes);
     for (size_t i = 0; i < bytes && m->rc == 0; i++)
         if (x[i] != 'x') m->rc = error_set(ERR_FORMAT, "byte %zu was not shared", i);
+    if (m->rc == 0 && m->s.lent) m->rc = error_set(ERR_FORMAT, "a message lies in the owner's memory");
     ranks_machine here = { 0 };
     if (m->rc == 0) m->rc = ranks_machine_of(m->r, &here);
     if (m->rc == 0 && (here.cores < 1 || here.used < 1 || here.ranks != 4)) m->rc = error_set(ERR_FORMAT, "%d ranks, %d cores", here.ranks, here.cores);
