@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/parallel.h"
 #include "base/stop.h"
 #include "train/train_inside.h"
 
@@ -68,7 +67,7 @@ int train_compare(train_job *j) {
 
 /* What rank 0 found in its checkpoint. */
 int train_share(train_job *j, const save_contents *what) {
-    int rc = ranks_share(j->ranks, &j->saved_step, sizeof j->saved_step);
+    int rc = 0;
     for (size_t i = 0; i < what->n_values && rc == 0; i++) rc = ranks_share(j->ranks, what->values[i].data, what->values[i].bytes);
     for (size_t i = 0; i < what->n_states && rc == 0; i++) {
         const save_state *s = &what->states[i];
@@ -92,7 +91,7 @@ int train_agree(train_job *j, mien_train_step *s) {
     batch_position_write(&at, mine.position);
     int rc = ranks_gather(j->ranks, &mine, sizeof mine, all);
     for (size_t k = 0; k < count && rc == 0; k++) {
-        if (all[k].stop) j->halt = 1;
+        if (all[k].stop) __atomic_store_n(&j->halt, 1, __ATOMIC_RELAXED);   /* the threads of the data read it */
         if (all[k].wait > s->wait) s->wait = all[k].wait;
         memcpy(j->positions + k * BATCH_POSITION_TEXT, all[k].position, BATCH_POSITION_TEXT);
     }

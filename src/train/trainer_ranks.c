@@ -55,13 +55,6 @@ int trainer_ranks_after(void *context, size_t step) {
     return 0;
 }
 
-/* Another's loss is not finite if ours is: it says why, and of which items. */
-static int lost(trainer *t) {
-    char mine = 0, all[4096];
-    int rc = ranks_count(t->options.ranks) <= (int)sizeof all ? ranks_gather(t->options.ranks, &mine, 1, all) : 0;
-    return rc < 0 ? rc : error_set(ERR_LIMIT, "the loss is not finite");
-}
-
 int trainer_ranks_reduce(trainer *t, trainer_report *report) {
     float *all = t->sums + t->loss_at;
     memset(all, 0, LINE * sizeof *all);
@@ -72,5 +65,6 @@ int trainer_ranks_reduce(trainer *t, trainer_report *report) {
     if (rc < 0) return rc;
     report->mean_loss = all[0];
     report->mean_divergence = all[1];
-    return isfinite(all[0]) ? 0 : lost(t);
+    /* A rank whose own loss is not finite has told so instead of coming here: this is their sum. */
+    return isfinite(all[0]) ? 0 : error_set(ERR_LIMIT, "the loss is not finite");
 }
