@@ -17,7 +17,7 @@ enum {
 typedef struct { int code, rank, last; char message[1012]; } ranks_failure;
 
 /* Numbers [begin,end) of the sums. */
-typedef struct { size_t begin, end, open, tensors; } ranks_bucket;    /* gradients that touch it; of these, not whole yet */
+typedef struct { size_t begin, end, open, tensors; } ranks_bucket;    /* tensors: gradients that touch it; open: those of them that are not whole yet */
 
 typedef enum { FLIGHT_NONE, FLIGHT_OUT, FLIGHT_BACK } flight_phase;
 typedef struct {
@@ -50,18 +50,18 @@ struct ranks {
     uint8_t *all;                    /* [count,bytes] gathered, [bytes] of this rank's; or [bytes], a piece that is shared: copies, since messages may outlive the call */
     size_t bytes, room;
     bool started;                    /* what is asked is under way */
-    double missed;                   /* since when it waits for one that has ended; 0: for none */
     ranks_message *out, *in;         /* [count]: of what is asked */
     ranks_message *fail_out, *fail_in;
     ranks_failure *heard, said;      /* [count] */
+    double missed;                   /* since when it waits for one that has ended; 0: for none */
 
     float *sums;
     size_t buckets, next;            /* next: the first that has not set out in this step */
     size_t *ends;                    /* of each gradient */
     ranks_bucket *bucket;
-    size_t part_room;                /* numbers of this rank's part of any bucket, at most */
     ranks_flight flight[RANKS_FLIGHTS];
     float *copies;
+    size_t part_room;                /* numbers of this rank's part of any bucket, at most */
     ranks_message *messages;         /* all of the above */
 };
 
@@ -71,10 +71,13 @@ struct ranks {
 int  sums_advance(ranks *r, size_t whole);
 bool sums_under_way(const ranks *r);
 void sums_free(ranks *r);
+
+/* ---- ranks.c ---- */
+
 int  ranks_transport_failed(const ranks *r, int code);       /* what a call of the transport answered, as an error */
 /* 1: all of [ranks] messages are done; 0: not yet. */
 int  ranks_all_done(const ranks *r, ranks_message *m);
-/* Waits for what is asked of the thread; under the lock. */
+/* 0, or the failure that was noted as an error of this thread; under the lock. */
 int  ranks_error_locked(const ranks *r);
 
 #endif
