@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/train_inside.h"
 
+#include <errno.h>
+
 #include "base/error.h"
+#include "base/file.h"
 #include "image/image.h"
 
 static int add_vae(const mien_train_options *o, run_settings *s) {
@@ -10,9 +13,27 @@ static int add_vae(const mien_train_options *o, run_settings *s) {
     return rc < 0 ? rc : run_settings_number(s, "kl-weight", o->kl_weight, false);
 }
 
+/* The level that is used, whatever was asked for: another sums in another order. */
+static int add_cpu(const mien_train_options *o, run_settings *s) {
+    cpu_level level = CPU_BEST, here = cpu_level_here();
+    if (o->cpu) cpu_level_parse(o->cpu, &level);
+    return run_settings_text(s, "cpu", cpu_level_name(level < here ? level : here), false);
+}
+
+/* By what it holds: it may have been moved. */
+static int add_replay(const mien_train_options *o, run_settings *s) {
+    char hex[65];
+    if (!o->replay) return run_settings_text(s, "replay", NULL, false);
+    int rc = file_hash_until(o->replay, o->hooks.stop, hex);
+    if (rc == 0) return errno = ENOENT, error_errno("%s", o->replay);
+    return rc < 0 ? rc : run_settings_text(s, "replay", hex, false);
+}
+
 /* Free ones change no step's numbers: they may differ when a run goes on. */
 int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settings *s) {
-    static const char *const what[] = { "control", "base", "vae" }, *const optimizers[] = { "adamw", "adamw8" }, *const predictions[] = { "auto", "epsilon", "v" };
+    static const char *const what[] = { [MIEN_TRAIN_CONTROL] = "control", [MIEN_TRAIN_BASE] = "base", [MIEN_TRAIN_VAE] = "vae" };
+    static const char *const optimizers[] = { [MIEN_ADAMW] = "adamw", [MIEN_ADAMW8] = "adamw8" };
+    static const char *const predictions[] = { [MIEN_PREDICTION_AUTO] = "auto", [MIEN_PREDICTION_EPSILON] = "epsilon", [MIEN_PREDICTION_V] = "v" };
     int rc = run_settings_text(s, "what", what[o->what], false);
     const struct { const char *name; double x; } numbers[] = {
         { "lr", o->rate }, { "beta1", o->beta1 }, { "beta2", o->beta2 }, { "epsilon", o->epsilon }, { "weight-decay", o->decay }, { "clip", o->clip }, { "ema", o->average },
@@ -33,6 +54,8 @@ int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settin
     if (rc == 0) rc = run_settings_text(s, "optimizer", optimizers[o->optimizer], false);
     if (rc == 0) rc = run_settings_text(s, "dtype", bf16 ? "bf16" : "f32", false);
     if (rc == 0) rc = run_settings_text(s, "lr-schedule", rate_names[o->schedule], false);
+    if (rc == 0) rc = add_cpu(o, s);
+    if (rc == 0) rc = add_replay(o, s);
     /* Where a schedule falls, its end is part of it. */
     bool falls = o->schedule != MIEN_RATE_CONSTANT;
     if (rc == 0) rc = run_settings_integer(s, "steps", (long long)o->steps, !falls);

@@ -31,6 +31,10 @@ expect "again without --resume" 2 run --out parts --steps 3
 check "says what to do" said "there is a run already: --resume goes on with it"
 expect "with other settings" 2 run --out parts --steps 3 --resume --accumulate 2
 check "says which" said "accumulate is 1 there and 2 here"
+expect "with another processor level" 2 run --out parts --steps 3 --resume --cpu reference
+check "says which" said 'there and "reference" here'
+expect "by a replay" 2 run --out parts --steps 3 --resume --replay base.safetensors
+check "says so" said 'replay is null there and "'"$(sha256sum base.safetensors | cut -c1-64)"'" here'
 expect "the third step" 0 run --out parts --steps 3 --resume --quiet
 losses whole >a
 losses parts >b
