@@ -8,8 +8,11 @@
 #include "model/shapes.h"
 #include "train/rates.h"
 #include "train/train.h"
+#include "train/trainer.h"
 
 _Static_assert((int)MIEN_RATE_CONSTANT == RATE_CONSTANT && (int)MIEN_RATE_LINEAR == RATE_LINEAR && (int)MIEN_RATE_COSINE == RATE_COSINE, "mien.h's shapes are rates.h's");
+_Static_assert((int)MIEN_TRAIN_CONTROL == TRAINER_CONTROL && (int)MIEN_TRAIN_BASE == TRAINER_BASE && (int)MIEN_TRAIN_VAE == TRAINER_VAE, "mien.h's targets are trainer.h's");
+_Static_assert(MIEN_CACHE_ALL == 0 && MIEN_CACHE_LATENTS == 1 && MIEN_CACHE_NONE == 2, "train/train_keep.c names them in this order");
 
 const char *const *mien_rate_names(void) { return rate_names; }
 
@@ -43,6 +46,8 @@ static int check_target(const mien_train_options *o) {
     return within(o->kl_weight, 0, 1e6) ? 0 : error_set(ERR_USAGE, "kl_weight %g: a number from 0 to a million was expected", o->kl_weight);
 }
 
+static const uint64_t MOST_STEPS = 1000000000000000, MOST_EPOCHS = 1000000000;
+
 static int check(const mien_train_options *o) {
     if (!o->base || !*o->base) return error_set(ERR_USAGE, "a base model is needed");
     if (!o->data || !*o->data) return error_set(ERR_USAGE, "data are needed: the folder of prompt.jsonl");
@@ -55,7 +60,13 @@ static int check(const mien_train_options *o) {
         return error_set(ERR_USAGE, "rate, beta1, beta2 and epsilon are from 0 to 1, decay to 1000");
     if (!within(o->clip, 0, 1e30) || !within(o->average, 0, 1) || !within(o->prompt_dropout, 0, 1) || !within(o->min_snr, 0, 1e6) || !within(o->noise_offset, 0, 10))
         return error_set(ERR_USAGE, "clip, average, prompt_dropout, min_snr and noise_offset are numbers from 0 on, average and prompt_dropout to 1");
+    if (o->keep < 1 || o->keep > 1000) return error_set(ERR_USAGE, "keep %d: 1 to 1000 checkpoints were expected", o->keep);
+    if ((int)o->dtype < MIEN_DTYPE_AUTO || o->dtype > MIEN_DTYPE_F16) return error_set(ERR_USAGE, "dtype %d: no such type", (int)o->dtype);
     if (o->dtype == MIEN_DTYPE_F16) return error_set(ERR_USAGE, "dtype f16: mien computes in bf16 or f32");
+    if ((int)o->cache < MIEN_CACHE_ALL || o->cache > MIEN_CACHE_NONE) return error_set(ERR_USAGE, "cache %d: MIEN_CACHE_ALL, _LATENTS or _NONE was expected", (int)o->cache);
+    if ((int)o->schedule < MIEN_RATE_CONSTANT || o->schedule > MIEN_RATE_COSINE) return error_set(ERR_USAGE, "schedule %d: MIEN_RATE_CONSTANT, _LINEAR or _COSINE was expected", (int)o->schedule);
+    /* Times items, of which there are no more than 2^32, they are still a number. */
+    if (o->steps > MOST_STEPS || o->warmup > MOST_STEPS || o->epochs > MOST_EPOCHS) return error_set(ERR_USAGE, "steps and warmup are up to 10^15, epochs up to 10^9");
     if (o->steps && o->epochs) return error_set(ERR_USAGE, "steps and epochs: one of them is enough");
     if (o->schedule != MIEN_RATE_CONSTANT && !o->steps && !o->epochs) return error_set(ERR_USAGE, "a rate that falls needs steps or epochs to fall over");
     if (o->optimizer != MIEN_ADAMW && o->optimizer != MIEN_ADAMW8) return error_set(ERR_USAGE, "optimizer %d: MIEN_ADAMW or MIEN_ADAMW8 was expected", (int)o->optimizer);

@@ -9,12 +9,12 @@
 #include "cli/progress.h"
 #include "mien.h"
 
-static const char *const dtypes[] = { "auto", "bf16", "f32", NULL };
-static const char *const optimizers[] = { "adamw", "adamw8", NULL };
-static const char *const predictions[] = { "auto", "epsilon", "v", NULL };  /* as mien_prediction */
-static const char *const targets[] = { "control", "base", "vae", NULL };   /* as mien_train_what */
-static const char *const losses[] = { "l1", "mse", NULL };                 /* as mien_vae_loss */
-static const char *const caches[] = { "all", "latents", "none", NULL };
+static const char *const dtypes[] = { [MIEN_DTYPE_AUTO] = "auto", [MIEN_DTYPE_BF16] = "bf16", [MIEN_DTYPE_F32] = "f32", NULL };
+static const char *const optimizers[] = { [MIEN_ADAMW] = "adamw", [MIEN_ADAMW8] = "adamw8", NULL };
+static const char *const predictions[] = { [MIEN_PREDICTION_AUTO] = "auto", [MIEN_PREDICTION_EPSILON] = "epsilon", [MIEN_PREDICTION_V] = "v", NULL };
+static const char *const targets[] = { [MIEN_TRAIN_CONTROL] = "control", [MIEN_TRAIN_BASE] = "base", [MIEN_TRAIN_VAE] = "vae", NULL };
+static const char *const losses[] = { [MIEN_VAE_L1] = "l1", [MIEN_VAE_MSE] = "mse", NULL };
+static const char *const caches[] = { [MIEN_CACHE_ALL] = "all", [MIEN_CACHE_LATENTS] = "latents", [MIEN_CACHE_NONE] = "none", NULL };
 
 static const char notes[] =
     "Without --control a new ControlNet is made of the base, as `mien init` does. The folder RUN holds settings.json, log.jsonl, an event file for TensorBoard,\n"

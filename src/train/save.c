@@ -259,6 +259,7 @@ static int publish(const char *hidden, const char *path) {
 
 int save_write(const save_options *o, const save_contents *what) {
     char hidden[PATH_MAX] = "", path[PATH_MAX], folder[PATH_MAX];
+    assert(o->keep > 0);
     int rc = save_path(folder, "%s/" SAVE_FOLDER, o->run);
     if (rc == 0) rc = save_path(path, "%s/step-%06" PRIu64, folder, o->step);
     if (rc == 0) rc = folder_make(folder);
@@ -273,7 +274,7 @@ int save_write(const save_options *o, const save_contents *what) {
         return why[0] == '/' || strncmp(why, o->run, strlen(o->run)) == 0 ? error_set(rc, "%s", why) : error_set(rc, "%s/%s", path, why);
     }
     rc = save_sync(folder);
-    save_prune(o->run, o->step, o->keep > 0 ? o->keep : 5, o->hooks);
+    if (rc == 0) save_prune(o->run, o->step, o->keep, o->hooks);   /* not before the new one is on the disk */
     return rc;
 }
 

@@ -50,7 +50,7 @@ typedef struct {
     const char *run;                 /* the folder */
     uint64_t step;                   /* done so far */
     double measure;                  /* the smaller the better: a loss, an error; NaN: unknown. The best one is kept */
-    int keep;                        /* the last so many; 0: 5 */
+    int keep;                        /* the last so many, at least one */
     const mien_hooks *hooks;         /* log only; may be NULL */
 } save_options;
 
