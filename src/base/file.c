@@ -313,7 +313,7 @@ static void remove_leftovers(const char *folder, const char *of, bool alone) {
 
 void file_remove_leftovers(const char *folder, int alone) { remove_leftovers(folder, "", alone); }
 
-void file_remove_leftovers_of(const char *path) {
+static void remove_leftovers_of(const char *path, bool alone) {
     char folder[PATH_MAX], of[256];
     size_t end = strlen(path), n;
     while (end > 1 && path[end - 1] == '/') end--;
@@ -322,8 +322,12 @@ void file_remove_leftovers_of(const char *path) {
     memcpy(folder, path, n);
     folder[n] = 0;
     snprintf(of, sizeof of, ".%.*s.mien-tmp-", (int)(end - n > 200 ? 200 : end - n), path + n);   /* as file_temporary has it */
-    remove_leftovers(n ? folder : ".", of, true);
+    remove_leftovers(n ? folder : ".", of, alone);
 }
+
+void file_remove_leftovers_of(const char *path) { remove_leftovers_of(path, true); }
+
+void file_remove_old_leftovers_of(const char *path) { remove_leftovers_of(path, false); }
 
 static bool stat_folder_of(const char *path, const char **name, struct stat *st) {
     char folder[PATH_MAX];

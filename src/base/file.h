@@ -55,6 +55,8 @@ int  file_link(const char *from, const char *path, bool replace);
 void file_remove_leftovers(const char *folder, int alone);
 /* The same for one file of whatever name, or folder (of a model), which no other process on this machine is writing. */
 void file_remove_leftovers_of(const char *path);
+/* The same of a file that others may be writing, on other machines too: only what is an hour old. */
+void file_remove_old_leftovers_of(const char *path);
 
 /* Whether two paths are one name in one folder, be something there or not. */
 bool file_same_place(const char *a, const char *b);

@@ -38,7 +38,7 @@ int cache_open(const char *folder, const cache_shelf shelves[CACHE_PARTS], cache
         if (shelves[i].kept) snprintf(c->name[i], sizeof c->name[i], "%s-%.16s-%.8s", words[i], shelves[i].model, shelves[i].computed);
     }
     char path[PATH_MAX];
-    if (folder && aside(c, path)) file_remove_leftovers_of(path);
+    if (folder && aside(c, path)) file_remove_old_leftovers_of(path);   /* other machines may write there, too */
     *out = c;
     return 0;
 }
