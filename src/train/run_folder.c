@@ -81,10 +81,9 @@ static void warn(const run_folder_options *o, const char *line) {
     if (o->hooks && o->hooks->log) o->hooks->log(o->hooks->context, MIEN_LOG_WARNING, o->path, line);
 }
 
-static int check_data(const run_folder_options *o, const run_settings *there, run_folder *r) {
+static int check_data(const run_folder_options *o, const run_settings *there) {
     char line[256];
-    r->other_data = !run_settings_same_data(there, o->settings);
-    if (!r->other_data) return 0;
+    if (run_settings_same_data(there, o->settings)) return 0;
     if (there->items != o->settings->items)
         snprintf(line, sizeof line, "the data has changed: %llu items, and %llu when the run was begun", (unsigned long long)o->settings->items,
                  (unsigned long long)there->items);
@@ -94,14 +93,14 @@ static int check_data(const run_folder_options *o, const run_settings *there, ru
     return 0;
 }
 
-static int check_settings(const run_folder_options *o, run_folder *r) {
+static int check_settings(const run_folder_options *o) {
     run_settings there;
     text different = { 0 };
     int rc = read_settings(o->path, &there);
     if (rc < 0) return rc;
     if (run_settings_differ(&there, o->settings, &different))
         rc = text_check(&different) < 0 ? ERR_MEMORY : error_set(ERR_USAGE, "%s: was begun with other settings: %s", o->path, different.data);
-    if (rc == 0) rc = check_data(o, &there, r);
+    if (rc == 0) rc = check_data(o, &there);
     text_free(&different);
     run_settings_free(&there);
     return rc;
@@ -117,7 +116,7 @@ static int open_locked(const run_folder_options *o, run_folder *r) {
     if (rc == 0) rc = settings_path(o->path, path);
     if (rc < 0) return rc;
     r->resumed = there == A_RUN;
-    if (r->resumed) rc = check_settings(o, r);
+    if (r->resumed) rc = check_settings(o);
     if (rc < 0) return rc;
     file_remove_leftovers_of(path);
     if (snprintf(path, sizeof path, "%s/start.safetensors", o->path) < (int)sizeof path) file_remove_leftovers_of(path);

@@ -28,7 +28,6 @@ typedef struct {
     char *path;
     folder_lock lock;
     bool resumed;                    /* there was a run; it may have no checkpoint yet */
-    bool other_data;                 /* than it was begun with */
     bool made;                       /* the folder itself, by this start */
 } run_folder;
 

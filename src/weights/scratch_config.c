@@ -20,8 +20,8 @@ enum { CLIP_VOCABULARY = 49408, VAE_LEVELS = 4 };               /* pictures are 
 
 /* ---- fields that there is one way to compute --------------------------------------------------------------------------------- */
 
-typedef enum { EITHER, NUMBER, FLAG, WORD, NOTHING } kind;
-/* EITHER: it may hold anything. NOTHING: it must be null or not there. The others, if they are there and not null: this value. */
+typedef enum { EITHER, NUMBER, FLAG, WORD } kind;
+/* EITHER: it may hold anything. The others, if they are there and not null: this value. */
 typedef struct { const char *key; kind kind; double number; const char *word; } rule;
 
 static const rule unet_rules[] = {

@@ -146,7 +146,6 @@ static void test_folder(void **state) {
     put_file("a/run/checkpoints/step-000002/notes.txt", "mine");
     assert_int_equal(run_folder_open(&o, &r), 0);
     assert_true(r.resumed);
-    assert_false(r.other_data);
     assert_int_equal(access("a/run/.settings.json.mien-tmp-999999999-0", F_OK), -1);
     assert_int_equal(access("a/run/checkpoints/.step-000003.mien-tmp-1-0", F_OK), -1);
     assert_int_equal(access("a/run/checkpoints/step-000002/state.safetensors", F_OK), -1);
