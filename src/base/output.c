@@ -21,8 +21,7 @@ static char *folder_of(const char *path) {
     return copy;
 }
 
-/* Whether `path`, or the folder that it would be made in, is the folder `root` or lies below it. */
-static bool lies_in(const char *path, const char *root) {
+bool output_lies_in(const char *path, const char *root) {
     char *own = realpath(path, NULL), *outer = realpath(root, NULL), *folder = own ? NULL : folder_of(path);
     if (folder) own = realpath(folder, NULL);
     size_t n = outer ? strlen(outer) : 0;
@@ -41,8 +40,8 @@ static int refuse_inputs(const char *path, const struct stat *out, const output_
         bool same = out && in.st_dev == out->st_dev && in.st_ino == out->st_ino;
         if (same || file_same_place(path, input)) return error_set(ERR_USAGE, "%s: is an input", path);
         if (!r->apart) continue;
-        if (S_ISDIR(in.st_mode) && lies_in(path, input)) return error_set(ERR_USAGE, "%s: lies in the input %s", path, input);
-        if (out && S_ISDIR(out->st_mode) && lies_in(input, path)) return error_set(ERR_USAGE, "%s: the input %s lies in it", path, input);
+        if (S_ISDIR(in.st_mode) && output_lies_in(path, input)) return error_set(ERR_USAGE, "%s: lies in the input %s", path, input);
+        if (out && S_ISDIR(out->st_mode) && output_lies_in(input, path)) return error_set(ERR_USAGE, "%s: the input %s lies in it", path, input);
     }
     return 0;
 }

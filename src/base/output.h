@@ -18,4 +18,7 @@ typedef struct {
  * lie in is not there, or can't be written. */
 int output_refuse(const char *path, const output_rules *rules);
 
+/* Whether `path`, or the folder that it would be made in, is the folder `root` or lies below it. False if they are not there. */
+bool output_lies_in(const char *path, const char *root);
+
 #endif

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/number.h"
+#include "base/output.h"
 #include "base/peak_memory.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -68,19 +69,6 @@ int job_status(const common_options *common, int rc, unsigned long long failed) 
 
 static const char timings_begin[] = "{\"load\":";
 
-/* Whether a path's folder is another folder, or below it. False if either is not there. */
-static bool lies_in(const char *path, const char *folder) {
-    const char *slash = strrchr(path, '/');
-    char *own = slash == path ? strdup("/") : slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
-    char *inner = own ? realpath(own, NULL) : NULL, *outer = realpath(folder, NULL);
-    size_t n = outer ? strlen(outer) : 0;
-    bool within = inner && outer && strncmp(inner, outer, n) == 0 && (n == 1 || inner[n] == '/' || inner[n] == 0);
-    free(own);
-    free(inner);
-    free(outer);
-    return within;
-}
-
 /* NULL if the file can be written and holds nothing of the user's; or why it will not be. */
 static const char *timings_wrong(const char *path) {
     char head[sizeof timings_begin] = "";
@@ -100,7 +88,7 @@ int timings_check(const command_help *c, const common_options *common, const cha
     const char *path = common->timings;
     if (!path) return 0;
     if (output && file_same_place(path, output)) return misuse(c, "--timings %s: is the output", path);
-    if (output_folder && lies_in(path, output_folder)) return misuse(c, "--timings %s: lies in the output folder", path);
+    if (output_folder && output_lies_in(path, output_folder)) return misuse(c, "--timings %s: lies in the output folder", path);
     const char *why = timings_wrong(path);
     return why ? misuse(c, "--timings %s: %s", path, why) : 0;
 }

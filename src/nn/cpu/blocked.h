@@ -10,6 +10,7 @@
 #include "nn/tensor.h"
 
 enum { BLOCKED_MOST_TAPS = 9 };
+enum { BLOCKED_STREAM = 4 << 20 };     /* bytes of a weight; from here on the caches that belong to a core hold little of it */
 
 typedef struct {
     size_t outputs, inputs, taps;      /* of the weight, packed across or not */

@@ -151,12 +151,10 @@ static bool leaves_out(const layout *l, const packing *p) {
     return (size_t)l->padded[pairs] > filled;
 }
 
-enum { STREAM = 4 << 20 };           /* bytes; from here on a core's caches hold little of it */
-
 static int prepare_again(onednn_state *s, const packing *p, const layout *l, const tensor *w) {
     s->again = (onednn_again){ .weights = onednn_lines(s->home->memory_desc_get_size(p->wanted)), .own = p->own, .type = p->type, .blocked = p->blocked };
     s->again.clear = p->own && leaves_out(l, p);
-    s->again.blocked.stream = p->own && s->again.weights >= STREAM;
+    s->again.blocked.stream = p->own && s->again.weights >= BLOCKED_STREAM;
     if (p->own) return 0;
     dnnl_memory_desc_t stored = NULL;
     dnnl_status_t rc = onednn_describe(s->home, &stored, p->stored, onednn_type(w->type));

@@ -73,11 +73,9 @@ static void turning_part(void *context, size_t begin, size_t end, int thread) {
     }
 }
 
-enum { STREAM = 4 << 20 };           /* from here on caches that belong to a core hold little of it */
-
 void turning_make(const turning *t, void *to, int threads) {
     size_t bytes = t->to.outputs * t->to.inputs * t->to.taps * nn_type_bytes(t->to.type);
-    turning_job j = { t, to, groups_of(&t->from), bytes >= STREAM };
+    turning_job j = { t, to, groups_of(&t->from), bytes >= BLOCKED_STREAM };
     parallel_for(threads, j.sources * groups_of(&t->to), turning_part, &j);
 }
 
