@@ -117,6 +117,13 @@ static int draw_map(const item_maker *m, const dataset *d, const dataset_item *i
     return rc < 0 ? dataset_fault(d, item, DATASET_FACES) : 0;
 }
 
+int item_redraw(const sample_settings *cut, const dataset *d, const dataset_item *item, uint8_t *hint) {
+    const item_maker m = { .cut = *cut };
+    pixel_size size;
+    sample_fault fault;
+    return draw_map(&m, d, item, false, hint, &size, &fault);
+}
+
 static int make_hint(const item_maker *m, const dataset *d, const dataset_item *item, item_head *h, pixel_size *map, sample_fault *fault) {
     uint8_t *hint = (uint8_t *)h + m->at.hint;
     if (!(m->wants & ITEM_HINT)) return map_size(m, d, item, map, fault);

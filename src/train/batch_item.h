@@ -46,5 +46,7 @@ int item_lay_out(item_maker *maker);
 int item_side(const item_maker *maker);
 /* iterator_maker's make, with an item_maker for context. An item without a place (replay) has no draws: they stay zero. */
 int item_make(void *maker, const dataset *d, const dataset_item *item, uint64_t place, void *room, sample_fault *fault);
+/* The map of --redraw, [size,size,3]: drawn from the landmarks beside the item's map. */
+int item_redraw(const sample_settings *cut, const dataset *d, const dataset_item *item, uint8_t *hint);
 
 #endif

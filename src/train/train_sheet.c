@@ -18,6 +18,18 @@ enum { SAMPLES = 4, STEPS = 20 };
 /* Above: the map, or of a base or VAE the photo. */
 typedef struct { image above, picture; mien_item item; } sample;
 
+static int redraw(const train_job *j, uint64_t line, uint8_t *map) {
+    const sample_settings cut = { .size = j->o->size, .max_pixels = IMAGE_BOMB_PIXELS };
+    dataset *d = NULL;
+    dataset_item item;
+    int rc = dataset_open(j->o->data, &d);
+    if (rc < 0 || (rc = dataset_read(d, line, &item)) < 0) return dataset_close(d), rc;
+    rc = item_redraw(&cut, d, &item, map);
+    dataset_item_free(&item);
+    dataset_close(d);
+    return rc;
+}
+
 /* Of those that are trained with, and as they are, back in bytes. */
 static int take_item(const train_job *j, mien_iterator *it, uint64_t which, sample *s) {
     int size = j->o->size;
@@ -28,6 +40,7 @@ static int take_item(const train_job *j, mien_iterator *it, uint64_t which, samp
     int rc = iterator_sample_chosen(it, which, hint, hint + n, &s->item);
     if (rc == 0) rc = image_new(size, size, &s->above);
     for (size_t i = 0; i < n && rc == 0; i++) s->above.rgb[i] = (uint8_t)lrintf(map ? hint[i] * 255 : (hint[n + i] + 1) * 127.5f);
+    if (rc == 0 && map && j->o->redraw && (rc = redraw(j, s->item.line, s->above.rgb)) < 0) image_free(&s->above);
     free(hint);
     return rc;
 }

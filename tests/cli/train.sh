@@ -85,6 +85,12 @@ losses told >b
 check "with the same loss" cmp a b
 expect "another prediction" 2 two --out told --resume --prediction epsilon
 check "is another run" said "prediction is \"v\" there and \"epsilon\" here"
+cp -r set drawable
+for n in 0 1 2; do faces drawable/source/$n.json 96 96; "$mien" draw drawable/source/$n.json -o drawable/source/$n.png --force -q; done
+sheet() { "$mien" train --base base.safetensors --data drawable --batch 1 --size 64 --only-mid-control -j 1 --steps 1 --eval-every 1 --quiet "$@"; }
+expect "a sheet" 0 sheet --out shrunk
+expect "of maps that are drawn" 0 sheet --out drawn --redraw
+check "shows other maps" not cmp -s shrunk/samples/step-000001.png drawn/samples/step-000001.png
 broken() { printf broken | dd of="$1/checkpoints/$2/state.safetensors" bs=1 seek=20000 conv=notrunc 2>/dev/null; }
 expect "a run of four steps" 0 run --out back --steps 4 --checkpoint-every 2 --quiet
 broken back step-000004
