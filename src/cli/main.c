@@ -22,11 +22,11 @@ static const command commands[] = {
     { "download", "the photos of a data set's list", command_download },
     { "draw", "landmarks JSON to face map", command_draw },
     { "generate", "a photo's expression and gaze, and a prompt, to a picture", command_generate },
-    { "init", "a new ControlNet for a base", command_init },
+    { "init", "a new ControlNet for a base, or a new base", command_init },
     { "package", "a data set to a zip without photos, or to tar shards with them", command_package },
     { "preview", "contact sheets and statistics of a data set", command_preview },
     { "pull", "models from the network, or a list of them", command_pull },
-    { "train", "a ControlNet, on a data set of maps and photos", command_train },
+    { "train", "a ControlNet, a base or a VAE, on a data set of maps and photos", command_train },
     { "info", "what this machine or a file is", command_info },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

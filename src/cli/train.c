@@ -37,7 +37,7 @@ static int parse(arguments *a, int argc, char **argv) {
     mien_train_options *j = &a->job;
     int changed = 0;
     const option options[] = {
-        { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion that it steers: a file, a folder, or the name of a model that pull fetched", NULL },
+        { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion whose ControlNet, or which itself, is trained: a file, a folder, or the name of a model that pull fetched", NULL },
         { "what", 0, OPTION_CHOICE, &a->what, 0, 0, NULL, "what is trained (default control)", targets },
         { "control", 0, OPTION_TEXT, &j->control, 0, 0, "CONTROL", "the ControlNet to go on with (default: a new one)", NULL },
         { "data", 0, OPTION_TEXT, &j->data, 0, 0, "DIR", "the data set: the folder of prompt.jsonl", NULL },
@@ -88,7 +88,7 @@ static int parse(arguments *a, int argc, char **argv) {
     int status = options_parse(&help, &a->common, argc, argv, &rest);
     if (status >= 0) return status;
     int wrong = a->common.wrong;
-    if (!j->base || !*j->base) wrong |= misuse(&help, "--base SD is missing: the model that is steered");
+    if (!j->base || !*j->base) wrong |= misuse(&help, "--base SD is missing: the model whose ControlNet, or which itself, is trained");
     if (!j->data || !*j->data) wrong |= misuse(&help, "--data DIR is missing: the data set");
     if (!j->output || !*j->output) wrong |= misuse(&help, "--out RUN is missing: the folder of the run");
     if (j->size % 64) wrong |= misuse(&help, "--size %d: a multiple of 64 was expected", j->size);
