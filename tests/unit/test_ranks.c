@@ -25,7 +25,8 @@ typedef struct {
     pthread_mutex_t lock;
     int count, next;
     letter *letters;
-    size_t n;
+    request *requests;               /* all that there ever were: those of a rank that failed end with the office */
+    size_t n, n_requests;
     uint32_t chance;
     int broken;                      /* this many more messages can be sent; -1: any */
 } office;
@@ -47,16 +48,17 @@ static uint32_t draw(office *o) { return o->chance = o->chance * 1664525 + 10139
 static int post(void *context, bool sending, void *x, size_t bytes, int from, int to, int tag, ranks_message *m) {
     seat *s = context;
     office *o = s->o;
-    request *q = malloc(sizeof *q);
     if ((const char *)x >= s->own && (const char *)x < s->own + s->own_bytes) s->lent = true;
     pthread_mutex_lock(&o->lock);
+    assert_true(o->n_requests < 2 * LETTERS);
+    request *q = &o->requests[o->n_requests++];
     *q = (request){ sending, from, to, tag, x, bytes, o->n, (int)(draw(o) % 5) };
     bool broken = sending && o->broken == 0;
     if (sending && o->broken > 0) o->broken--;
     assert_true(o->n < LETTERS);
     if (sending && !broken) o->letters[o->n++] = (letter){ from, to, tag, bytes, x, false };
     pthread_mutex_unlock(&o->lock);
-    if (broken) return free(q), 7;
+    if (broken) return 7;
     m->opaque[0] = q;
     return 0;
 }
@@ -92,13 +94,12 @@ static int test(void *context, ranks_message *m, bool *done) {
     else if (q->wait > 0) q->wait--, *done = false;
     else *done = q->sending ? o->letters[q->slot].taken : find_letter(o, q);
     pthread_mutex_unlock(&o->lock);
-    if (*done) free(q), m->opaque[0] = NULL;
+    if (*done) m->opaque[0] = NULL;
     return broken ? 7 : 0;
 }
 
 static void cancel(void *context, ranks_message *m) {
     (void)context;
-    free(m->opaque[0]);
     m->opaque[0] = NULL;
 }
 
@@ -129,7 +130,7 @@ static void *live(void *context) {
 
 /* In the end each has what body left in m[rank]. */
 static void together(int count, void (*body)(member *), size_t n, int broken, member m[MOST]) {
-    office o = { .count = count, .letters = calloc(LETTERS, sizeof(letter)), .chance = 1, .broken = broken };
+    office o = { .count = count, .letters = calloc(LETTERS, sizeof(letter)), .requests = calloc(2 * LETTERS, sizeof(request)), .chance = 1, .broken = broken };
     pthread_t thread[MOST];
     pthread_mutex_init(&o.lock, NULL);
     for (int k = 0; k < count; k++) {
@@ -139,6 +140,7 @@ static void together(int count, void (*body)(member *), size_t n, int broken, me
     for (int k = 0; k < count; k++) pthread_join(thread[k], NULL);
     pthread_mutex_destroy(&o.lock);
     free(o.letters);
+    free(o.requests);
 }
 
 static float number(int rank, size_t i, int step) {
