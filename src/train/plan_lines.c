@@ -33,7 +33,7 @@ static void line(text *out, const char *what, uint64_t bytes, const char *note) 
 static void memory_lines(const plan_needs *n, text *out) {
     char note[128], size[32];
     if (n->program) line(out, "program", n->program, "with its libraries and lists");
-    if (n->weights >= 1000) line(out, "weights", n->weights, "read only");   /* less: nothing is frozen but what has no weights */
+    line(out, "weights", n->weights, "read only");
     plan_size(size, n->summed);
     snprintf(note, sizeof note, "%.1f million trained numbers%s%s%s", (double)n->trained / 1e6, n->summed ? "; " : "", n->summed ? size : "",
              n->summed ? " of it gradients that wait to be summed or clipped" : "");
