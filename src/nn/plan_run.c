@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _DEFAULT_SOURCE
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,16 +84,10 @@ int plan_run(const plan *p, workspace *w, const plan_run_options *options) {
 
 /* ---- is it finite? ----------------------------------------------------------------------------------------------- */
 
-static bool row_finite(const void *x, nn_type type, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(type == NN_BF16 ? nn_bf16_to_f32(((const uint16_t *)x)[i]) : ((const float *)x)[i])) return false;
-    return true;
-}
-
 /* Dimensions from `at` on. */
 static bool part_finite(const char *x, const value *v, int at) {
     const nn_shape *s = &v->t->shape;
-    if (at == s->rank - 1) return row_finite(x, v->t->type, s->dim[at]);
+    if (at == s->rank - 1) return nn_finite(x, v->t->type, s->dim[at]);
     for (size_t i = 0; i < s->dim[at]; i++)
         if (!part_finite(x + i * v->layout.stride[at] * nn_type_bytes(v->t->type), v, at + 1)) return false;
     return true;

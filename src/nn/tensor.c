@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nn/tensor.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,4 +86,13 @@ void nn_narrow(void *out, nn_type type, const float *in, size_t n) {
         return;
     }
     for (size_t i = 0; i < n; i++) ((uint16_t *)out)[i] = nn_f32_to_bf16(in[i]);
+}
+
+bool nn_finite(const void *x, nn_type type, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float one;
+        nn_widen(&one, (const char *)x + i * nn_type_bytes(type), type, 1);
+        if (!isfinite(one)) return false;
+    }
+    return true;
 }

@@ -36,6 +36,7 @@ float nn_f16_to_f32(uint16_t h);
 float nn_bf16_to_f32(uint16_t h);
 uint16_t nn_f32_to_bf16(float x);
 void nn_widen(float *out, const void *in, nn_type type, size_t n);
+bool nn_finite(const void *x, nn_type type, size_t n);
 void nn_narrow(void *out, nn_type type, const float *in, size_t n);   /* type F32 or BF16 */
 
 #endif

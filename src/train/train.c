@@ -90,14 +90,14 @@ static int open_data(train_job *j) {
     mien_iterate_options items = train_items(o);
     items.rank = j->rank;
     items.ranks = ranks_count(j->ranks);
-    items.hooks.stop = j->ranks ? &j->halt : o->hooks.stop;        /* a step that one leaves in its middle the others could not end */
+    /* Among ranks, one that left a step in its middle would leave the others waiting. */
+    items.hooks = (mien_hooks){ .log = count_left_out, .context = j, .stop = j->ranks ? &j->halt : o->hooks.stop };
     batch_options how = {
         .items = items,
         .batch = o->batch, .wants = train_wants(o), .crop = o->crop, .redraw = o->redraw != 0, .mirror = o->mirror != 0, .prompt_dropout = o->prompt_dropout,
         .min_snr = o->min_snr, .noise_offset = o->noise_offset, .predicts_v = checkpoint_settings_of(j->c)->prediction == PREDICT_V,
         .keep_latents = o->cache != MIEN_CACHE_NONE, .keep_texts = o->cache == MIEN_CACHE_ALL, .cache = cache, .bf16 = j->bf16, .threads = j->threads, .cpu = j->cpu, .replay = o->replay,
     };
-    how.items.hooks = (mien_hooks){ .log = count_left_out, .context = j, .stop = items.hooks.stop };
     return batch_open(&how, j->c, &j->batch);
 }
 

@@ -116,7 +116,7 @@ void train_take_turns(train_job *j);
 /* Pictures of a few fixed items of the data, as the model makes them now, on a sheet in the run's folder. What goes wrong with them is told and ends nothing,
  * but for a stop. */
 int train_sheet(train_job *j);
-/* What makes them, but for the weights that it shares with a trainer: options.weights and .trainer. */
+/* What makes them: with the trainer's weights, if there is a trainer by now. */
 engine_options train_engine(const train_job *j);
 engine_shape   train_sheet_shape(const train_job *j);
 

@@ -31,8 +31,6 @@ static int engine_sheets(const train_job *j, engine_share *out) {
     engine_options how = train_engine(j);
     engine_shape shape = train_sheet_shape(j);
     engine *e = NULL;
-    how.weights = trainer_params(j->t);
-    how.trainer = j->t;
     int rc = engine_open(&how, &e);
     if (rc == 0) rc = engine_needs(e, &shape, out);
     engine_close(e);

@@ -49,7 +49,7 @@ static void add_states(void *trainer, graph *g) { trainer_add_states(trainer, g)
 
 engine_options train_engine(const train_job *j) {
     return (engine_options){ .base = j->o->base, .control = j->control, .cpu = j->cpu, .threads = j->threads, .dtype = j->bf16 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32,
-                             .stop = j->o->hooks.stop, .checkpoint = j->c, .begin_graph = add_states };
+                             .stop = j->o->hooks.stop, .checkpoint = j->c, .weights = j->t ? trainer_params(j->t) : NULL, .begin_graph = j->t ? add_states : NULL, .trainer = j->t };
 }
 
 engine_shape train_sheet_shape(const train_job *j) {
@@ -114,8 +114,6 @@ static int take_items(const train_job *j, sample *s, size_t *n) {
 static int generate(const train_job *j, sample *s, size_t n) {
     engine_options how = train_engine(j);
     engine *e = NULL;
-    how.weights = trainer_params(j->t);
-    how.trainer = j->t;
     int rc = engine_open(&how, &e);
     if (rc == 0) rc = encode_texts(e, s, n);
     for (size_t i = 0; i < n && rc == 0; i++) rc = make_picture(e, j, &s[i]);

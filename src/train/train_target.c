@@ -72,7 +72,6 @@ static int open_look(train_job *j, params *weights, engine **e) {
     engine_options how = train_engine(j);
     how.weights = weights;
     how.memory = j->o->memory;
-    how.begin_graph = NULL;
     how.say = say;
     how.context = j;
     return engine_open(&how, e);

@@ -33,13 +33,9 @@ static int look(void *context, size_t i) {
 static bool weight_lost(const trainer *t, char *out, size_t size) {
     for (size_t i = 0; i < t->n_trained; i++) {
         const tensor *w = t->trained[i].weight;
-        for (size_t k = 0; k < shape_elements(w->shape); k++) {
-            float x;
-            nn_widen(&x, (const char *)w->state + k * nn_type_bytes(w->type), w->type, 1);
-            if (x - x == 0) continue;
-            snprintf(out, size, "the weight %s", w->name);
-            return true;
-        }
+        if (nn_finite(w->state, w->type, shape_elements(w->shape))) continue;
+        snprintf(out, size, "the weight %s", w->name);
+        return true;
     }
     return false;
 }
