@@ -24,16 +24,26 @@ uint64_t plan_disk(const plan_needs *n, uint64_t there) {
     return (most > there ? most - there : 0) + cache;
 }
 
+static void word_line(text *out, const char *what, const char *word, const char *note) {
+    text_printf(out, "%-12s %9s%s%s\n", what, word, *note ? "   " : "", note);
+}
+
 static void line(text *out, const char *what, uint64_t bytes, const char *note) {
     char size[32];
     plan_size(size, bytes);
-    text_printf(out, "%-12s %9s%s%s\n", what, size, *note ? "   " : "", note);
+    word_line(out, what, size, note);
+}
+
+static void choice_lines(const plan_needs *n, text *out) {
+    if (n->numbers) word_line(out, "numbers", n->numbers, n->numbers_by);
+    if (n->prediction) word_line(out, "prediction", n->prediction, n->prediction_by);
 }
 
 static void memory_lines(const plan_needs *n, text *out) {
     char note[128], size[32];
     if (n->program) line(out, "program", n->program, "with its libraries and lists");
-    line(out, "weights", n->weights, "read only");
+    /* Where all is trained, a few constants are left. */
+    if (n->weights > plan_memory(n) / 1000) line(out, "weights", n->weights, "read only");
     plan_size(size, n->summed);
     snprintf(note, sizeof note, "%.1f million trained numbers%s%s%s", (double)n->trained / 1e6, n->summed ? "; " : "", n->summed ? size : "",
              n->summed ? " of it gradients that wait to be summed or clipped" : "");
@@ -66,6 +76,7 @@ static void disk_lines(const plan_needs *n, text *out) {
 }
 
 void plan_lines(const plan_needs *n, text *out) {
+    choice_lines(n, out);
     memory_lines(n, out);
     disk_lines(n, out);
 }

@@ -11,6 +11,8 @@
 #include "base/text.h"
 
 typedef struct {
+    /* What was chosen, and by what: "bf16", "as --dtype says". NULL: not told, or the target has no such thing. */
+    const char *numbers, *numbers_by, *prediction, *prediction_by;
     uint64_t program;                /* bytes of memory: the program, libraries, lists: what the start-up took */
     uint64_t weights;                /* what is only read */
     uint64_t states;                 /* what outlives steps: weights, moments, averages, summed gradients */

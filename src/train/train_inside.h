@@ -89,6 +89,8 @@ int train_agree(train_job *j, mien_train_step *s);
 
 /* What the results of these options follow from, for settings.json. */
 int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settings *s);
+/* Which numbers and which prediction were chosen, for the plan. */
+void train_note_choices(train_job *j);
 /* --steps, or --epochs in steps; 0: without end. */
 uint64_t train_steps(const mien_train_options *o, int ranks, uint64_t items);
 /* What is trained, and how; j->activations is a limit by then, or 0. */

@@ -205,6 +205,7 @@ static int fit(train_job *j, uint64_t limit, size_t least) {
 int train_make_room(train_job *j) {
     size_t least = 0;
     j->plan = (plan_needs){ .asked = j->o->memory };
+    train_note_choices(j);
     int rc = count(j, &j->plan, &least);
     /* Before any rank takes more; ranks of one machine share what it has. */
     rc = train_meet(j, rc);

@@ -2,6 +2,7 @@
 #include "train/train_inside.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -62,6 +63,27 @@ int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settin
     if (rc == 0) rc = run_settings_integer(s, "epochs", (long long)o->epochs, !falls);
     if (rc == 0) rc = run_settings_integer(s, "checkpoint-every", (long long)o->checkpoint_every, true);
     return rc;
+}
+
+/* Where train_settle has set it, the options said it, or the base is to learn it, or it was looked at. */
+static const char *predicted_by(const mien_train_options *o, const char *source) {
+    static const struct { const char *source, *by; } told[] = {
+        { "scheduler_config.json", "as the base's scheduler_config.json says" }, { "metadata", "as the base's metadata say" }, { "the family", "as Stable Diffusion 1.x does" },
+    };
+    if (o->prediction != MIEN_PREDICTION_AUTO) return "as --prediction says";
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+        if (strcmp(source, told[i].source) == 0) return told[i].by;
+    return o->what == MIEN_TRAIN_BASE ? "what a base that does not say it learns" : "as one look at the base tells";
+}
+
+void train_note_choices(train_job *j) {
+    const mien_train_options *o = j->o;
+    const checkpoint_settings *s = checkpoint_settings_of(j->c);
+    j->plan.numbers = j->bf16 ? "bf16" : "f32";
+    j->plan.numbers_by = o->dtype != MIEN_DTYPE_AUTO ? "as --dtype says" : j->bf16 ? "this processor computes in them" : "no AVX-512 bf16 here";
+    if (o->what == MIEN_TRAIN_VAE) return;
+    j->plan.prediction = s->prediction == PREDICT_V ? "v" : "epsilon";
+    j->plan.prediction_by = predicted_by(o, s->prediction_source);
 }
 
 uint64_t train_steps(const mien_train_options *o, int ranks, uint64_t items) {

@@ -86,7 +86,8 @@ static int save_sheet(train_job *j, const sample *s, size_t n, const char *about
     image sheet;
     uint8_t *png = NULL;
     size_t size = 0;
-    for (size_t i = 0; i < n; i++) shown[i] = (sheet_sample){ &s[i].above, s[i].picture.rgb ? &s[i].picture : NULL, s[i].item.prompt };
+    bool reads = j->o->what != MIEN_TRAIN_VAE;   /* captions */
+    for (size_t i = 0; i < n; i++) shown[i] = (sheet_sample){ &s[i].above, s[i].picture.rgb ? &s[i].picture : NULL, reads ? s[i].item.prompt : NULL };
     snprintf(title, sizeof title, "step %llu", (unsigned long long)j->step);
     snprintf(path, sizeof path, "%s/samples", j->folder.path);
     int rc = folder_make(path);

@@ -297,12 +297,12 @@ static void test_plan(void **state) {
     n.turns = true;
     assert_true(plan_memory(&n) == 7050321);
     plan_lines(&n, &t);
-    assert_non_null(strstr(t.data, "program        1 bytes   with its libraries and lists\nweights "));
+    assert_non_null(strstr(t.data, "program        1 bytes   with its libraries and lists\nstates "));   /* 20 bytes of weights are worth no line */
     assert_non_null(strstr(t.data, "\nencoders       50.0 KB   while the cache lacks something, in turns with activations\n"));
     text_free(&t);
-    n = (plan_needs){ .states = 999, .flops = 5, .keep = 1 };
+    n = (plan_needs){ .states = 999, .flops = 5, .keep = 1, .numbers = "bf16", .numbers_by = "as --dtype says", .prediction = "epsilon", .prediction_by = "as the base's metadata say" };
     plan_lines(&n, &t);
-    assert_string_equal(t.data, "weights        0 bytes   read only\nstates       999 bytes   0.0 million trained numbers\nactivations    0 bytes   nothing is computed twice\n"
+    assert_string_equal(t.data, "numbers           bf16   as --dtype says\nprediction     epsilon   as the base's metadata say\nstates       999 bytes   0.0 million trained numbers\nactivations    0 bytes   nothing is computed twice\n"
                                 "memory       999 bytes\ncheckpoints    0 bytes   0 bytes each: the last 1, the best, and the one being written\ndisk           0 bytes\n");
     text_free(&t);
 }
@@ -334,9 +334,36 @@ static void test_sheet(void **state) {
     image_free(&map), image_free(&picture);
 }
 
+static const uint8_t *pixel_at(const image *sheet, int x, int y) { return sheet->rgb + ((size_t)y * (size_t)sheet->width + (size_t)x) * 3; }
+
+/* Fourfold, or by what fits: its pixels are squares. Without captions tiles have no room for them. */
+static void test_small_sheet(void **state) {
+    (void)state;
+    image small, odd, sheet;
+    assert_int_equal(image_new(64, 64, &small), 0);
+    assert_int_equal(image_new(100, 60, &odd), 0);
+    for (int i = 0; i < 3; i++) small.rgb[i] = 250;
+    memset(odd.rgb, 200, (size_t)100 * 60 * 3);
+    assert_int_equal(sample_sheet(&(sheet_sample){ &small, &odd, "words" }, 1, "step 1", "", &sheet), 0);
+    int with = sheet.height, top = 44 + 8, left = 12 + 8;
+    image_free(&sheet);
+    assert_int_equal(sample_sheet(&(sheet_sample){ &small, &odd, NULL }, 1, "step 1", "", &sheet), 0);
+    assert_true(sheet.height < with);
+    assert_int_equal(*pixel_at(&sheet, left, top), 250);
+    assert_int_equal(*pixel_at(&sheet, left + 3, top + 3), 250);
+    assert_int_equal(*pixel_at(&sheet, left + 4, top), 0);
+    assert_int_equal(*pixel_at(&sheet, left + 255, top + 255), 0);
+    int middle = top + 256 + 4 + 128;
+    assert_int_equal(*pixel_at(&sheet, left + 28, middle), 200);        /* 200 x 120 of 256 x 256 */
+    assert_int_equal(*pixel_at(&sheet, left + 227, middle + 59), 200);
+    assert_int_not_equal(*pixel_at(&sheet, left + 27, middle), 200);
+    assert_int_not_equal(*pixel_at(&sheet, left + 28, middle + 60), 200);
+    image_free(&sheet), image_free(&small), image_free(&odd);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, scratch_enter, scratch_leave)
     const struct CMUnitTest tests[] = { T(test_settings), T(test_settings_differ), T(test_settings_hostile), T(test_folder), T(test_log), T(test_log_full), T(test_sum),
-                                        T(test_save_list), T(test_plan), T(test_sheet) };
+                                        T(test_save_list), T(test_plan), T(test_sheet), T(test_small_sheet) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
