@@ -128,6 +128,38 @@ typedef struct {
 /* MIEN_ERR_EXISTS, MIEN_ERR_USAGE: refused before anything was done. result may be NULL. */
 MIEN_API int mien_draw_file(const mien_draw_options *options, mien_draw_result *result);
 
+/* ---- judging pictures -------------------------------------------------------------------------------------------- */
+
+enum { MIEN_READINGS = 17, MIEN_MEASURES = 18 };
+
+/* What is read off a face (pose, gaze, openings), and what is measured between the face that was wanted and the one that was
+ * found; docs/eval.md defines each. What cannot be told is NaN. */
+typedef struct {
+    const char *key, *title, *unit;             /* "gaze_x", "gaze, across", "eye widths" */
+    int digits;                                 /* behind the point, where it is printed */
+} mien_measure;
+MIEN_API const mien_measure *mien_reading_at(int i);    /* 0..MIEN_READINGS-1; NULL for others */
+MIEN_API const mien_measure *mien_measure_at(int i);    /* 0..MIEN_MEASURES-1 */
+
+typedef struct {
+    int answer;                                 /* which found face answers it, from 0; -1: none */
+    double error[MIEN_MEASURES];
+    double wanted[MIEN_READINGS], found[MIEN_READINGS];
+} mien_face_judgement;
+
+typedef struct {
+    int wanted, found, matched;                 /* faces */
+    double error[MIEN_MEASURES];                /* the mean over the faces that are matched */
+    double score;                               /* how far it is from obeying, to rank pictures by: 0 is perfect (docs/eval.md) */
+    mien_face_judgement *face;                  /* one for each wanted face */
+} mien_judgement;
+
+/* The faces of a picture, found as `mien annotate` does by default, against those that it was to show, at the same places in fractions. Judge
+ * and annotator are the same network: what it does not see, it does not miss. */
+MIEN_API int  mien_judge(const mien *m, const mien_faces *wanted, const mien_image *picture, mien_judgement *out);
+MIEN_API void mien_judgement_free(mien_judgement *j);
+MIEN_API const char *mien_judge_caveat(void);           /* that, in a sentence that every report is to have */
+
 /* ---- jobs over many files -----------------------------------------------------------------------------------------*/
 
 typedef enum { MIEN_LOG_INFO, MIEN_LOG_WARNING, MIEN_LOG_ITEM_FAILED } mien_log_kind;
