@@ -75,8 +75,18 @@ static void disk_lines(const plan_needs *n, text *out) {
     line(out, "disk", n->checkpoint * (uint64_t)(n->keep + 2) + n->cache, note);
 }
 
+/* Each sends its share of the gradients to all, and all of theirs to each: train/ranks_sums.c. */
+static void exchange_line(const plan_needs *n, text *out) {
+    char note[96];
+    uint64_t count = (uint64_t)n->ranks;
+    if (n->ranks < 2) return;
+    snprintf(note, sizeof note, "sent and received in each step by each of %d ranks", n->ranks);
+    line(out, "exchange", n->trained * sizeof(float) / count * (count - 1) * 2, note);
+}
+
 void plan_lines(const plan_needs *n, text *out) {
     choice_lines(n, out);
     memory_lines(n, out);
     disk_lines(n, out);
+    exchange_line(n, out);
 }

@@ -31,13 +31,14 @@ typedef struct {
     uint64_t cache, cached;          /* of the cache when it is full, and what of it is there */
     const char *cache_kind;          /* "none", "latents", "all" */
     uint64_t disk_free;              /* 0: unknown */
+    int ranks;                       /* 0, 1: alone */
 } plan_needs;
 
 uint64_t plan_memory(const plan_needs *n);
 /* Bytes of disk that are still to be written, at most: a checkpoint is written before another goes, and the best may be one more. `there`: bytes of
  * checkpoints that are there already. */
 uint64_t plan_disk(const plan_needs *n, uint64_t there);
-/* Lines without indentation, each ended; memory first, then the disk. */
+/* Lines without indentation, each ended; memory first, then the disk, then what ranks tell each other. */
 void plan_lines(const plan_needs *n, text *out);
 /* "3.4 GB", "512 KB": powers of 1000, three digits. */
 void plan_size(char out[32], uint64_t bytes);

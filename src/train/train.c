@@ -29,7 +29,7 @@ static int get_control(train_job *j, checkpoint_shapes shapes) {
     if (j->o->control) return snprintf(j->control, sizeof j->control, "%s", j->o->control), 0;
     snprintf(j->control, sizeof j->control, "%s/start.safetensors", j->folder.path);
     if (stat(j->control, &st) == 0) return 0;
-    if (j->rank) return error_errno("%s (made by rank 0: the run's folder must be one that all ranks see)", j->control);
+    if (j->ranks.rank) return error_errno("%s (made by rank 0: the run's folder must be one that all ranks see)", j->control);
     mien_init_options how = { .base = j->o->base, .output = j->control, .seed = j->o->seed, .layout = MIEN_LAYOUT_CONTROL, .dtype = MIEN_DTYPE_F32, .hooks.stop = j->o->hooks.stop };
     return init_run(&how, shapes, &r);
 }
@@ -65,11 +65,11 @@ static int note_data(train_job *j) {
 }
 
 static int open_folder(train_job *j) {
-    int rc = train_settings(j->o, j->bf16, ranks_count(j->ranks), &j->settings);
+    int rc = train_settings(j->o, j->bf16, j->ranks.count, &j->settings);
     if (rc == 0) rc = train_note_models(j);
     if (rc == 0) rc = note_data(j);
     if (rc < 0) return rc;
-    if (j->rank) return (j->folder.path = strdup(j->o->output)) ? 0 : error_memory(strlen(j->o->output));
+    if (j->ranks.rank) return (j->folder.path = strdup(j->o->output)) ? 0 : error_memory(strlen(j->o->output));
     return run_folder_open(&(run_folder_options){ .path = j->o->output, .resume = j->o->resume != 0, .data_changed = j->o->data_changed != 0, .settings = &j->settings, .hooks = &j->o->hooks },
                            &j->folder);
 }
@@ -88,10 +88,10 @@ static int open_data(train_job *j) {
     if (snprintf(cache, sizeof cache, "%s%s", o->cache_folder ? o->cache_folder : j->folder.path, o->cache_folder ? "" : "/cache") >= (int)sizeof cache)
         return error_set(ERR_LIMIT, "%s: too long a path", o->cache_folder ? o->cache_folder : j->folder.path);
     mien_iterate_options items = train_items(o);
-    items.rank = j->rank;
-    items.ranks = ranks_count(j->ranks);
+    items.rank = j->ranks.rank;
+    items.ranks = j->ranks.count;
     /* Among ranks, one that left a step in its middle would leave the others waiting. */
-    items.hooks = (mien_hooks){ .log = count_left_out, .context = j, .stop = j->ranks ? &j->halt : o->hooks.stop };
+    items.hooks = (mien_hooks){ .log = count_left_out, .context = j, .stop = train_stop(j) };
     batch_options how = {
         .items = items,
         .batch = o->batch, .wants = train_wants(o), .crop = o->crop, .redraw = o->redraw != 0, .mirror = o->mirror != 0, .prompt_dropout = o->prompt_dropout,
@@ -107,7 +107,7 @@ trainer_options train_trainer(const train_job *j) {
         .what = (trainer_target)o->what, .freeze_text = o->freeze_text != 0, .absolute = o->vae_loss == MIEN_VAE_L1, .kl_weight = o->kl_weight,
         .batch = o->batch, .accumulate = o->accumulate, .height = (size_t)train_side(o) / 8, .width = (size_t)train_side(o) / 8, .tokens = TOKENS, .unlock_decoder = o->unlock_decoder != 0,
         .only_mid = o->only_mid_control != 0, .clip = o->clip, .average = o->average > 0, .adamw = { (float)o->beta1, (float)o->beta2, (float)o->epsilon, (float)o->decay }, .adamw8 = o->optimizer == MIEN_ADAMW8, .bf16 = j->bf16,
-        .memory = j->activations, .threads = j->threads, .ranks = j->ranks, .stop = o->hooks.stop, .profile = o->profile, .context = o->hooks.context,
+        .memory = j->room.activations, .threads = j->threads, .ranks = j->ranks.all, .stop = o->hooks.stop, .profile = o->profile, .context = o->hooks.context,
     };
 }
 
@@ -123,17 +123,17 @@ static int open_all(train_job *j, checkpoint_shapes shapes) {
     if (rc == 0) rc = settings_bf16(j->o->dtype, j->cpu, &j->bf16);
     if (rc == 0) rc = open_folder(j);
     if (rc == 0) rc = train_compare(j);
-    if (rc == 0 && !j->rank) rc = get_control(j, shapes);
+    if (rc == 0 && !j->ranks.rank) rc = get_control(j, shapes);
     rc = train_meet(j, rc);
-    if (rc == 0 && j->rank) rc = get_control(j, shapes);
+    if (rc == 0 && j->ranks.rank) rc = get_control(j, shapes);
     if (rc == 0) rc = checkpoint_open(j->o->base, *j->control ? j->control : NULL, train_networks(j->o), &j->c);
     if (rc == 0) rc = train_settle(j);
     if (rc == 0) rc = open_data(j);
     if (rc == 0) rc = train_make_room(j);
     if (rc == 0) rc = open_trainer(j);
     if (rc == 0) rc = train_take_up(j);
-    if (rc == 0 && !j->rank) rc = train_log_open(j->folder.path, j->step, &j->o->hooks, &j->log);
-    if (rc == 0 && !j->rank) rc = events_open(j->folder.path, j->step, (double)time(NULL), &j->events);
+    if (rc == 0 && !j->ranks.rank) rc = train_log_open(j->folder.path, j->step, &j->o->hooks, &j->log);
+    if (rc == 0 && !j->ranks.rank) rc = events_open(j->folder.path, j->step, (double)time(NULL), &j->events);
     return train_meet(j, rc);
 }
 
@@ -194,28 +194,20 @@ static int one_step(train_job *j, mien_train_step *s) {
         train_hand_over(j, &m);
         if (micro == 0) s->epoch = m.items[0].epoch;
         rc = trainer_step(j->t, &now, micro, &r);
-        if (rc < 0) return put_back(j, &at, rc == ERR_LIMIT && ranks_failed(j->ranks) < 0 ? blame(j, &m, rc) : rc);
+        if (rc < 0) return put_back(j, &at, rc == ERR_LIMIT && ranks_failed(j->ranks.all) < 0 ? blame(j, &m, rc) : rc);
         s->loss += (double)r.loss / j->o->accumulate;
         s->divergence += (double)r.divergence / j->o->accumulate;
     }
     batch_progress_of(j->batch, &after);
     s->wait = after.waited - before.waited;
-    if (j->ranks) {
-        int rc = train_agree(j, s);
-        if (rc < 0) return rc;
-        s->loss = (double)r.mean_loss;
-        s->divergence = (double)r.mean_divergence;
-        s->exchange = r.exchange.waited;
-        j->exchange.bytes += r.exchange.bytes;
-        j->exchange.seconds += r.exchange.seconds;
-        j->exchange.waited += r.exchange.waited;
-    }
+    int rc = j->ranks.all ? train_agree(j, &r, s) : 0;
+    if (rc < 0) return rc;
     j->step++;
     smooth_add(&j->loss, s->loss, 0.98);
     s->smoothed = smooth_value(&j->loss);
     s->norm = (double)r.norm;
     s->seconds = clock_seconds() - begin;
-    s->images_per_second = (double)j->o->batch * j->o->accumulate * ranks_count(j->ranks) / s->seconds;
+    s->images_per_second = (double)j->o->batch * j->o->accumulate * j->ranks.count / s->seconds;
     return 1;
 }
 
@@ -223,13 +215,13 @@ static int tell_step(train_job *j, mien_train_step *s) {
     uint64_t peak = peak_memory();
     s->peak_bytes = (size_t)peak;
     log_line line = { .step = s->step, .epoch = s->epoch + 1, .loss = s->loss, .smoothed = s->smoothed, .rate = s->rate, .seconds = s->seconds, .images_per_second = s->images_per_second,
-                      .wait = s->wait, .norm = s->norm > 0 ? s->norm : NAN, .divergence = j->o->what == MIEN_TRAIN_VAE ? s->divergence : NAN, .exchange = j->ranks ? s->exchange : NAN, .peak_bytes = peak };
+                      .wait = s->wait, .norm = s->norm > 0 ? s->norm : NAN, .divergence = j->o->what == MIEN_TRAIN_VAE ? s->divergence : NAN, .exchange = j->ranks.all ? s->exchange : NAN, .peak_bytes = peak };
     event_scalar scalars[] = { { "train/loss", s->loss }, { "train/loss_smoothed", s->smoothed }, { "train/lr", s->rate }, { "train/grad_norm", s->norm > 0 ? s->norm : NAN },
                                { "train/divergence", line.divergence }, { "speed/images_per_second", s->images_per_second }, { "speed/wait_seconds", s->wait } };
-    int rc = j->rank ? 0 : train_log_add(j->log, &line);
-    if (rc == 0 && !j->rank) rc = events_scalars(j->events, s->step, (double)time(NULL), scalars, sizeof scalars / sizeof *scalars);
+    int rc = j->ranks.rank ? 0 : train_log_add(j->log, &line);
+    if (rc == 0 && !j->ranks.rank) rc = events_scalars(j->events, s->step, (double)time(NULL), scalars, sizeof scalars / sizeof *scalars);
     j->result->steps++;
-    j->result->images += (uint64_t)j->o->batch * (uint64_t)j->o->accumulate * (uint64_t)ranks_count(j->ranks);
+    j->result->images += (uint64_t)j->o->batch * (uint64_t)j->o->accumulate * (uint64_t)j->ranks.count;
     j->result->wait += s->wait;
     j->result->loss = s->smoothed;
     j->result->peak_bytes = (size_t)peak;
@@ -244,7 +236,7 @@ static int tell_step(train_job *j, mien_train_step *s) {
 
 /* A disk that is full, a folder that is gone for a while, or memory that others have, is no reason to lose what memory holds: the older checkpoints stay, and the next time it is tried again. */
 static int keep_now_and_then(train_job *j) {
-    bool due = (j->o->checkpoint_every && j->step % j->o->checkpoint_every == 0) || (j->o->checkpoint_minutes > 0 && clock_seconds() - j->saved_at > 60 * j->o->checkpoint_minutes);
+    bool due = (j->o->checkpoint_every && j->step % j->o->checkpoint_every == 0) || (j->o->checkpoint_minutes > 0 && clock_seconds() - j->kept.at > 60 * j->o->checkpoint_minutes);
     if (!due) return 0;
     int rc = train_keep(j);
     if (rc != ERR_FULL && rc != ERR_IO && rc != ERR_MEMORY) return rc;
@@ -259,21 +251,21 @@ static void note_told(train_job *j, int rc) {
 }
 
 static int loop(train_job *j) {
-    const volatile int *stop = j->ranks ? &j->halt : j->o->hooks.stop;
+    const volatile int *stop = train_stop(j);
     mien_train_step s;
     int rc = 1;
     while (rc > 0 && (!j->steps || j->step < j->steps) && !stop_asked(stop)) {
         rc = one_step(j, &s);
         if (rc <= 0) break;
         note_told(j, tell_step(j, &s));
-        int kept = j->rank ? 0 : keep_now_and_then(j);
-        if (kept == 0 && !j->rank && j->o->sheet_every && !j->no_sheets && j->step % j->o->sheet_every == 0) kept = train_sheet(j);
+        int kept = j->ranks.rank ? 0 : keep_now_and_then(j);
+        if (kept == 0 && !j->ranks.rank && j->o->sheet_every && !j->room.no_sheets && j->step % j->o->sheet_every == 0) kept = train_sheet(j);
         if (kept < 0 && kept != ERR_CANCELLED) return kept;
     }
     bool stopped = stop_asked(stop) || rc == ERR_CANCELLED;
     if (rc < 0 && rc != ERR_CANCELLED) return rc;
     if (rc == 0 && j->step < j->steps) train_say(j, MIEN_LOG_WARNING, "the replay ended before the last step");
-    rc = j->rank || j->step == j->saved_step ? 0 : train_keep(j);
+    rc = j->ranks.rank || j->step == j->kept.step ? 0 : train_keep(j);
     if ((rc = train_meet(j, rc)) < 0) return rc;
     return stopped ? error_set(ERR_CANCELLED, "stopped after step %llu; --resume goes on from there", (unsigned long long)j->step) : 0;
 }
@@ -287,30 +279,23 @@ static void close_all(train_job *j, bool begun) {
     if (begun) run_folder_close(&j->folder);
     else run_folder_undo(&j->folder, (const char *const[]){ "start.safetensors", "log.jsonl", NULL });
     run_settings_free(&j->settings);
-    ranks_close(j->ranks);           /* the sums are its own */
-    free(j->positions);
+    train_ranks_close(j);
 }
 
 int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shapes, mien_train_result *result) {
-    train_job j = { .o = o, .cpu = cpu, .folder.lock = FOLDER_UNLOCKED, .threads = o->jobs > 0 ? o->jobs : parallel_cores(), .own_stop = o->hooks.stop, .result = result, .begin = clock_seconds() };
+    train_job j = { .o = o, .cpu = cpu, .folder.lock = FOLDER_UNLOCKED, .threads = o->jobs > 0 ? o->jobs : parallel_cores(), .result = result, .begin = clock_seconds() };
     *result = (mien_train_result){ 0 };
     int rc = open_all(&j, shapes);
     result->load = clock_seconds() - j.begin;
     bool begun = rc == 0;
     if (begun) {
-        j.steps = train_steps(o, ranks_count(j.ranks), batch_rows(j.batch) ? batch_rows(j.batch) * (uint64_t)o->batch : batch_items(j.batch));
+        j.steps = train_steps(o, j.ranks.count, batch_rows(j.batch) ? batch_rows(j.batch) * (uint64_t)o->batch : batch_items(j.batch));
         j.progress = (mien_progress){ .total = j.steps, .done = j.step };
-        j.saved_at = clock_seconds();
+        j.kept.at = clock_seconds();
         rc = loop(&j);
     }
-    result->rank = j.rank;
-    result->ranks = ranks_count(j.ranks);
-    /* What goes wrong behind an agreed stop the others must hear of, too: they wait for the last checkpoint. */
-    bool agreed = j.halt && rc == ERR_CANCELLED;
-    result->elsewhere = rc < 0 && (ranks_failed(j.ranks) >= 0 ? ranks_failed(j.ranks) != j.rank : agreed && !stop_asked(j.own_stop));
-    if (rc < 0 && !agreed) ranks_fail(j.ranks, rc, error_message());
-    train_tell_exchange(&j);
-    close_all(&j, begun || j.rank);
+    train_ranks_end(&j, rc);
+    close_all(&j, begun || j.ranks.rank);
     result->total = clock_seconds() - j.begin;
     return rc;
 }

@@ -18,6 +18,25 @@
 #include "train/train.h"
 #include "train/trainer.h"
 
+/* With others; zeroed: alone. Rank 0 alone is seen and writes. train_ranks.c's. */
+typedef struct {
+    ranks *all;                      /* NULL: alone */
+    int rank, count;                 /* count: 1 alone, from train_ranks_open on */
+    ranks_machine machine;
+    ranks_times exchange;            /* of all steps so far */
+    char *positions;                 /* [ranks,BATCH_POSITION_TEXT]: of all, between steps */
+    mien_train_options own;          /* the job's, without what only rank 0 tells */
+    const volatile int *own_stop;    /* asked of this rank */
+    volatile int halt;               /* agreed by all; alone it is not used */
+} train_ranks;
+
+/* What of memory train_make_room settled. */
+typedef struct {
+    plan_needs plan;                 /* told before the first step */
+    size_t activations;              /* their limit; 0: none */
+    bool no_sheets;                  /* memory does not suffice for them */
+} train_room;
+
 typedef struct {
     const mien_train_options *o;
     cpu_level cpu;
@@ -29,9 +48,8 @@ typedef struct {
     run_folder folder;
     batch_source *batch;
     trainer *t;
-    plan_needs plan;                 /* of memory; told before the first step */
-    size_t activations;              /* their limit; 0: none */
-    bool no_sheets;                  /* memory does not suffice for them */
+    train_ranks ranks;
+    train_room room;
     train_log *log;
     events *events;
 
@@ -40,19 +58,9 @@ typedef struct {
     smooth loss;
     char position[BATCH_POSITION_TEXT];
 
-    /* With others (NULL, 0, NULL: alone). Rank 0 alone is seen and writes. */
-    ranks *ranks;
-    int rank;
-    ranks_machine machine;
-    ranks_times exchange;            /* of all steps so far */
-    char *positions;                 /* [ranks,BATCH_POSITION_TEXT]: of all, between steps */
-    mien_train_options own;          /* o's, without what only rank 0 tells */
-    const volatile int *own_stop;    /* asked of this rank */
-    volatile int halt;               /* agreed by all; alone it is not used */
-
+    struct { uint64_t step; double at; } kept;   /* the last checkpoint; seconds */
     uint64_t steps;                  /* of the run; 0: without end */
-    double begin, saved_at;          /* seconds */
-    uint64_t saved_step;
+    double begin;                    /* seconds */
     bool untold;                     /* the last step's line could not be written */
     mien_progress progress;
     mien_train_result *result;
@@ -74,16 +82,20 @@ void     train_hand_over(train_job *j, const micro_batch *m);
 /* ---- train_ranks.c: with others ---- */
 
 int train_ranks_open(train_job *j);
+/* With what the job came to: the others hear of an error, and j->result says whose it is. */
+void train_ranks_end(train_job *j, int rc);
+/* The trainer's sums end with it. */
+void train_ranks_close(train_job *j);
 /* All ranks come here with what they have so far, and no one goes on if any has failed. */
 int train_meet(train_job *j, int rc);
 /* Whether all ranks have the same settings, models and data. */
 int train_compare(train_job *j);
 /* Rank 0's numbers, to all. */
 int train_share(train_job *j, const save_contents *what);
-/* What the exchange of gradients cost, as a line of the profile. */
-void train_tell_exchange(const train_job *j);
-/* Between two steps: whether all stop, and where each is. */
-int train_agree(train_job *j, mien_train_step *s);
+/* Between two steps: whether all stop, where each is, and what the step cost and came to among all. */
+int train_agree(train_job *j, const trainer_report *r, mien_train_step *s);
+/* What ends the loop and the data's threads: with others what all have agreed on. */
+const volatile int *train_stop(const train_job *j);
 
 /* ---- train_settings.c ---- */
 
@@ -93,7 +105,7 @@ int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settin
 void train_note_choices(train_job *j);
 /* --steps, or --epochs in steps; 0: without end. */
 uint64_t train_steps(const mien_train_options *o, int ranks, uint64_t items);
-/* What is trained, and how; j->activations is a limit by then, or 0. */
+/* What is trained, and how; j->room.activations is a limit by then, or 0. */
 trainer_options train_trainer(const train_job *j);
 /* Which items, and how they are cut: complete, as data/iterate.h wants it; without end. */
 mien_iterate_options train_items(const mien_train_options *o);
@@ -103,12 +115,13 @@ mien_iterate_options train_items(const mien_train_options *o);
 int train_keep(train_job *j);
 /* Takes up the latest checkpoint, if there is one. */
 int train_take_up(train_job *j);
-/* Disk, and the memory that j->plan says, told before the first step; ERR_FULL if the disk does not suffice. j->t may count. */
-int train_tell_plan(train_job *j);
+/* Bytes of a checkpoint; j->t may count. */
+int train_kept_bytes(train_job *j, uint64_t *out);
 
 /* ---- train_memory.c ---- */
 
-/* Nothing large has been read. Decides what is computed again and who takes turns, and tells the plan; ERR_LIMIT, with what would fit. */
+/* Nothing large has been read. Decides what is computed again and who takes turns, and tells the plan of memory and disk; ERR_LIMIT, with what would fit,
+ * ERR_FULL if the disk does not suffice. */
 int train_make_room(train_job *j);
 /* Before the first step, with the trainer that makes them. */
 void train_take_turns(train_job *j);

@@ -2,8 +2,11 @@
  *
  * Memory of a run, settled before anything large is read: a trainer that only counts tells what it would take, and what more it is than --memory gives, or than the
  * machine has free, is saved in this order. Encoders, where the cache still needs them, take turns with activations: they cost time as long as the cache fills. Then
- * activations are computed again. Sheets are left out if nothing else is in the way. What is left is refused, with what would fit. */
+ * activations are computed again. Sheets are left out if nothing else is in the way. What is left is refused, with what would fit.
+ *
+ * Then the whole plan is told, of disk and exchange, too. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/free_memory.h"
@@ -154,26 +157,26 @@ static int refuse(const train_job *j, const plan_needs *n, uint64_t limit, size_
 
 /* Its plan once more, with a limit for activations. */
 static int compute_again(train_job *j, size_t limit) {
-    plan_needs with = j->plan;
+    plan_needs with = j->room.plan;
     size_t least;
     trainer_close(j->t);
     j->t = NULL;
-    j->activations = limit;
+    j->room.activations = limit;
     trainer_options how = train_trainer(j);
     how.counting = true;
     int rc = trainer_open(&how, j->c, j->cpu, &j->t);
     if (rc < 0) return rc;
     take_trainer(&with, j->t, &least);
-    with.weights = j->plan.weights;   /* with what sheets add */
-    j->plan = with;
+    with.weights = j->room.plan.weights;   /* with what sheets add */
+    j->room.plan = with;
     return 0;
 }
 
 static void say_saving(const train_job *j, uint64_t limit) {
     char given[32], line[160];
-    if (j->o->memory || !(j->activations || j->plan.turns)) return;
+    if (j->o->memory || !(j->room.activations || j->room.plan.turns)) return;
     plan_size(given, limit);
-    snprintf(line, sizeof line, "%s of memory are free: %s", given, j->activations ? "some of each step is computed twice" : "encoders and activations take turns");
+    snprintf(line, sizeof line, "%s of memory are free: %s", given, j->room.activations ? "some of each step is computed twice" : "encoders and activations take turns");
     train_say(j, MIEN_LOG_WARNING, line);
 }
 
@@ -185,34 +188,70 @@ static void say_no_sheets(const train_job *j, uint64_t needed) {
 }
 
 static int fit(train_job *j, uint64_t limit, size_t least) {
-    plan_needs *n = &j->plan;
+    plan_needs *n = &j->room.plan;
     if (plan_memory(n) <= limit) return 0;
     n->turns = n->encoders > 0;
     uint64_t passing = larger(larger(least, n->encoders), n->sheets), with_sheets = fixed(n) + passing;
-    j->no_sheets = n->sheets > 0 && with_sheets > limit && !j->o->measure_scale;
-    if (j->no_sheets) {
+    j->room.no_sheets = n->sheets > 0 && with_sheets > limit && !j->o->measure_scale;
+    if (j->room.no_sheets) {
         n->weights -= n->sheets_stay;
         n->sheets = n->sheets_stay = 0;
     }
     if (least_of(j, n, least) > limit) return refuse(j, n, limit, least);
     uint64_t room = limit - fixed(n);
     int rc = n->activations > room ? compute_again(j, room) : 0;
-    if (rc == 0 && j->no_sheets) say_no_sheets(j, with_sheets);
+    if (rc == 0 && j->room.no_sheets) say_no_sheets(j, with_sheets);
     if (rc == 0) say_saving(j, limit);
     return rc;
 }
 
+/* ---- telling ----------------------------------------------------------------------------------------------------------------- */
+
+/* What the plan says besides memory. */
+static int plan_rest(train_job *j) {
+    static const char *const caches[] = { [MIEN_CACHE_ALL] = "all", [MIEN_CACHE_LATENTS] = "latents", [MIEN_CACHE_NONE] = "none" };
+    plan_needs *n = &j->room.plan;
+    batch_needs data;
+    int rc = train_kept_bytes(j, &n->checkpoint);
+    if (rc == 0) rc = batch_needed(j->batch, &data);
+    if (rc < 0) return rc;
+    n->keep = j->o->keep;
+    n->cache = data.disk.all;
+    n->cached = data.disk.there;
+    n->cache_kind = caches[j->o->cache];
+    n->disk_free = data.disk.free;
+    n->ranks = j->ranks.count;
+    return 0;
+}
+
+static void tell_lines(const train_job *j, char *lines) {
+    for (char *line = lines, *end; line && *line; line = end) {
+        if ((end = strchr(line, '\n'))) *end++ = 0;
+        j->o->plan(j->o->hooks.context, line);
+    }
+}
+
+static int tell_plan(const train_job *j) {
+    const plan_needs *n = &j->room.plan;
+    text lines = { 0 };
+    if (j->o->plan) plan_lines(n, &lines);
+    if (lines.data) tell_lines(j, lines.data);
+    text_free(&lines);
+    return j->ranks.rank ? 0 : run_folder_room(j->folder.path, plan_disk(n, save_bytes_there(j->folder.path)), "checkpoints and cache");
+}
+
 int train_make_room(train_job *j) {
     size_t least = 0;
-    j->plan = (plan_needs){ .asked = j->o->memory };
+    j->room.plan = (plan_needs){ .asked = j->o->memory };
     train_note_choices(j);
-    int rc = count(j, &j->plan, &least);
+    int rc = count(j, &j->room.plan, &least);
     /* Before any rank takes more; ranks of one machine share what it has. */
     rc = train_meet(j, rc);
-    uint64_t more = free_memory() / (uint64_t)(j->ranks ? j->machine.ranks : 1), limit = j->o->memory ? j->o->memory : more ? more + resident_memory() : UINT64_MAX;
+    uint64_t more = free_memory() / (uint64_t)(j->ranks.all ? j->ranks.machine.ranks : 1), limit = j->o->memory ? j->o->memory : more ? more + resident_memory() : UINT64_MAX;
     rc = train_meet(j, rc);
     if (rc == 0) rc = fit(j, limit, least);
-    if (rc == 0) rc = train_tell_plan(j);
+    if (rc == 0) rc = plan_rest(j);
+    if (rc == 0) rc = tell_plan(j);
     trainer_close(j->t);
     j->t = NULL;
     return rc;
@@ -223,5 +262,5 @@ int train_make_room(train_job *j) {
 static void rest(void *trainer) { trainer_rest(trainer); }
 
 void train_take_turns(train_job *j) {
-    if (j->plan.turns) batch_take_turns(j->batch, rest, j->t);
+    if (j->room.plan.turns) batch_take_turns(j->batch, rest, j->t);
 }

@@ -12,38 +12,73 @@
 
 /* Only rank 0 is seen; but what is wrong with an item is told by whoever has it. */
 static void be_silent(train_job *j) {
-    j->own = *j->o;
-    j->own.step = NULL;
-    j->own.plan = NULL;
-    j->own.profile = NULL;
-    j->own.hooks.progress = NULL;
-    j->o = &j->own;
+    j->ranks.own = *j->o;
+    j->ranks.own.step = NULL;
+    j->ranks.own.plan = NULL;
+    j->ranks.own.profile = NULL;
+    j->ranks.own.hooks.progress = NULL;
+    j->o = &j->ranks.own;
 }
 
 static void tell_unused(const train_job *j) {
-    const ranks_machine *m = &j->machine;
+    const ranks_machine *m = &j->ranks.machine;
     char line[256];
-    if (!m->unused || j->rank || j->o->jobs > 0) return;
+    if (!m->unused || j->ranks.rank || j->o->jobs > 0) return;
     snprintf(line, sizeof line, "the starter has tied ranks to cores: %d of %d are used on this machine; mpirun --bind-to none gives all of them", m->used, m->used + m->unused);
     train_say(j, MIEN_LOG_WARNING, line);
 }
 
 int train_ranks_open(train_job *j) {
-    int rc = ranks_open(&j->ranks);
-    if (rc < 0 || !j->ranks) return rc;
-    j->rank = ranks_rank(j->ranks);
-    if (j->rank) be_silent(j);
-    if ((rc = ranks_machine_of(j->ranks, &j->machine)) < 0) return rc;
-    if (j->o->jobs <= 0) j->threads = j->machine.cores;
+    train_ranks *r = &j->ranks;
+    r->own_stop = j->o->hooks.stop;
+    int rc = ranks_open(&r->all);
+    r->rank = ranks_rank(r->all);
+    r->count = ranks_count(r->all);
+    if (rc < 0 || !r->all) return rc;
+    if (r->rank) be_silent(j);
+    r->positions = calloc((size_t)r->count, BATCH_POSITION_TEXT);
+    if (!r->positions) return error_memory((size_t)r->count * BATCH_POSITION_TEXT);
+    if ((rc = ranks_machine_of(r->all, &r->machine)) < 0) return rc;
+    if (j->o->jobs <= 0) j->threads = r->machine.cores;
     tell_unused(j);
     return 0;
 }
 
+/* What the exchange of gradients cost, as a line of the profile. */
+static void tell_exchange(const train_job *j) {
+    const ranks_times *t = &j->ranks.exchange;
+    double n = (double)j->result->steps;
+    char line[256];
+    if (!j->o->profile || !j->ranks.all || n < 1) return;
+    snprintf(line, sizeof line, "gradients among %d ranks: a step, %.1f MB sent, %.3f s under way, of which %.3f s behind the backward pass", j->ranks.count,
+             (double)t->bytes / n * 1e-6, t->seconds / n, t->waited / n);
+    j->o->profile(j->o->hooks.context, line);
+}
+
+void train_ranks_end(train_job *j, int rc) {
+    const train_ranks *r = &j->ranks;
+    /* What goes wrong behind an agreed stop the others must hear of, too: they wait for the last checkpoint. */
+    bool agreed = r->halt && rc == ERR_CANCELLED;
+    int failed = ranks_failed(r->all);
+    j->result->rank = r->rank;
+    j->result->ranks = r->count;
+    j->result->elsewhere = rc < 0 && (failed >= 0 ? failed != r->rank : agreed && !stop_asked(r->own_stop));
+    if (rc < 0 && !agreed) ranks_fail(r->all, rc, error_message());
+    tell_exchange(j);
+}
+
+void train_ranks_close(train_job *j) {
+    ranks_close(j->ranks.all);
+    free(j->ranks.positions);
+}
+
+const volatile int *train_stop(const train_job *j) { return j->ranks.all ? &j->ranks.halt : j->o->hooks.stop; }
+
 int train_meet(train_job *j, int rc) {
-    if (!j->ranks || rc < 0) return rc;
-    char mine = 0, *all = malloc((size_t)ranks_count(j->ranks));
-    if (!all) return error_memory((size_t)ranks_count(j->ranks));
-    rc = ranks_gather(j->ranks, &mine, 1, all);
+    if (!j->ranks.all || rc < 0) return rc;
+    char mine = 0, *all = malloc((size_t)j->ranks.count);
+    if (!all) return error_memory((size_t)j->ranks.count);
+    rc = ranks_gather(j->ranks.all, &mine, 1, all);
     free(all);
     return rc;
 }
@@ -53,13 +88,13 @@ int train_compare(train_job *j) {
     enum { DIGEST = 32 };
     text mine = { 0 };
     uint8_t digest[DIGEST], first[DIGEST];
-    if (!j->ranks) return 0;
+    if (!j->ranks.all) return 0;
     int rc = run_settings_write(&j->settings, &mine);
     if (rc == 0) rc = text_check(&mine) < 0 ? ERR_MEMORY : 0;
     if (rc == 0) sha256(mine.data, mine.size, digest);
     text_free(&mine);
     memcpy(first, digest, sizeof first);
-    if (rc == 0) rc = ranks_share(j->ranks, first, sizeof first);
+    if (rc == 0) rc = ranks_share(j->ranks.all, first, sizeof first);
     if (rc == 0 && memcmp(first, digest, sizeof first) != 0)
         rc = error_set(ERR_USAGE, "its settings, models or list of data are not those of rank 0: all ranks need the same command line and the same files");
     return train_meet(j, rc);
@@ -68,43 +103,46 @@ int train_compare(train_job *j) {
 /* What rank 0 found in its checkpoint. */
 int train_share(train_job *j, const save_contents *what) {
     int rc = 0;
-    for (size_t i = 0; i < what->n_values && rc == 0; i++) rc = ranks_share(j->ranks, what->values[i].data, what->values[i].bytes);
+    for (size_t i = 0; i < what->n_values && rc == 0; i++) rc = ranks_share(j->ranks.all, what->values[i].data, what->values[i].bytes);
     for (size_t i = 0; i < what->n_states && rc == 0; i++) {
         const save_state *s = &what->states[i];
         size_t n = shape_elements(s->shape);
-        rc = ranks_share(j->ranks, s->data, n * (s->low ? sizeof(uint16_t) : stored_type_bytes(s->type)));
-        if (rc == 0 && s->low) rc = ranks_share(j->ranks, s->low, n * sizeof(uint16_t));
+        rc = ranks_share(j->ranks.all, s->data, n * (s->low ? sizeof(uint16_t) : stored_type_bytes(s->type)));
+        if (rc == 0 && s->low) rc = ranks_share(j->ranks.all, s->low, n * sizeof(uint16_t));
     }
     return rc;
 }
 
+/* ---- between steps ------------------------------------------------------------------------------------------------------- */
+
 typedef struct { int32_t stop; double wait; char position[BATCH_POSITION_TEXT]; } between;
 
-int train_agree(train_job *j, mien_train_step *s) {
-    size_t count = (size_t)ranks_count(j->ranks);
+static void add_exchange(train_job *j, const trainer_report *r, mien_train_step *s) {
+    ranks_times *sum = &j->ranks.exchange;
+    sum->bytes += r->exchange.bytes;
+    sum->seconds += r->exchange.seconds;
+    sum->waited += r->exchange.waited;
+    s->loss = (double)r->mean_loss;
+    s->divergence = (double)r->mean_divergence;
+    s->exchange = r->exchange.waited;
+}
+
+int train_agree(train_job *j, const trainer_report *r, mien_train_step *s) {
+    size_t count = (size_t)j->ranks.count;
     between mine, *all = malloc(count * sizeof *all);
     if (!all) return error_memory(count * sizeof *all);
     batch_position at = batch_position_of(j->batch);
     memset(&mine, 0, sizeof mine);
-    mine.stop = stop_asked(j->own_stop);
+    mine.stop = stop_asked(j->ranks.own_stop);
     mine.wait = s->wait;
     batch_position_write(&at, mine.position);
-    int rc = ranks_gather(j->ranks, &mine, sizeof mine, all);
+    int rc = ranks_gather(j->ranks.all, &mine, sizeof mine, all);
     for (size_t k = 0; k < count && rc == 0; k++) {
-        if (all[k].stop) __atomic_store_n(&j->halt, 1, __ATOMIC_RELAXED);   /* the threads of the data read it */
+        if (all[k].stop) __atomic_store_n(&j->ranks.halt, 1, __ATOMIC_RELAXED);   /* the threads of the data read it */
         if (all[k].wait > s->wait) s->wait = all[k].wait;
-        memcpy(j->positions + k * BATCH_POSITION_TEXT, all[k].position, BATCH_POSITION_TEXT);
+        memcpy(j->ranks.positions + k * BATCH_POSITION_TEXT, all[k].position, BATCH_POSITION_TEXT);
     }
     free(all);
+    if (rc == 0) add_exchange(j, r, s);
     return rc;
-}
-
-void train_tell_exchange(const train_job *j) {
-    const ranks_times *t = &j->exchange;
-    double n = (double)j->result->steps;
-    char line[256];
-    if (!j->o->profile || !j->ranks || n < 1) return;
-    snprintf(line, sizeof line, "gradients among %d ranks: a step, %.1f MB sent, %.3f s under way, of which %.3f s behind the backward pass", ranks_count(j->ranks), (double)t->bytes / n * 1e-6,
-             t->seconds / n, t->waited / n);
-    j->o->profile(j->o->hooks.context, line);
 }

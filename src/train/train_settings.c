@@ -79,11 +79,11 @@ static const char *predicted_by(const mien_train_options *o, const char *source)
 void train_note_choices(train_job *j) {
     const mien_train_options *o = j->o;
     const checkpoint_settings *s = checkpoint_settings_of(j->c);
-    j->plan.numbers = j->bf16 ? "bf16" : "f32";
-    j->plan.numbers_by = o->dtype != MIEN_DTYPE_AUTO ? "as --dtype says" : j->bf16 ? "this processor computes in them" : "no AVX-512 bf16 here";
+    j->room.plan.numbers = j->bf16 ? "bf16" : "f32";
+    j->room.plan.numbers_by = o->dtype != MIEN_DTYPE_AUTO ? "as --dtype says" : j->bf16 ? "this processor computes in them" : "no AVX-512 bf16 here";
     if (o->what == MIEN_TRAIN_VAE) return;
-    j->plan.prediction = s->prediction == PREDICT_V ? "v" : "epsilon";
-    j->plan.prediction_by = predicted_by(o, s->prediction_source);
+    j->room.plan.prediction = s->prediction == PREDICT_V ? "v" : "epsilon";
+    j->room.plan.prediction_by = predicted_by(o, s->prediction_source);
 }
 
 uint64_t train_steps(const mien_train_options *o, int ranks, uint64_t items) {

@@ -118,9 +118,9 @@ static int look(train_job *j) {
 
 /* One looks, for all: ranks of a machine share its memory. */
 static int look_for_all(train_job *j) {
-    int rc = j->rank ? 0 : look(j);
+    int rc = j->ranks.rank ? 0 : look(j);
     int32_t found = (int32_t)checkpoint_settings_of(j->c)->prediction;
-    if (rc == 0 && j->ranks) rc = ranks_share(j->ranks, &found, sizeof found);
+    if (rc == 0 && j->ranks.all) rc = ranks_share(j->ranks.all, &found, sizeof found);
     if (rc == 0) checkpoint_set_prediction(j->c, (prediction_type)found);
     return rc;
 }

@@ -300,6 +300,11 @@ static void test_plan(void **state) {
     assert_non_null(strstr(t.data, "program        1 bytes   with its libraries and lists\nstates "));   /* 20 bytes of weights are worth no line */
     assert_non_null(strstr(t.data, "\nencoders       50.0 KB   while the cache lacks something, in turns with activations\n"));
     text_free(&t);
+    n.trained = 1000000;
+    n.ranks = 4;
+    plan_lines(&n, &t);
+    assert_non_null(strstr(t.data, "\nexchange       6.00 MB   sent and received in each step by each of 4 ranks\n"));
+    text_free(&t);
     n = (plan_needs){ .states = 999, .flops = 5, .keep = 1, .numbers = "bf16", .numbers_by = "as --dtype says", .prediction = "epsilon", .prediction_by = "as the base's metadata say" };
     plan_lines(&n, &t);
     assert_string_equal(t.data, "numbers           bf16   as --dtype says\nprediction     epsilon   as the base's metadata say\nstates       999 bytes   0.0 million trained numbers\nactivations    0 bytes   nothing is computed twice\n"
