@@ -736,6 +736,7 @@ typedef struct {
     double loss;                                /* smoothed, at the end */
     uint64_t failed;                            /* items that were left out: missing, broken or mismatched; the log was told of each */
     size_t peak_bytes;
+    char checkpoint[MIEN_PATH];                 /* the newest one's folder; "": there is none */
     int rank, ranks;                            /* under mpirun: of how many; 0 of 1 otherwise */
     int elsewhere;                              /* it was another rank that failed, or was told to stop: that one, or rank 0, says so */
 } mien_train_result;

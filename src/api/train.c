@@ -32,7 +32,7 @@ static int check_target(const mien_train_options *o) {
     if (o->what < MIEN_TRAIN_CONTROL || o->what > MIEN_TRAIN_VAE) return error_set(ERR_USAGE, "what is to be trained: no such target");
     bool control = o->what == MIEN_TRAIN_CONTROL, base = o->what == MIEN_TRAIN_BASE, vae = o->what == MIEN_TRAIN_VAE;
     const struct { const char *name; bool given, fits; } of[] = {
-        { "a ControlNet (--control)", o->control != NULL, control }, { "only_mid_control", o->only_mid_control, control }, { "unlock_decoder", o->unlock_decoder, control },
+        { "control", o->control != NULL, control }, { "only_mid_control", o->only_mid_control, control }, { "unlock_decoder", o->unlock_decoder, control },
         { "redraw", o->redraw, control }, { "freeze_text", o->freeze_text, base }, { "crop", o->crop, vae }, { "measure_scale", o->measure_scale, vae }, { "vae_loss", o->vae_loss != MIEN_VAE_L1, vae },
         { "kl_weight", o->kl_weight != mien_train_defaults().kl_weight, vae }, { "min_snr", o->min_snr != 0, !vae }, { "noise_offset", o->noise_offset != 0, !vae },
         { "prompt_dropout", o->prompt_dropout != 0, !vae }, { "prediction", o->prediction != MIEN_PREDICTION_AUTO, !vae },

@@ -32,6 +32,39 @@ typedef struct {
     progress shown;
 } arguments;
 
+/* What makes no sense with a target is refused, and not passed over. (Whether an option was given shows by its value, as in the library.) */
+static int check_target(const command_help *help, const arguments *a) {
+    enum { CONTROL = 1 << MIEN_TRAIN_CONTROL, BASE = 1 << MIEN_TRAIN_BASE, VAE = 1 << MIEN_TRAIN_VAE };
+    const mien_train_options *j = &a->job;
+    const struct { const char *name; bool given; int fits; const char *those; } of[] = {
+        { "control", j->control != NULL, CONTROL, "control" }, { "only-mid-control", j->only_mid_control, CONTROL, "control" }, { "unlock-decoder", j->unlock_decoder, CONTROL, "control" },
+        { "redraw", j->redraw, CONTROL, "control" }, { "freeze-text", j->freeze_text, BASE, "base" }, { "crop", j->crop != 0, VAE, "vae" }, { "measure-scale", j->measure_scale, VAE, "vae" },
+        { "vae-loss", a->loss != MIEN_VAE_L1, VAE, "vae" }, { "kl-weight", j->kl_weight != mien_train_defaults().kl_weight, VAE, "vae" },
+        { "min-snr", j->min_snr != 0, CONTROL | BASE, "control and base" }, { "noise-offset", j->noise_offset != 0, CONTROL | BASE, "control and base" },
+        { "prompt-dropout", j->prompt_dropout != 0, CONTROL | BASE, "control and base" }, { "prediction", a->prediction != MIEN_PREDICTION_AUTO, CONTROL | BASE, "control and base" },
+    };
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++)
+        if (of[i].given && !(of[i].fits & 1 << a->what)) wrong |= misuse(help, "--%s is not for --what %s, but for %s", of[i].name, targets[a->what], of[i].those);
+    return wrong;
+}
+
+static int check(const command_help *help, const arguments *a) {
+    const mien_train_options *j = &a->job;
+    int wrong = check_target(help, a);
+    if (!j->base || !*j->base) wrong |= misuse(help, "--base SD is missing: the model whose ControlNet, or which itself, is trained");
+    if (!j->data || !*j->data) wrong |= misuse(help, "--data DIR is missing: the data set");
+    if (!j->output || !*j->output) wrong |= misuse(help, "--out RUN is missing: the folder of the run");
+    if (j->cache_folder && !*j->cache_folder) wrong |= misuse(help, "--cache-folder '': the name of a folder was expected");
+    if (j->size % 64) wrong |= misuse(help, "--size %d: a multiple of 64 was expected", j->size);
+    if (j->crop && (j->crop % 8 || j->crop > j->size)) wrong |= misuse(help, "--crop %d: a multiple of 8 up to --size, which is %d, was expected", j->crop, j->size);
+    if (a->steps && a->epochs) wrong |= misuse(help, "--steps and --epochs: one of them is enough");
+    if (a->rate != MIEN_RATE_CONSTANT && !a->steps && !a->epochs) wrong |= misuse(help, "--lr-schedule %s needs --steps or --epochs: over those the rate falls", mien_rate_names()[a->rate]);
+    if (j->replay && (j->crop || j->mirror || j->prompt_dropout > 0 || j->noise_offset > 0))
+        wrong |= misuse(help, "--crop, --mirror, --prompt-dropout and --noise-offset are not for --replay, which has all that is drawn");
+    return wrong | timings_check(help, &a->common, NULL, j->output);
+}
+
 static int parse(arguments *a, int argc, char **argv) {
     static const char *const oks[] = { "no", "ok", NULL };
     mien_train_options *j = &a->job;
@@ -87,13 +120,7 @@ static int parse(arguments *a, int argc, char **argv) {
     int rest;
     int status = options_parse(&help, &a->common, argc, argv, &rest);
     if (status >= 0) return status;
-    int wrong = a->common.wrong;
-    if (!j->base || !*j->base) wrong |= misuse(&help, "--base SD is missing: the model whose ControlNet, or which itself, is trained");
-    if (!j->data || !*j->data) wrong |= misuse(&help, "--data DIR is missing: the data set");
-    if (!j->output || !*j->output) wrong |= misuse(&help, "--out RUN is missing: the folder of the run");
-    if (j->size % 64) wrong |= misuse(&help, "--size %d: a multiple of 64 was expected", j->size);
-    if (a->steps && a->epochs) wrong |= misuse(&help, "--steps and --epochs: one of them is enough");
-    wrong |= timings_check(&help, &a->common, NULL, j->output);
+    int wrong = a->common.wrong | check(&help, a);
     if (wrong) return misuse_end(&help);
     j->data_changed = changed;
     return -1;
@@ -134,16 +161,29 @@ static void print_profile(void *context, const char *line) {
     fprintf(stderr, "%s\n", line);
 }
 
+static void print_summary(const mien_train_result *r, bool stopped) {
+    text line = { 0 };
+    text_printf(&line, "{\"event\":\"summary\",\"stopped\":%s,\"steps\":%" PRIu64 ",\"images\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"loss\":%.9g,\"seconds\":%.3f,\"wait\":%.3f,\"peak_bytes\":%zu,\"checkpoint\":",
+                stopped ? "true" : "false", r->steps, r->images, r->failed, r->loss, r->total, r->wait, r->peak_bytes);
+    if (*r->checkpoint) text_json_string(&line, r->checkpoint);
+    else text_add(&line, "null");
+    text_add(&line, "}");
+    if (text_check(&line) == 0) printf("%s\n", line.data);
+    text_free(&line);
+}
+
 static void print_end(const arguments *a, const mien_train_result *r, bool stopped) {
-    char output[4 * 4096], left_out[64] = "";
+    char output[4 * MIEN_PATH], left_out[64] = "";
     if (a->common.quiet || (stopped && !r->steps)) return;
+    if (a->common.log_json) {
+        print_summary(r, stopped);
+        return;
+    }
     if (r->failed) snprintf(left_out, sizeof left_out, "; %" PRIu64 " item%s left out, as said above", r->failed, r->failed == 1 ? "" : "s");
-    if (a->common.log_json)
-        printf("{\"event\":\"summary\",\"stopped\":%s,\"steps\":%" PRIu64 ",\"images\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"loss\":%.9g,\"seconds\":%.3f,\"wait\":%.3f,\"peak_bytes\":%zu}\n",
-               stopped ? "true" : "false", r->steps, r->images, r->failed, r->loss, r->total, r->wait, r->peak_bytes);
-    else
-        printf("%s%s: %" PRIu64 " steps, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; peak memory %.2f GB%s\n", stopped ? "stopped: " : "",
-               text_escape(output, sizeof output, a->job.output), r->steps, r->loss, r->total, r->load, r->wait, (double)r->peak_bytes * 1e-9, left_out);
+    printf("%s%s: %" PRIu64 " steps, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; peak memory %.2f GB%s\n", stopped ? "stopped: " : "",
+           text_escape(output, sizeof output, a->job.output), r->steps, r->loss, r->total, r->load, r->wait, (double)r->peak_bytes * 1e-9, left_out);
+    if (*r->checkpoint)
+        printf("newest checkpoint: %s/%s\n", text_escape(output, sizeof output, r->checkpoint), a->what == MIEN_TRAIN_CONTROL ? "control.safetensors" : "base.safetensors");
 }
 
 int command_train(int argc, char **argv) {

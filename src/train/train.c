@@ -294,6 +294,7 @@ int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shap
         j.kept.at = clock_seconds();
         rc = loop(&j);
     }
+    if (j.kept.step) snprintf(result->checkpoint, sizeof result->checkpoint, "%s/checkpoints/step-%06llu", j.folder.path, (unsigned long long)j.kept.step);
     train_ranks_end(&j, rc);
     close_all(&j, begun || j.ranks.rank);
     result->total = clock_seconds() - j.begin;

@@ -22,6 +22,7 @@ losses() { sed 's/.*"loss":\([^,]*\),.*/\1/' "$1/log.jsonl"; }
 
 expect "three steps" 0 run --out whole --steps 3
 check "are told of" printed "whole: 3 steps, loss "
+check "with what came of them" printed "newest checkpoint: whole/checkpoints/step-000003/control.safetensors"
 check "the plan is told first" said "trained numbers"
 check "each has a line" test "$(wc -l <whole/log.jsonl)" = 3
 check "a checkpoint" test -s whole/checkpoints/step-000003/control.safetensors

@@ -127,16 +127,19 @@ refused() {
     check "nothing is made of it" test ! -e no
 }
 for what in base vae; do
-    refused "a ControlNet (--control): is nothing that the training of a" --what $what --control control.safetensors
-    for option in --only-mid-control --unlock-decoder --redraw; do refused "is nothing that the training of a" --what $what $option; done
+    for option in "--control control.safetensors" --only-mid-control --unlock-decoder --redraw; do refused "${option%% *} is not for --what $what, but for control" --what $what $option; done
 done
-for option in "--min-snr 5" "--noise-offset 0.1" "--prompt-dropout 0.1" --freeze-text; do refused "is nothing that the training of a VAE has" --what vae $option; done
-for option in "--crop 32" "--vae-loss mse" "--kl-weight 1" --measure-scale; do
-    refused "is nothing that the training of a base has" --what base $option
-    refused "is nothing that the training of a ControlNet has" $option
+for option in "--min-snr 5" "--noise-offset 0.1" "--prompt-dropout 0.1" "--prediction v"; do refused "${option%% *} is not for --what vae, but for control and base" --what vae $option; done
+for what in base control; do
+    for option in "--crop 32" "--vae-loss mse" "--kl-weight 1" --measure-scale; do refused "${option%% *} is not for --what $what, but for vae" --what $what $option; done
 done
-refused "is nothing that the training of a ControlNet has" --freeze-text
-refused "a multiple of 8 up to the size" --what vae --crop 36
-refused "a multiple of 8 up to the size" --what vae --crop 128
+for what in vae control; do refused "--freeze-text is not for --what $what, but for base" --what $what --freeze-text; done
+refused "Try 'mien train --help'" --freeze-text
+refused "--crop 36: a multiple of 8 up to --size, which is 64, was expected" --what vae --crop 36
+refused "--crop 128: a multiple of 8 up to --size" --what vae --crop 128
+expect "a rate that falls without end" 2 run --out no --lr-schedule cosine
+check "is refused by its name" said "--lr-schedule cosine needs --steps or --epochs"
+refused "are not for --replay" --replay base.safetensors --mirror
+refused "--cache-folder" --cache-folder ""
 expect "a VAE is no base" 2 run --what base --base vae.safetensors --out no --steps 1
 finish
