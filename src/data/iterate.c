@@ -280,20 +280,16 @@ static int sample_line(const mien_iterator *it, uint64_t line, bool any, void *r
     return rc;
 }
 
-static int sample_pictures(const mien_iterator *it, uint64_t line, bool any, float *hint, float *target, mien_item *out) {
+int iterator_sample_made(const mien_iterator *it, uint64_t line, void *room, mien_item *out) { return sample_line(it, line, true, room, out); }
+int iterator_sample_chosen(const mien_iterator *it, uint64_t i, void *room, mien_item *out) { return sample_line(it, chosen_line(it, i), false, room, out); }
+
+int iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *out) {
     uint8_t *room = malloc(it->maker.bytes);
     if (!room) return error_memory(it->maker.bytes);
-    int rc = sample_line(it, line, any, room, out);
+    int rc = sample_line(it, line, true, room, out);
     if (rc == 0) unpack(it, room, &(places){ .hint = hint, .target = target }, 0);
     free(room);
     return rc;
-}
-
-int iterator_sample_made(const mien_iterator *it, uint64_t line, void *room, mien_item *out) { return sample_line(it, line, true, room, out); }
-int iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *out) { return sample_pictures(it, line, true, hint, target, out); }
-
-int iterator_sample_chosen(const mien_iterator *it, uint64_t i, float *hint, float *target, mien_item *out) {
-    return sample_pictures(it, chosen_line(it, i), false, hint, target, out);
 }
 
 uint64_t iterator_lines(const mien_iterator *it) { return dataset_count(it->data); }

@@ -15,8 +15,6 @@ void iterator_close(mien_iterator *it);
 uint64_t iterator_count(const mien_iterator *it);
 int  iterator_next(mien_iterator *it, int n, float *hint, float *target, mien_item *items);
 int  iterator_sample(const mien_iterator *it, uint64_t line, float *hint, float *target, mien_item *item);
-/* Item i (below iterator_count) of an epoch in the data's order, wherever the iterator is: ERR_* for one that next would leave out, by a list, removed for good or of no use. */
-int  iterator_sample_chosen(const mien_iterator *it, uint64_t i, float *hint, float *target, mien_item *item);
 mien_position iterator_position(const mien_iterator *it);
 int  iterator_restore(mien_iterator *it, const mien_position *position);
 
@@ -32,6 +30,9 @@ int  iterator_open_made(const mien_iterate_options *options, const iterator_make
 /* As next and sample: rooms of n items, one behind the other. */
 int  iterator_next_made(mien_iterator *it, int n, void *rooms, mien_item *items);
 int  iterator_sample_made(const mien_iterator *it, uint64_t line, void *room, mien_item *item);
+/* The same of item i (below iterator_count) of an epoch in the data's order, wherever the iterator is: ERR_* for one that next would leave out, by a list,
+ * removed for good or of no use. (An iterator without a maker makes the map's square, then the photo's, as bytes.) */
+int  iterator_sample_chosen(const mien_iterator *it, uint64_t i, void *room, mien_item *item);
 uint64_t iterator_lines(const mien_iterator *it);      /* of the data set, selected or not */
 
 void iterator_progress(const mien_iterator *it, mien_progress *out);

@@ -10,6 +10,7 @@
 #include "train/batch.h"
 #include "train/events.h"
 #include "train/log.h"
+#include "train/peek.h"
 #include "train/plan_lines.h"
 #include "train/ranks.h"
 #include "train/rates.h"
@@ -128,6 +129,8 @@ void train_take_turns(train_job *j);
 
 /* ---- train_sheet.c ---- */
 
+/* The items that sheets, and what is measured, are made of. stop: base/stop.h; may be NULL. */
+int train_peek(const train_job *j, const volatile int *stop, peek **out);
 /* Pictures of a few fixed items of the data, as the model makes them now, on a sheet in the run's folder. What goes wrong with them is told and ends nothing,
  * but for a stop. */
 int train_sheet(train_job *j);

@@ -151,44 +151,36 @@ double reconstructor_deviation(const reconstructor *r) {
 
 enum { MEASURED = 16 };   /* items: of 256 pixels 65,536 numbers */
 
-static int measure_item(reconstructor *r, mien_iterator *it, uint64_t which) {
-    size_t n = shape_elements(r->in->shape);
-    int size = r->j->o->size;
-    float *x = malloc(2 * n * sizeof *x);
-    mien_item item = { 0 };
-    image photo = { 0 };
-    if (!x) return error_memory(2 * n * sizeof *x);
-    int rc = iterator_sample_chosen(it, which, x, x + n, &item);
-    bool there = rc == 0;
-    if (there) rc = image_new(size, size, &photo);
-    for (size_t i = 0; i < n && there && rc == 0; i++) photo.rgb[i] = (uint8_t)lrintf((x[n + i] + 1) * 127.5f);
-    if (there && rc == 0) rc = reconstructor_run(r, &photo, NULL);
+/* 1; 0: there is no other; ERR_*. */
+static int measure_next(reconstructor *r, peek *p) {
+    image photo;
+    mien_item item;
+    int rc = peek_next(p, &photo, &item);
+    if (rc <= 0) return rc;
+    rc = reconstructor_run(r, &photo, NULL);
     image_free(&photo);
     mien_item_free(&item);
-    free(x);
-    return !there ? 0 : rc < 0 ? rc : 1;   /* what can't be used is left out, as in training */
+    return rc < 0 ? rc : 1;
 }
 
 int train_measure(train_job *j) {
-    mien_iterate_options items = train_items(j->o);
-    mien_iterator *it = NULL;
     reconstructor *r = NULL;
-    int found = 0;
+    peek *p = NULL;
+    int found = 0, more = 1;
     if (!j->o->measure_scale) return 0;
-    items.hooks.stop = NULL;
     /* In the place of what a step takes, as a sheet. */
     trainer_rest(j->t);
     batch_rest(j->batch);
-    int rc = iterator_open(&items, &it);
+    int rc = train_peek(j, NULL, &p);
     if (rc == 0) rc = reconstructor_open(j, NULL, &r);
-    for (uint64_t i = 0; rc == 0 && i < iterator_count(it) && found < MEASURED; i++) {
-        int one = measure_item(r, it, i);
-        if (one < 0) rc = one;
-        else found += one;
+    while (rc == 0 && more && found < MEASURED) {
+        more = measure_next(r, p);
+        if (more < 0) rc = more;
+        else found += more;
     }
     double deviation = rc == 0 && found ? reconstructor_deviation(r) : 0;
     if (deviation > 0 && isfinite(deviation)) checkpoint_set_vae_scale(j->c, 1 / deviation);
     reconstructor_close(r);
-    iterator_close(it);
+    peek_close(p);
     return rc;
 }

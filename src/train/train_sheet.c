@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "data/iterate.h"
 #include "generate/engine.h"
 #include "train/sample_sheet.h"
 #include "train/train_inside.h"
@@ -17,33 +15,6 @@ enum { SAMPLES = 4, STEPS = 20 };
 
 /* Above: the map, or of a base or VAE the photo. */
 typedef struct { image above, picture; mien_item item; } sample;
-
-static int redraw(const train_job *j, uint64_t line, uint8_t *map) {
-    const sample_settings cut = { .size = j->o->size, .max_pixels = IMAGE_BOMB_PIXELS };
-    dataset *d = NULL;
-    dataset_item item;
-    int rc = dataset_open(j->o->data, &d);
-    if (rc < 0 || (rc = dataset_read(d, line, &item)) < 0) return dataset_close(d), rc;
-    rc = item_redraw(&cut, d, &item, map);
-    dataset_item_free(&item);
-    dataset_close(d);
-    return rc;
-}
-
-/* Of those that are trained with, and as they are, back in bytes. */
-static int take_item(const train_job *j, mien_iterator *it, uint64_t which, sample *s) {
-    int size = j->o->size;
-    bool map = j->o->what == MIEN_TRAIN_CONTROL;
-    size_t n = (size_t)size * (size_t)size * 3;
-    float *hint = malloc(2 * n * sizeof *hint);
-    if (!hint) return error_memory(2 * n * sizeof *hint);
-    int rc = iterator_sample_chosen(it, which, hint, hint + n, &s->item);
-    if (rc == 0) rc = image_new(size, size, &s->above);
-    for (size_t i = 0; i < n && rc == 0; i++) s->above.rgb[i] = (uint8_t)lrintf(map ? hint[i] * 255 : (hint[n + i] + 1) * 127.5f);
-    if (rc == 0 && map && j->o->redraw && (rc = redraw(j, s->item.line, s->above.rgb)) < 0) image_free(&s->above);
-    free(hint);
-    return rc;
-}
 
 static void add_states(void *trainer, graph *g) { trainer_add_states(trainer, g); }
 
@@ -101,15 +72,19 @@ static int save_sheet(train_job *j, const sample *s, size_t n, const char *about
     return rc;
 }
 
+int train_peek(const train_job *j, const volatile int *stop, peek **out) {
+    peek_options how = { .items = train_items(j->o), .map = j->o->what == MIEN_TRAIN_CONTROL, .redraw = j->o->redraw != 0 };
+    how.items.hooks.stop = stop;
+    return peek_open(&how, out);
+}
+
 static int take_items(const train_job *j, sample *s, size_t *n) {
-    mien_iterate_options items = train_items(j->o);
-    mien_iterator *it = NULL;
-    int rc = iterator_open(&items, &it);
-    uint64_t count = rc == 0 ? iterator_count(it) : 0;
-    for (uint64_t i = 0; i < count && *n < SAMPLES && rc == 0; i++)
-        if (take_item(j, it, i, &s[*n]) == 0) ++*n;
-    iterator_close(it);
-    return rc;
+    peek *p = NULL;
+    int rc = train_peek(j, j->o->hooks.stop, &p), more = rc == 0;
+    while (more > 0 && *n < SAMPLES)
+        if ((more = peek_next(p, &s[*n].above, &s[*n].item)) > 0) ++*n;
+    peek_close(p);
+    return rc < 0 ? rc : more < 0 ? more : 0;
 }
 
 static int generate(const train_job *j, sample *s, size_t n) {

@@ -517,7 +517,7 @@ static void expect_epoch(const mien_iterate_options *o, uint64_t count, const ch
 
 /* The same, asked for one by one, whatever the order; "-" is one that is left out. */
 static void expect_chosen(const mien_iterate_options *options, const char *lines) {
-    float hint[NUMBERS], target[NUMBERS];
+    uint8_t room[2 * NUMBERS];
     mien_iterate_options o = *options;
     mien_item item;
     text t = { 0 };
@@ -525,7 +525,7 @@ static void expect_chosen(const mien_iterate_options *options, const char *lines
     o.in_order = 0;
     it = open_or_fail(&o);
     for (uint64_t i = 0; i < mien_iterator_count(it); i++) {
-        if (iterator_sample_chosen(it, i, hint, target, &item) < 0) {
+        if (iterator_sample_chosen(it, i, room, &item) < 0) {
             text_add(&t, "- ");
             continue;
         }
