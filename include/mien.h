@@ -685,6 +685,8 @@ MIEN_API int mien_transfer(const mien_transfer_options *options, mien_convert_re
 typedef struct {
     const char *base;                           /* Stable Diffusion 1.x or 2.x in any layout: a ControlNet is made for it */
     const char *scratch;                        /* or a diffusers folder's config files: a base is made as they say */
+    const char *captions;                       /* of a base from scratch, may be NULL: a prompt.jsonl, or a caption a line, from which
+                                                 * a tokenizer of vocab_size tokens at most is learnt, which the base carries */
     const char *output;                         /* a .safetensors file */
     uint64_t seed;                              /* of the numbers that are drawn */
     mien_dtype dtype;
@@ -700,6 +702,7 @@ MIEN_API mien_init_options mien_init_defaults(void);   /* CONTROL, the rest zero
 typedef struct {
     uint64_t copied, zero, ones, drawn;         /* tensors; in LDM, copied counts those of the base too */
     uint64_t parameters, bytes;
+    uint64_t tokens;                            /* of the tokenizer that it carries; 0: it has none of its own */
     double seconds;
 } mien_init_result;
 

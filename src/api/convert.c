@@ -10,6 +10,7 @@
 #include "mien.h"
 #include "model/shapes.h"
 #include "model/tokenizer.h"
+#include "model/tokenizer_learn.h"
 #include "weights/convert.h"
 
 static int check_dtype(mien_dtype dtype) {
@@ -50,11 +51,12 @@ int mien_init(const mien_init_options *o, mien_init_result *result) {
     mien_init_result unused;
     bool scratch = o->scratch && *o->scratch;
     if (scratch == (o->base && *o->base) || !o->output || !*o->output) return error_set(ERR_USAGE, "a base or a folder of configs, and an output are needed");
+    if (o->captions && !scratch) return error_set(ERR_USAGE, "captions are for a base from scratch: they teach its tokenizer");
     if (o->layout != MIEN_LAYOUT_LDM && o->layout != MIEN_LAYOUT_CONTROL) return error_set(ERR_USAGE, "layout %d: LDM or CONTROL is possible", (int)o->layout);
     mien_init_options how = *o;
     char base[MIEN_PATH];
     int rc = check_dtype(o->dtype);
-    if (rc == 0 && scratch) return init_scratch_run(&how, result ? result : &unused);
+    if (rc == 0 && scratch) return init_scratch_run(&how, tokenizer_learn_file, result ? result : &unused);
     if (rc == 0) rc = api_model(&how.base, base);
     return rc < 0 ? rc : init_run(&how, shapes_check, result ? result : &unused);
 }

@@ -48,10 +48,7 @@ static int open_all(engine *e) {
     if (rc < 0) return rc;
     if (e->options.prediction == MIEN_PREDICTION_AUTO && checkpoint_settings_of(e->c)->prediction == PREDICT_UNKNOWN) e->options.prediction = e->options.likely;
     if (e->options.prediction != MIEN_PREDICTION_AUTO) checkpoint_set_prediction(e->c, e->options.prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON);
-    char own[PATH_MAX];
-    const char *folder = checkpoint_tokenizer(e->c);
-    if (!folder) rc = tokenizer_locate(own, sizeof own);
-    if (rc == 0) rc = tokenizer_open(folder ? folder : own, &e->t);
+    rc = clip_tokenizer(e->c, &e->t);
     if (rc < 0) return rc;
     return clip_takes(e->c, &e->clip, e->t) < 0 ? error_prefix("%s", e->options.base) : 0;
 }

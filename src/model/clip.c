@@ -3,6 +3,9 @@
  * After CLIPTextModel of transformers, whose names the parameters have. */
 #include "model/clip.h"
 
+#include <limits.h>
+#include <string.h>
+
 #include "base/error.h"
 #include "model/layer.h"
 
@@ -27,11 +30,19 @@ int clip_configure(const checkpoint *c, clip_config *out) {
     return 0;
 }
 
+int clip_tokenizer(const checkpoint *c, tokenizer **out) {
+    char own[PATH_MAX];
+    const char *merges = checkpoint_merges(c), *folder = checkpoint_tokenizer(c);
+    if (merges) return tokenizer_read_merges(merges, strlen(merges), out) < 0 ? error_prefix("the model's tokenizer") : 0;
+    int rc = folder ? 0 : tokenizer_locate(own, sizeof own);
+    return rc < 0 ? rc : tokenizer_open(folder ? folder : own, out);
+}
+
 int clip_takes(const checkpoint *c, const clip_config *f, const tokenizer *t) {
     int32_t most = tokenizer_most(t), pad = checkpoint_settings_of(c)->pad_token;
     if (f->positions < TOKENS) return error_set(ERR_UNSUPPORTED, "the text encoder takes %zu tokens, %d were expected", f->positions, TOKENS);
     if ((size_t)most >= f->vocabulary)
-        return error_set(ERR_UNSUPPORTED, "the text encoder knows %zu tokens, but %s gives ids up to %d", f->vocabulary, checkpoint_tokenizer(c) ? "the tokenizer beside it" : "CLIP's vocabulary", (int)most);
+        return error_set(ERR_UNSUPPORTED, "the text encoder knows %zu tokens, but %s gives ids up to %d", f->vocabulary, checkpoint_merges(c) ? "its tokenizer" : checkpoint_tokenizer(c) ? "the tokenizer beside it" : "CLIP's vocabulary", (int)most);
     if (pad < 0 || (size_t)pad >= f->vocabulary) return error_set(ERR_UNSUPPORTED, "the text encoder knows %zu tokens, but prompts are filled up with token %d", f->vocabulary, (int)pad);
     return 0;
 }

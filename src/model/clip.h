@@ -15,6 +15,8 @@ typedef struct {
 } clip_config;
 
 int clip_configure(const checkpoint *c, clip_config *out);
+/* Its tokenizer: the one that its file carries, the one beside it, or CLIP's. */
+int clip_tokenizer(const checkpoint *c, tokenizer **out);
 /* Whether it has a vector for whatever the tokenizer gives, and for the padding, of prompts of TOKENS: an id beyond its table would be another's. */
 int clip_takes(const checkpoint *c, const clip_config *f, const tokenizer *t);
 /* ids [N,T] i32, T at most f->positions (77) -> [N,T,width] in `type`, after the final layer norm. A token sees those before it. */

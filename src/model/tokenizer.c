@@ -80,7 +80,8 @@ static bool make_room(encoder *e, size_t bytes) {
     return e->symbol_room;
 }
 
-static void put_word(encoder *e, const unicode_char *c, size_t n) {
+static void put_word(void *context, const unicode_char *c, size_t n) {
+    encoder *e = context;
     if (e->rc < 0 || n > UINT32_MAX / 4 - 1 || !make_room(e, 4 * n)) return;
     symbol *s = e->symbols;
     uint32_t count = 0;
@@ -131,25 +132,29 @@ static size_t word_length(const unicode *u, const unicode_char *c, size_t n) {
     return length;
 }
 
-static void put_words(encoder *e, const unicode_char *c, size_t n) {
-    for (size_t i = 0; i < n && e->rc >= 0;) {
-        if (unicode_class_of(e->t->letters, c[i].c) == UNICODE_SPACE) {
+void tokenizer_split(const unicode *letters, const unicode_char *c, size_t n, split_word *word, void *context) {
+    for (size_t i = 0; i < n;) {
+        if (unicode_class_of(letters, c[i].c) == UNICODE_SPACE) {
             i++;
             continue;
         }
         size_t special = stands(c + i, n - i, start_text);
         if (!special) special = stands(c + i, n - i, end_text);
         if (special) {      /* in capitals, and so no special token: the library's second expression takes the word out of it */
-            put_word(e, c + i, 2);
-            put_word(e, c + i + 2, special - 4);
-            put_word(e, c + i + special - 2, 2);
+            word(context, c + i, 2);
+            word(context, c + i + 2, special - 4);
+            word(context, c + i + special - 2, 2);
             i += special;
             continue;
         }
-        size_t length = word_length(e->t->letters, c + i, n - i);
-        put_word(e, c + i, length);
+        size_t length = word_length(letters, c + i, n - i);
+        word(context, c + i, length);
         i += length;
     }
+}
+
+static void put_words(encoder *e, const unicode_char *c, size_t n) {
+    if (e->rc >= 0) tokenizer_split(e->t->letters, c, n, put_word, e);
 }
 
 /* A text between special tokens that count as they stand. after: start counts in any case, and end if `end_too`. */

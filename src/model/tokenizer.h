@@ -28,6 +28,9 @@ void tokenizer_close(tokenizer *t);          /* NULL is fine */
 /* The same from bytes: vocab.json and merges.txt, or with vocabulary NULL the unpacked bpe_simple_vocab_16e6.txt. */
 int  tokenizer_read(const char *vocabulary, size_t vocabulary_size, const char *merges, size_t merges_size, tokenizer **out);
 
+/* merges.txt alone, from which ids follow by its order: bytes, merges, start, end. What mien's own vocabularies are. */
+int  tokenizer_read_merges(const char *merges, size_t size, tokenizer **out);
+
 int32_t tokenizer_start(const tokenizer *t);
 int32_t tokenizer_end(const tokenizer *t);
 int32_t tokenizer_most(const tokenizer *t);   /* the greatest id that it may give */

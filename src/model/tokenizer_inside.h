@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A vocabulary as the merging of bytes needs it. */
+ * A vocabulary as the merging of bytes needs it, and how a text is cut into words. */
 #ifndef MODEL_TOKENIZER_INSIDE_H
 #define MODEL_TOKENIZER_INSIDE_H
 
@@ -31,5 +31,14 @@ static inline const merge *merge_find(const tokenizer *t, int32_t a, int32_t b) 
         if (t->merges[i].pair == MERGE_NONE) return NULL;
     }
 }
+
+/* Each word of a text that was normalized, in order: as the library's expression takes them. */
+typedef void split_word(void *context, const unicode_char *c, size_t n);
+void tokenizer_split(const unicode *letters, const unicode_char *c, size_t n, split_word *word, void *context);
+
+/* GPT-2's spelling (Radford et al. 2019): printable characters of Latin-1 stand for themselves, the other bytes for U+0100 and on. Ids follow
+ * from that order: the printable ones first. How many bytes the letter takes. */
+bool token_printable(int byte);
+int  token_letter(int byte, char out[4]);
 
 #endif

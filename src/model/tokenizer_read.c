@@ -18,7 +18,7 @@
 enum { CLIP_MERGES = 49152 - 256 - 2, MAX_NAMES = 1 << 22 };
 #define MAX_FILE ((size_t)64 << 20)
 
-/* A token as it is spelled: bytes as letters (byte_letter); in two pieces where it stands as "a b" in a list of merges. */
+/* A token as it is spelled: bytes as letters (token_letter); in two pieces where it stands as "a b" in a list of merges. */
 typedef struct { const char *a, *b; uint32_t a_size, b_size; } spelling;
 
 /* Tokens by their spelling. 24 bytes each, and an index apart: this is most of the time of opening. */
@@ -101,20 +101,19 @@ static int put(names *n, const spelling *s, uint32_t hash, int32_t id) {
 
 /* ---- bytes as letters ------------------------------------------------------------------------------------------------------ */
 
-static bool printable(int byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad); }
+bool token_printable(int byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad); }
 
-/* GPT-2's spelling (Radford et al. 2019): printable characters of Latin-1 stand for themselves, the other bytes for U+0100 and on. */
-static int byte_letter(int byte, char out[4]) {
-    if (printable(byte)) return unicode_utf8((uint32_t)byte, out);
+int token_letter(int byte, char out[4]) {
+    if (token_printable(byte)) return unicode_utf8((uint32_t)byte, out);
     uint32_t others = 0;
-    for (int b = 0; b < byte; b++) others += !printable(b);
+    for (int b = 0; b < byte; b++) others += !token_printable(b);
     return unicode_utf8(0x100 + others, out);
 }
 
 /* How a byte is spelled, alone and as a word's last. `memory` keeps it. */
 static int spell_byte(arena *memory, int byte, bool last, spelling *out) {
     char letter[4];
-    int n = byte_letter(byte, letter);
+    int n = token_letter(byte, letter);
     char *s = arena_printf(memory, "%.*s%s", n, letter, last ? "</w>" : "");
     *out = (spelling){ s, "", (uint32_t)n + (last ? 4 : 0), 0 };
     return s ? 0 : error_code();
@@ -214,12 +213,12 @@ static int read_merges(tokenizer *t, names *n, const char *data, size_t size, si
 
 static const char start_text[] = "<|startoftext|>", end_text[] = "<|endoftext|>";
 
-/* CLIP's own order: the printable bytes, the other bytes, all of them as a word's last, the merges, the special two. */
-static int read_clip(tokenizer *t, names *n, arena *memory, const char *data, size_t size) {
+/* CLIP's own order: the printable bytes, the other bytes, all of them as a word's last, so many merges, the special two. */
+static int read_ordered(tokenizer *t, names *n, arena *memory, const char *data, size_t size, size_t merges) {
     int32_t id = 0;
     for (int pass = 0; pass < 2; pass++)
         for (int byte = 0; byte < 256; byte++) {
-            if (printable(byte) != (pass == 0)) continue;
+            if (token_printable(byte) != (pass == 0)) continue;
             spelling s, last;
             int rc = spell_byte(memory, byte, false, &s);
             if (rc >= 0) rc = spell_byte(memory, byte, true, &last);
@@ -228,9 +227,9 @@ static int read_clip(tokenizer *t, names *n, arena *memory, const char *data, si
             if (rc < 0) return rc;
             id++;
         }
-    t->start = TOKEN_START;
-    t->end = TOKEN_END;
-    return read_merges(t, n, data, size, CLIP_MERGES, 512);
+    t->start = 512 + (int32_t)merges;
+    t->end = 513 + (int32_t)merges;
+    return read_merges(t, n, data, size, merges, 512);
 }
 
 typedef struct { names *n; char *room; size_t left; int rc; } taking;   /* room: where the next name is kept */
@@ -289,7 +288,8 @@ static int read_pair(tokenizer *t, names *n, arena *memory, const char *vocabula
     return rc < 0 ? rc : read_merges(t, n, merges, merges_size, MAX_NAMES, -1);
 }
 
-int tokenizer_read(const char *vocabulary, size_t vocabulary_size, const char *merges, size_t merges_size, tokenizer **out) {
+/* vocabulary NULL: so many merges, and ids by their order. */
+static int read_any(const char *vocabulary, size_t vocabulary_size, const char *merges, size_t merges_size, size_t count, tokenizer **out) {
     tokenizer *t = calloc(1, sizeof *t);
     if (!t) return error_memory(sizeof *t);
     names n;
@@ -297,13 +297,27 @@ int tokenizer_read(const char *vocabulary, size_t vocabulary_size, const char *m
     int rc = names_new(&n, vocabulary ? vocabulary_size : merges_size);
     if (rc >= 0 && !(t->letters = unicode_open())) rc = error_code();
     if (rc >= 0)
-        rc = vocabulary ? read_pair(t, &n, &memory, vocabulary, vocabulary_size, merges, merges_size) : read_clip(t, &n, &memory, merges, merges_size);
+        rc = vocabulary ? read_pair(t, &n, &memory, vocabulary, vocabulary_size, merges, merges_size) : read_ordered(t, &n, &memory, merges, merges_size, count);
     free(n.at);
     free(n.index);
     arena_free(&memory);
     if (rc < 0) tokenizer_close(t);
     else *out = t;
     return rc;
+}
+
+int tokenizer_read(const char *vocabulary, size_t vocabulary_size, const char *merges, size_t merges_size, tokenizer **out) {
+    return read_any(vocabulary, vocabulary_size, merges, merges_size, CLIP_MERGES, out);
+}
+
+int tokenizer_read_merges(const char *merges, size_t size, tokenizer **out) {
+    lines l = { merges, merges + size, 0 };
+    spelling s;
+    size_t count = 0;
+    int rc = size > MAX_FILE ? error_set(ERR_LIMIT, "has more than %zu bytes", MAX_FILE) : 1;
+    while (rc > 0 && (rc = next_merge(&l, &s)) > 0) count++;
+    if (rc == 0 && count > CLIP_MERGES) rc = error_set(ERR_LIMIT, "has %zu merges, %d are possible", count, CLIP_MERGES);
+    return rc < 0 ? rc : read_any(NULL, 0, merges, size, count, out);
 }
 
 /* ---- files ----------------------------------------------------------------------------------------------------------------- */

@@ -68,12 +68,9 @@ static int open_encoders(batch_source *b) {
 }
 
 static int open_tokenizer(batch_source *b) {
-    char own[PATH_MAX];
-    const char *folder = checkpoint_tokenizer(b->c);
     if (!(b->options.wants & (ITEM_TEXT | ITEM_TOKENS))) return 0;
     clip_config clip;
-    int rc = folder ? 0 : tokenizer_locate(own, sizeof own);
-    if (rc == 0) rc = tokenizer_open(folder ? folder : own, &b->t);
+    int rc = clip_tokenizer(b->c, &b->t);
     if (rc == 0) rc = clip_configure(b->c, &clip);
     return rc < 0 ? rc : clip_takes(b->c, &clip, b->t);
 }

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "weights/checkpoint_inside.h"
+#include "weights/merges.h"
 
 /* ---- parameters ------------------------------------------------------------------------------------------------------ */
 
@@ -222,6 +223,11 @@ void checkpoint_set_prediction(checkpoint *c, prediction_type p) {
 void checkpoint_set_vae_scale(checkpoint *c, double scale) { c->settings.vae_scale = scale; }
 
 const char *checkpoint_tokenizer(const checkpoint *c) { return c->tokenizer; }
+
+const char *checkpoint_merges(const checkpoint *c) {
+    int k = c->from[NETWORK_TEXT];
+    return k < 0 || !c->file[k].w ? NULL : weights_metadata(c->file[k].w, MERGES_KEY);
+}
 
 void checkpoint_drop(const checkpoint *c, const void *data, size_t bytes) {
     for (int k = 0; k < CHECKPOINT_FILES; k++)

@@ -83,6 +83,8 @@ void             checkpoint_set_prediction(checkpoint *c, prediction_type p);  /
 void             checkpoint_set_vae_scale(checkpoint *c, double scale);        /* what training has made of the latents */
 /* A folder that has the tokenizer's vocab.json and merges.txt, or NULL: the model's own, or tokenizer/ beside its file. */
 const char      *checkpoint_tokenizer(const checkpoint *c);
+/* The merges that its file carries (weights/merges.h), of hostile bytes; or NULL. They come before the folder. */
+const char      *checkpoint_merges(const checkpoint *c);
 /* The files that the UNet, or the ControlNet, was read from, in the order of its tensors: one, or shards. 0: it is not there. */
 size_t           checkpoint_files(const checkpoint *c, bool control);
 const char      *checkpoint_file(const checkpoint *c, bool control, size_t i);

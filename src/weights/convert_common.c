@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/output.h"
 #include "weights/convert_inside.h"
+#include "weights/merges.h"
 #include "weights/settings_metadata.h"
 
 /* ---- telling ------------------------------------------------------------------------------------------------------------ */
@@ -98,11 +99,11 @@ stored_type convert_output_type(stored_type own, mien_dtype wish) {
     return wish == MIEN_DTYPE_F32 ? STORED_F32 : wish == MIEN_DTYPE_F16 ? STORED_F16 : STORED_BF16;
 }
 
-static int carry(tensor_list *l, const weights *w) {
+int convert_carry(tensor_list *l, const weights *w) {
     int rc = 0;
     for (size_t i = 0; rc == 0 && w && i < weights_metadata_count(w); i++) {
         const char *key = weights_metadata_key(w, i);
-        if (!settings_is_key(key) && strcmp(key, FORMAT_KEY) != 0) rc = tensor_list_metadata(l, key, weights_metadata(w, key));
+        if (!settings_is_key(key) && strcmp(key, FORMAT_KEY) != 0 && strcmp(key, MERGES_KEY) != 0) rc = tensor_list_metadata(l, key, weights_metadata(w, key));
     }
     return rc;
 }
@@ -124,7 +125,8 @@ int convert_output_metadata(tensor_list *l, const checkpoint *c, const checkpoin
         settings_write(s, i, value);
         rc = tensor_list_metadata(l, settings_key(i), value);
     }
-    for (int k = 0; rc == 0 && k < CHECKPOINT_FILES; k++) rc = carry(l, c->file[k].w);
+    for (int k = 0; rc == 0 && k < CHECKPOINT_FILES; k++) rc = convert_carry(l, c->file[k].w);
+    if (rc == 0 && has_text(l)) rc = merges_carry(l, c);
     return rc < 0 ? rc : tensor_list_metadata(l, "format", "pt");
 }
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "weights/convert_tokenizer.h"
+#include "weights/merges.h"
 
 enum { MOST_FILES = 24, MOST_CONFIG = 64 << 20 };
 
@@ -106,31 +107,39 @@ static int copy_tokenizer(maker *m, const char *from) {
     return rc < 0 ? rc : 0;
 }
 
-/* Of CLIP's own vocabulary. */
-static int make_tokenizer(maker *m) {
+/* Of a list of merges. */
+static int make_tokenizer(maker *m, const char *data, size_t size, size_t count) {
     static const char *const names[] = { "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json" };
-    char path[PATH_MAX];
-    uint8_t *data;
-    size_t size;
     text t[4] = { { 0 } };
-    if (join(path, m->vocabulary, "bpe_simple_vocab_16e6.txt") < 0) return too_long(m);
-    int rc = file_load(path, MOST_CONFIG, &data, &size);
-    if (rc < 0) return rc;
-    rc = vocabulary_files((const char *)data, size, &t[0], &t[1]);
+    int rc = vocabulary_files(data, size, count, &t[0], &t[1]);
     if (rc == 0) rc = tokenizer_configs(m->c->settings.pad_token ? "<|endoftext|>" : "!", &t[2], &t[3]);
     for (int i = 0; rc == 0 && i < 4; i++) rc = save_text(m, "tokenizer", names[i], &t[i]);
     for (int i = 0; i < 4; i++) text_free(&t[i]);
+    return rc;
+}
+
+/* Of CLIP's own vocabulary. */
+static int make_clip(maker *m) {
+    char path[PATH_MAX];
+    uint8_t *data;
+    size_t size;
+    if (join(path, m->vocabulary, "bpe_simple_vocab_16e6.txt") < 0) return too_long(m);
+    int rc = file_load(path, MOST_CONFIG, &data, &size);
+    if (rc < 0) return rc;
+    rc = make_tokenizer(m, (const char *)data, size, CLIP_MERGES);
     free(data);
     return rc;
 }
 
-/* The input's, else CLIP's own if the text encoder is for its vocabulary. */
+/* The one that the file carries, the input folder's, else CLIP's own if the text encoder is for its vocabulary. */
 static int write_tokenizer(maker *m, bool *there) {
     const parameter *p = checkpoint_part(m->c, NETWORK_TEXT, "embeddings.token_embedding.weight");
     const char *from = checkpoint_tokenizer(m->c);
+    const char *merges = checkpoint_merges(m->c);
     *there = true;
+    if (merges) return make_tokenizer(m, merges, strlen(merges), merges_tokens(merges) - 514);
     if (from) return copy_tokenizer(m, from);
-    if (m->vocabulary && p && p->shape.dim[0] == 49408) return make_tokenizer(m);
+    if (m->vocabulary && p && p->shape.dim[0] == 49408) return make_clip(m);
     return *there = false, 0;
 }
 

@@ -44,6 +44,8 @@ bool convert_ldm_name(const name_source *from, int family, network net, const ch
 /* The type that a tensor is written in: `wish`, or its own if that is MIEN_DTYPE_AUTO or it holds no such numbers. */
 stored_type convert_output_type(stored_type own, mien_dtype wish);
 
+/* A file's metadata but for settings and the tokenizer, which follow from what is written. */
+int convert_carry(tensor_list *l, const weights *w);
 /* Settings that differ from the family's (s NULL: none, they have config files), then what metadata the input has, format
  * and version. */
 int convert_output_metadata(tensor_list *l, const checkpoint *c, const checkpoint_settings *s);

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-enum { MERGES = 49152 - 256 - 2, LONGEST = 512 };
+enum { LONGEST = 512 };
 
 static bool printable(int byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad); }
 
@@ -48,19 +48,19 @@ static int add_merge(text *vocabulary, text *merges, const char *line, size_t n,
     return 0;
 }
 
-int vocabulary_files(const char *data, size_t size, text *vocabulary, text *merges) {
+int vocabulary_files(const char *data, size_t size, size_t count, text *vocabulary, text *merges) {
     const char *at = data, *end = data + size, *next;
     add_bytes(vocabulary);
     text_add(merges, "#version: 0.2\n");
-    for (int line = 0; line <= MERGES; line++, at = next + 1) {
+    for (int line = 0; line <= (int)count; line++, at = next + 1) {
         next = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-        if (!next) return error_set(ERR_FORMAT, "CLIP's vocabulary ends after %d lines, %d are needed", line, MERGES + 1);
+        if (!next) return error_set(ERR_FORMAT, "the list of merges ends after %d lines, %d are needed", line, (int)count + 1);
         size_t n = (size_t)(next - at);
         if (n && at[n - 1] == '\r') n--;
-        if (line && add_merge(vocabulary, merges, at, n, line - 1) < 0) return error_set(ERR_FORMAT, "CLIP's vocabulary, line %d: two pieces were expected", line + 1);
+        if (line && add_merge(vocabulary, merges, at, n, line - 1) < 0) return error_set(ERR_FORMAT, "the list of merges, line %d: two pieces were expected", line + 1);
     }
-    add_name(vocabulary, "<|startoftext|>", 512 + MERGES);
-    add_name(vocabulary, "<|endoftext|>", 513 + MERGES);
+    add_name(vocabulary, "<|startoftext|>", 512 + (int)count);
+    add_name(vocabulary, "<|endoftext|>", 513 + (int)count);
     text_add(vocabulary, "}\n");
     int rc = text_check(vocabulary);
     return rc < 0 ? rc : text_check(merges);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "weights/checkpoint_inside.h"
+#include "weights/merges.h"
 
 enum { MOST_METADATA = 60, MOST_VALUE = 200 };
 
@@ -78,7 +79,7 @@ static void tell_metadata(const listener *l, const weights *w) {
     for (size_t i = 0; i < n && i < MOST_METADATA; i++) {
         const char *key = weights_metadata_key(w, i), *value = weights_metadata(w, key);
         int shown = (int)(strlen(value) < MOST_VALUE ? strlen(value) : MOST_VALUE);
-        tell(l, "  metadata: %.100s = %.*s%s", key, shown, value, value[shown] ? "..." : "");
+        if (strcmp(key, MERGES_KEY) != 0) tell(l, "  metadata: %.100s = %.*s%s", key, shown, value, value[shown] ? "..." : "");
     }
     if (n > MOST_METADATA) tell(l, "  metadata: %zu more", n - MOST_METADATA);
 }
@@ -205,7 +206,8 @@ static void tell_settings(const listener *l, const checkpoint *c) {
     }
     if (s->sample_size && (has & CHECKPOINT_UNET)) tell(l, "  trained at: %d x %d", s->sample_size * 8, s->sample_size * 8);
     if (s->only_mid_control) tell(l, "  only_mid_control: the ControlNet steers the middle block alone");
-    if (checkpoint_tokenizer(c)) tell(l, "  tokenizer: in %s", checkpoint_tokenizer(c));
+    if (checkpoint_merges(c)) tell(l, "  tokenizer: its own, %zu tokens", merges_tokens(checkpoint_merges(c)));
+    else if (checkpoint_tokenizer(c)) tell(l, "  tokenizer: in %s", checkpoint_tokenizer(c));
     tell(l, "  licence: %.200s", s->licence ? s->licence : "not told");
 }
 

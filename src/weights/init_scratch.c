@@ -3,6 +3,7 @@
  * A base of which nothing exists but its config files: tensors under the original's names, drawn as its code leaves them before training
  * (crucible-ai/ControlNet: ldm/modules/diffusionmodules/openaimodel.py, model.py, ldm/modules/attention.py), that is as PyTorch draws linears and
  * convolutions, with zero_module's zeros where a residual branch ends; the text encoder as transformers 5 draws a CLIPTextModel. */
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "weights/convert.h"
 #include "weights/convert_inside.h"
+#include "weights/merges.h"
 #include "weights/scratch_config.h"
 
 typedef struct {
@@ -209,8 +211,35 @@ static void count(work *w) {
     }
 }
 
-static int run(work *w) {
+/* What the captions say, or the folder's own; a text encoder has no more tokens than its tokenizer. */
+static int tokenizer(work *w, init_learn learn) {
+    scratch_config *c = &w->config;
+    text merges = { 0 };
+    char folder[PATH_MAX];
+    int n = snprintf(folder, sizeof folder, "%s/tokenizer/vocab.json", w->o->scratch), rc = 0;
+    if (w->o->captions && !c->has_text) return error_set(ERR_USAGE, "%s: captions are for a text encoder, and there is no text_encoder/config.json in it", w->o->scratch);
+    if (w->o->captions) rc = learn(w->o->captions, c->text.vocabulary, &merges);
+    else if (c->has_text && n > 0 && n < (int)sizeof folder && access(folder, F_OK) == 0) {
+        *strrchr(folder, '/') = 0;
+        rc = merges_of_folder(folder, &merges);
+        if (rc == 0 && c->text.vocabulary != 49408)
+            convert_log(&w->j, MIEN_LOG_WARNING, "%s: its ids don't follow from its merges, so the model can't carry it: keep it beside the model, in a folder of that name", folder);
+    }
+    if (rc >= 0 && merges.data) {
+        size_t tokens = merges_tokens(merges.data);
+        if (tokens > c->text.vocabulary) rc = error_set(ERR_FORMAT, "%s: has %zu tokens, vocab_size of the text encoder is %zu", folder, tokens, c->text.vocabulary);
+        c->text.vocabulary = tokens;
+        c->settings.pad_token = (int)tokens - 1;
+        if (rc >= 0) rc = tensor_list_metadata(&w->list, MERGES_KEY, merges.data);
+        w->r->tokens = tokens;
+    }
+    text_free(&merges);
+    return rc < 0 ? rc : 0;
+}
+
+static int run(work *w, init_learn learn) {
     w->rc = scratch_config_read(w->o->scratch, &w->config);
+    if (w->rc == 0) w->rc = tokenizer(w, learn);
     if (w->rc < 0) return w->rc;
     const scratch_config *c = &w->config;
     const checkpoint of_family = { .settings.family = c->settings.family };
@@ -223,7 +252,7 @@ static int run(work *w) {
     return convert_output_save(&w->list, w->o->output, w->o->force, w->o->seed, &w->j);
 }
 
-int init_scratch_run(const mien_init_options *o, mien_init_result *r) {
+int init_scratch_run(const mien_init_options *o, init_learn learn, mien_init_result *r) {
     *r = (mien_init_result){ 0 };
     const char *const inputs[] = { o->scratch };
     if (access(o->scratch, F_OK) < 0) return error_errno("%s", o->scratch), ERR_USAGE;
@@ -231,7 +260,7 @@ int init_scratch_run(const mien_init_options *o, mien_init_result *r) {
     if (rc < 0) return rc;
     work w = { .o = o, .r = r };
     convert_begin(&w.j, &o->hooks);
-    rc = run(&w);
+    rc = run(&w, learn);
     tensor_list_free(&w.list);
     convert_end(&w.j);
     r->seconds = w.j.progress.seconds;

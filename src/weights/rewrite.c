@@ -40,16 +40,6 @@ static int add_control(work *w, const parameter *p) {
     return 0;
 }
 
-/* Its own comes before the base's: a licence, who made it. */
-static int carry(const weights *w, tensor_list *out) {
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < weights_metadata_count(w); i++) {
-        const char *key = weights_metadata_key(w, i);
-        if (!settings_is_key(key) && strcmp(key, FORMAT_KEY) != 0) rc = tensor_list_metadata(out, key, weights_metadata(w, key));
-    }
-    return rc;
-}
-
 int rewrite_control(const checkpoint *c, rewrite_find *find, void *context, mien_dtype dtype, tensor_list *out) {
     assert(c->from[NETWORK_CONTROL] >= 0);
     work w = { c, find, context, dtype, out };
@@ -58,7 +48,7 @@ int rewrite_control(const checkpoint *c, rewrite_find *find, void *context, mien
         const parameter *p = checkpoint_parameter(c, i);
         if (strncmp(p->name, "control.", 8) == 0) rc = add_control(&w, p);
     }
-    if (rc == 0) rc = carry(c->file[c->from[NETWORK_CONTROL]].w, out);
+    if (rc == 0) rc = convert_carry(out, c->file[c->from[NETWORK_CONTROL]].w);   /* its own comes before the base's: a licence, who made it */
     return rc < 0 ? rc : convert_output_metadata(out, c, &c->settings);
 }
 

@@ -67,7 +67,8 @@ bool settings_same(const checkpoint_settings *a, const checkpoint_settings *b, s
 void settings_write(const checkpoint_settings *s, size_t i, char out[SETTING_TEXT]) {
     char number[NUMBER_TEXT];
     const char *const *words = words_of(i);
-    number_shortest_f64(number, value_of(s, i));
+    if (fields[i].kind == AS_INT) snprintf(number, sizeof number, "%d", (int)value_of(s, i));
+    else number_shortest_f64(number, value_of(s, i));   /* 530 would be 5.3e+02 */
     snprintf(out, SETTING_TEXT, "%s", words ? words[(int)value_of(s, i)] : number);
 }
 

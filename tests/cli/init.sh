@@ -15,7 +15,7 @@ check "the same bytes" cmp control.safetensors again.safetensors
 check "--verbose names what is new" said "newly made: input_hint_block.14.bias (zeros)"
 expect "--log-json" 0 "$mien" init --base base.safetensors -o other.safetensors --seed 1 --log-json
 check "names it too" test "$(grep -c newly .stderr)" = 30
-check "and sums up" grep -q '^{"event":"summary","copied":140,"zero":16,"ones":0,"drawn":14,"parameters":3582928,"bytes":7165856,"seed":1,"seconds":[0-9.]*}$' .stdout
+check "and sums up" grep -q '^{"event":"summary","copied":140,"zero":16,"ones":0,"drawn":14,"parameters":3582928,"bytes":7165856,"tokens":0,"seed":1,"seconds":[0-9.]*}$' .stdout
 check "another seed, other bytes" not cmp -s control.safetensors other.safetensors
 expect "--to ldm" 0 "$mien" init --base base.safetensors -o whole.safetensors --to ldm --quiet
 expect "has the same ControlNet in it" 0 "$mien" convert whole.safetensors taken.safetensors --to control --quiet

@@ -24,7 +24,7 @@ check "the same bytes" cmp base.safetensors again.safetensors
 check "--verbose names what is new" said "newly made: model.diffusion_model.out.2.weight (zeros)"
 expect "another seed" 0 "$mien" init --scratch small -o other.safetensors --seed 4 --log-json
 check "other bytes" not cmp -s base.safetensors other.safetensors
-check "and a sum as JSON" grep -q '^{"event":"summary","copied":0,"zero":112,"ones":74,"drawn":238,"parameters":5034795,"bytes":20139180,"seed":4,"seconds":[0-9.]*}$' .stdout
+check "and a sum as JSON" grep -q '^{"event":"summary","copied":0,"zero":112,"ones":74,"drawn":238,"parameters":5034795,"bytes":20139180,"tokens":0,"seed":4,"seconds":[0-9.]*}$' .stdout
 expect "in bf16" 0 "$mien" init --scratch small -o half.safetensors --seed 3 --dtype bf16 --quiet
 expect "is the same rounded" 0 sh -c "'$mien' convert base.safetensors rounded.safetensors --to ldm --dtype bf16 --quiet && cmp rounded.safetensors half.safetensors"
 expect "info" 0 "$mien" info base.safetensors
@@ -54,6 +54,42 @@ if ls "$clip"/bpe_* >/dev/null 2>&1; then
     expect "for training too" 1 "$mien" train --base words.safetensors --data set --out no --batch 1 --size 64 --steps 1
     check "says so again" said "the text encoder knows 2048 tokens, but CLIP's vocabulary gives ids up to 49407"
 else skip "generate and train" "no vocabulary (make setup)"; fi
+
+# A tokenizer of its own, which the file carries.
+mkdir -p learnt/text_encoder learnt/source learnt/target
+sed 's/"hidden_size"/"vocab_size": 600, "hidden_size"/' small/text_encoder/config.json >t && cp -r small learnt/configs && mv t learnt/configs/text_encoder/config.json
+for i in 0 1 2 3 4; do echo '{"source": "source/0.png", "target": "target/0.jpg", "prompt": "a smiling woman, looking left"}'; done >learnt/prompt.jsonl
+picture learnt/source/0.png 64 64
+"$make_photos" learnt/photos 1 --size 64x64 >/dev/null
+cp learnt/photos/* learnt/target/0.jpg
+expect "a tokenizer learnt from captions" 0 "$mien" init --scratch learnt/configs --captions learnt/prompt.jsonl -o learnt.safetensors
+check "of as many tokens as there are" printed "; a tokenizer of 531 tokens"
+check "the end fills up" grep -aq '"mien.pad_token":"530"' learnt.safetensors
+expect "again, of lines" 0 sh -c "sed 's/.*prompt\": \"//; s/\"}//' learnt/prompt.jsonl >lines.txt && '$mien' init --scratch learnt/configs --captions lines.txt -o lines.safetensors -q"
+check "the same bytes" cmp learnt.safetensors lines.safetensors
+expect "info" 0 "$mien" info learnt.safetensors
+check "tells of it" printed "tokenizer: its own, 531 tokens"
+expect "a ControlNet of it" 0 "$mien" init --base learnt.safetensors -o learnt_control.safetensors -q
+check "carries none" not grep -aq mien.merges learnt_control.safetensors
+unset_models="env MIEN_MODELS=$T/nothing"
+expect "generate, by the file alone" 0 $unset_models "$mien" generate --base learnt.safetensors --control learnt_control.safetensors --map learnt/source/0.png --prompt "a woman" -o learnt.png --steps 1 -q
+expect "train" 0 "$mien" train --what base --base learnt.safetensors --data learnt --out learnt_run --batch 1 --size 64 --steps 1 -q
+check "the checkpoint carries it on" sh -c "'$mien' info learnt_run/checkpoints/step-000001/base.safetensors | grep -q 'tokenizer: its own, 531 tokens'"
+expect "as a folder" 0 sh -c "'$mien' convert learnt.safetensors learnt_folder --to diffusers -q && '$mien' init --scratch learnt_folder -o learnt_again.safetensors -q"
+check "with its files" test -s learnt_folder/tokenizer/vocab.json -a -s learnt_folder/tokenizer/merges.txt
+check "from which the same is made" cmp learnt.safetensors learnt_again.safetensors
+expect "and back" 0 "$mien" convert learnt_folder learnt_back.safetensors --to ldm -q
+check "it carries it again" grep -aq mien.merges learnt_back.safetensors
+sed 's/"i ng<\/w>": [0-9]*/"i ng<\/w>": 5/; s/: 520,/: 521,/' learnt_folder/tokenizer/vocab.json >t && cp -r learnt_folder other_folder && mv t other_folder/tokenizer/vocab.json
+expect "ids in another order" 0 "$mien" init --scratch other_folder -o other_ids.safetensors
+check "are told of" said "its ids don't follow from its merges"
+check "and not carried" not grep -aq mien.merges other_ids.safetensors
+LC_ALL=C sed 's/#version: 0.2\\n\(.\) /#version: 0.2\\n\1x/' learnt.safetensors >broken.safetensors
+expect "a broken list" 1 "$mien" generate --base broken.safetensors --control learnt_control.safetensors --map learnt/source/0.png --prompt x -o no.png --steps 1
+check "is told of" said "the model's tokenizer: line 2 of the merges is no pair of tokens"
+expect "a ControlNet learns no words" 2 "$mien" init --base base.safetensors --captions lines.txt -o no.safetensors
+expect "captions that are not there" 1 "$mien" init --scratch learnt/configs --captions nothing.txt -o no.safetensors
+check "are named" said "nothing.txt"
 
 # refused WHAT STATUS PART SED MESSAGE: the part's config with that change.
 refused() {

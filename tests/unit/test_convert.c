@@ -312,7 +312,7 @@ static void test_tokenizer(void **state) {
         skip();
     }
     assert_int_equal(file_load(file, 64 << 20, &data, &size), 0);
-    assert_int_equal(vocabulary_files((const char *)data, size, &made[0], &made[1]), 0);
+    assert_int_equal(vocabulary_files((const char *)data, size, CLIP_MERGES, &made[0], &made[1]), 0);
     tokenizer *a, *b;
     tokens x, y;
     assert_int_equal(tokenizer_open(vocabulary, &a), 0);
@@ -329,7 +329,7 @@ static void test_tokenizer(void **state) {
     text_free(&made[0]);
     text_free(&made[1]);
     text cut[2] = { { 0 } };
-    assert_true(vocabulary_files((const char *)data, size / 100, &cut[0], &cut[1]) < 0);
+    assert_true(vocabulary_files((const char *)data, size / 100, CLIP_MERGES, &cut[0], &cut[1]) < 0);
     assert_non_null(strstr(mien_error(), "ends after"));
     text_free(&cut[0]);
     text_free(&cut[1]);
