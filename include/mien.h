@@ -796,6 +796,41 @@ MIEN_API const char *const *mien_rate_names(void);          /* "constant", "line
  * MIEN_ERR_CANCELLED by hooks.stop: a checkpoint was written. result may be NULL. */
 MIEN_API int mien_train(const mien_train_options *options, mien_train_result *result);
 
+/* ---- synth ------------------------------------------------------------------------------------------------------- */
+
+typedef enum { MIEN_PICTURE_PNG, MIEN_PICTURE_JPG } mien_picture_format;
+
+/* Seconds, summed over all workers. */
+typedef struct { double draw, render, encode, write; } mien_synth_times;
+
+typedef struct {
+    const char *output;                         /* folder, made if needed */
+    uint64_t seed, first, count;                /* pictures `first`, `first` + 1, ... of this seed's; first from 1 on */
+    int width, height;                          /* 16..4096 */
+    double yaw, pitch, roll;                    /* degrees, up to 45, 35 and 90: as far as heads turn to either side */
+    double face_least, face_most;               /* 0.2..1: 18 cm of face as a fraction of the picture's shorter side */
+    uint64_t identities;                        /* so many people and no more; 0: each picture has its own */
+    int plain;                                  /* one colour behind the heads */
+    mien_picture_format format;
+    int quality;                                /* of JPEG */
+    int no_metadata;                            /* pictures don't say that they were rendered */
+    int force;                                  /* do all again, over whatever is there */
+    const char *cpu;
+    int jobs;                                   /* 0: all cores */
+    int part, parts;                            /* this process does part 1..parts; 0: all */
+    mien_hooks hooks;
+    mien_synth_times *times;                    /* filled at the end; may be NULL */
+} mien_synth_options;
+
+/* 256x256, yaw 35, pitch 20, roll 25, face 0.42 to 0.66, PNG, quality 95, first 1; output is NULL, seed and count are 0. */
+MIEN_API mien_synth_options mien_synth_defaults(void);
+
+/* Renders faces by chance: for each a picture <seed>-<number>.png and a sidecar <seed>-<number>.json with a caption and all that is true of it, as mien_build
+ * takes them. A picture follows from seed, number, settings and the renderer's version alone. What an earlier run made of the same is left alone, what it made of others is
+ * replaced, and what anybody else made or changed is neither, unless forced. It counts replaced.
+ * 0, or as mien_annotate. */
+MIEN_API int mien_synth(const mien_synth_options *options, mien_progress *result);
+
 /* ---- profile ------------------------------------------------------------------------------------------------------ */
 
 /* Where the networks' time went: for each the kernels, with their time a run, GFLOP/s and GB/s, as lines of a table. Only

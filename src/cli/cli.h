@@ -25,6 +25,7 @@ typedef enum {
     OPTION_CHOICE,    /* int: which of choices */
     OPTION_WXH,       /* int[2]: "640x480" */
     OPTION_I_OF_N,    /* int[2]: "2/8" */
+    OPTION_RANGE,     /* double[2] within least..most, the first not more than the second: "0.5:0.8", or "0.6" for both */
     OPTION_MAYBE,     /* const char *: "" without a value, which is one of choices: --x, --x=VALUE, or --x VALUE */
 } option_kind;
 
@@ -121,5 +122,6 @@ int command_train(int argc, char **argv);
 int command_package(int argc, char **argv);
 int command_preview(int argc, char **argv);
 int command_pull(int argc, char **argv);
+int command_synth(int argc, char **argv);
 
 #endif

@@ -26,6 +26,7 @@ static const command commands[] = {
     { "package", "a data set to a zip without photos, or to tar shards with them", command_package },
     { "preview", "contact sheets and statistics of a data set", command_preview },
     { "pull", "models from the network, or a list of them", command_pull },
+    { "synth", "rendered faces with captions: a data set with no rights attached", command_synth },
     { "train", "a ControlNet, a base or a VAE, on a data set of maps and photos", command_train },
     { "info", "what this machine or a file is", command_info },
 };

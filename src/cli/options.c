@@ -106,6 +106,17 @@ static bool parse_number(const char *text, double least, double most, double *ou
     return errno == 0 && end != text && *end == 0 && *out >= least && *out <= most;
 }
 
+/* "0.5:0.8", or "0.6" for both. */
+static bool parse_range(const char *text, double least, double most, double out[2]) {
+    char first[64];
+    const char *colon = strchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : strlen(text);
+    if (n >= sizeof first) return false;
+    memcpy(first, text, n);
+    first[n] = 0;
+    return parse_number(first, least, most, &out[0]) && parse_number(colon ? colon + 1 : first, out[0], most, &out[1]);
+}
+
 /* "640x512", or "512" for the short side: then the second is 0. */
 static bool parse_size(const char *text, double least, double most, int out[2]) {
     char *end;
@@ -142,6 +153,7 @@ static int wrong_value(const command_help *c, const option *o, const char *text)
     case OPTION_BYTES: return misuse(c, "--%s %s: a number of bytes was expected, such as 3G or 500M", o->name, text);
     case OPTION_NUMBER: return misuse(c, "--%s %s: a number from %g to %g was expected", o->name, text, o->least, o->most);
     case OPTION_WXH: return misuse(c, "--%s %s: WIDTHxHEIGHT was expected, such as 512x512, each from %.0f to %.0f", o->name, text, o->least, o->most);
+    case OPTION_RANGE: return misuse(c, "--%s %s: A:B was expected, such as %g:%g, with A not more than B, each from %g to %g", o->name, text, o->least, o->most, o->least, o->most);
     case OPTION_I_OF_N: return misuse(c, "--%s %s: I/N was expected, such as 1/4, with I from 1 to N and N up to %.0f", o->name, text, o->most);
     default: break;
     }
@@ -184,6 +196,7 @@ static int set_value(const command_help *c, const option *o, const char *text) {
         right = parse_whole(text, o->least, o->most, &whole, &end) && !*end;
         if (right) *(long long *)o->value = whole;
         break;
+    case OPTION_RANGE: right = parse_range(text, o->least, o->most, o->value); break;
     case OPTION_SIZE: right = parse_size(text, o->least, o->most, o->value); break;
     case OPTION_BYTES: right = parse_bytes(text, o->least, o->most, o->value); break;
     case OPTION_COUNT:
