@@ -180,8 +180,8 @@ static void print_end(const arguments *a, const mien_train_result *r, bool stopp
         return;
     }
     if (r->failed) snprintf(left_out, sizeof left_out, "; %" PRIu64 " item%s left out, as said above", r->failed, r->failed == 1 ? "" : "s");
-    printf("%s%s: %" PRIu64 " steps, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; peak memory %.2f GB%s\n", stopped ? "stopped: " : "",
-           text_escape(output, sizeof output, a->job.output), r->steps, r->loss, r->total, r->load, r->wait, (double)r->peak_bytes * 1e-9, left_out);
+    printf("%s%s: %" PRIu64 " step%s, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; peak memory %.2f GB%s\n", stopped ? "stopped: " : "",
+           text_escape(output, sizeof output, a->job.output), r->steps, r->steps == 1 ? "" : "s", r->loss, r->total, r->load, r->wait, (double)r->peak_bytes * 1e-9, left_out);
     if (*r->checkpoint)
         printf("newest checkpoint: %s/%s\n", text_escape(output, sizeof output, r->checkpoint), a->what == MIEN_TRAIN_CONTROL ? "control.safetensors" : "base.safetensors");
 }

@@ -80,7 +80,17 @@ static uint64_t least_of(const train_job *j, const plan_needs *n, size_t least) 
 
 /* ---- what would fit ---------------------------------------------------------------------------------------------------------- */
 
-typedef struct { const train_job *j; const plan_needs *n; uint64_t limit; text words; int found; } advice;
+enum { ADVICE = 128 };
+
+/* words: what fits. nearest: what comes nearest to fitting, while nothing does. */
+typedef struct {
+    const train_job *j;
+    const plan_needs *n;
+    uint64_t limit, nearest;
+    text words;
+    char nearest_with[ADVICE];
+    int found;
+} advice;
 
 /* How much less another trainer would take. */
 static int try_other(advice *a, const trainer_options *o, const char *words) {
@@ -88,22 +98,26 @@ static int try_other(advice *a, const trainer_options *o, const char *words) {
     plan_needs n = *a->n;
     trainer *t;
     size_t least;
+    char size[32];
     how.counting = true;
     int rc = trainer_open(&how, a->j->c, a->j->cpu, &t);
     if (rc < 0) return rc;
     take_trainer(&n, t, &least);
     trainer_close(t);
+    n.weights += n.sheets_stay;
     uint64_t needed = least_of(a->j, &n, least);
-    if (needed > a->limit) return 0;
-    char size[32];
     plan_size(size, needed);
-    text_printf(&a->words, "%s%s (%s)", a->found++ ? ", or with " : " It would fit with ", words, size);
+    if (needed <= a->limit) text_printf(&a->words, "%s%s (%s)", a->found++ ? ", or with " : " It would fit with ", words, size);
+    else if (!a->nearest || needed < a->nearest) {
+        a->nearest = needed;
+        snprintf(a->nearest_with, sizeof a->nearest_with, "%s", words);
+    }
     return 0;
 }
 
 /* Of a batch that divides the one asked for: the same pictures a step, if gradients may wait; else fewer; and both with smaller moments. */
 static int try_batch(advice *a, trainer_options o, int batch) {
-    char words[96];
+    char words[ADVICE];
     int before = a->found, accumulate = o.batch / batch * (o.accumulate > 1 ? o.accumulate : 1), rc = 0;
     for (int k = 0; k < 4 && rc == 0 && a->found == before; k++) {
         bool smaller = k / 2, together = k % 2 == 0;
@@ -120,35 +134,69 @@ static int try_batch(advice *a, trainer_options o, int batch) {
     return rc;
 }
 
+static int try_batches(advice *a, const trainer_options *o) {
+    int rc = 0;
+    for (int smaller = o->batch / 2; rc == 0 && smaller >= 1 && !a->found; smaller--)
+        if (o->batch % smaller == 0) rc = try_batch(a, *o, smaller);
+    return rc;
+}
+
+/* All that saves memory at this size, where there is more of it than was tried alone. */
+static int try_all(advice *a, const trainer_options *o) {
+    char words[ADVICE] = "";
+    size_t at = 0;
+    trainer_options how = *o;
+    how.batch = how.accumulate = 1;
+    how.clip = 0;
+    how.adamw8 = true;
+    if (o->batch > 1) at += (size_t)snprintf(words + at, sizeof words - at, "--batch 1, ");
+    if (!o->adamw8) at += (size_t)snprintf(words + at, sizeof words - at, "--optimizer adamw8, ");
+    if (o->accumulate > 1) at += (size_t)snprintf(words + at, sizeof words - at, "no --accumulate, ");
+    if (o->clip > 0) at += (size_t)snprintf(words + at, sizeof words - at, "no --clip, ");
+    if (!at) return 0;
+    words[at - 2] = 0;
+    return try_other(a, &how, words);
+}
+
 static int try_others(advice *a) {
-    trainer_options o = train_trainer(a->j);
-    int batch = o.batch, rc = 0;
+    trainer_options o = train_trainer(a->j), how = o;
+    int rc = 0;
     o.memory = 0;
     if (!o.adamw8) {
-        o.adamw8 = true;
-        rc = try_other(a, &o, "--optimizer adamw8");
-        o.adamw8 = a->j->o->optimizer == MIEN_ADAMW8;
+        how = o;
+        how.adamw8 = true;
+        rc = try_other(a, &how, "--optimizer adamw8");
     }
     if (rc == 0 && o.clip > 0 && o.accumulate <= 1) {
-        o.clip = 0;
-        rc = try_other(a, &o, "no --clip");
-        o.clip = a->j->o->clip;
+        how = o;
+        how.clip = 0;
+        rc = try_other(a, &how, "no --clip");
     }
-    for (int smaller = batch / 2; rc == 0 && smaller >= 1 && !a->found; smaller--)
-        if (batch % smaller == 0) rc = try_batch(a, o, smaller);
-    return rc;
+    if (rc == 0) rc = try_batches(a, &o);
+    return rc == 0 && !a->found ? try_all(a, &o) : rc;
+}
+
+/* A smaller size is not tried: that would be another training. */
+static int say_nothing_fits(advice *a) {
+    char program[32], nearest[32];
+    plan_size(program, a->n->program);
+    plan_size(nearest, a->nearest);
+    if (a->n->program > a->limit) text_printf(&a->words, " Nothing fits: the program alone takes %s", program);
+    else if (a->nearest) text_printf(&a->words, " Nothing fits at this --size: with %s it is still %s, %s of them the program alone", a->nearest_with, nearest, program);
+    else text_printf(&a->words, " Nothing fits at this --size: batch, optimizer and clipping are at their least already, and %s of it are the program alone", program);
+    return text_check(&a->words);
 }
 
 static int refuse(const train_job *j, const plan_needs *n, uint64_t limit, size_t least) {
     char needed[32], given[32];
     advice a = { .j = j, .n = n, .limit = limit };
-    int rc = try_others(&a);
+    const char *whose = j->o->memory ? "may be used (--memory)" : "are free (--memory says how much may be used)";
+    int rc = n->program > limit ? 0 : try_others(&a);
+    if (rc == 0) rc = a.found ? text_check(&a.words) : say_nothing_fits(&a);
     uint64_t bytes = least_of(j, n, least);
     plan_size(needed, bytes + bytes / 200);   /* of three digits, and enough if it is taken at its word */
     plan_size(given, limit);
-    if (rc == 0)
-        rc = error_set(ERR_LIMIT, "%s of memory are needed at least, with as much computed again as can be, and %s %s.%s", needed, given,
-                       j->o->memory ? "may be used (--memory)" : "are free (--memory says how much may be used)", a.found && a.words.data ? a.words.data : j->o->optimizer == MIEN_ADAMW8 ? " A smaller --size or --batch would take less" : " A smaller --size or --batch would take less, and --optimizer adamw8");
+    if (rc == 0) rc = error_set(ERR_LIMIT, "%s of memory are needed at least, with as much computed again as can be, and %s %s.%s", needed, given, whose, a.words.data);
     text_free(&a.words);
     return rc;
 }

@@ -38,12 +38,18 @@ check "it takes no more than was said" measured "$(peak_of all)" "$(bytes_of mem
 # The cache is full now: no encoders.
 expect "a megabyte" 1 run --out less --memory 1M
 check "is too little, and the least is told" said "of memory are needed at least"
+check "that the program alone takes more, too" said "Nothing fits: the program alone takes "
 check "before there is anything" test ! -e less/checkpoints
 least=$(sed -n 's/.* \([0-9.]*\) \([MG]\)B of memory are needed at least.*/\1\2/p' "$T/.stderr")
 expect "a little less than the least" 1 run --out less --memory "$(awk "BEGIN { print int(${least%M} - 8) \"M\" }")"
 check "what would fit" said "It would fit with --optimizer adamw8 ("
 expect "much less" 1 run --out less --memory "$(awk "BEGIN { print int(${least%M} - 20) \"M\" }")"
 check "would fit with smaller batches" said "It would fit with --batch 1 "
+little=$(awk "BEGIN { print int($(bytes_of program plan) / 1e6 + 6) \"M\" }")
+expect "hardly more than the program" 1 run --out less --memory "$little" --clip 1
+check "and what comes nearest to fitting" said "Nothing fits at this --size: with --batch 1, --optimizer adamw8, no --clip it is still "
+expect "so little for what saves most" 1 run --out less --memory "$little" --batch 1 --optimizer adamw8
+check "is told as it is" said "Nothing fits at this --size: batch, optimizer and clipping are at their least already"
 expect "the least that was told" 0 run --out less --memory "$least"
 cp "$T/.stderr" plan
 check "some is computed again" grep -q 'activations .* computing some again: +' plan
