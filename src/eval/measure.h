@@ -7,9 +7,9 @@
  * and a picture that was resized, or stretched to the multiples of 8 that a model takes, is measured as if it had not been.
  *
  * Head frame: x to the image's right, y up, z to the camera, when the head looks straight into it. It is found by the rotation, scale and
- * shift that carry a mean head's MEASURE_STABLE points (forehead, temples, cheekbones, bridge and tip of the nose: neither gaze nor
- * expression moves them) onto the face's with the least squares (Kabsch 1976, in Horn's form of 1987, with scale; head_shape.h). "Left" and
- * "right" here are the image's: eye 0 is the one at 33..133 with iris 468, which is the subject's right.
+ * shift that carry 26 points of a mean head (forehead, temples, sides, bridge and tip of the nose: neither gaze nor expression moves them) onto
+ * the face's with the least squares (Horn 1987; the rotation is Kabsch's, 1976; head_shape.h). "0" and "1" are the image's left and right eye: eye 0 is
+ * the one at 33..133 with iris 468, the subject's right.
  *
  * Units: IOD is the distance between the outer eye corners, 33 to 263, in depth too: of a face that looks into the camera it is what
  * 300-W normalises by (Sagonas et al. 2013), and a face that looks aside is not measured by less. Eye width is the distance between an
@@ -25,18 +25,19 @@
 
 /* ---- what a face says by itself -------------------------------------------------------------------------------------- */
 
-enum { MEASURE_EYES = 2 };
+enum { MEASURE_EYES = 2 };           /* from left to right in the image */
 
+/* Lengths are along the head's axes, unless they are distances. */
 typedef enum {
     READ_YAW, READ_PITCH, READ_ROLL,                 /* degrees: towards the image's right, up, clockwise as seen */
-    READ_GAZE_X_0, READ_GAZE_X_1,                    /* eye widths: the iris's centre from the eye's place in the mean head, along the head's x, */
-    READ_GAZE_Y_0, READ_GAZE_Y_1,                    /* and along its y: right, up */
-    READ_EYE_GAZE_X_0, READ_EYE_GAZE_X_1,            /* the same from the middle between the eye's own corners. FaceMesh moves these with the */
-    READ_EYE_GAZE_Y_0, READ_EYE_GAZE_Y_1,            /* gaze, mostly up and down */
-    READ_EYE_OPEN_0, READ_EYE_OPEN_1,                /* eye widths: from lower to upper lid along the head's y, the mean of three pairs */
-    READ_MOUTH_OPEN,                                 /* IOD: from lower to upper inner lip, the same */
-    READ_SMILE,                                      /* IOD: how far the mouth's corners are above the middle of the lips, along the head's y */
-    READ_BROW_0, READ_BROW_1,                        /* IOD: a brow's height above its eye's corners, along the head's y */
+    READ_GAZE_X_0, READ_GAZE_X_1,                    /* eye widths: how far right an iris's centre (468, 473) is of its eye's place in the mean head, */
+    READ_GAZE_Y_0, READ_GAZE_Y_1,                    /* and how far above */
+    READ_EYE_GAZE_X_0, READ_EYE_GAZE_X_1,            /* the same from the middle between the eye's own corners, which FaceMesh moves with the gaze, */
+    READ_EYE_GAZE_Y_0, READ_EYE_GAZE_Y_1,            /* mostly up and down: less follows, but the eye's place does not count */
+    READ_EYE_OPEN_0, READ_EYE_OPEN_1,                /* eye widths: the upper lid over the lower, the mean of three pairs: 160-144, 159-145, 158-153 */
+    READ_MOUTH_OPEN,                                 /* IOD: the upper inner lip over the lower, the mean of 82-87, 13-14, 312-317 */
+    READ_SMILE,                                      /* IOD: the mouth's corners (61, 291) over the nose's base (2): below 0, and more so without a smile */
+    READ_BROW_0, READ_BROW_1,                        /* IOD: a brow's ten points over the eye's place in the mean head */
     READINGS
 } measure_reading;
 

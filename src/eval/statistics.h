@@ -3,7 +3,7 @@
  * Means, medians, rates and correlations with 95% bootstrap intervals. What is drawn again are clusters, not values: pictures of one map by
  * several seeds are no independent witnesses, so all values of a map are drawn together, or none (Davison and Hinkley 1997, 3.8). Intervals are BCa
  * (Efron 1987), with the jackknife over clusters; where that is not defined, percentiles. The same values, in the same order, and the same
- * seed give the same bits, on any machine and thread. */
+ * seed give the same bits. */
 #ifndef EVAL_STATISTICS_H
 #define EVAL_STATISTICS_H
 
