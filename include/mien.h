@@ -742,6 +742,7 @@ typedef struct {
     char checkpoint[MIEN_PATH];                 /* the newest one's folder; "": there is none */
     int rank, ranks;                            /* under mpirun: of how many; 0 of 1 otherwise */
     int elsewhere;                              /* it was another rank that failed, or was told to stop: that one, or rank 0, says so */
+    int stopped;                                /* with MIEN_ERR_CANCELLED: what hooks.stop was set to, here or at the rank that was told to stop; 0: not known */
 } mien_train_result;
 
 typedef struct {

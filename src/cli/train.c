@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -205,7 +206,9 @@ int command_train(int argc, char **argv) {
     progress_end(&a.shown);
     /* mpirun ends all at once when the first has failed: rank 0, which tells the user, first. */
     if (rc < 0 && r.rank > 0) usleep(500000);
-    if (rc < 0 && r.rank > 0 && r.elsewhere) return EXIT_WORK_FAILED;
+    /* A signal to one ends all as if each had got it; before the first step nobody says which it was. */
+    if (rc == MIEN_ERR_CANCELLED && !stop_signal) stop_signal = r.stopped ? r.stopped : SIGTERM;
+    if (rc < 0 && r.rank > 0 && r.elsewhere) return rc == MIEN_ERR_CANCELLED ? EXIT_STOPPED + stop_signal : EXIT_WORK_FAILED;
     if (r.rank == 0 && (rc == 0 || rc == MIEN_ERR_CANCELLED)) print_end(&a, &r, rc != 0);
     status = single_output_end(&a.common, rc, begin);
     return status == EXIT_DONE && r.failed ? EXIT_SOME_FAILED : status;

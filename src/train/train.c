@@ -129,6 +129,7 @@ static int open_all(train_job *j, checkpoint_shapes shapes) {
     if (rc == 0) rc = checkpoint_open(j->o->base, *j->control ? j->control : NULL, train_networks(j->o), &j->c);
     if (rc == 0) rc = train_settle(j);
     if (rc == 0) rc = open_data(j);
+    if (rc == 0) rc = train_compare_items(j);
     if (rc == 0) rc = train_make_room(j);
     if (rc == 0) rc = open_trainer(j);
     if (rc == 0) rc = train_take_up(j);

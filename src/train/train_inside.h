@@ -28,7 +28,7 @@ typedef struct {
     char *positions;                 /* [ranks,BATCH_POSITION_TEXT]: of all, between steps */
     mien_train_options own;          /* the job's, without what only rank 0 tells */
     const volatile int *own_stop;    /* asked of this rank */
-    volatile int halt;               /* agreed by all; alone it is not used */
+    volatile int halt;               /* agreed by all: what own_stop was at the first that was asked; alone it is not used */
 } train_ranks;
 
 /* What of memory train_make_room settled. */
@@ -89,8 +89,9 @@ void train_ranks_end(train_job *j, int rc);
 void train_ranks_close(train_job *j);
 /* All ranks come here with what they have so far, and no one goes on if any has failed. */
 int train_meet(train_job *j, int rc);
-/* Whether all ranks have the same settings, models and data. */
+/* Whether all ranks have the same settings, models and data; and, once the data are open, take the same of their items. */
 int train_compare(train_job *j);
+int train_compare_items(train_job *j);
 /* Rank 0's numbers, to all. */
 int train_share(train_job *j, const save_contents *what);
 /* Between two steps: whether all stop, where each is, and what the step cost and came to among all. */

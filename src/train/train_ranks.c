@@ -62,6 +62,7 @@ void train_ranks_end(train_job *j, int rc) {
     int failed = ranks_failed(r->all);
     j->result->rank = r->rank;
     j->result->ranks = r->count;
+    j->result->stopped = rc != ERR_CANCELLED ? 0 : r->halt ? r->halt : r->own_stop ? *r->own_stop : 0;
     j->result->elsewhere = rc < 0 && (failed >= 0 ? failed != r->rank : agreed && !stop_asked(r->own_stop));
     if (rc < 0 && !agreed) ranks_fail(r->all, rc, error_message());
     tell_exchange(j);
@@ -83,21 +84,32 @@ int train_meet(train_job *j, int rc) {
     return rc;
 }
 
+/* Whether these bytes are the same at all; `what` they tell of. */
+static int compare(train_job *j, const void *mine, size_t bytes, const char *what) {
+    enum { MOST = 32 };
+    uint8_t first[MOST];
+    memcpy(first, mine, bytes);
+    int rc = ranks_share(j->ranks.all, first, bytes);
+    if (rc == 0 && memcmp(first, mine, bytes) != 0) rc = error_set(ERR_USAGE, "its %s are not those of rank 0: all ranks need the same command line and the same files", what);
+    return train_meet(j, rc);
+}
+
 /* Settings, models and the data's list. */
 int train_compare(train_job *j) {
-    enum { DIGEST = 32 };
     text mine = { 0 };
-    uint8_t digest[DIGEST], first[DIGEST];
+    uint8_t digest[32];
     if (!j->ranks.all) return 0;
     int rc = run_settings_write(&j->settings, &mine);
     if (rc == 0) rc = text_check(&mine) < 0 ? ERR_MEMORY : 0;
     if (rc == 0) sha256(mine.data, mine.size, digest);
     text_free(&mine);
-    memcpy(first, digest, sizeof first);
-    if (rc == 0) rc = ranks_share(j->ranks.all, first, sizeof first);
-    if (rc == 0 && memcmp(first, digest, sizeof first) != 0)
-        rc = error_set(ERR_USAGE, "its settings, models or list of data are not those of rank 0: all ranks need the same command line and the same files");
-    return train_meet(j, rc);
+    return rc < 0 ? train_meet(j, rc) : compare(j, digest, sizeof digest, "settings, models or list of data");
+}
+
+/* Which of the data are taken, of which settings.json says nothing: among other items a place of the order would mean another one. */
+int train_compare_items(train_job *j) {
+    uint64_t list = batch_position_of(j->batch).items.data;
+    return j->ranks.all ? compare(j, &list, sizeof list, "data, or the lists of --only and --exclude,") : 0;
 }
 
 /* What rank 0 found in its checkpoint. */
@@ -133,12 +145,13 @@ int train_agree(train_job *j, const trainer_report *r, mien_train_step *s) {
     if (!all) return error_memory(count * sizeof *all);
     batch_position at = batch_position_of(j->batch);
     memset(&mine, 0, sizeof mine);
-    mine.stop = stop_asked(j->ranks.own_stop);
+    mine.stop = j->ranks.own_stop ? __atomic_load_n(j->ranks.own_stop, __ATOMIC_RELAXED) : 0;
     mine.wait = s->wait;
     batch_position_write(&at, mine.position);
     int rc = ranks_gather(j->ranks.all, &mine, sizeof mine, all);
     for (size_t k = 0; k < count && rc == 0; k++) {
-        if (all[k].stop) __atomic_store_n(&j->ranks.halt, 1, __ATOMIC_RELAXED);   /* the threads of the data read it */
+        /* The threads of the data read it, too. The first rank's reason is that of all. */
+        if (all[k].stop && !j->ranks.halt) __atomic_store_n(&j->ranks.halt, all[k].stop, __ATOMIC_RELAXED);
         if (all[k].wait > s->wait) s->wait = all[k].wait;
         memcpy(j->ranks.positions + k * BATCH_POSITION_TEXT, all[k].position, BATCH_POSITION_TEXT);
     }

@@ -84,6 +84,8 @@ echo $$ >"pid.${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}"
 case $what in
 lr) exec "$@" --lr 0.5 ;;
 data) exec "$@" --data elsewhere ;;
+only) exec "$@" --only only.txt ;;
+exclude) exec "$@" --exclude only.txt ;;
 *) exec "$@" ;;
 esac
 EOF
@@ -92,6 +94,12 @@ expect "a rank with other settings" 2 differ lr $train --batch 2 --out other --s
 check "is told of by rank 0" said "mien: rank 1: its settings, models or list of data are not those of rank 0"
 expect "a rank without data" 2 differ data $train --batch 2 --out other --steps 2 --quiet
 check "is told of by rank 0" said "mien: rank 1: elsewhere"
+seq 0 5 >only.txt
+for list in only exclude; do
+    expect "a rank with a list of its own: --$list" 2 differ $list $train --batch 2 --out other --steps 2 --quiet
+    check "is told of by rank 0" said "mien: rank 1: its data, or the lists of --only and --exclude, are not those of rank 0"
+    check "and nothing stays" test ! -e other
+done
 expect "a loss that is not finite" 1 ranks 2 --out wild --lr 1 --weight-decay 1000 --steps 100 --quiet
 check "is told of" said "not finite"
 
@@ -104,7 +112,8 @@ differ no $train --batch 2 --out stopped >.out 2>.err </dev/null & job=$!
 wait_for stopped/log.jsonl 2
 kill -TERM "$(cat pid.1)"
 wait $job; status=$?
-check "a signal to one rank" test $status != 0 -a $status != 137
+check "a signal to one rank: its status is that of all, $status" test $status = 143
+check "which is no failure" not grep -q '^mien: stopped' .err
 steps=$(grep -c . stopped/log.jsonl)
 check "ends all behind the same step" test -s "$(printf 'stopped/checkpoints/step-%06d/control.safetensors' "$steps")"
 expect "it goes on" 0 ranks 2 --out stopped --resume --steps $((steps + 1)) --quiet
