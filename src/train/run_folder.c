@@ -121,7 +121,7 @@ static int open_locked(const run_folder_options *o, run_folder *r) {
     file_remove_leftovers_of(path);
     if (snprintf(path, sizeof path, "%s/start.safetensors", o->path) < (int)sizeof path) file_remove_leftovers_of(path);
     if (snprintf(path, sizeof path, "%s/samples", o->path) < (int)sizeof path) file_remove_leftovers(path, 1);
-    save_remove_leftovers(o->path);
+    save_remove_leftovers(o->path, o->hooks);
     return write_settings(o->path, o->settings);
 }
 

@@ -240,21 +240,26 @@ static int write_all(const save_options *o, const save_contents *what, const cha
 
 static int make_hidden(const char *run, uint64_t step, char out[PATH_MAX]) {
     for (unsigned n = 0; n < 1000; n++) {
-        int rc = save_path(out, "%s/" SAVE_FOLDER "/.step-%06" PRIu64 ".mien-tmp-%ld-%u", run, step, (long)getpid(), n);
+        int rc = save_hidden(run, step, n, out);
         if (rc < 0 || mkdir(out, 0777) == 0) return rc;
         if (errno != EEXIST) break;
     }
     return error_errno("%s", out);
 }
 
-/* Under its true name. One of this step that is there is of an earlier start, broken or the same: the two change places at once. */
-static int publish(const char *hidden, const char *path) {
+/* Under its true name. One of this step that is there is of an earlier start, broken or the same: the two change places at once. Whatever else is there, a file or
+ * a link even, gives way. */
+static int publish(const save_options *o, const char *hidden, const char *path) {
+    save_list l;
+    int rc = 0;
     if (rename(hidden, path) == 0) return 0;
-    if (errno != EEXIST && errno != ENOTEMPTY) return error_errno("%s", path);
-    if (renameat2(AT_FDCWD, hidden, AT_FDCWD, path, RENAME_EXCHANGE) == 0) return save_remove(hidden), 0;
-    if (errno != EINVAL && errno != ENOSYS) return error_errno("%s", path);
-    save_remove(path);
-    return rename(hidden, path) == 0 ? 0 : error_errno("%s", path);
+    if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) return error_errno("%s", path);
+    bool ours = errno != ENOTDIR && save_list_load(path, &l) == 0;
+    if (ours && renameat2(AT_FDCWD, hidden, AT_FDCWD, path, RENAME_EXCHANGE) == 0) return save_remove(hidden), save_show(hidden, path, o->hooks), 0;
+    if (ours && errno != EINVAL && errno != ENOSYS) return error_errno("%s", path);
+    if (ours) save_remove(path);
+    rc = save_show(path, path, o->hooks);
+    return rc < 0 ? rc : rename(hidden, path) == 0 ? 0 : error_errno("%s", path);
 }
 
 int save_write(const save_options *o, const save_contents *what) {
@@ -266,7 +271,7 @@ int save_write(const save_options *o, const save_contents *what) {
     if (rc < 0) return rc;
     if ((rc = make_hidden(o->run, o->step, hidden)) < 0) return rc;
     rc = write_all(o, what, hidden);
-    if (rc == 0) rc = publish(hidden, path);
+    if (rc == 0) rc = publish(o, hidden, path);
     if (rc < 0) {
         char why[1024];
         snprintf(why, sizeof why, "%s", save_inner(error_message(), hidden));

@@ -28,7 +28,8 @@ typedef struct {
     void *data;
     uint16_t *low;                   /* not NULL: data are bf16, and these the bits that they lack of the f32 that is saved (nn/halves.h) */
 } save_state;
-/* The same of the run: generators, places in the data, the smoothed loss. Bytes as they lie in memory. optional: left as it is where the checkpoint has none of this size. */
+/* The same of the run: generators, places in the data, the smoothed loss. Bytes as they lie in memory. optional: left as it is where the checkpoint has none of this size.
+ * A value "step" of 8 bytes is the step that is done: a checkpoint whose state is of another one than its folder is not whole. */
 typedef struct { const char *name; void *data; size_t bytes; bool optional; } save_value;
 /* Of control*.safetensors, before what the model had: { "mien.only_mid_control", "true" }. */
 typedef struct { const char *key, *value; } save_metadata;
@@ -54,7 +55,8 @@ typedef struct {
     const mien_hooks *hooks;         /* log only; may be NULL */
 } save_options;
 
-/* Writes a checkpoint, and removes those that are no longer kept. On failure all earlier ones are as they were. ERR_FULL: the disk is full. */
+/* Writes a checkpoint, and removes those that are no longer kept. On failure all earlier ones are as they were. ERR_FULL: the disk is full. What stands by its
+ * name and is no checkpoint is set aside, which hooks are told. */
 int  save_write(const save_options *o, const save_contents *what);
 /* Bytes that one will take on the disk, to a few thousand; 0 with a message: ERR_*. */
 int  save_bytes(const save_contents *what, uint64_t *out);
@@ -72,8 +74,8 @@ int  save_load(const save_found *found, const save_contents *what);
 /* Bytes of the checkpoints that are there. */
 uint64_t save_bytes_there(const char *run);
 
-/* What was left half written, where no other process writes. */
-void save_remove_leftovers(const char *run);
+/* What was left half written or half removed, where no other process writes. */
+void save_remove_leftovers(const char *run, const mien_hooks *hooks);
 /* A file or folder is on the disk as it is in memory. */
 int  save_sync(const char *path);
 

@@ -68,6 +68,35 @@ static void remove_tokenizer(int folder) {
     unlinkat(folder, SAVE_TOKENIZER, AT_REMOVEDIR);
 }
 
+int save_hidden(const char *run, uint64_t step, unsigned n, char out[PATH_MAX]) {
+    return save_path(out, "%s/" SAVE_FOLDER "/.step-%06" PRIu64 ".mien-tmp-%ld-%u", run, step, (long)getpid(), n);
+}
+
+/* 0, or errno: EEXIST if the name is taken. Where the file system has no such call, nobody else takes names here: the run is locked. */
+static int rename_new(const char *from, const char *to) {
+    struct stat st;
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return errno;
+    if (lstat(to, &st) == 0) return EEXIST;
+    return rename(from, to) == 0 ? 0 : errno;
+}
+
+int save_show(const char *there, const char *path, const mien_hooks *hooks) {
+    char aside[PATH_MAX], line[PATH_MAX + 100];
+    struct stat st;
+    int failed = EEXIST;
+    if (lstat(there, &st) < 0) return errno == ENOENT ? 0 : error_errno("%s", there);
+    for (unsigned n = 1; failed == EEXIST && n < 10000; n++) {
+        int rc = save_path(aside, "%s.aside-%u", path, n);
+        if (rc < 0) return rc;
+        failed = rename_new(there, aside);
+    }
+    if (failed) return errno = failed, error_errno("%s: is in the way of a checkpoint", path);
+    snprintf(line, sizeof line, "what was there is no checkpoint, and is %s now", aside);
+    if (hooks && hooks->log) hooks->log(hooks->context, MIEN_LOG_WARNING, path, line);
+    return 0;
+}
+
 void save_remove(const char *path) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -83,21 +112,36 @@ void save_remove(const char *path) {
     rmdir(path);
 }
 
-/* Hidden folders, and those whose removal was begun: no checkpoint.json, nothing but our files. */
-void save_remove_leftovers(const char *run) {
-    char path[PATH_MAX], inner[PATH_MAX];
-    uint64_t step;
-    struct stat st;
+/* "step-000123" of ".step-000123.mien-tmp-...". */
+static bool hidden_name(const char *name, char step[32]) {
+    const char *end = strstr(name, ".mien-tmp-");
+    uint64_t unused;
+    if (*name != '.' || !end || end - name > 24) return false;
+    snprintf(step, 32, "%.*s", (int)(end - name - 1), name + 1);
+    return save_folder_name(step, &unused);
+}
+
+/* Half written or half removed: by hidden names in both cases. What the user had put into one that was to go stays, by a name to be seen. */
+void save_remove_leftovers(const char *run, const mien_hooks *hooks) {
+    char path[PATH_MAX], inner[PATH_MAX], shown[PATH_MAX], step[32];
     if (save_path(path, "%s/" SAVE_FOLDER, run) < 0) return;
     DIR *dir = opendir(path);
     for (const struct dirent *e; dir && (e = readdir(dir));) {
-        bool hidden = strncmp(e->d_name, ".step-", 6) == 0 && strstr(e->d_name, ".mien-tmp-");
-        if (!hidden && !save_folder_name(e->d_name, &step)) continue;
-        if (save_path(inner, "%s/%s/" SAVE_LIST, path, e->d_name) < 0) continue;
-        if (!hidden && (lstat(inner, &st) == 0 || errno != ENOENT)) continue;
-        if (save_path(inner, "%s/%s", path, e->d_name) == 0) save_remove(inner);
+        if (!hidden_name(e->d_name, step) || save_path(inner, "%s/%s", path, e->d_name) < 0 || save_path(shown, "%s/%s", path, step) < 0) continue;
+        save_remove(inner);
+        save_show(inner, shown, hooks);
     }
     if (dir) closedir(dir);
+}
+
+/* One that is no longer kept, by way of a hidden name: a kill in between leaves nothing that looks like a checkpoint. What else is in it comes back. */
+static void remove_checkpoint(const char *run, uint64_t step, const char *path, const mien_hooks *hooks) {
+    char hidden[PATH_MAX];
+    int failed = EEXIST;
+    for (unsigned n = 0; failed == EEXIST && n < 1000 && save_hidden(run, step, n, hidden) == 0; n++) failed = rename_new(path, hidden);
+    save_remove(failed ? path : hidden);
+    if (!failed && rename_new(hidden, path) != 0) return;
+    if (hooks && hooks->log && access(path, F_OK) == 0) hooks->log(hooks->context, MIEN_LOG_INFO, path, "is no longer a checkpoint, and stays for what else is in it");
 }
 
 /* ---- keeping --------------------------------------------------------------------------------------------------------------- */
@@ -148,9 +192,7 @@ void save_prune(const char *run, uint64_t last, int keep, const mien_hooks *hook
         if (isfinite(list[i].measure) && !(list[i].measure >= list[best].measure)) best = i;
     for (size_t i = (size_t)keep; i < n; i++) {
         if (i == best || save_path(path, "%s/" SAVE_FOLDER "/step-%06" PRIu64, run, list[i].step) < 0) continue;
-        save_remove(path);
-        if (!hooks || !hooks->log || access(path, F_OK) != 0) continue;
-        hooks->log(hooks->context, MIEN_LOG_INFO, path, "is no longer a checkpoint, and stays for what else is in it");
+        remove_checkpoint(run, list[i].step, path, hooks);
     }
     free(list);
     free(steps);

@@ -24,12 +24,25 @@ static int check_file(const char *folder, const save_list *l, int k) {
     return sum == l->hash[k] ? 0 : error_set(ERR_FORMAT, "%s: its bytes are not those that were written", path);
 }
 
+/* The states say themselves of which step they are, where the run has such a value: a folder may have been given another name. */
+static int check_step(const char *folder, uint64_t step) {
+    char path[PATH_MAX];
+    uint64_t is = step;
+    weights *w = NULL;
+    int rc = save_path(path, "%s/%s", folder, save_names[SAVE_STATE]);
+    if (rc == 0) rc = weights_open(path, &w);
+    const stored_tensor *t = rc == 0 ? weights_find(w, "run.step") : NULL;
+    if (t && t->type == STORED_U8 && t->bytes == sizeof is) memcpy(&is, t->data, sizeof is);
+    weights_close(w);
+    return rc == 0 && is != step ? error_set(ERR_FORMAT, "%s: is of step %" PRIu64 ", and the folder of step %" PRIu64, path, is, step) : rc;
+}
+
 static int check_whole(const char *folder, uint64_t step, save_list *l) {
     int rc = save_list_load(folder, l);
     if (rc == 0 && l->step != step) rc = error_set(ERR_FORMAT, "%s/" SAVE_LIST ": is of step %" PRIu64, folder, l->step);
     for (int i = 0; rc == 0 && i < SAVE_FILES; i++)
         if (l->has[i]) rc = check_file(folder, l, i);
-    return rc;
+    return rc < 0 ? rc : check_step(folder, step);
 }
 
 static int newest_first(const void *a, const void *b) {

@@ -163,6 +163,35 @@ expect "a log that is torn" 0 $loop torn 17 --resume --data 99
 check "loses what can't be read" test "$(grep -ac . torn/log.jsonl)" = 16
 check "and says so" said "1 line could not be read and is left out"
 
+# ---- in the way ----
+# A file, a link and folders by the names of what comes: all of it stays, and nothing is written through the link.
+cp -r run way && mkdir -p elsewhere way/checkpoints/step-000020 way/checkpoints/step-000021
+echo mine >way/checkpoints/step-000018
+ln -s ../../elsewhere way/checkpoints/step-000019
+echo mine >way/checkpoints/step-000020/control.safetensors
+cp -r way/checkpoints/step-000017/. way/checkpoints/step-000021 && echo mine >way/checkpoints/step-000021/note.txt && sed -i 's/"step":17/"step":21/' way/checkpoints/step-000021/checkpoint.json
+expect "a file, a link and folders in the way of checkpoints" 0 $loop way 21 --resume --data 99 --keep 9
+check "are named" said "step-000021: this checkpoint is not whole"
+check "as is the state of another step by its sums" said "state.safetensors: is of step 17, and the folder of step 21"
+check "the latest that is whole is taken" printed "resumed 17"
+for n in 18 19 20 21; do check "step $n is written" test -s way/checkpoints/step-0000$n/checkpoint.json -a -s way/checkpoints/step-0000$n/state.safetensors; done
+check "where the file went is said" said "step-000018: what was there is no checkpoint, and is way/checkpoints/step-000018.aside-1 now"
+check "the file is there" test "$(cat way/checkpoints/step-000018.aside-1)" = mine
+check "the link is there" test "$(readlink way/checkpoints/step-000019.aside-1)" = ../../elsewhere
+check "and nothing behind it" test -z "$(ls -A elsewhere)"
+check "the folder is there" test "$(cat way/checkpoints/step-000020.aside-1/control.safetensors)" = mine
+check "so is what lay beside a checkpoint" test "$(ls way/checkpoints/step-000021.aside-1)" = note.txt
+check "nothing hidden stays" no_leftovers way
+# A checkpoint of which only a model was kept by hand, and one that a kill left half removed.
+rm way/checkpoints/step-000018/checkpoint.json way/checkpoints/step-000018/state.safetensors
+mv way/checkpoints/step-000019 way/checkpoints/.step-000019.mien-tmp-1-0 && rm way/checkpoints/.step-000019.mien-tmp-1-0/checkpoint.json && echo mine >way/checkpoints/.step-000019.mien-tmp-1-0/note.txt
+expect "a model that was kept by hand" 0 $loop way 22 --resume --data 99 --keep 1
+check "stays" test -s way/checkpoints/step-000018/control.safetensors
+check "what was half removed goes" no_leftovers way
+check "but for the note in it" test "$(ls way/checkpoints/step-000019.aside-2)" = note.txt
+check "what is no longer kept goes" test ! -e way/checkpoints/step-000020 -a ! -e way/checkpoints/step-000021
+rm -rf way elsewhere
+
 # ---- a full disk ----
 # About two checkpoints have room.
 size=$(du -sk run/checkpoints/step-000017 | cut -f 1)

@@ -138,9 +138,10 @@ static double measure_of(uint64_t step) { return (double)(step * 7 % 11); }
 
 static int run(const checkpoint *c) {
     uint64_t position[3] = { 0 };
-    save_value values[] = { { "position", position, sizeof position, false } };
+    uint64_t done = 0;
+    save_value values[] = { { "position", position, sizeof position, false }, { "step", &done, sizeof done, false } };
     const save_metadata mid = { "mien.only_mid_control", "true" };
-    save_contents what = { .model = c, .states = states, .n_states = n_states, .values = values, .n_values = 1, .metadata = &mid, .n_metadata = averages,
+    save_contents what = { .model = c, .states = states, .n_states = n_states, .values = values, .n_values = 2, .metadata = &mid, .n_metadata = averages,
                            .dtype = bf16 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_AUTO };
     save_found found = { 0 };
     train_log *log;
@@ -148,7 +149,7 @@ static int run(const checkpoint *c) {
     int there = save_find(folder, &hooks, &found), status = 0;
     if (there < 0) return failed("finding");
     if (there && save_load(&found, &what) < 0) return failed("loading");
-    if (there && (!all_right(found.step) || position[2] != found.step * 3 || found.measure != measure_of(found.step))) return 4;
+    if (there && (!all_right(found.step) || position[2] != found.step * 3 || done != found.step || found.measure != measure_of(found.step))) return 4;
     if (there) printf("resumed %llu\n", (unsigned long long)found.step);
     uint64_t bytes;
     if (save_bytes(&what, &bytes) < 0) return failed("bytes");
@@ -159,6 +160,7 @@ static int run(const checkpoint *c) {
         printf("begun %llu\n", (unsigned long long)step), fflush(stdout);
         set_all(step);
         position[2] = step * 3;
+        done = step;
         log_line line = { .step = step, .loss = 1.0 / (double)step, .smoothed = NAN, .rate = 1e-5, .seconds = 0.5, .images_per_second = 2, .wait = 0, .norm = NAN };
         if (train_log_add(log, &line) < 0 || train_log_sync(log) < 0) failed("log");
         event_scalar s = { "train/loss", line.loss };

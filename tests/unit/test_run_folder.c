@@ -141,15 +141,22 @@ static void test_folder(void **state) {
     assert_int_equal(mkdir("a/run/checkpoints/.step-000003.mien-tmp-1-0", 0777), 0);
     put_file("a/run/checkpoints/.step-000003.mien-tmp-1-0/control.safetensors", "half");
     put_file("a/run/checkpoints/.step-000003.mien-tmp-1-0/.state.safetensors.mien-tmp-1-4", "half");
-    assert_int_equal(mkdir("a/run/checkpoints/step-000002", 0777), 0);
-    put_file("a/run/checkpoints/step-000002/state.safetensors", "its removal was begun");
-    put_file("a/run/checkpoints/step-000002/notes.txt", "mine");
+    assert_int_equal(mkdir("a/run/checkpoints/.step-000002.mien-tmp-1-0", 0777), 0);
+    put_file("a/run/checkpoints/.step-000002.mien-tmp-1-0/state.safetensors", "its removal was begun");
+    put_file("a/run/checkpoints/.step-000002.mien-tmp-1-0/notes.txt", "mine");
+    assert_int_equal(mkdir("a/run/checkpoints/step-000001", 0777), 0);
+    put_file("a/run/checkpoints/step-000001/control.safetensors", "kept by hand");
+    assert_int_equal(mkdir("a/run/checkpoints/.step-1.mien-tmp-1-0", 0777), 0);
+    put_file("a/run/checkpoints/.step-1.mien-tmp-1-0/control.safetensors", "no name of ours");
     assert_int_equal(run_folder_open(&o, &r), 0);
     assert_true(r.resumed);
     assert_int_equal(access("a/run/.settings.json.mien-tmp-999999999-0", F_OK), -1);
     assert_int_equal(access("a/run/checkpoints/.step-000003.mien-tmp-1-0", F_OK), -1);
-    assert_int_equal(access("a/run/checkpoints/step-000002/state.safetensors", F_OK), -1);
-    assert_int_equal(access("a/run/checkpoints/step-000002/notes.txt", F_OK), 0);
+    assert_int_equal(access("a/run/checkpoints/.step-000002.mien-tmp-1-0", F_OK), -1);
+    assert_int_equal(access("a/run/checkpoints/step-000002.aside-1/state.safetensors", F_OK), -1);
+    expect_file("a/run/checkpoints/step-000002.aside-1/notes.txt", "mine");
+    expect_file("a/run/checkpoints/step-000001/control.safetensors", "kept by hand");
+    expect_file("a/run/checkpoints/.step-1.mien-tmp-1-0/control.safetensors", "no name of ours");
     run_folder_close(&r);
     assert_int_equal(access("a/run/.mien.lock", F_OK), -1);
     /* A run that was killed before it had settings. */
