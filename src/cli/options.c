@@ -85,7 +85,8 @@ static bool parse_whole(const char *text, double least, double most, long long *
     if (*text != '-' && (*text < '0' || *text > '9')) return false;   /* strtoll takes blanks and "+" */
     errno = 0;
     *out = strtoll(text, end, 10);
-    return errno == 0 && *end != text && (double)*out >= least && (double)*out <= most;
+    if (errno || *end == text || (double)*out < least || (double)*out > most) return false;
+    return most >= 0x1p62 || *out <= (long long)most;   /* a double has not every number beyond 2^53 */
 }
 
 /* Two whole numbers with a sign between: "640x480", "2/8". */

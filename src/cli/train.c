@@ -109,7 +109,7 @@ static int parse(arguments *a, int argc, char **argv) {
         { "cache", 0, OPTION_CHOICE, &a->cache, 0, 0, NULL, "keep what the encoders make of pictures and prompts (default all)", caches },
         { "cache-folder", 0, OPTION_TEXT, &j->cache_folder, 0, 0, "DIR", "there (default RUN/cache); runs over the same photos may share one", NULL },
         { "dtype", 0, OPTION_CHOICE, &a->dtype, 0, 0, NULL, "numbers to compute with; of what is trained all of an f32 is kept in any case", dtypes },
-        { "memory", 0, OPTION_BYTES, &j->memory, 0, 0x1p63, "SIZE", "use no more than, say, 6G; where it helps, some of a step is computed again (default: what is free)", NULL },
+        { "memory", 0, OPTION_BYTES, &j->memory, 1e6, 0x1p63, "SIZE", "use no more than, say, 6G; where it helps, some of a step is computed again (default: what is free)", NULL },
         { "checkpoint-every", 0, OPTION_COUNT, &a->every, 0, 1e12, "N", "steps between checkpoints (default 5000; and every 30 minutes)", NULL },
         { "eval-every", 0, OPTION_COUNT, &a->sheet, 0, 1e12, "N", "steps between sheets of pictures of four items (default 2500; 0: none)", NULL },
         { "keep", 0, OPTION_INT, &j->keep, 1, 1000, "N", "checkpoints that are kept (default 5)", NULL },

@@ -80,6 +80,9 @@ check "both are said" said "did you mean --data set?"
 check "and the other" said "x.zip: did you mean -o x.zip?"
 check "a data set is still empty" test -z "$(ls -A set)"
 rm -r set photos
+t="train --base b --data d --out o"
+wrong "a seed that a double has not" "--seed 9007199254740993: a whole number from 0 to 9007199254740992" $t --seed 9007199254740993
+wrong "no memory" "--memory 0: a number of bytes was expected" $t --memory 0
 expect "an odd Slurm array" 2 env SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_ID=5 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=7 "$mien" annotate a.bmp -o out
 check "an odd Slurm array: says so" said "not evenly spaced: give --part I/N"
 expect "several mistakes" 2 "$mien" annotate --jobs 0 --search x --nonsense
