@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Merges learnt from captions: worked by hand, and what must hold of any. (The ids beside transformers': bench/tokenizer_learnt.py.) */
+ * Merges learnt from captions: worked by hand, and what must hold of any, and the ids that transformers gives with them
+ * (tests/reference/learnt_tokens.py). */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/stream.h"
 #include "model/tokenizer.h"
 #include "model/tokenizer_learn.h"
@@ -119,9 +122,43 @@ static void merges_alone(void **state) {
     tokenizer_close(t);
 }
 
+/* Beside transformers: the merges are learnt again, and give the ids that its tokenizer gives. */
+static void golden(void **state) {
+    (void)state;
+    uint8_t *data;
+    size_t size, ids = 0;
+    text learnt = { 0 };
+    tokenizer *t;
+    if (file_load("tests/golden/learnt_tokens.txt", 1 << 20, &data, &size) < 0) fail_msg("%s", error_message());
+    char *file = (char *)data, *merges = memmem(file, size, "\n\n", 2) + 2, *texts = memmem(merges, size - (size_t)(merges - file), "\n\n", 2) + 2;
+    assert_int_equal(try_learn(file, (size_t)(merges - 1 - file), 600, &learnt), 0);
+    assert_int_equal(learnt.size, texts - 1 - merges);
+    assert_memory_equal(learnt.data, merges, learnt.size);
+    assert_int_equal(tokenizer_read_merges(learnt.data, learnt.size, &t), 0);
+    for (char *end; texts < file + size; texts = end + 1) {
+        end = memchr(texts, '\n', (size_t)(file + size - texts));
+        assert_non_null(end);
+        *end = 0;
+        char *id = strchr(texts, '\t');
+        assert_non_null(id);
+        *id++ = 0;
+        tokens got;
+        assert_int_equal(tokenizer_encode(t, texts, tokenizer_end(t), &got), 0);
+        for (size_t i = 0; i < got.count; i++, ids++)
+            if (strtol(id, &id, 10) != got.ids[i]) fail_msg("\"%s\": token %zu is %d", texts, i, got.ids[i]);
+        assert_int_equal(*id, 0);
+        tokens_free(&got);
+    }
+    assert_true(ids > 500);
+    tokenizer_close(t);
+    text_free(&learnt);
+    free(data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_hand), cmocka_unit_test(files), cmocka_unit_test(by_chance), cmocka_unit_test(merges_alone),
+        cmocka_unit_test(golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
