@@ -578,6 +578,8 @@ typedef struct {
 } mien_picture_settings;
 
 MIEN_API mien_picture_settings mien_picture_defaults(void);   /* the original's; the prompt is empty */
+/* Those that suit mien-tiny, the small model that comes with mien: nothing added to prompts, and less guidance. */
+MIEN_API mien_picture_settings mien_picture_own_defaults(void);
 /* From the "parameters" text of a PNG by mien (or AUTOMATIC1111's program, as far as there is such a setting); what it does not
  * tell is left at its default. */
 MIEN_API int  mien_picture_settings_load(const char *png, mien_picture_settings *out);
@@ -602,7 +604,8 @@ typedef struct {
 MIEN_API void mien_generate_result_free(mien_generate_result *r);
 
 typedef struct {
-    const char *base, *control;                 /* files or folders; control NULL: the one in the base's file */
+    const char *base, *control;                 /* files or folders; control NULL: the one in the base's file. base NULL (or "mien-tiny"):
+                                                 * mien-tiny, and its control, which the log is told (info) */
     const char *photo, *map, *faces;            /* one of them; faces: landmarks JSON. In a batch, for lines that have none */
     const char *output;                         /* a PNG; further pictures are OUT-2.png, ...; NULL with steps 0: none. Of
                                                  * a batch: a folder */

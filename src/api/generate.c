@@ -3,16 +3,19 @@
  * mien.h's pictures: the options are looked at here, the work is in generate/. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/api.h"
 #include "base/error.h"
 #include "generate/generate.h"
 #include "generate/job_line.h"
 #include "generate/output.h"
+#include "generate/own_model.h"
 
 const char *const *mien_sampler_names(void) { return sampler_names; }
 const char *const *mien_rng_names(void) { return noise_names; }
 mien_picture_settings mien_picture_defaults(void) { return settings_defaults(); }
+mien_picture_settings mien_picture_own_defaults(void) { return own_model_settings(); }
 mien_generate_options mien_generate_defaults(void) { return (mien_generate_options){ .picture = settings_defaults() }; }
 
 int mien_picture_settings_load(const char *png, mien_picture_settings *out) {
@@ -66,17 +69,30 @@ static int check_batch(const mien_generate_options *o) {
     return 0;
 }
 
+/* base and control have room for MIEN_PATH. */
+static int take_own(mien_generate_options *o, char *base, char *control) {
+    bool named = o->base && *o->base;
+    if (named && (strcmp(o->base, OWN_MODEL) != 0 || access(o->base, F_OK) == 0)) return 0;
+    int rc = own_model_find(false, base, MIEN_PATH);
+    if (rc == 0 && !o->control) rc = own_model_find(true, control, MIEN_PATH);
+    if (rc < 0) return rc;
+    if (!named && o->hooks.log) o->hooks.log(o->hooks.context, MIEN_LOG_INFO, base, "no base was named: this is " OWN_MODEL ", the small model that comes with mien");
+    o->base = base;
+    if (!o->control) o->control = control;
+    return 0;
+}
+
 int mien_generate(const mien_generate_options *options, mien_generate_result *result) {
     mien_generate_options how = *options, *o = &how;
     cpu_level level = CPU_BEST;
     if (result) *result = (mien_generate_result){ 0 };
     if (o->cpu && !cpu_level_parse(o->cpu, &level)) return error_set(ERR_USAGE, "%s: no such processor level", o->cpu);
-    if (!o->base || !*o->base) return error_set(ERR_USAGE, "a base model is needed");
     if (!o->picture.prompt && !o->batch) o->picture.prompt = "";
     if (!o->picture.added) o->picture.added = "";
     if (!o->picture.negative) o->picture.negative = "";
     char base[MIEN_PATH], control[MIEN_PATH];
     int rc = check_kinds(o);
+    if (rc == 0) rc = take_own(o, base, control);
     if (rc == 0) rc = api_model(&o->base, base);
     if (rc == 0) rc = api_model(&o->control, control);
     if (rc == 0) rc = o->batch ? check_batch(o) : check_single(o);

@@ -15,6 +15,7 @@ static const char *const predictions[] = { "auto", "epsilon", "v", NULL };
 
 static const char notes[] =
     "Models are .safetensors, .ckpt or diffusers folders of Stable Diffusion 1.x or 2.x; without --control the base must hold the ControlNet too.\n"
+    "Without --base mien-tiny is taken, a small model of drawn faces at 256x256, and then nothing is added to the prompt and --cfg is 3.\n"
     "The map is drawn from the photo's best face, or those that --face or --max-faces take, at the picture's size: by default the photo's aspect\n"
     "with a short side of 512 (768 for a model that was trained so). --map takes one that is there, which `mien annotate` or `mien draw` made.\n"
     "--count N writes OUT.png, OUT-2.png, ... with seeds SEED, SEED+1, ... The seed is random if none is given, and printed.\n"
@@ -27,8 +28,8 @@ static int parse(generate_arguments *a, int argc, char **argv) {
     mien_generate_options *j = &a->job;
     mien_picture_settings *s = &j->picture;
     const option options[] = {
-        { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion model: a file, a folder, or the name of a model that pull fetched", NULL },
-        { "control", 0, OPTION_TEXT, &j->control, 0, 0, "CONTROL", "the ControlNet (default: the one in the base's file)", NULL },
+        { "base", 0, OPTION_TEXT, &j->base, 0, 0, "SD", "the Stable Diffusion model: a file, a folder, or the name of a model that pull fetched (default: mien-tiny, which comes with mien)", NULL },
+        { "control", 0, OPTION_TEXT, &j->control, 0, 0, "CONTROL", "the ControlNet (default: the one in the base's file; mien-tiny's with it)", NULL },
         { "photo", 0, OPTION_TEXT, &j->photo, 0, 0, "PHOTO", "whose face steers the picture", NULL },
         { "map", 0, OPTION_TEXT, &j->map, 0, 0, "MAP.png", "a control map instead", NULL },
         { "faces", 0, OPTION_TEXT, &j->faces, 0, 0, "FACES.json", "landmarks instead", NULL },
@@ -65,14 +66,13 @@ static int parse(generate_arguments *a, int argc, char **argv) {
         { "force", 'f', OPTION_FLAG, &j->force, 0, 0, NULL, "overwrite what is there", NULL },
     };
     const command_help help = {
-        "generate", "--base SD [--control CONTROL] --photo PHOTO --prompt TEXT -o OUT.png [OPTION...]",
+        "generate", "--photo PHOTO --prompt TEXT -o OUT.png [--base SD] [--control CONTROL] [OPTION...]",
         "Makes a picture by Stable Diffusion and a ControlNet, steered by the expression and gaze of a photo's face.", options, sizeof options / sizeof *options, notes,
     };
     int rest;
     int status = options_parse(&help, &a->common, argc, argv, &rest);
     if (status >= 0) return status;
     int wrong = a->common.wrong;
-    if (!j->base || !*j->base) wrong |= misuse(&help, "--base SD is missing: the Stable Diffusion model");
     if (!j->output && !(j->batch == NULL && s->steps == 0)) wrong |= misuse(&help, "-o is missing: %s", j->batch ? "the folder to write pictures to" : "the picture to write");
     int maps = (j->photo != NULL) + (j->map != NULL) + (j->faces != NULL);
     if (maps > 1) wrong |= misuse(&help, "one of --photo, --map and --faces was expected, not several");
@@ -117,6 +117,12 @@ int command_generate(int argc, char **argv) {
     if (status < 0 && a.like) {   /* once more, over the picture's settings */
         if (mien_picture_settings_load(a.like, &like) < 0) return work_failed(&a.common), EXIT_MISUSE;
         set_out(&a, &like);
+        status = parse(&a, argc, argv);
+    }
+    if (status < 0 && !a.like && (!a.job.base || !*a.job.base || strcmp(a.job.base, "mien-tiny") == 0)) {   /* over its settings */
+        mien_picture_settings own = mien_picture_own_defaults();
+        own.prompt = NULL;
+        set_out(&a, &own);
         status = parse(&a, argc, argv);
     }
     if (status < 0) {

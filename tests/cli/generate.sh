@@ -6,6 +6,7 @@
 build=$(realpath "${BUILD:-build}")
 all_models   # the vocabulary too
 photo=$(realpath -m third_party/demo/astronaut.png)
+onednn=$(realpath -m "${ONEDNN:-third_party/onednn}")
 cd "$T"
 XDG_CACHE_HOME=$T/cache; export XDG_CACHE_HOME
 
@@ -17,8 +18,9 @@ g1="$mien generate --base sd1.safetensors --control c1.safetensors -j 1 --dtype 
 small="$g1 --map map.png --prompt smile --steps 2 --seed 1"
 
 # ---- misuse: nothing is begun
-expect "no model" 2 "$mien" generate --map map.png --prompt x -o o.png
-check "says so" said "--base SD is missing"
+mkdir -p elsewhere/bin && cp "$mien" elsewhere/bin/mien   # from where no mien-tiny is seen
+expect "no model" 2 elsewhere/bin/mien generate --map map.png --prompt x -o o.png
+check "says so" said "mien-tiny, the small model that comes with mien, is not there: mien-tiny.safetensors is neither in ../share/mien/models/tiny"
 expect "no output" 2 $g1 --map map.png --prompt x
 check "says so" said "-o is missing"
 expect "nothing that steers" 2 $g1 --prompt x -o o.png
@@ -83,4 +85,28 @@ check "it is as it was too" cmp o.png like.png
 expect "no prompt is wanted" 0 $g1 --map map.png --prompt '' --added '' --steps 1 --seed 1 -o bare.png -q
 expect "the largest seed" 0 $small --seed 9223372036854775807 -o large.png
 check "is told" printed "seed 9223372036854775807"
+# ---- no model is named: mien-tiny, wherever it is found; with what suits it, unless something else is said
+
+own() { # own NAME MODELS COMMAND...: its settings go to own.txt
+    name=$1 models=$2; shift 2
+    rm -f o.png
+    expect "$name" 0 env MIEN_MODELS="$models" "$@" -j 1 --dtype f32 --map map.png --prompt smile --steps 1 --seed 1 -o o.png
+    "$mien" info o.png >own.txt
+}
+mkdir -p named/tiny installed/bin installed/share/mien/models/tiny
+ln -s "$T/sd1.safetensors" named/tiny/mien-tiny.safetensors && ln -s "$T/c1.safetensors" named/tiny/mien-tiny-control.safetensors
+ln -s "$MIEN_MODELS"/bpe_* named/
+own "no base" "$T/named" "$mien" generate --size 64
+check "tells which it takes" said "no base was named: this is mien-tiny, the small model that comes with mien"
+check "adds nothing to the prompt, and guides less" eval 'grep -q "smile$" own.txt && grep -q "CFG scale: 3[^0-9]" own.txt && not grep -qi "negative" own.txt'
+own "by its name" "$T/named" "$mien" generate --base mien-tiny --size 64 --cfg 2 --added "in red"
+check "says nothing of it" not said "no base was named"
+check "takes what else is said" eval 'grep -q "smile, in red" own.txt && grep -q "CFG scale: 2[^0-9]" own.txt'
+cp "$mien" installed/bin/mien && cp -L named/tiny/* installed/share/mien/models/tiny && ln -s "$MIEN_MODELS"/bpe_* installed/share/mien/models/
+own "as it is installed, by a variable that has none" "$T/nowhere" env LD_LIBRARY_PATH="$onednn/lib:${LD_LIBRARY_PATH:-}" installed/bin/mien generate --size 64
+rm installed/share/mien/models/tiny/mien-tiny-control.safetensors
+expect "without its ControlNet" 2 env MIEN_MODELS="$T/nowhere" installed/bin/mien generate --map map.png --prompt x --size 64 -o no.png
+check "says so" said "mien-tiny's ControlNet, the small model that comes with mien, is not there"
+own "one is named" "$T/named" "$mien" generate --control c1.safetensors --size 64
+
 finish
