@@ -95,15 +95,6 @@ double encoders_seconds(const encoders *e) { return e->seconds; }
 
 static bool is_below(const char *name, const char *root) { return strncmp(name, root, strlen(root)) == 0; }
 
-static void add_parameter(const encoders *e, const parameter *p, sha256_state *s) {
-    char line[512], shape[64];
-    int n = snprintf(line, sizeof line, "%.300s %s %s\n", p->name, nn_type_name(p->type), shape_text(p->shape, shape, sizeof shape));
-    size_t bytes = shape_elements(p->shape) * nn_type_bytes(p->type);
-    sha256_add(s, line, (size_t)n);
-    sha256_add(s, p->data, bytes);
-    checkpoint_drop(e->c, p->data, bytes);
-}
-
 static int add_settings(const encoders *e, encoder_kind which, char *line, size_t room) {
     if (which == ENCODER_VAE) return snprintf(line, room, "vae %d %d\n", e->vae.levels, e->vae.groups);
     return snprintf(line, room, "text %d %d %d\n", e->clip.layers, e->clip.heads, e->clip.quick_gelu);
@@ -118,7 +109,7 @@ int encoders_hash(const encoders *e, encoder_kind which, char hex[65]) {
     for (size_t i = 0; i < checkpoint_count(e->c); i++) {
         const parameter *p = checkpoint_parameter(e->c, i);
         if (stop_asked(e->options.stop)) return error_set(ERR_CANCELLED, "stopped");
-        if (is_below(p->name, roots[which][0]) || is_below(p->name, roots[which][1])) add_parameter(e, p, &s);
+        if (is_below(p->name, roots[which][0]) || is_below(p->name, roots[which][1])) checkpoint_add_parameter(e->c, p, &s);
     }
     sha256_end(&s, digest);
     sha256_hex(digest, hex);

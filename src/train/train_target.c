@@ -27,15 +27,6 @@ int train_side(const mien_train_options *o) { return o->crop ? o->crop : o->size
 
 /* ---- which model it began with ------------------------------------------------------------------------------------------- */
 
-static void add_parameter(const checkpoint *c, const parameter *p, sha256_state *s) {
-    char line[512], shape[64];
-    int n = snprintf(line, sizeof line, "%.300s %s %s\n", p->name, nn_type_name(p->type), shape_text(p->shape, shape, sizeof shape));
-    size_t bytes = shape_elements(p->shape) * nn_type_bytes(p->type);
-    sha256_add(s, line, (size_t)n);
-    sha256_add(s, p->data, bytes);
-    checkpoint_drop(c, p->data, bytes);
-}
-
 /* Of the networks that are trained, whatever files they are in. */
 static int hash_trained(const checkpoint *c, const mien_train_options *o, char hex[65]) {
     uint8_t digest[32];
@@ -45,7 +36,7 @@ static int hash_trained(const checkpoint *c, const mien_train_options *o, char h
         const parameter *p = checkpoint_parameter(c, i);
         bool vae = strncmp(p->name, "vae.", 4) == 0, control = strncmp(p->name, "control.", 8) == 0;
         if (stop_asked(o->hooks.stop)) return error_set(ERR_CANCELLED, "stopped");
-        if (!control && (o->what == MIEN_TRAIN_BASE || vae)) add_parameter(c, p, &s);
+        if (!control && (o->what == MIEN_TRAIN_BASE || vae)) checkpoint_add_parameter(c, p, &s);
     }
     sha256_end(&s, digest);
     sha256_hex(digest, hex);
@@ -64,6 +55,8 @@ int train_note_models(train_job *j) {
     checkpoint_close(base);
     return rc;
 }
+
+/* ---- what it predicts ---------------------------------------------------------------------------------------------------- */
 
 static void say(void *context, const char *message) { train_say(context, MIEN_LOG_WARNING, message); }
 
@@ -101,7 +94,7 @@ static int room_to_look(train_job *j, const engine_shape *shape) {
 enum { LOOK_SIDE = 512, SIDE_OF_V = 768 };
 
 /* As `generate` does with such a model; its weights are packed for it, and let go. */
-static int look(train_job *j) {
+static int ask_prediction(train_job *j) {
     int side = j->o->size < LOOK_SIDE ? j->o->size : LOOK_SIDE;
     engine_shape shape = { .width = side, .height = side, .without = true };
     const char *const nothing = "";
@@ -117,8 +110,8 @@ static int look(train_job *j) {
 }
 
 /* One looks, for all: ranks of a machine share its memory. */
-static int look_for_all(train_job *j) {
-    int rc = j->ranks.rank ? 0 : look(j);
+static int ask_for_all(train_job *j) {
+    int rc = j->ranks.rank ? 0 : ask_prediction(j);
     int32_t found = (int32_t)checkpoint_settings_of(j->c)->prediction;
     if (rc == 0 && j->ranks.all) rc = ranks_share(j->ranks.all, &found, sizeof found);
     if (rc == 0) checkpoint_set_prediction(j->c, (prediction_type)found);
@@ -131,7 +124,7 @@ int train_settle(train_job *j) {
     if (o->what == MIEN_TRAIN_VAE) return 0;
     if (o->prediction != MIEN_PREDICTION_AUTO) checkpoint_set_prediction(j->c, o->prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON);
     else if (unknown && o->what == MIEN_TRAIN_BASE) checkpoint_set_prediction(j->c, PREDICT_EPSILON);   /* it does from now on */
-    else if (unknown) return look_for_all(j);
+    else if (unknown) return ask_for_all(j);
     return 0;
 }
 

@@ -262,3 +262,12 @@ int checkpoint_hash(const checkpoint *c, bool control, const volatile int *stop,
     if (rc == 1 && n > 1) sha256_hex(digest, hex);
     return rc < 0 ? rc : 0;
 }
+
+void checkpoint_add_parameter(const checkpoint *c, const parameter *p, sha256_state *s) {
+    char line[512], shape[64];
+    int n = snprintf(line, sizeof line, "%.300s %s %s\n", p->name, nn_type_name(p->type), shape_text(p->shape, shape, sizeof shape));
+    size_t bytes = shape_elements(p->shape) * nn_type_bytes(p->type);
+    sha256_add(s, line, (size_t)n);
+    sha256_add(s, p->data, bytes);
+    checkpoint_drop(c, p->data, bytes);
+}

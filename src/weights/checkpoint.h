@@ -18,6 +18,7 @@
 
 #include <stdarg.h>
 
+#include "base/hash.h"
 #include "nn/tensor.h"
 #include "weights/weights.h"
 
@@ -91,6 +92,8 @@ const char      *checkpoint_file(const checkpoint *c, bool control, size_t i);
 /* SHA-256 of that file: what AUTOMATIC1111's short hash, for which its first 10 hex digits are taken, is of. Of shards: of
  * their hashes, a line each. Reads them whole at each call; stop as in base/stop.h, may be NULL. */
 int              checkpoint_hash(const checkpoint *c, bool control, const volatile int *stop, char hex[65]);
+/* A parameter's name, type, shape and numbers, of which nothing stays in memory: whatever file it came in. */
+void             checkpoint_add_parameter(const checkpoint *c, const parameter *p, sha256_state *s);
 /* Whether the tensors of networks (CHECKPOINT_*, each complete) fit together: shapes_check of the room model, which knows
  * what is computed of them. It is handed to those who look at whole models, since that room stands on this one. */
 typedef int (*checkpoint_shapes)(const checkpoint *c, unsigned networks);
