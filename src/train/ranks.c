@@ -204,7 +204,7 @@ static bool begin(ranks *r) {
     return goes_on;
 }
 
-static int advance(ranks *r, ranks_asked asked, size_t whole) {
+static int advance_all(ranks *r, ranks_asked asked, size_t whole) {
     int rc = hear(r) < 0 ? ERR_IO : 0, done = 0;
     if (rc == 0 && asked) rc = done = advance_asked(r, asked);
     if (rc >= 0) rc = sums_advance(r, whole);
@@ -228,7 +228,7 @@ static void *run(void *context) {
         failed = r->failure.code != 0;
         pthread_mutex_unlock(&r->lock);
         if (closing || failed) break;
-        if (rc == 0) rc = advance(r, asked, whole);
+        if (rc == 0) rc = advance_all(r, asked, whole);
         if (rc < 0) note_failure(r, r->rank, rc, error_message());
         looks = rc > 0 ? 0 : looks + 1;
         if (rc >= 0 && looks >= LOOKS && !idle) nap();

@@ -182,7 +182,7 @@ static int arrived(ranks *r, ranks_flight *f) {
 }
 
 /* 1: it went on, 0: not yet. */
-static int advance(ranks *r, ranks_flight *f) {
+static int advance_flight(ranks *r, ranks_flight *f) {
     int in = ranks_all_done(r, f->in), out = ranks_all_done(r, f->out);
     if (in < 0 || out < 0) return ERR_IO;
     if (!in || !out) return 0;
@@ -212,7 +212,7 @@ int sums_advance(ranks *r, size_t whole) {
     for (size_t i = 0; i < RANKS_FLIGHTS; i++) {
         ranks_flight *f = &r->flight[i];
         size_t before = r->next;
-        int rc = f->phase ? advance(r, f) : 0;
+        int rc = f->phase ? advance_flight(r, f) : 0;
         if (r->next < before) return 1;                            /* all are there: `whole` was of that step */
         if (rc >= 0 && !f->phase && r->next < whole) rc = set_out_next(r, f), any = 1;
         if (rc < 0) return rc;

@@ -22,7 +22,7 @@ enum { SETTINGS_BYTES = 1 << 20 };
 typedef enum { NOTHING, EMPTY, A_RUN, SOMETHING_ELSE } what_is_there;
 
 /* Of the folder before it is locked, and after: a run that was killed before it had settings has left hidden names only. */
-static int look(const char *path, what_is_there *out) {
+static int look_at_folder(const char *path, what_is_there *out) {
     char name[PATH_MAX];
     struct stat st;
     if (stat(path, &st) < 0) return errno == ENOENT ? (*out = NOTHING, 0) : error_errno("%s", path);
@@ -111,7 +111,7 @@ static int check_settings(const run_folder_options *o) {
 static int open_locked(const run_folder_options *o, run_folder *r) {
     char path[PATH_MAX];
     what_is_there there;
-    int rc = look(o->path, &there);            /* again: another may have been here before we held it */
+    int rc = look_at_folder(o->path, &there);            /* again: another may have been here before we held it */
     if (rc == 0) rc = refuse_wrong_place(o, there);
     if (rc == 0) rc = settings_path(o->path, path);
     if (rc < 0) return rc;
@@ -128,7 +128,7 @@ static int open_locked(const run_folder_options *o, run_folder *r) {
 int run_folder_open(const run_folder_options *o, run_folder *out) {
     what_is_there there;
     *out = (run_folder){ .lock = FOLDER_UNLOCKED };
-    int rc = look(o->path, &there);
+    int rc = look_at_folder(o->path, &there);
     if (rc == 0 && there != A_RUN) rc = refuse_wrong_place(o, there);     /* of a run that is being written, the lock tells by whom */
     if (rc == 0 && there == NOTHING && (rc = folder_make(o->path)) == 0) out->made = true;
     if (rc < 0) return rc;

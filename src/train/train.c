@@ -118,7 +118,7 @@ static int open_trainer(train_job *j) {
     return rc;
 }
 
-static int open_all(train_job *j, checkpoint_shapes shapes) {
+static int open_job(train_job *j, checkpoint_shapes shapes) {
     int rc = train_ranks_open(j);
     if (rc == 0) rc = settings_bf16(j->o->dtype, j->cpu, &j->bf16);
     if (rc == 0) rc = open_folder(j);
@@ -271,7 +271,7 @@ static int loop(train_job *j) {
     return stopped ? error_set(ERR_CANCELLED, "stopped after step %llu; --resume goes on from there", (unsigned long long)j->step) : 0;
 }
 
-static void close_all(train_job *j, bool begun) {
+static void close_job(train_job *j, bool begun) {
     events_close(j->events);
     train_log_close(j->log);
     trainer_close(j->t);
@@ -286,7 +286,7 @@ static void close_all(train_job *j, bool begun) {
 int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shapes, mien_train_result *result) {
     train_job j = { .o = o, .cpu = cpu, .folder.lock = FOLDER_UNLOCKED, .threads = o->jobs > 0 ? o->jobs : parallel_cores(), .result = result, .begin = clock_seconds() };
     *result = (mien_train_result){ 0 };
-    int rc = open_all(&j, shapes);
+    int rc = open_job(&j, shapes);
     result->load = clock_seconds() - j.begin;
     bool begun = rc == 0;
     if (begun) {
@@ -297,7 +297,7 @@ int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shap
     }
     if (j.kept.step) snprintf(result->checkpoint, sizeof result->checkpoint, "%s/checkpoints/step-%06llu", j.folder.path, (unsigned long long)j.kept.step);
     train_ranks_end(&j, rc);
-    close_all(&j, begun || j.ranks.rank);
+    close_job(&j, begun || j.ranks.rank);
     result->total = clock_seconds() - j.begin;
     return rc;
 }

@@ -59,7 +59,7 @@ static int make_plan(reconstructor *r) {
     return r->p ? 0 : error_code();
 }
 
-static int open_all(reconstructor *r) {
+static int make_rooms(reconstructor *r) {
     int rc = make_plan(r);
     if (rc < 0) return rc;
     if (!(r->ws = workspace_new(plan_bytes(r->p)))) return error_code();
@@ -71,7 +71,7 @@ int reconstructor_open(const train_job *j, const volatile int *stop, reconstruct
     if (!r) return error_memory(sizeof *r);
     r->j = j;
     r->stop = stop;
-    int rc = open_all(r);
+    int rc = make_rooms(r);
     if (rc < 0) reconstructor_close(r);
     else *out = r;
     return rc;

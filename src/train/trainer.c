@@ -130,7 +130,7 @@ static int make_plans(trainer *t) {
     return t->profile && (t->update_profile || !t->split) ? 0 : error_code();
 }
 
-static int open_all(trainer *t, cpu_level cpu) {
+static int build_trainer(trainer *t, cpu_level cpu) {
     int rc = trainer_configure(t);
     if (rc == 0 && !(t->d = device_cpu(cpu))) rc = error_code();
     if (rc == 0 && !(t->params = t->options.counting ? params_new_counting() : params_new())) rc = error_code();
@@ -153,7 +153,7 @@ int trainer_open(const trainer_options *options, checkpoint *c, cpu_level cpu, t
     if (t->options.accumulate < 1) t->options.accumulate = 1;
     t->split = t->options.accumulate > 1 || t->options.clip > 0 || t->options.ranks;
     t->c = c;
-    int rc = open_all(t, cpu);
+    int rc = build_trainer(t, cpu);
     if (rc < 0) trainer_close(t);
     else *out = t;
     return rc;
@@ -195,12 +195,12 @@ void trainer_set_ids(trainer *t, const int32_t *ids) {
 }
 
 /* Micro-batches of a step, those of other ranks, too. */
-static int shares(const trainer *t) { return t->options.accumulate * ranks_count(t->options.ranks); }
+static int parts_of_loss(const trainer *t) { return t->options.accumulate * ranks_count(t->options.ranks); }
 
 /* The mean over the micro-batches of a step is the sum of their losses, each with a part of the weight. */
-static void share_weight(trainer *t) {
+static void weigh_part(trainer *t) {
     float *w = plan_tensor(t->micro_plan, t->ws, t->input[TRAINER_WEIGHT]);
-    for (int i = 0; i < t->options.batch; i++) w[i] /= (float)shares(t);
+    for (int i = 0; i < t->options.batch; i++) w[i] /= (float)parts_of_loss(t);
 }
 
 static int update(trainer *t, const float now[ADAMW_NOW], float decay, trainer_report *report) {
@@ -215,8 +215,8 @@ static int update(trainer *t, const float now[ADAMW_NOW], float decay, trainer_r
 
 static void take_loss(trainer *t, int micro, trainer_report *report) {
     float loss = *(const float *)plan_tensor(t->micro_plan, t->ws, t->loss), divergence = t->divergence ? *(const float *)plan_tensor(t->micro_plan, t->ws, t->divergence) : 0;
-    report->loss = loss * (float)shares(t);
-    report->divergence = divergence * (float)shares(t);
+    report->loss = loss * (float)parts_of_loss(t);
+    report->divergence = divergence * (float)parts_of_loss(t);
     t->mean_loss = (micro ? t->mean_loss : 0) + loss;
     t->mean_divergence = (micro ? t->mean_divergence : 0) + divergence;
 }
@@ -229,7 +229,7 @@ int trainer_step(trainer *t, const trainer_now *how, int micro, trainer_report *
     memcpy(plan_tensor(t->micro_plan, t->ws, t->now), now, sizeof now);
     memcpy(plan_tensor(t->micro_plan, t->ws, t->decay), &decay, sizeof decay);
     memcpy(plan_tensor(t->micro_plan, t->ws, t->first), &first, sizeof first);
-    share_weight(t);
+    weigh_part(t);
     /* Not until a flag is set: an update that is left in the middle would be neither step. */
     bool last = micro == t->options.accumulate - 1;
     int rc = plan_run(t->micro_plan, t->ws, &(plan_run_options){ .profile = t->profile, .after = t->options.ranks && last ? trainer_ranks_after : NULL, .context = t });

@@ -20,7 +20,7 @@ static const char *weight_of(const kernel_match *m) {
     return NULL;
 }
 
-static int look(void *context, size_t i) {
+static int note_if_lost(void *context, size_t i) {
     search *s = context;
     const kernel_step *step = plan_step(s->p, i);
     const char *weight = weight_of(&step->match);
@@ -45,5 +45,5 @@ void trainer_find_lost(trainer *t, char *out, size_t size) {
     search s = { .p = p, .ws = t->ws, .out = out, .size = size };
     *out = 0;
     /* Nothing is updated by it: the loss, or the gradients, are as they were, and the updates' gates closed. */
-    if (!weight_lost(t, out, size)) plan_run(p, t->ws, &(plan_run_options){ .after = look, .context = &s });
+    if (!weight_lost(t, out, size)) plan_run(p, t->ws, &(plan_run_options){ .after = note_if_lost, .context = &s });
 }
