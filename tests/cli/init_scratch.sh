@@ -4,17 +4,11 @@
 # mien init --scratch: a base from config files, and that everything else takes it. (How its numbers are spread, and which configs make a
 # model: tests/unit/test_scratch.c; beside diffusers: bench/scratch_exact.py.)
 . "$(dirname "$0")/lib"
-make_photos=$(realpath "${BUILD:-build}/tests/make_photos")
 clip=$(realpath -m "${CLIP_DIR:-third_party/clip}")
 cd "$T"
 
-mkdir -p small/unet small/vae small/text_encoder small/scheduler
-cat >small/unet/config.json <<'END'
-{"_class_name": "UNet2DConditionModel", "block_out_channels": [32, 64], "layers_per_block": 1, "cross_attention_dim": 64, "attention_head_dim": 4, "sample_size": 8,
- "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"]}
-END
-echo '{"_class_name": "AutoencoderKL", "block_out_channels": [32, 32, 32, 64], "layers_per_block": 1, "scaling_factor": 0.5}' >small/vae/config.json
-echo '{"model_type": "clip_text_model", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": "gelu"}' >small/text_encoder/config.json
+small_configs small && mkdir small/scheduler
+sed 's/"layers_per_block"/"scaling_factor": 0.5, "layers_per_block"/' small/vae/config.json >t && mv t small/vae/config.json
 echo '{"_class_name": "DDIMScheduler", "prediction_type": "v_prediction", "beta_schedule": "scaled_linear", "steps_offset": 1}' >small/scheduler/scheduler_config.json
 
 expect "a base" 0 "$mien" init --scratch small -o base.safetensors --seed 3
@@ -37,11 +31,7 @@ check "is whole" printed "VAE: is whole"
 
 expect "a ControlNet of it" 0 "$mien" init --base base.safetensors -o control.safetensors --quiet
 if ls "$clip"/bpe_* >/dev/null 2>&1; then
-    "$make_photos" photos 1 --size 64x64 >/dev/null
-    mkdir -p set/source set/target
-    cp photos/* set/target/0.jpg
-    picture set/source/0.png 64 64
-    echo '{"source": "source/0.png", "target": "target/0.jpg", "prompt": "a face"}' >set/prompt.jsonl
+    photo_set set 1 64
     expect "generate runs with it" 0 "$mien" generate --base base.safetensors --control control.safetensors --map set/source/0.png --prompt "a face" -o out.png --steps 2 -q
     check "to a picture of the size that it is for" eval '"$mien" info out.png >size && grep -q "64 x 64" size'
     expect "train runs on it" 0 "$mien" train --base base.safetensors --data set --out run --batch 1 --size 64 --steps 2 -q

@@ -4,19 +4,10 @@
 # mien train: a small run, stopped and gone on with, beside one that was not; what it writes and refuses.
 . "$(dirname "$0")/lib"
 make_model=$(realpath "${BUILD:-build}/tests/make_model")
-make_photos=$(realpath "${BUILD:-build}/tests/make_photos")
 cd "$T"
 
 "$make_model" sd1 base.safetensors --parts unet,vae,text
-mkdir -p set/source set/target
-"$make_photos" photos 3 --size 96x96 >/dev/null
-n=0
-for photo in photos/*; do
-    cp "$photo" "set/target/$n.jpg"
-    "$mien" annotate "set/target/$n.jpg" -o set/source -q >/dev/null 2>&1
-    echo "{\"source\": \"source/$n.png\", \"target\": \"target/$n.jpg\", \"prompt\": \"face $n\"}"
-    n=$((n + 1))
-done >set/prompt.jsonl
+photo_set set 3 96 || exit 1
 run() { "$mien" train --base base.safetensors --data set --batch 1 --size 64 --only-mid-control --lr 1e-3 -j 1 "$@"; }
 losses() { sed 's/.*"loss":\([^,]*\),.*/\1/' "$1/log.jsonl"; }
 

@@ -5,19 +5,10 @@
 # all it wanted; what can't fit is refused before anything is made, with the least that would do, which does.
 . "$(dirname "$0")/lib"
 make_model=$(realpath "${BUILD:-build}/tests/make_model")
-make_photos=$(realpath "${BUILD:-build}/tests/make_photos")
 cd "$T"
 
 "$make_model" sd1 base.safetensors --parts unet,vae,text
-mkdir -p set/source set/target
-"$make_photos" photos 2 --size 256x256 >/dev/null
-n=0
-for photo in photos/*; do
-    cp "$photo" "set/target/$n.jpg"
-    "$mien" annotate "set/target/$n.jpg" -o set/source -q >/dev/null 2>&1
-    echo "{\"source\": \"source/$n.png\", \"target\": \"target/$n.jpg\", \"prompt\": \"face $n\"}"
-    n=$((n + 1))
-done >set/prompt.jsonl
+photo_set set 2 256 || exit 1
 run() { "$mien" train --base base.safetensors --data set --batch 2 --size 256 --lr 1e-3 -j 1 --dtype f32 --steps 1 --eval-every 0 --keep 1 --cache-folder kept "$@"; }
 bytes_of() { sed -n "s/^$1 *\([0-9.]*\) \([KMG]\)B.*/\1 \2/p" "$2" | awk '{ print $1 * ($2 == "G" ? 1e9 : $2 == "M" ? 1e6 : 1e3) }'; }
 peak_of() { sed -n 's/.*"peak_bytes":\([0-9]*\).*/\1/p' "$1/log.jsonl" | tail -n 1; }

@@ -12,15 +12,7 @@ unset PMI_SIZE SLURM_STEP_NUM_TASKS
 
 cd "$T"
 "$build/tests/make_model" sd1 base.safetensors --parts unet,vae,text
-mkdir -p set/source set/target
-"$build/tests/make_photos" photos 8 --size 96x96 >/dev/null
-n=0
-for photo in photos/*; do
-    cp "$photo" "set/target/$n.jpg"
-    echo "{\"source\": \"source/$n.png\", \"target\": \"target/$n.jpg\", \"prompt\": \"face $n\"}"
-    n=$((n + 1))
-done >set/prompt.jsonl
-"$mien" annotate set/target -o set/source -q >/dev/null 2>&1
+photo_set set 8 96 || exit 1
 all_models
 train="$mien train --base base.safetensors --data set --size 64 --only-mid-control --lr 1e-4 --dtype f32 --eval-every 0 -j 1"
 

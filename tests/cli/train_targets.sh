@@ -3,29 +3,14 @@
 #
 # mien train --what base and --what vae: small runs, stopped and gone on with, beside ones that were not; what they write, keep and refuse.
 . "$(dirname "$0")/lib"
-make_photos=$(realpath "${BUILD:-build}/tests/make_photos")
 clip=$(realpath -m "${CLIP_DIR:-third_party/clip}")
 cd "$T"
 ls "$clip"/bpe_* >/dev/null 2>&1 || { echo "1..0 # SKIP no vocabulary (make setup)"; exit 0; }
 
-mkdir -p small/unet small/vae small/text_encoder
-cat >small/unet/config.json <<'END'
-{"_class_name": "UNet2DConditionModel", "block_out_channels": [32, 64], "layers_per_block": 1, "cross_attention_dim": 64, "attention_head_dim": 4, "sample_size": 8,
- "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"]}
-END
-echo '{"_class_name": "AutoencoderKL", "block_out_channels": [32, 32, 32, 64], "layers_per_block": 1}' >small/vae/config.json
-echo '{"model_type": "clip_text_model", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": "gelu"}' >small/text_encoder/config.json
+small_configs small
 "$mien" init --scratch small -o base.safetensors --seed 3 -q
 "$mien" init --base base.safetensors -o control.safetensors -q
-"$make_photos" photos 3 --size 96x96 >/dev/null
-mkdir -p set/source set/target
-n=0
-for photo in photos/*; do
-    cp "$photo" "set/target/$n.jpg"
-    picture "set/source/$n.png" 96 96
-    echo "{\"source\": \"source/$n.png\", \"target\": \"target/$n.jpg\", \"prompt\": \"face $n\"}"
-    n=$((n + 1))
-done >set/prompt.jsonl
+photo_set set 3 96 || exit 1
 run() { "$mien" train --base base.safetensors --data set --batch 2 --size 64 --lr 1e-3 -j 1 --eval-every 0 --quiet "$@"; }
 losses() { sed 's/.*"loss":\([^,]*\),.*/\1/' "$1/log.jsonl"; }
 
