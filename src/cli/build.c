@@ -38,7 +38,7 @@ static int parse(arguments *a, int argc, char **argv) {
     mien_build_options *j = &a->job;
     const option options[] = {
         { "data", 0, OPTION_TEXT, &j->data, 0, 0, "DIR", "the data set's folder; made if needed", NULL },
-        { "min-size", 0, OPTION_INT, &j->min_size, 0, 1 << 20, "PIXELS", "leave out photos whose short side is less (default 384)", NULL },
+        { "min-size", 0, OPTION_INT, &j->min_size, 0, 1 << 20, "PIXELS", "leave out photos whose short side is less (default 384), but not what mien synth made", NULL },
         { "max-size", 0, OPTION_INT, &j->max_size, 1, 1 << 20, "PIXELS", "leave out photos whose long side is more (default 32766)", NULL },
         { "max-faces", 0, OPTION_INT, &j->faces.max_faces, 1, 100, "N", "look for at most N faces, best first (default 5)", NULL },
         { "min-face", 0, OPTION_NUMBER, &j->min_face, 0, 1e6, "PIXELS", "smaller faces don't count and aren't drawn (default 64)", NULL },

@@ -133,6 +133,7 @@ static bool old_is_known(const item *i) {
     const build_record *o = &i->old;
     bool looked_at = o->outcome == BUILD_KEPT || o->outcome == BUILD_SMALL || o->outcome == BUILD_LARGE || o->outcome == BUILD_NO_FACE ||
                      o->outcome == BUILD_SMALL_FACES || o->outcome == BUILD_UNREADABLE;
+    if (o->outcome == BUILD_SMALL && i->known.rendered) return false;   /* its sidecar came later */
     return o->photo && looked_at && o->sha256 && o->settings && strcmp(o->settings, i->run->settings) == 0;
 }
 
@@ -338,7 +339,7 @@ static int look_at_photo(item *i) {
     i->r.width = i->k->picture.width;
     i->r.height = i->k->picture.height;
     int least = i->r.width < i->r.height ? i->r.width : i->r.height, most = i->r.width + i->r.height - least;
-    if (least < o->min_size) return BUILD_SMALL;
+    if (least < o->min_size && !i->known.rendered) return BUILD_SMALL;   /* what was rendered was never larger: it has all that its size can show */
     if (most > o->max_size) return BUILD_LARGE;
     rc = photo_find(i->k);
     if (rc < 0) return i->r.settings = NULL, failed(i, BUILD_UNREADABLE);

@@ -77,6 +77,7 @@ static int read_document(const char *name, const json_at *root, sidecar *s) {
     const char *word;
     int rc = json_need_object(root);
     if (rc == 0) rc = json_each_field(root, read_field, s);
+    if (rc == 0 && json_field(root, "synth", &at)) s->rendered = json_need_object(&at) == 0;
     if (rc < 0 || !json_field(root, "caption", &at)) return rc;
     if (json_is_nothing(&at)) return s->has_caption = true, 0;
     rc = json_has_text(&at) ? json_need_string(&at, &word) : json_error(&at, ERR_FORMAT, "a text was expected");

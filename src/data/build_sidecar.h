@@ -5,7 +5,8 @@
  *
  *     {"caption": "...", "url": "...", "NSFW": "UNLIKELY", "punsafe": 0.01}
  *
- * NSFW may be a word, a probability of being unsafe, or null; it, punsafe (or unsafe) and url may be written in any case. */
+ * NSFW may be a word, a probability of being unsafe, or null; it, punsafe (or unsafe) and url may be written in any case. What `mien synth` rendered has an object
+ * "synth" in it. */
 #ifndef DATA_BUILD_SIDECAR_H
 #define DATA_BUILD_SIDECAR_H
 
@@ -24,6 +25,7 @@ typedef struct {
     char *url;
     char *nsfw;               /* the word that lets it out, if there is one, else any */
     double unsafe;            /* the highest probability; below 0: none */
+    bool rendered;            /* it says so itself, by the object "synth": no photo that was made smaller */
     bool strange;             /* a mark that is neither word nor probability: nobody knows what it says */
 } sidecar;                    /* zeroed but for unsafe: SIDECAR_NONE */
 

@@ -103,7 +103,7 @@ void synth_person_draw(chance *c, synth_draw *d) {
     static const double age_weight[3] = { 0.45, 0.33, 0.22 }, ages[4] = { 0, 0.3, 0.62, 1 };
     synth_face *f = &d->face;
     d->woman = chance_of(c, 0.5);
-    double sex = 0.65 + chance_bell(c) * 0.15;
+    double sex = 0.65 + chance_bell(c) * 0.11;
     f->sex = (float)(d->woman ? -sex : sex);
     int age = chance_pick(c, age_weight, 3);
     f->age = (float)chance_between(c, ages[age], ages[age + 1]);
