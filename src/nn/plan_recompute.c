@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Recomputation (Griewank and Walther 2000; Chen et al. 2016, "sublinear memory"): what the forward pass made and the backward pass reads
- * is dropped in between and made again. It works on steps, after kernels are chosen: a repeated step is the same kernel with the same state on
- * equal inputs, so that bits do not depend on how much is repeated, and what was fused stays fused.
+ * Recomputation (Griewank and Walther 2000; Chen et al. 2016, "sublinear memory"): what the forward pass made and the
+ * backward pass reads is dropped in between and made again. It works on steps, after kernels are chosen: a repeated
+ * step is the same kernel with the same state on equal inputs, so that bits do not depend on how much is repeated, and
+ * what was fused stays fused.
  *
- * Steps that end in an addition are not repeated: in residual networks these are the stream between branches, and from them any branch can be
- * made again without the one before it. The others are taken in order of what they cost for the memory they free. */
+ * Steps that end in an addition are not repeated: in residual networks these are the stream between branches, and from
+ * them any branch can be made again without the one before it. The others are taken in order of what they cost for the
+ * memory they free. */
 #include <stdlib.h>
 #include <string.h>
 

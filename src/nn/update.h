@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What training does to its states, as nodes: they rewrite states in place (op.writes) behind all that reads them. Settings that change from step
- * to step are inputs, so that one plan serves all steps. */
+ * What training does to its states, as nodes: they rewrite states in place (op.writes) behind all that reads them.
+ * Settings that change from step to step are inputs, so that one plan serves all steps. */
 #ifndef NN_UPDATE_H
 #define NN_UPDATE_H
 
@@ -15,14 +15,16 @@ typedef struct { float beta1, beta2, epsilon, decay; } adamw_attr;
 enum { ADAMW_RATE, ADAMW_FIRST, ADAMW_SECOND, ADAMW_STEP, ADAMW_NOW };
 void adamw_now(const adamw_attr *attr, double rate, uint64_t step, float now[ADAMW_NOW]);   /* step from 1 */
 
-/* One weight, of dw's shape: bf16, with the 16 bits that it lacks of an f32 in `low` (NN_U16, nn/halves.h), 12 bytes in all; or f32 with low NULL. m and v f32: 0 at
- * first; dw f32. Either way the f32 has the same bits. factor [1] f32 or NULL: the gradient is multiplied by it. gate [1] f32 or NULL: where it is not finite (the
- * loss, or the gradients' squares) nothing is changed. */
+/* One weight, of dw's shape: bf16, with the 16 bits that it lacks of an f32 in `low` (NN_U16, nn/halves.h), 12 bytes in
+ * all; or f32 with low NULL. m and v f32: 0 at first; dw f32. Either way the f32 has the same bits. factor [1] f32 or
+ * NULL: the gradient is multiplied by it. gate [1] f32 or NULL: where it is not finite (the loss, or the gradients'
+ * squares) nothing is changed. */
 typedef struct { tensor *weight, *low, *m, *v; } adamw_states;
 void adamw(graph *g, const adamw_states *w, tensor *dw, tensor *now, tensor *factor, tensor *gate, adamw_attr attr);
 
-/* The same with moments of 8 bits (op_adamw8.c says which), 6.03 bytes a weight. moments [2,n] NN_U8 and scales [2,adamw8_scales(n)] f32, n = elements of the weight: all 0 at first. key: another for each weight, so that
- * they are not rounded by the same random numbers. */
+/* The same with moments of 8 bits (op_adamw8.c says which), 6.03 bytes a weight. moments [2,n] NN_U8 and scales
+ * [2,adamw8_scales(n)] f32, n = elements of the weight: all 0 at first. key: another for each weight, so that they are
+ * not rounded by the same random numbers. */
 typedef struct { tensor *weight, *low, *moments, *scales; } adamw8_states;
 typedef struct { adamw_attr adamw; uint32_t key; } adamw8_attr;
 void   adamw8(graph *g, const adamw8_states *w, tensor *dw, tensor *now, tensor *factor, tensor *gate, adamw8_attr attr);

@@ -355,7 +355,7 @@ int batch_restore(batch_source *b, const batch_position *p, bool changed_is_fine
     return 0;
 }
 
-/* ---- what it tells ------------------------------------------------------------------------------------------------------------ */
+/* ---- what it tells ------------------------------------------------------------------------------------------------------ */
 
 uint64_t batch_items(const batch_source *b) { return iterator_count(b->it); }
 uint64_t batch_rows(const batch_source *b) { return b->r ? replay_rows(b->r) : 0; }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Training's data, micro-batch by micro-batch: what train/trainer.h's inputs are set to. Items come in the iterator's shuffled order, made ready by its threads
- * (train/batch_item.h); what the cache lacks is encoded by the caller's thread, with all of its cores, and kept.
+ * Training's data, micro-batch by micro-batch: what train/trainer.h's inputs are set to. Items come in the iterator's
+ * shuffled order, made ready by its threads (train/batch_item.h); what the cache lacks is encoded by the caller's
+ * thread, with all of its cores, and kept.
  *
  *     batch_open(&options, c, &b);
  *     batch_restore(b, &position, false);       of a run that goes on
  *     while ((rc = batch_next(b, &m)) > 0)
  *         trainer_set(t, TRAINER_LATENT, m.latent); ...
  *
- * The same options and position give the same bits: cold or warm cache, any number of threads that read ahead, and with R ranks of B items what one rank of R B
- * items has (as long as none is left out). */
+ * The same options and position give the same bits: cold or warm cache, any number of threads that read ahead, and with
+ * R ranks of B items what one rank of R B items has (as long as none is left out). */
 #ifndef TRAIN_BATCH_H
 #define TRAIN_BATCH_H
 
@@ -21,9 +22,11 @@
 #include "weights/checkpoint.h"
 
 typedef struct {
-    mien_iterate_options items;      /* complete, as mien_iterator_open fills it; without end (epochs 0). The seed is that of the draws, too */
+    mien_iterate_options items;      /* complete, as mien_iterator_open fills it; without end (epochs 0). The seed is that
+                                      * of the draws, too */
     int batch;
-    unsigned wants;                  /* ITEM_*: HINT, LATENT and TEXT for a ControlNet; HINT left out for the base; PICTURE for the VAE */
+    unsigned wants;                  /* ITEM_*: HINT, LATENT and TEXT for a ControlNet; HINT left out for the base; PICTURE
+                                      * for the VAE */
     int crop;                        /* of PICTURE: windows of so many pixels, by chance; 0: the whole square */
     bool redraw;                     /* maps are drawn at the training's size, from the landmarks beside them */
     bool mirror;                     /* half of the items, by chance */
@@ -64,10 +67,12 @@ typedef struct {
 int  batch_next(batch_source *b, micro_batch *out);
 
 batch_position batch_position_of(const batch_source *b);
-/* ERR_USAGE if the data are others than they were, unless that is fine; then it goes on with the next epoch if it has not as many items. */
+/* ERR_USAGE if the data are others than they were, unless that is fine; then it goes on with the next epoch if it has
+ * not as many items. */
 int  batch_restore(batch_source *b, const batch_position *p, bool changed_is_fine);
 
-/* From now on the encoders are let go at the end of each batch_next, and before the first of them wakes begin(context) is told: where memory does not suffice for them beside the rest. */
+/* From now on the encoders are let go at the end of each batch_next, and before the first of them wakes begin(context)
+ * is told: where memory does not suffice for them beside the rest. */
 void batch_take_turns(batch_source *b, void (*begin)(void *context), void *context);
 void batch_rest(batch_source *b);    /* lets the encoders go */
 

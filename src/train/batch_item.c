@@ -90,8 +90,8 @@ static void copy_window(const image *whole, int size, bool mirrored, uint8_t *ou
         memcpy(out + (size_t)row * (size_t)size * 3, whole->rgb + ((size_t)(y + row) * (size_t)whole->width + (size_t)x) * 3, (size_t)size * 3);
 }
 
-/* Drawn whole at the size that the photo is resized to, then cut: lines that begin outside the square and end in it are there, and those that would leave the
- * photo are not. */
+/* Drawn whole at the size that the photo is resized to, then cut: lines that begin outside the square and end in it are
+ * there, and those that would leave the photo are not. */
 static int draw_whole(const item_maker *m, const faces *f, double min_face, bool mirrored, uint8_t *hint) {
     sample_frame frame;
     image whole;
@@ -155,7 +155,8 @@ static void crop_photo(const item_maker *m, const float at[2], uint8_t *photo) {
     for (size_t row = 0; row < crop; row++) memmove(photo + row * crop * 3, photo + ((y + row) * size + x) * 3, crop * 3);
 }
 
-/* A photo whose moments are kept was decoded once: it is only hashed. It is compared with its map all the same, so that a warm cache leaves out the same items. */
+/* A photo whose moments are kept was decoded once: it is only hashed. It is compared with its map all the same, so that
+ * a warm cache leaves out the same items. */
 static int use_photo(const item_maker *m, const dataset *d, const dataset_item *item, const uint8_t *data, size_t size, pixel_size map, item_head *h, sample_fault *fault) {
     pixel_size photo;
     sample_frame frame;
@@ -184,7 +185,7 @@ static int make_photo(const item_maker *m, const dataset *d, const dataset_item 
     return rc;
 }
 
-/* ---- the prompt, the draws --------------------------------------------------------------------------------------------------- */
+/* ---- the prompt, the draws ---------------------------------------------------------------------------------------------- */
 
 static int make_text(const item_maker *m, const dataset_item *item, item_head *h) {
     char *turned = h->draws.mirrored && !h->draws.dropped ? mirror_words(sample_prompt(item)) : NULL;

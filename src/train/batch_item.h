@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One item made ready for training by the iterator's threads, as far as that can be without the encoders: the map's square (from the file, or drawn from the
- * landmarks), the photo's square or what the cache has of it, the prompt's tokens or what the cache has of them, and all its draws. */
+ * One item made ready for training by the iterator's threads, as far as that can be without the encoders: the map's
+ * square (from the file, or drawn from the landmarks), the photo's square or what the cache has of it, the prompt's
+ * tokens or what the cache has of them, and all its draws. */
 #ifndef TRAIN_BATCH_ITEM_H
 #define TRAIN_BATCH_ITEM_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From a picture's moments to what the UNet is given and asked for, as ldm's p_losses and diffusers' training scripts have it, in f32. Arrays are [places,4],
- * channels last. */
+ * From a picture's moments to what the UNet is given and asked for, as ldm's p_losses and diffusers' training scripts
+ * have it, in f32. Arrays are [places,4], channels last. */
 #ifndef TRAIN_BATCH_NOISING_H
 #define TRAIN_BATCH_NOISING_H
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the frozen encoders have made of pictures and prompts, kept on disk from run to run: one file an item (train/cache_entry.h), below
+ * What the frozen encoders have made of pictures and prompts, kept on disk from run to run: one file an item
+ * (train/cache_entry.h), below
  *
  *     FOLDER/latents-<model>-<type>/ab/<SHA-256 of the photo>-<what of it>        moments, f32
  *     FOLDER/texts-<model>-<type>/ab/<SHA-256 of the tokens>                      f16
  *
- * One file an item, because then there is no index to be torn, to be held in memory or to be agreed on: ranks and runs share a folder without a lock, a kill
- * leaves an item or none, and what was made of a photo that must go can be found by its hash and deleted. 256 folders keep each of them small (100,000 items:
- * 400 in each). The price is the file system's: blocks of 4 KiB, and two inodes an item. */
+ * One file an item, because then there is no index to be torn, to be held in memory or to be agreed on: ranks and runs
+ * share a folder without a lock, a kill leaves an item or none, and what was made of a photo that must go can be found
+ * by its hash and deleted. 256 folders keep each of them small (100,000 items: 400 in each). The price is the file
+ * system's: blocks of 4 KiB, and two inodes an item. */
 #ifndef TRAIN_CACHE_H
 #define TRAIN_CACHE_H
 
@@ -30,12 +32,14 @@ typedef struct {
 
 typedef struct cache cache;
 
-/* The folder is made when something is kept; what a killed process left half written goes. folder may be NULL if no shelf is kept. */
+/* The folder is made when something is kept; what a killed process left half written goes. folder may be NULL if no
+ * shelf is kept. */
 int  cache_open(const char *folder, const cache_shelf shelves[CACHE_PARTS], cache **out);
 void cache_close(cache *c);          /* NULL is fine */
 bool cache_keeps(const cache *c, cache_part part);
 
-/* Names of items. photo, ids: bytes that are hashed. width x height is what the photo is resized to before its middle square of `size` is cut out. */
+/* Names of items. photo, ids: bytes that are hashed. width x height is what the photo is resized to before its middle
+ * square of `size` is cut out. */
 void cache_name_photo(const uint8_t *photo, size_t bytes, int width, int height, int size, bool mirrored, char name[CACHE_NAME]);
 void cache_name_tokens(const int32_t *ids, size_t n, char name[CACHE_NAME]);
 
@@ -44,7 +48,8 @@ bool cache_find(const cache *c, cache_part part, const char *name, void *out);
 /* Writes it aside and renames it. ERR_* are no reason to stop training. */
 int  cache_keep(const cache *c, cache_part part, const char *name, const void *numbers);
 
-/* Bytes on disk: of all that `items` lines could need (mirror: each twice), of what is there for these encoders, and what is free. */
+/* Bytes on disk: of all that `items` lines could need (mirror: each twice), of what is there for these encoders, and
+ * what is free. */
 typedef struct { uint64_t all, there, free; } cache_space;
 int  cache_measure(const cache *c, uint64_t items, bool mirror, cache_space *out);
 /* Bytes that are still to be written, at most. */

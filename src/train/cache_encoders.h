@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The frozen encoders of training: the VAE's half, and the text encoder. Each is planned, and its weights packed, when something is to be encoded, and let go by
- * encoders_rest. Each picture and each prompt is computed alone, so that what comes of it depends on nothing beside it. One thread at a time. */
+ * The frozen encoders of training: the VAE's half, and the text encoder. Each is planned, and its weights packed, when
+ * something is to be encoded, and let go by encoders_rest. Each picture and each prompt is computed alone, so that what
+ * comes of it depends on nothing beside it. One thread at a time. */
 #ifndef TRAIN_CACHE_ENCODERS_H
 #define TRAIN_CACHE_ENCODERS_H
 
@@ -33,8 +34,9 @@ size_t encoders_side(const encoders *e);         /* of latents */
 size_t encoders_channels(const encoders *e);     /* of latents: 4; 0 if the VAE is not needed */
 size_t encoders_width(const encoders *e);        /* of texts; 0 if they are not needed */
 
-/* SHA-256 of the weights, and of the settings that they are computed by: of this network alone, whatever file it came in. (checkpoint_hash is of the UNet's file
- * where the model is a folder: another VAE beside it would not be seen.) Reads all of them. */
+/* SHA-256 of the weights, and of the settings that they are computed by: of this network alone, whatever file it came
+ * in. (checkpoint_hash is of the UNet's file where the model is a folder: another VAE beside it would not be seen.)
+ * Reads all of them. */
 int  encoders_hash(const encoders *e, encoder_kind which, char hex[65]);
 
 /* RGB bytes [size,size,3] -> moments [side,side,2 channels]. */

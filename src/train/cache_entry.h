@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One kept item as bytes: 64 of a header, then the numbers. The checksum goes over the item's whole name, too, so that what lies under a wrong name, or was
- * torn by a power failure, is not taken. */
+ * One kept item as bytes: 64 of a header, then the numbers. The checksum goes over the item's whole name, too, so that
+ * what lies under a wrong name, or was torn by a power failure, is not taken. */
 #ifndef TRAIN_CACHE_ENTRY_H
 #define TRAIN_CACHE_ENTRY_H
 

@@ -15,7 +15,8 @@ static uint32_t scramble(uint32_t x) {
     return x ^ (x >> 16);
 }
 
-/* One to one in the lower half of place, since MT19937 takes a seed of 32 bits only: with any hash, pairs of items would share their noise after some 65,000. */
+/* One to one in the lower half of place, since MT19937 takes a seed of 32 bits only: with any hash, pairs of items
+ * would share their noise after some 65,000. */
 uint32_t draws_seed(uint64_t seed, uint64_t place) {
     uint64_t key = mix(seed + 0x9e3779b97f4a7c15u + mix(place >> 32));
     return scramble(scramble((uint32_t)place + (uint32_t)key) ^ (uint32_t)(key >> 32));

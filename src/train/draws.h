@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What chance decides about an item: timestep, whether its prompt is dropped, whether it is mirrored, and its normal numbers. Every place of the shuffled order
- * (data/iterate.h) has a generator of its own, so there is no state beside seed and place: nothing depends on threads, on what is made ready in advance, on
- * items that were left out, or on how the places are shared among ranks.
+ * What chance decides about an item: timestep, whether its prompt is dropped, whether it is mirrored, and its normal
+ * numbers. Every place of the shuffled order (data/iterate.h) has a generator of its own, so there is no state beside
+ * seed and place: nothing depends on threads, on what is made ready in advance, on items that were left out, or on how
+ * the places are shared among ranks.
  *
  *     noise_source s;
  *     draws_begin(&s, seed, place);

@@ -105,7 +105,7 @@ static void put_float(text *t, int field, float x) {
     put_bytes(t, &bits, sizeof bits);
 }
 
-/* ---- records ----------------------------------------------------------------------------------------------------------------- */
+/* ---- records ------------------------------------------------------------------------------------------------------------ */
 
 static int write_all(int fd, const void *data, size_t size) {
     for (const char *p = data; size;) {
@@ -151,7 +151,7 @@ static int put_event(events *e, uint64_t step, double now, int field, const void
     return rc;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the file ----------------------------------------------------------------------------------------------------------- */
 
 /* The latest time in the names that are there. */
 static int latest(const char *folder, long long *out) {
@@ -191,8 +191,8 @@ int events_open(const char *folder, uint64_t step, double now, events **out) {
     make_table(e->table);
     int rc = create(e, folder, now);
     if (rc == 0) rc = put_event(e, 0, now, 3, version, sizeof version - 1);
-    /* Of a new run as well: TensorBoard takes the first that it sees for a beginning, and only those behind it for restarts, which
-     * drop events from that step on (plugin_event_accumulator.py, _CheckForRestartAndMaybePurge). */
+    /* Of a new run as well: TensorBoard takes the first that it sees for a beginning, and only those behind it for
+     * restarts, which drop events from that step on (plugin_event_accumulator.py, _CheckForRestartAndMaybePurge). */
     if (rc == 0) rc = put_event(e, step + 1, now, 7, start, sizeof start);
     if (rc < 0) {
         if (e->fd >= 0) unlink(e->path);

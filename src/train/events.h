@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An event file as TensorBoard reads it: records (tensorflow/core/lib/io/record_writer.h: length, its masked CRC-32C, bytes, theirs) of protobuf
- * messages (tensorboard/compat/proto/event.proto and summary.proto), written by hand. */
+ * An event file as TensorBoard reads it: records (tensorflow/core/lib/io/record_writer.h: length, its masked CRC-32C,
+ * bytes, theirs) of protobuf messages (tensorboard/compat/proto/event.proto and summary.proto), written by hand. */
 #ifndef TRAIN_EVENTS_H
 #define TRAIN_EVENTS_H
 
@@ -10,10 +10,12 @@
 
 typedef struct events events;
 
-/* A new file in the folder, behind all that are there in the order of names, in which TensorBoard reads them: a later start's events of a step
- * replace an earlier one's, and what was there of steps behind `step` (the last that is done; 0: a new run) is dropped. `now`: seconds since 1970. */
+/* A new file in the folder, behind all that are there in the order of names, in which TensorBoard reads them: a later
+ * start's events of a step replace an earlier one's, and what was there of steps behind `step` (the last that is done;
+ * 0: a new run) is dropped. `now`: seconds since 1970. */
 int  events_open(const char *folder, uint64_t step, double now, events **out);
-/* Numbers of a step under their tags ("train/loss"); NaN is left out. After ERR_FULL nothing of it stays, and the next may be tried. */
+/* Numbers of a step under their tags ("train/loss"); NaN is left out. After ERR_FULL nothing of it stays, and the next
+ * may be tried. */
 typedef struct { const char *tag; double value; } event_scalar;
 int  events_scalars(events *e, uint64_t step, double now, const event_scalar *s, size_t n);
 /* A picture: the bytes of a PNG. */

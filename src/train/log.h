@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * RUN/log.jsonl: a line for each optimiser step, with what it cost and what came of it. A line is one write, so that a kill loses at most the one
- * being written. */
+ * RUN/log.jsonl: a line for each optimiser step, with what it cost and what came of it. A line is one write, so that a
+ * kill loses at most the one being written. */
 #ifndef TRAIN_LOG_H
 #define TRAIN_LOG_H
 
@@ -27,8 +27,8 @@ typedef struct {
 
 typedef struct train_log train_log;
 
-/* Opens it for appending behind step `step` (0: a new run); it is made if need be. What stands there of later steps, torn or unreadable is cut off,
- * and hooks (may be NULL) are told how much. */
+/* Opens it for appending behind step `step` (0: a new run); it is made if need be. What stands there of later steps,
+ * torn or unreadable is cut off, and hooks (may be NULL) are told how much. */
 int  train_log_open(const char *folder, uint64_t step, const mien_hooks *hooks, train_log **out);
 /* After ERR_FULL nothing of the line stays, and the next one may be tried. */
 int  train_log_add(train_log *l, const log_line *line);

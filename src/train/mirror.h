@@ -4,8 +4,8 @@
 #ifndef TRAIN_MIRROR_H
 #define TRAIN_MIRROR_H
 
-/* A copy, which the caller frees; NULL without memory. Whole words of ASCII letters only ("left-handed" has one, "leftover" none), in the case they have:
- * left, Left, LEFT. */
+/* A copy, which the caller frees; NULL without memory. Whole words of ASCII letters only ("left-handed" has one,
+ * "leftover" none), in the case they have: left, Left, LEFT. */
 char *mirror_words(const char *caption);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A few items that are trained with, as they are cut, for what is made of them now and then: in the data's order, whatever the steps are at. */
+ * A few items that are trained with, as they are cut, for what is made of them now and then: in the data's order,
+ * whatever the steps are at. */
 #ifndef TRAIN_PEEK_H
 #define TRAIN_PEEK_H
 

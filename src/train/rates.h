@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Numbers that follow from the step alone, so that a resumed run has them to the bit: learning rates, the decay of the weights' average, and the
- * loss as it is shown. */
+ * Numbers that follow from the step alone, so that a resumed run has them to the bit: learning rates, the decay of the
+ * weights' average, and the loss as it is shown. */
 #ifndef TRAIN_RATES_H
 #define TRAIN_RATES_H
 
@@ -22,8 +22,9 @@ typedef struct {
 /* The rate of a step, from 1. Step `warmup` is the first with base; the last step's is base * floor exactly. */
 double rate_at(const rate_schedule *s, uint64_t step);
 
-/* The decay by which the average of the weights takes step `step` (from 1) in: (1 + n) / (10 + n) with n steps before this one, at most `most`, so
- * that the average forgets what it began with (Tensorflow's ExponentialMovingAverage, num_updates). */
+/* The decay by which the average of the weights takes step `step` (from 1) in: (1 + n) / (10 + n) with n steps before
+ * this one, at most `most`, so that the average forgets what it began with (Tensorflow's ExponentialMovingAverage,
+ * num_updates). */
 double average_decay(double most, uint64_t step);
 
 /* An exponential mean that knows how little it has seen: zeroed is ready. Plain data, kept in checkpoints. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A file of draws, to compare training with another program step by step: safetensors with items [S,B] and timesteps [S,B] int64, noise and posterior [S,B,c,h,w]
- * f32, standard normal numbers in NCHW. A row is one micro-batch; items are lines of prompt.jsonl, from 0. */
+ * A file of draws, to compare training with another program step by step: safetensors with items [S,B] and timesteps
+ * [S,B] int64, noise and posterior [S,B,c,h,w] f32, standard normal numbers in NCHW. A row is one micro-batch; items
+ * are lines of prompt.jsonl, from 0. */
 #ifndef TRAIN_REPLAY_H
 #define TRAIN_REPLAY_H
 

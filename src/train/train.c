@@ -21,7 +21,8 @@
 
 /* ---- what it begins with ------------------------------------------------------------------------------------------------- */
 
-/* Without a ControlNet one is made of the base, as mien init does; it stays in the run's folder, from which a resumed run reads it. */
+/* Without a ControlNet one is made of the base, as mien init does; it stays in the run's folder, from which a resumed
+ * run reads it. */
 static int get_control(train_job *j, checkpoint_shapes shapes) {
     mien_init_result r;
     struct stat st;
@@ -235,7 +236,8 @@ static int tell_step(train_job *j, mien_train_step *s) {
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------------ */
 
-/* A disk that is full, a folder that is gone for a while, or memory that others have, is no reason to lose what memory holds: the older checkpoints stay, and the next time it is tried again. */
+/* A disk that is full, a folder that is gone for a while, or memory that others have, is no reason to lose what memory
+ * holds: the older checkpoints stay, and the next time it is tried again. */
 static int keep_now_and_then(train_job *j) {
     bool due = (j->o->checkpoint_every && j->step % j->o->checkpoint_every == 0) || (j->o->checkpoint_minutes > 0 && clock_seconds() - j->kept.at > 60 * j->o->checkpoint_minutes);
     if (!due) return 0;

@@ -122,8 +122,8 @@ int train_kept_bytes(train_job *j, uint64_t *out);
 
 /* ---- train_memory.c ---- */
 
-/* Nothing large has been read. Decides what is computed again and who takes turns, and tells the plan of memory and disk; ERR_LIMIT, with what would fit,
- * ERR_FULL if the disk does not suffice. */
+/* Nothing large has been read. Decides what is computed again and who takes turns, and tells the plan of memory and
+ * disk; ERR_LIMIT, with what would fit, ERR_FULL if the disk does not suffice. */
 int train_make_room(train_job *j);
 /* Before the first step, with the trainer that makes them. */
 void train_take_turns(train_job *j);
@@ -132,8 +132,8 @@ void train_take_turns(train_job *j);
 
 /* The items that sheets, and what is measured, are made of. stop: base/stop.h; may be NULL. */
 int train_peek(const train_job *j, const volatile int *stop, peek **out);
-/* Pictures of a few fixed items of the data, as the model makes them now, on a sheet in the run's folder. What goes wrong with them is told and ends nothing,
- * but for a stop. */
+/* Pictures of a few fixed items of the data, as the model makes them now, on a sheet in the run's folder. What goes
+ * wrong with them is told and ends nothing, but for a stop. */
 int train_sheet(train_job *j);
 /* What makes them: with the trainer's weights, if there is a trainer by now. */
 engine_options train_engine(const train_job *j);
@@ -141,7 +141,8 @@ engine_shape   train_sheet_shape(const train_job *j);
 
 /* ---- train_reconstruct.c ---- */
 
-/* Of a VAE whose latents' scale is to be measured: what the model says from now on. Not stopped by a signal: a checkpoint is about to be written. */
+/* Of a VAE whose latents' scale is to be measured: what the model says from now on. Not stopped by a signal: a
+ * checkpoint is about to be written. */
 int train_measure(train_job *j);
 
 void train_say(const train_job *j, mien_log_kind kind, const char *message);

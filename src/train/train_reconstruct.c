@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Photos through the VAE that is trained, as it is now: the means of their posteriors, decoded, as pictures are made in the end. */
+ * Photos through the VAE that is trained, as it is now: the means of their posteriors, decoded, as pictures are made in
+ * the end. */
 #include "train/train_reconstruct.h"
 
 #include <math.h>

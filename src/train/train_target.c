@@ -16,7 +16,8 @@ unsigned train_networks(const mien_train_options *o) {
     return CHECKPOINT_UNET | CHECKPOINT_VAE | CHECKPOINT_TEXT | (o->what == MIEN_TRAIN_CONTROL ? CHECKPOINT_CONTROL : 0);
 }
 
-/* What is trained changes with each step: a text encoder's prompts come as tokens then, and a VAE's pictures as they are, so that nothing that it makes is cached. */
+/* What is trained changes with each step: a text encoder's prompts come as tokens then, and a VAE's pictures as they
+ * are, so that nothing that it makes is cached. */
 unsigned train_wants(const mien_train_options *o) {
     if (o->what == MIEN_TRAIN_VAE) return ITEM_PICTURE;
     if (o->what == MIEN_TRAIN_BASE) return ITEM_LATENT | (o->freeze_text ? ITEM_TEXT : ITEM_TOKENS);
@@ -70,7 +71,8 @@ static int open_look(train_job *j, params *weights, engine **e) {
     return engine_open(&how, e);
 }
 
-/* It comes before what training takes is counted, and so has to be inside --memory itself. (engine_fit counts with more beside the networks than a small model's training takes.) */
+/* It comes before what training takes is counted, and so has to be inside --memory itself. (engine_fit counts with more
+ * beside the networks than a small model's training takes.) */
 static int room_to_look(train_job *j, const engine_shape *shape) {
     char needed[32], given[32];
     engine_share share = { 0 };
@@ -89,8 +91,8 @@ static int room_to_look(train_job *j, const engine_shape *shape) {
     return error_set(ERR_LIMIT, "%s of memory are needed to look at what the model predicts, and %s may be used (--memory); --prediction says it, then nothing is looked at", needed, given);
 }
 
-/* The look tells noise from what is none: 64x64 latents are enough for that at any size, and so one step of one small picture, without gradients and without the
- * ControlNet's states, takes less than training does. */
+/* The look tells noise from what is none: 64x64 latents are enough for that at any size, and so one step of one small
+ * picture, without gradients and without the ControlNet's states, takes less than training does. */
 enum { LOOK_SIDE = 512, SIDE_OF_V = 768 };
 
 /* As `generate` does with such a model; its weights are packed for it, and let go. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The network that is trained: its graph with gradients and updates, the states that outlive steps, and one plan that does a whole step.
+ * The network that is trained: its graph with gradients and updates, the states that outlive steps, and one plan that
+ * does a whole step.
  *
  *     trainer_open(&options, c, &t);            builds and plans; reads the weights
  *     for each step:
@@ -36,11 +37,14 @@ typedef struct {
     bool average;                    /* keeps an exponential average of the weights */
     adamw_attr adamw;
     bool adamw8;                     /* moments of 8 bits (nn/update.h) */
-    bool bf16;                       /* activations and the weights that kernels read; what training keeps of a weight is all of an f32, gradients are f32 */
+    bool bf16;                       /* activations and the weights that kernels read; what training keeps of a weight is
+                                      * all of an f32, gradients are f32 */
     size_t memory;                   /* of activations; more is computed again; 0: as much as it takes */
-    bool counting;                   /* nothing is read or taken: trainer_planned tells what would be, and which states there would be (without data); there are no steps */
+    bool counting;                   /* nothing is read or taken: trainer_planned tells what would be, and which states
+                                      * there would be (without data); there are no steps */
     int threads;
-    ranks *ranks;                    /* NULL, or there are others, who do the same with other data: gradients and losses are the mean over all */
+    ranks *ranks;                    /* NULL, or there are others, who do the same with other data: gradients and losses are
+                                      * the mean over all */
     const volatile int *stop;        /* base/stop.h; may be NULL */
     void (*profile)(void *context, const char *line);   /* not NULL: kernels are timed, and this told when it closes */
     void *context;
@@ -52,7 +56,8 @@ typedef struct trainer trainer;
 int  trainer_open(const trainer_options *options, checkpoint *c, cpu_level cpu, trainer **out);
 void trainer_close(trainer *t);
 
-/* What a micro-batch is: B pictures, channels last, f32; the caller fills them before each run, for a run leaves them undefined. Some are of some targets only. */
+/* What a micro-batch is: B pictures, channels last, f32; the caller fills them before each run, for a run leaves them
+ * undefined. Some are of some targets only. */
 typedef enum {
     TRAINER_LATENT,                  /* [B,h,w,4]: noised */
     TRAINER_TIME,                    /* [B] */
@@ -82,25 +87,28 @@ typedef struct {
     ranks_times exchange;
     float divergence;                /* of the VAE: of its posteriors from the standard normal distribution, a picture; else 0 */
 } trainer_report;
-/* One micro-batch, the micro-th (from 0) of its step; the last updates the weights. ERR_LIMIT if the loss, or the gradients where they are summed, are not
- * finite: then nothing was updated. */
+/* One micro-batch, the micro-th (from 0) of its step; the last updates the weights. ERR_LIMIT if the loss, or the
+ * gradients where they are summed, are not finite: then nothing was updated. */
 int  trainer_step(trainer *t, const trainer_now *now, int micro, trainer_report *report);
-/* After that, and with the same inputs set again: the first step of the plan that wrote what is not finite, or the weight that was not before; "" if there is none. */
+/* After that, and with the same inputs set again: the first step of the plan that wrote what is not finite, or the
+ * weight that was not before; "" if there is none. */
 void trainer_find_lost(trainer *t, char *out, size_t size);
 
-/* What outlives steps, in an order of its own that depends on the model and the options only; it may be written from outside, between steps. kind: "weight",
- * "average", and "m", "v" or "moments", "scales". name: the checkpoint's. low: of a weight in bf16, the bits that it lacks of an f32 (nn/halves.h); else NULL. */
+/* What outlives steps, in an order of its own that depends on the model and the options only; it may be written from
+ * outside, between steps. kind: "weight", "average", and "m", "v" or "moments", "scales". name: the checkpoint's. low:
+ * of a weight in bf16, the bits that it lacks of an f32 (nn/halves.h); else NULL. */
 typedef struct { const char *name, *kind; nn_shape shape; nn_type type; void *data; uint16_t *low; } trainer_state;
 size_t trainer_states(const trainer *t);
 trainer_state trainer_state_at(const trainer *t, size_t i);
 
-/* For pictures of what is trained (generate/engine.h): the store that has the rest packed, and the trained weights as states of their names, added to another
- * graph before its network is built. */
+/* For pictures of what is trained (generate/engine.h): the store that has the rest packed, and the trained weights as
+ * states of their names, added to another graph before its network is built. */
 params *trainer_params(const trainer *t);
 void    trainer_add_states(const trainer *t, graph *g);
 
 /* Bytes: of weights that are only read, of states, of activations; and what is computed again. */
-/* summed: of states, gradients that wait for clipping or accumulation; kept: of activations without computing again; trained: numbers. */
+/* summed: of states, gradients that wait for clipping or accumulation; kept: of activations without computing again;
+ * trained: numbers. */
 /* least: of activations, if as much is computed again as can be; where it counts without a limit. */
 typedef struct { size_t weights, states, summed, activations, kept, least; double flops, flops_again; uint64_t trained; } trainer_plan;
 trainer_plan trainer_planned(const trainer *t);

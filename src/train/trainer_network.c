@@ -21,7 +21,8 @@ static int configure_vae(trainer *t) {
     if (rc < 0) return rc;
     if (!t->vae.encoder_blocks) return error_set(ERR_FORMAT, "the model's VAE has no encoder");
     if (t->vae.factor != FACTOR) return error_set(ERR_UNSUPPORTED, "the VAE shrinks pictures %d times, %d was expected", t->vae.factor, FACTOR);
-    /* ldm's contperceptual.py adds up a picture's errors; here they are averaged, and so the divergence is shared among as many. */
+    /* ldm's contperceptual.py adds up a picture's errors; here they are averaged, and so the divergence is shared among
+     * as many. */
     t->kl_share = (float)(o->kl_weight / (double)(FACTOR * o->height * FACTOR * o->width * 3));
     return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From one layout to another. Each stored tensor goes where its canonical name has a place in the new layout; what has none there is
- * kept under its stored name: in a folder in a file of its own, in a file behind a prefix. So the way back finds all of it. */
+ * From one layout to another. Each stored tensor goes where its canonical name has a place in the new layout; what has
+ * none there is kept under its stored name: in a folder in a file of its own, in a file behind a prefix. So the way
+ * back finds all of it. */
 #include "weights/convert.h"
 
 #include <limits.h>
@@ -44,7 +45,8 @@ static int add(work *w, int list, const char *name, const stored_tensor *t, cons
     return 0;
 }
 
-/* Between the layouts only the 1x1 of the VAE's attention comes and goes; those of UNet and ControlNet are as the model has them. */
+/* Between the layouts only the 1x1 of the VAE's attention comes and goes; those of UNet and ControlNet are as the model
+ * has them. */
 static void shape_for(const work *w, network net, const char *canonical, tensor_item *i) {
     if (net != NETWORK_VAE || !name_is_token_mix(net, canonical)) return;
     while (w->folder && i->rank > 2 && i->dim[i->rank - 1] == 1) i->rank--;
@@ -129,7 +131,7 @@ static int to_folder(work *w, const model_place *at, const stored_tensor *t) {
     return rc;
 }
 
-/* ---- what has no place ------------------------------------------------------------------------------------------------------- */
+/* ---- what has no place -------------------------------------------------------------------------------------------------- */
 
 /* "unet/..." of a folder's own: into that component, if the output has it. */
 static int component_of(const work *w, const char *name) {

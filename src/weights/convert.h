@@ -9,7 +9,8 @@
 #include "mien.h"
 #include "weights/checkpoint.h"
 
-/* shapes: what has tensors that don't fit together is refused; what nothing here computes with is told of. vocabulary: the folder of CLIP's own (tokenizer_locate), for folders whose input has no tokenizer; or NULL. */
+/* shapes: what has tensors that don't fit together is refused; what nothing here computes with is told of. vocabulary:
+ * the folder of CLIP's own (tokenizer_locate), for folders whose input has no tokenizer; or NULL. */
 int convert_run(const mien_convert_options *o, const char *vocabulary, checkpoint_shapes shapes, mien_convert_result *result);
 int transfer_run(const mien_transfer_options *o, checkpoint_shapes shapes, mien_convert_result *result);
 /* learn: so many tokens from the captions of a file, as the merges that make them (model/tokenizer_learn.h). */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A base of which nothing exists but its config files: tensors under the original's names, drawn as its code leaves them before training
- * (crucible-ai/ControlNet: ldm/modules/diffusionmodules/openaimodel.py, model.py, ldm/modules/attention.py), that is as PyTorch draws linears and
- * convolutions, with zero_module's zeros where a residual branch ends; the text encoder as transformers 5 draws a CLIPTextModel. */
+ * A base of which nothing exists but its config files: tensors under the original's names, drawn as its code leaves
+ * them before training (crucible-ai/ControlNet: ldm/modules/diffusionmodules/openaimodel.py, model.py,
+ * ldm/modules/attention.py), that is as PyTorch draws linears and convolutions, with zero_module's zeros where a
+ * residual branch ends; the text encoder as transformers 5 draws a CLIPTextModel. */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ typedef struct {
     int rc;                          /* the first failure; nothing is added after it */
 } work;
 
-/* ---- layers -------------------------------------------------------------------------------------------------------------------- */
+/* ---- layers ------------------------------------------------------------------------------------------------------------- */
 
 static void add(work *w, const char *place, const char *end, int rank, const size_t dim[], tensor_making how, double spread) {
     char name[2 * NAME_MOST];
@@ -66,7 +67,7 @@ static void dense(work *w, const char *place, size_t out, size_t in) { layer(w, 
 
 #define AT(...) (snprintf(at, sizeof at, __VA_ARGS__), at)
 
-/* ---- the UNet ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the UNet ----------------------------------------------------------------------------------------------------------- */
 
 static void residual(work *w, const char *place, size_t in, size_t out) {
     char at[NAME_MOST];
@@ -130,7 +131,7 @@ static void unet(work *w) {
     layer(w, "out.2", 4, c, 3, true, true);
 }
 
-/* ---- the VAE ------------------------------------------------------------------------------------------------------------------- */
+/* ---- the VAE ------------------------------------------------------------------------------------------------------------ */
 
 static void vae_residual(work *w, const char *place, size_t in, size_t out) {
     char at[NAME_MOST];
@@ -175,7 +176,7 @@ static void vae(work *w) {
     conv(w, "decoder.conv_out", 3, c, 3);
 }
 
-/* ---- the text encoder ------------------------------------------------------------------------------------------------------------ */
+/* ---- the text encoder --------------------------------------------------------------------------------------------------- */
 
 static void normal(work *w, const char *place, size_t out, size_t in, double deviation, bool bias) {
     add(w, place, ".weight", 2, (const size_t[]){ out, in }, TENSOR_NORMAL, deviation);
@@ -200,7 +201,7 @@ static void text_encoder(work *w) {
     norm(w, "final_layer_norm", t->width);
 }
 
-/* ---- the job -------------------------------------------------------------------------------------------------------------------- */
+/* ---- the job ------------------------------------------------------------------------------------------------------------ */
 
 static void count(work *w) {
     w->j.total = w->r->bytes = tensor_list_bytes(&w->list);

@@ -18,7 +18,7 @@ enum { MOST_BLOCKS = 32, MOST_CROSS = 64 };                     /* of model/unet
 enum { MOST_JSON = 1 << 20, JSON_MEMORY = 16 << 20 };
 enum { CLIP_VOCABULARY = 49408, VAE_LEVELS = 4 };               /* pictures are eight times a latent's side, everywhere */
 
-/* ---- fields that there is one way to compute --------------------------------------------------------------------------------- */
+/* ---- fields that there is one way to compute ---------------------------------------------------------------------------- */
 
 typedef enum { EITHER, NUMBER, FLAG, WORD } kind;
 /* EITHER: it may hold anything. The others, if they are there and not null: this value. */
@@ -85,7 +85,7 @@ static int keep_rules(const json_at *root, const rule *list, size_t n, bool all_
     return rc < 0 || !all_known ? rc : json_each_field(root, known_field, &r);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------------------------------ */
 
 static int whole(const json_at *at, long long least, long long most, size_t *out) {
     long long n = 0;
@@ -140,7 +140,7 @@ static int read_blocks(const json_at *root, const char *key, bool needed, int le
     return rc;
 }
 
-/* ---- the UNet ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the UNet ----------------------------------------------------------------------------------------------------------- */
 
 /* One number for all levels, or one each. */
 static int read_layers(const json_at *root, scratch_unet *u) {
@@ -209,7 +209,7 @@ int scratch_config_unet(const json_at *root, scratch_config *out) {
     return rc;
 }
 
-/* ---- VAE and text encoder ------------------------------------------------------------------------------------------------------- */
+/* ---- VAE and text encoder ----------------------------------------------------------------------------------------------- */
 
 int scratch_config_vae(const json_at *root, scratch_config *out) {
     scratch_vae *v = &out->vae;
@@ -253,7 +253,7 @@ int scratch_config_text(const json_at *root, scratch_config *out) {
     return rc;
 }
 
-/* ---- together -------------------------------------------------------------------------------------------------------------------- */
+/* ---- together ----------------------------------------------------------------------------------------------------------- */
 
 int scratch_config_check(const char *folder, scratch_config *c) {
     if (!c->has_unet && !c->has_vae && !c->has_text)

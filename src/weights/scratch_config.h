@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A base that does not exist yet, as the config files of a diffusers folder describe it: unet/config.json, vae/config.json,
- * text_encoder/config.json, scheduler/scheduler_config.json. Whatever the model code could not compute is refused by the name of the file and
- * its field, so that what is accepted always makes a model that fits together. The bytes are hostile. */
+ * A base that does not exist yet, as the config files of a diffusers folder describe it: unet/config.json,
+ * vae/config.json, text_encoder/config.json, scheduler/scheduler_config.json. Whatever the model code could not compute
+ * is refused by the name of the file and its field, so that what is accepted always makes a model that fits together.
+ * The bytes are hostile. */
 #ifndef WEIGHTS_SCRATCH_CONFIG_H
 #define WEIGHTS_SCRATCH_CONFIG_H
 
