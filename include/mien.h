@@ -158,7 +158,23 @@ typedef struct {
  * and annotator are the same network: what it does not see, it does not miss. */
 MIEN_API int  mien_judge(const mien *m, const mien_faces *wanted, const mien_image *picture, mien_judgement *out);
 MIEN_API void mien_judgement_free(mien_judgement *j);
+MIEN_API int  mien_judgement_json(const mien_judgement *j, char **json);   /* malloc'd: docs/formats.md, "Judgements" */
 MIEN_API const char *mien_judge_caveat(void);           /* that, in a sentence that every report is to have */
+
+/* A mean, a median or a rate, with its 95% bootstrap interval. What comes from one map or photo is a cluster: drawn again together, or not
+ * at all. NaN: cannot be told. */
+typedef struct {
+    double value, low, high;
+    size_t n, clusters;                         /* what it is of */
+} mien_estimate;
+
+/* Of many pictures. */
+typedef struct {
+    uint64_t pictures, wanted, found, matched;  /* the latter three: faces */
+    mien_estimate detection;                    /* how many of the wanted faces are matched */
+    mien_estimate agreement;                    /* in how many pictures as many faces are found as were wanted */
+    mien_estimate mean[MIEN_MEASURES], median[MIEN_MEASURES];   /* of the pictures' errors; of those in which a face is matched */
+} mien_summary;
 
 /* ---- jobs over many files -----------------------------------------------------------------------------------------*/
 
@@ -212,6 +228,21 @@ typedef struct {
  * 0 if the job came to its end (result tells of items that failed), else the code of what stopped it: MIEN_ERR_USAGE if
  * nothing was begun since an input is missing or would be overwritten, MIEN_ERR_EXISTS if another process writes there. */
 MIEN_API int mien_annotate(const mien *m, const mien_annotate_options *options, mien_progress *result);
+
+typedef struct {
+    const char *map;                            /* landmarks JSON, or a map that has its landmarks beside it as .json */
+    const char *const *pictures;
+    int n_pictures;
+    int face, max_faces;                        /* of the wanted faces: this one alone, from 1; or the first of them. 0: all */
+    size_t max_pixels;                          /* 0: 512 million */
+    void (*judged)(void *context, const char *picture, const mien_judgement *j);   /* hooks.context; may be NULL */
+    mien_hooks hooks;                           /* progress counts pictures */
+} mien_judge_options;
+
+/* Pictures that were to show the same faces, each judged as mien_judge does, in their order. A picture of another aspect than the landmarks' is taken for what
+ * mien_generate makes of such: a part of the photo. result and summary may be NULL; a picture that cannot be read fails, and the others go
+ * on. In the summary each picture is a cluster of its own: its intervals are those of other pictures of this very map. */
+MIEN_API int mien_judge_pictures(const mien *m, const mien_judge_options *options, mien_progress *result, mien_summary *summary);
 
 /* ---- models from the network -------------------------------------------------------------------------------------- */
 

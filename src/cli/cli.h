@@ -115,6 +115,7 @@ int command_check(int argc, char **argv);
 int command_convert(int argc, char **argv);
 int command_download(int argc, char **argv);
 int command_draw(int argc, char **argv);
+int command_eval(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_init(int argc, char **argv);

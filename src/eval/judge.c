@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/number.h"
 
 const char judge_caveat[] = "Judge and annotator are the same network (MediaPipe FaceMesh): what it does not see it neither asks for nor misses.";
 
@@ -92,4 +93,47 @@ void judgement_free(judgement *j) {
     if (!j) return;
     free(j->face);
     *j = (judgement){ 0 };
+}
+
+/* ---- as JSON --------------------------------------------------------------------------------------------------------- */
+
+static void add_number(text *out, double x) {
+    char digits[NUMBER_TEXT];
+    if (!isfinite(x)) {
+        text_add(out, "null");
+        return;
+    }
+    number_shortest_f64(digits, x);
+    text_add(out, digits);
+}
+
+static void add_numbers(text *out, const char *name, const measure_about *about, const double *x, int n) {
+    text_printf(out, "\"%s\":{", name);
+    for (int i = 0; i < n; i++) {
+        text_printf(out, "%s\"%s\":", i ? "," : "", about[i].key);
+        add_number(out, x[i]);
+    }
+    text_add(out, "}");
+}
+
+void judgement_json(const judgement *j, text *out) {
+    text_printf(out, "{\"wanted\":%d,\"found\":%d,\"matched\":%d,\"score\":", j->wanted, j->found, j->matched);
+    add_number(out, j->score);
+    text_add(out, ",");
+    add_numbers(out, "errors", measure_errors, j->error, ERRORS);
+    text_add(out, ",\"faces\":[");
+    for (int i = 0; i < j->wanted; i++) {
+        const mien_face_judgement *f = &j->face[i];
+        text_printf(out, "%s{\"answer\":", i ? "," : "");
+        if (f->answer < 0) text_add(out, "null");
+        else text_printf(out, "%d", f->answer);
+        text_add(out, ",");
+        add_numbers(out, "errors", measure_errors, f->error, ERRORS);
+        text_add(out, ",");
+        add_numbers(out, "wanted", measure_readings, f->wanted, READINGS);
+        text_add(out, ",");
+        add_numbers(out, "found", measure_readings, f->found, READINGS);
+        text_add(out, "}");
+    }
+    text_add(out, "]}");
 }

@@ -6,6 +6,7 @@
 #ifndef EVAL_JUDGE_H
 #define EVAL_JUDGE_H
 
+#include "base/text.h"
 #include "eval/match.h"
 #include "eval/measure.h"
 #include "face/mesh.h"
@@ -29,12 +30,8 @@ void judgement_free(judgement *j);
 enum { JUDGE_MISSED = 10 };
 double judge_score(const judgement *j);
 
-/* The wanted faces: of a landmarks JSON, or of a map by mien beside which its landmarks lie (MAP.json, of which the map's stamp tells the SHA-256).
- * Faces that were too small to be drawn are left out (the settings' min_face). The caller frees out->face. ERR_UNSUPPORTED, with the reason, for a map
- * whose landmarks are not known. */
-int  judge_wanted_load(const char *path, faces *out);
-/* As a picture of width x height shows them: where its aspect is another's, `mien generate` cut that part from the photo (generate/window.h); and so here.
- * *cut tells whether. */
-void judge_wanted_fit(faces *wanted, int width, int height, bool *cut);
+/* {"wanted":1,"found":1,"matched":1,"score":0.83,"errors":{"landmarks":0.031,...},"faces":[{"answer":0,"errors":{...},"wanted":{"yaw":3.1,...},"found":{...}}]}; what
+ * cannot be told is null. Memory shows in text_check. */
+void judgement_json(const judgement *j, text *out);
 
 #endif

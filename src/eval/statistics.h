@@ -11,16 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mien.h"
+
 typedef struct {
     int draws;                        /* 0: 2000 */
     uint64_t seed;
     double level;                     /* 0: 0.95 */
 } bootstrap;
 
-typedef struct {
-    double value, low, high;          /* NaN if there is nothing to tell it from; low and high also with one cluster alone */
-    size_t n, clusters;               /* values that counted: NaNs don't */
-} estimate;
+/* low and high are NaN, too, if there is one cluster alone; n counts what is there, NaNs apart. */
+typedef mien_estimate estimate;
 
 /* n values; cluster[i] (NULL: each its own) is any number: equal ones belong together. All return 0 or ERR_MEMORY. */
 int statistics_mean  (const double *x, const uint64_t *cluster, size_t n, const bootstrap *how, estimate *out);
