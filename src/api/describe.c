@@ -21,12 +21,13 @@
 #include "image/png_text.h"
 #include "model/shapes.h"
 #include "nn/plan_text.h"
+#include "train/run_describe.h"
 #include "weights/describe.h"
 
 typedef struct { void (*line)(void *context, const char *text); void *context; } listener;
 
 __attribute__((format(printf, 2, 3))) static void tell(const listener *l, const char *format, ...) {
-    char raw[1024], text[2048];
+    char raw[2 * MIEN_PATH], text[4 * sizeof raw];   /* a line may have a path in it */
     va_list args;
     va_start(args, format);
     vsnprintf(raw, sizeof raw, format, args);
@@ -146,6 +147,21 @@ static int tell_picture(const listener *l, const char *path, const uint8_t *data
 
 static void tell_line(void *context, const char *line) { tell(context, "%s", line); }
 
+/* A list of objects, a line each: prompt.jsonl, a journal. */
+static bool is_lines(const uint8_t *data, size_t size) {
+    const uint8_t *end = memchr(data, '\n', size);
+    if (!end || end == data) return false;
+    uint8_t last = end[-1] == '\r' && end - data > 1 ? end[-2] : end[-1];
+    return last == '}' && end + 1 < data + size && end[1] == '{';
+}
+
+static int tell_json(const listener *l, const char *path, const uint8_t *data, size_t size) {
+    int rc = run_describe_file(path, data, size, tell_line, (void *)l);
+    if (rc != 0) return rc < 0 ? rc : 0;
+    if (is_lines(data, size)) return error_set(ERR_UNSUPPORTED, "%s: lines of JSON: of such files only the log of a training run is known here", path);
+    return tell_faces(l, path, data, size);
+}
+
 int mien_describe_file(const char *path, void (*line)(void *context, const char *text), void *context) {
     listener l = { line, context };
     uint8_t *data;
@@ -154,12 +170,13 @@ int mien_describe_file(const char *path, void (*line)(void *context, const char 
     int rc = api_model(&path, room);
     if (rc < 0) return rc;
     if (access(path, F_OK) < 0) return error_errno("%s", path), ERR_USAGE;
+    if ((rc = run_describe_folder(path, tell_line, &l)) != 0) return rc < 0 ? rc : 0;
     if (weights_suspect(path)) return weights_describe(path, shapes_check, tell_line, &l);
     rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
     if (rc < 0) return rc;
     while (at < size && memchr(" \t\r\n", data[at], 4)) at++;
     if (image_format_name(data, size)) rc = tell_picture(&l, path, data, size);
-    else if (at < size && data[at] == '{') rc = tell_faces(&l, path, data, size);
+    else if (at < size && data[at] == '{') rc = tell_json(&l, path, data, size);
     else rc = error_set(ERR_UNSUPPORTED, "%s: neither a picture nor landmarks JSON nor a model", path);
     free(data);
     return rc;

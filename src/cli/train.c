@@ -18,10 +18,11 @@ static const char *const losses[] = { [MIEN_VAE_L1] = "l1", [MIEN_VAE_MSE] = "ms
 static const char *const caches[] = { [MIEN_CACHE_ALL] = "all", [MIEN_CACHE_LATENTS] = "latents", [MIEN_CACHE_NONE] = "none", NULL };
 
 static const char notes[] =
-    "Without --control a new ControlNet is made of the base, as `mien init` does. The folder RUN holds settings.json, log.jsonl, an event file for TensorBoard,\n"
-    "and checkpoints, of which control.safetensors is what `mien generate --control` takes. Ctrl-C ends with a checkpoint; the same line with --resume goes on\n"
-    "from the last one, and its losses and weights have the bits of a run that was never stopped. With --memory,\n"
-    "too: less memory takes time and changes no bit; what can't fit is refused before anything is loaded, with what would.\n"
+    "Without --control a new ControlNet is made of the base, as `mien init` does. The folder RUN gets settings.json, log.jsonl, an event file for TensorBoard, checkpoints/,\n"
+    "samples/ (sheets of pictures), cache/ (what the encoders made) and start.safetensors (the new ControlNet before its first step). What `mien generate --control` takes is\n"
+    "control.safetensors of a checkpoint; `mien info RUN` names the newest. Ctrl-C ends with a checkpoint; the same line with --resume goes on from the last one, and its\n"
+    "losses and weights have the bits of a run that was never stopped. With --memory, too: less memory takes time and changes no bit; what can't fit is refused before\n"
+    "anything is loaded, with what would.\n"
     "--what base trains UNet and text encoder, --what vae the autoencoder, both from where the base's file is: base.safetensors of a checkpoint is the whole model, for\n"
     "`mien generate --base`. `mien init --scratch` makes one to begin from scratch with.";
 

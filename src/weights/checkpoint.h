@@ -55,7 +55,7 @@ typedef struct {
     const char *ddim_unlike;         /* what scheduler_config.json asks of ddim that mien's does not do, "clip_sample";
                                       * NULL: nothing */
     double vae_scale;                /* 0.18215 */
-    int sample_size;                 /* latents' side it was trained at: 64, or 96 (768-v); 0: unknown */
+    int sample_size;                 /* latents' side it is made for: 64, or 96 (768-v); 0: unknown */
     bool only_mid_control;
     const char *licence;             /* from metadata; NULL: unknown */
 } checkpoint_settings;

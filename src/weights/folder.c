@@ -190,6 +190,13 @@ static bool is_model_name(const char *name) {
     return ending && (strcmp(ending, ".safetensors") == 0 || strcmp(ending, ".ckpt") == 0 || strcmp(ending, ".pth") == 0);
 }
 
+/* Of `mien train`; the model beside its checkpoints is the one that it began with. */
+static bool is_run(const char *folder) {
+    char path[PATH_ROOM];
+    struct stat st;
+    return join(path, folder, "settings.json") == 0 && stat(path, &st) == 0 && join(path, folder, "checkpoints") == 0 && is_folder(path);
+}
+
 /* No folder of ours; if there is a model in it, its name helps. */
 static int refuse(const char *folder) {
     char found[256] = "";
@@ -201,6 +208,7 @@ static int refuse(const char *folder) {
         if (is_model_name(e->d_name) && (!*found || strcmp(e->d_name, found) < 0)) snprintf(found, sizeof found, "%s", e->d_name);
     closedir(dir);
     if (rc < 0) return rc;
+    if (is_run(folder)) return error_set(ERR_UNSUPPORTED, "%s: is the folder of a training run: a model is in each of its checkpoints (`mien info` of it names the newest)", folder);
     return error_set(ERR_UNSUPPORTED, "%s: is no diffusers folder (with unet/, vae/, text_encoder/ or controlnet/, or with the config.json of one of them)%s%.200s%s",
                      folder, *found ? "; did you mean the file " : "", found, *found ? " in it?" : "");
 }

@@ -23,7 +23,7 @@ expect "in bf16" 0 "$mien" init --scratch small -o half.safetensors --seed 3 --d
 expect "is the same rounded" 0 sh -c "'$mien' convert base.safetensors rounded.safetensors --to ldm --dtype bf16 --quiet && cmp rounded.safetensors half.safetensors"
 expect "info" 0 "$mien" info base.safetensors
 for said in "UNet: is whole, and its tensors fit together" "VAE: is whole, and its tensors fit together" "text encoder: is whole, and its tensors fit together" \
-    "prediction: v (from metadata)" "attention: 4 heads" "mien.text_heads = 2" "mien.text_activation = gelu" "mien.vae_scale = 0.5"; do check "says $said" printed "$said"; done
+    "prediction: v (from metadata)" "attention: 4 heads" "made for: 64 x 64 pixels" "mien.text_heads = 2" "mien.text_activation = gelu" "mien.vae_scale = 0.5"; do check "says $said" printed "$said"; done
 expect "of what was made of it, the same" 0 sh -c "'$mien' convert base.safetensors folder --to diffusers --quiet && '$mien' init --scratch folder -o from.safetensors --seed 3 --quiet"
 check "byte for byte" cmp base.safetensors from.safetensors
 expect "a part alone" 0 sh -c "mkdir one && cp -r small/vae one && '$mien' init --scratch one -o vae.safetensors && '$mien' info vae.safetensors"

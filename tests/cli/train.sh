@@ -35,6 +35,25 @@ check "the same weights" cmp whole/checkpoints/step-000003/control.safetensors p
 expect "what it made is read" 0 "$mien" info whole/checkpoints/step-000003/control.safetensors
 check "as a whole ControlNet" printed "is whole"
 check "that acts on the middle alone" grep -q 'mien.only_mid_control":"true"' whole/checkpoints/step-000003/control.safetensors
+expect "of the run" 0 "$mien" info whole/
+check "info says what it is" printed "whole: a training run of a ControlNet: 3 items, 64 x 64 pixels, batch 1, learning rate 0.001"
+check "how far it is" printed "  steps done: 3 of 3, smoothed loss "
+check "and which file to use" printed "  to use: whole/checkpoints/step-000003/control.safetensors (mien generate --control)"
+expect "of its files" 0 "$mien" info whole/log.jsonl whole/settings.json whole/checkpoints/step-000003 whole/checkpoints/step-000003/checkpoint.json
+check "of the log" printed "whole/log.jsonl: the log of a training run, 3 lines, one a step; the last is of step 3, smoothed loss "
+check "of the settings" printed "whole/settings.json: the settings of a training run of a ControlNet: 3 items"
+check "of the checkpoint" printed "whole/checkpoints/step-000003: a checkpoint of a training run, after step 3"
+check "of its list" printed "checkpoint.json: the list of a checkpoint's files, after step 3 of a training run"
+expect "generate with the run's folder" 1 "$mien" generate --base base.safetensors --control whole --map set/source/0.png --prompt x -o x.png
+check "says what it is" said "whole: is the folder of a training run: a model is in each of its checkpoints"
+cp -r whole begun && rm -r begun/checkpoints
+expect "a run without a checkpoint" 0 "$mien" info begun
+check "is told as such" printed "  no checkpoint yet; start.safetensors is the ControlNet before its first step"
+rm begun/log.jsonl
+expect "without a step" 0 "$mien" info begun
+check "too" printed "  steps done: none yet of 3"
+expect "a list of items" 1 "$mien" info set/prompt.jsonl
+check "is none of what info knows" said "set/prompt.jsonl: lines of JSON: of such files only the log of a training run is known here"
 cp -r set other && sed -i 's/face 0/face of another/' other/prompt.jsonl
 expect "other data" 2 "$mien" train --base base.safetensors --data other --batch 1 --size 64 --only-mid-control --lr 1e-3 --out parts --steps 4 --resume
 expect "a cache elsewhere" 0 run --out shared --steps 3 --quiet --cache-folder kept
@@ -86,6 +105,10 @@ check "shows other maps" not cmp -s shrunk/samples/step-000001.png drawn/samples
 broken() { printf broken | dd of="$1/checkpoints/$2/state.safetensors" bs=1 seek=20000 conv=notrunc 2>/dev/null; }
 expect "a run of four steps" 0 run --out back --steps 4 --checkpoint-every 2 --quiet
 broken back step-000004
+cp -r back short && printf x >>short/checkpoints/step-000004/control.safetensors
+expect "a checkpoint of another size" 0 "$mien" info short
+check "is not the newest" printed "  the checkpoint of step 4 is not whole: "
+check "but the one before" printed "  newest checkpoint: step 2; there are others"
 expect "goes back where the last checkpoint is broken" 0 run --out back --steps 3 --keep 1 --resume
 check "and keeps what it wrote" test -s back/checkpoints/step-000003/state.safetensors
 for step in back/checkpoints/*; do broken back "${step##*/}"; done

@@ -42,6 +42,10 @@ expect "it can be gone on from" 0 run --what base --out further --steps 1 --base
 check "from where it is" test "$(losses further)" != "$(losses base | head -1)"
 expect "it steers a ControlNet's training" 0 run --out steered --steps 1 --base $made --only-mid-control
 
+expect "info knows the run" 0 "$mien" info base
+check "as one of a base" printed "base: a training run of a base: 3 items"
+check "with the file to use" printed "  to use: base/checkpoints/step-000003/base.safetensors (the whole model, "
+check "and the averaged one" printed "  of averaged weights: base/checkpoints/step-000003/base_average.safetensors"
 twice frozen --what base --freeze-text --ema 0.9
 check "texts are cached where they are frozen" sh -c 'ls -d frozen/cache/texts-*'
 losses base >b

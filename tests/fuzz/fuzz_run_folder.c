@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a run's folder has in JSON, of hostile bytes: settings.json, which is written as it was read; checkpoint.json; a line of log.jsonl. */
+ * What a run's folder has in JSON, of hostile bytes: settings.json, which is written as it was read; checkpoint.json; a line of log.jsonl, and all of it; and what is said
+ * of each. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "train/log.h"
+#include "train/run_describe.h"
 #include "train/run_settings.h"
 #include "train/save.h"
+
+static void take(void *lines, const char *text) {
+    if (!*text) abort();
+    ++*(int *)lines;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     run_settings a, b;
@@ -21,5 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     if (save_list_read("fuzz", data, size, &l) == 0 && !l.has[SAVE_STATE]) abort();
     train_log_step((const char *)data, size);
+    int lines = 0;
+    if (run_describe_file("fuzz", data, size, take, &lines) != (lines > 0)) abort();
     return 0;
 }
