@@ -50,7 +50,7 @@ mkdir -p learnt/text_encoder learnt/source learnt/target
 sed 's/"hidden_size"/"vocab_size": 600, "hidden_size"/' small/text_encoder/config.json >t && cp -r small learnt/configs && mv t learnt/configs/text_encoder/config.json
 for i in 0 1 2 3 4; do echo '{"source": "source/0.png", "target": "target/0.jpg", "prompt": "a smiling woman, looking left"}'; done >learnt/prompt.jsonl
 picture learnt/source/0.png 64 64
-"$make_photos" learnt/photos 1 --size 64x64 >/dev/null
+"$built/tests/make_photos" learnt/photos 1 --size 64x64 >/dev/null
 cp learnt/photos/* learnt/target/0.jpg
 expect "a tokenizer learnt from captions" 0 "$mien" init --scratch learnt/configs --captions learnt/prompt.jsonl -o learnt.safetensors
 check "of as many tokens as there are" printed "; a tokenizer of 531 tokens"
