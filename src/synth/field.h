@@ -55,7 +55,7 @@ LANE vf to_face(const scene *s, vf x, vf y, vf z) {
     vf nose = smooth_min(to_rod(&bridge, a, y, z), to_ellipsoid(&s->nose_tip, a, y, z), 0.8f);
     nose = smooth_min(nose, vsqrt(sq(a - s->wing_x) + 1.2f * sq(y - s->wing_y) + 0.6f * sq(z - s->tip_z + 1)) - s->wing_r, 0.6f);
     d = smooth_min(d, nose, 0.9f);
-    d = smooth_max(d, 0.36f - vsqrt(1.3f * sq(a - s->wing_x * 0.5f) + sq(y - s->wing_y + 0.55f) + 0.5f * sq(z - s->tip_z + 0.45f)), 0.25f);
+    d = smooth_max(d, 0.26f - vsqrt(1.3f * sq(a - s->wing_x * 0.5f) + sq(y - s->wing_y + 0.62f) + 0.5f * sq(z - s->tip_z + 0.45f)), 0.5f);
     vi near = (z > splat(1.5f)) & (a < splat(4)) & (y < splat(-2)) & (d < splat(2));
     return any(near) ? choose(near, d - lips_out(s, a, y), d) : d;
 }
@@ -107,10 +107,10 @@ LANE vf to_glasses(const scene *s, vf x, vf y, vf z) {
         vf p = vabs(u) - 1.75f, q = vabs(v) - 1.15f;
         ring = length2(vmax(p, splat(0)), vmax(q, splat(0))) + vmin(vmax(p, q), splat(0)) - 0.65f;
     }
-    vf d = length2(ring, bent) - 0.17f;
-    rod bridge = { 0, 3.0f, 5.75f, 0.95f, 2.75f, 5.7f, 0.15f, 0.15f };
+    vf d = length2(ring, bent) - 0.12f;
+    rod bridge = { 0, 3.0f, 5.75f, 0.95f, 2.75f, 5.7f, 0.12f, 0.12f };
     d = vmin(d, to_rod(&bridge, a, y, z));
-    rod temple = { 5.45f, 2.9f, 4.0f, 7.75f, 2.6f, -2.5f, 0.17f, 0.17f };
+    rod temple = { 5.45f, 2.9f, 4.0f, 7.75f, 2.6f, -2.5f, 0.13f, 0.13f };
     return vmin(d, to_rod(&temple, a, y, z));
 }
 

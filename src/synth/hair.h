@@ -28,6 +28,7 @@ LANE vf hair_low(const scene *s, vf y, vf z) { return s->hair_below - y - s->hai
 LANE vf to_hair(const scene *s, vf x, vf y, vf z) {
     vf d = to_ellipsoid(&s->hair_cap, x, y, z);
     if (s->hair_body) d = smooth_min(d, to_ellipsoid(&s->hair_fall, x, y, z), 2.0f);
+    vf ragged = splat(0);
     vi near = d < splat(1.2f);
     if (any(near)) {
         vf bump;
@@ -35,11 +36,17 @@ LANE vf to_hair(const scene *s, vf x, vf y, vf z) {
             bump = noise3(x * 1.1f, y * 1.1f, z * 1.1f, s->face->seed) + 0.5f * noise3(x * 2.3f, y * 2.3f, z * 2.3f, s->face->seed + 1) - 0.75f;
         else {
             strand t = strand_at(s, x, y, z);
-            bump = noise2(t.across * 34, t.along * 0.16f, s->face->seed) + 0.4f * noise2(t.across * 90, t.along * 0.2f, s->face->seed + 1) - 0.7f;
+            bump = noise2(t.across * 30, t.along * 0.28f, s->face->seed) + 0.5f * noise2(t.across * 80, t.along * 0.4f, s->face->seed + 1) - 0.75f;
         }
-        d = choose(near, d - bump * s->hair_bump * clamp01((1.2f - d) * 2), d);
+        bump *= clamp01((1.2f - d) * 2);
+        d = choose(near, d - bump * s->hair_bump, d), ragged = choose(near, bump * 0.5f, ragged);
     }
-    d = smooth_max(d, -hair_face(s, x, y, z), s->hair_cut_k);
+    vf cut = -hair_face(s, x, y, z);
+    if (s->hair_body) {
+        ellipsoid throat = { { 0, -17, 4 }, { 5.8f, 13, 7.5f } };
+        cut = smooth_max(cut, -to_ellipsoid(&throat, x, y, z), 1.0f);
+    }
+    d = smooth_max(d, cut - ragged, s->hair_cut_k);
     if (!s->hair_body) d = smooth_max(d, hair_low(s, y, z) * 0.75f, 0.8f);
     else d = smooth_max(d, s->hair_below - y, 1.5f);
     if (s->hair_bun) d = smooth_min(d, to_ellipsoid(&s->bun, x, y, z), 0.5f);

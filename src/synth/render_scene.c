@@ -133,8 +133,8 @@ static void features_set(scene *s, const synth_face *f) {
     for (int i = 0; i < 2; i++) {
         float up = f->gaze_y[i] > 0 ? f->gaze_y[i] : 0, down = f->gaze_y[i] < 0 ? -f->gaze_y[i] : 0, big = 1 + 0.14f * f->eye_size;
         /* The lids go with a glance up or down; without it FaceMesh sees no glance. A smile lifts the lower lid. */
-        s->lid_up[i] = 0.68f * big + 0.008f * up - 0.020f * down;
-        s->lid_down[i] = 0.48f * big - 0.011f * up - 0.006f * down - 0.06f * (smile > 0 ? smile : 0);
+        s->lid_up[i] = 0.62f * big + 0.008f * up - 0.022f * down;
+        s->lid_down[i] = 0.46f * big - 0.010f * up + 0.010f * down - 0.06f * (smile > 0 ? smile : 0);
         s->lid_open[i] = f->eyes[i];
         s->brow_lift[i] = (f->brows[i] > 0 ? 0.95f : 0.55f) * f->brows[i];
         s->brow_inner[i] = f->brows[i] < 0 ? 0.35f * f->brows[i] : 0;
@@ -151,26 +151,26 @@ static void hair_set(scene *s, const synth_face *f) {
     /* With the years a man's hairline goes up. */
     float back = f->sex > 0 ? 1.4f * f->sex * f->age : 0, grow = 0.5f, line = 1.0f - 0.1f * f->sex + back;
     s->hair = f->hair;
-    s->hair_below = 1.6f, s->hair_slope = 0.9f, s->hair_bump = 0.28f, s->hair_cut_k = 1.2f;
+    s->hair_below = 1.6f, s->hair_slope = 0.9f, s->hair_bump = 0.30f, s->hair_cut_k = 2.4f;
     s->hair_face = egg(0, line, 6.5f, 7.5f, 7.6f, 8);
     s->hair_part[0] = (f->seed & 1) ? 1.8f : -1.8f, s->hair_part[1] = 11, s->hair_part[2] = -5;
     s->bun = egg(0, 0, 0, 1, 1, 1), s->hair_fall = s->bun;
     switch (f->hair) {
     case SYNTH_HAIR_SHORT: grow = 0.75f; break;
     case SYNTH_HAIR_FRINGE:
-        grow = 0.95f, s->hair_below = 0.6f;
-        s->hair_face = egg(0, -1.3f, 6.5f, 7.3f, 7.8f, 8), s->hair_cut_k = 0.8f;
+        grow = 0.9f, s->hair_below = 0.6f;
+        s->hair_face = egg(0, -0.6f, 6.5f, 7.3f, 7.8f, 8), s->hair_cut_k = 1.3f;
         s->hair_part[0] = 0, s->hair_part[2] = -4;
         break;
-    case SYNTH_HAIR_CURLY: grow = 1.7f, s->hair_below = -0.5f, s->hair_bump = 1.1f; break;
+    case SYNTH_HAIR_CURLY: grow = 1.7f, s->hair_below = -0.5f, s->hair_bump = 1.1f, s->hair_cut_k = 1.6f; break;
     case SYNTH_HAIR_BOB:
         grow = 0.85f, s->hair_body = true, s->hair_below = -8.5f;
-        s->hair_face = egg(0, -2.2f, 7.0f, 6.7f, 10.6f, 8.2f);
+        s->hair_face = egg(0, -2.0f, 7.0f, 6.5f, 10.5f, 8.4f);
         s->hair_fall = egg(0, -0.5f, -3.4f, 8.9f, 11.5f, 7.6f);
         break;
     case SYNTH_HAIR_LONG:
         grow = 0.85f, s->hair_body = true, s->hair_below = -21;
-        s->hair_face = egg(0, -4.0f, 7.2f, 6.7f, 12.4f, 8.3f);
+        s->hair_face = egg(0, -3.8f, 7.2f, 6.6f, 12.3f, 8.5f);
         s->hair_fall = egg(0, -6.0f, -4.0f, 8.9f, 17, 7.2f);
         break;
     case SYNTH_HAIR_BUN:
@@ -183,7 +183,7 @@ static void hair_set(scene *s, const synth_face *f) {
     }
     s->around_y = f->hair == SYNTH_HAIR_LONG ? -4.5f : 0.7f;
     s->around_r = f->hair == SYNTH_HAIR_LONG ? 19.5f : s->hair_bun ? 16.5f : 15.2f;
-    s->hair_cap = egg(0, 3.7f, -2.75f, 7.3f + grow, 8.9f + 1.1f * grow, 8.0f + grow);
+    s->hair_cap = egg(0, 3.7f, -2.75f, 7.3f + (f->hair == SYNTH_HAIR_SHORT ? 0.55f : 0.9f) * grow, 8.9f + 1.1f * grow, 8.0f + grow);
 }
 
 /* ---- light -------------------------------------------------------------------------------------------------------------- */
@@ -199,6 +199,8 @@ static void light_set(scene *s, const synth_face *f) {
         s->sky[i] = sky[i] * f->ambient * 0.6f;
         s->front[i] = f->ambient * 0.5f;
     }
+    s->tone = (0.3f * f->skin.r + 0.5f * f->skin.g + 0.2f * f->skin.b - 0.2f) / 0.65f;
+    s->tone = s->tone < 0 ? 0 : s->tone > 1 ? 1 : s->tone;
     s->to_key[0] = (float)(sine(f->key_azimuth) * cosine(f->key_elevation));
     s->to_key[1] = (float)sine(f->key_elevation);
     s->to_key[2] = (float)(cosine(f->key_azimuth) * cosine(f->key_elevation));

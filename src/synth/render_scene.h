@@ -50,6 +50,7 @@ typedef struct {
     /* Linear light. */
     float skin[3], hair_rgb[3], brow[3], iris[3], lip[3], frame_rgb[3], back_a[3], back_b[3], cloth_a[3], cloth_b[3];
     float key[3], sky[3], front[3];
+    float tone;                  /* of the skin: 0 darkest .. 1 palest */
     float to_key[3], half[3];    /* camera frame: towards the key light; half way from it to the camera */
     float head_half[3];          /* the same in the head's */
 } scene;

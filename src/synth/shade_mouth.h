@@ -21,11 +21,11 @@ LANE v3 mouth_inside(const met *m, const mouth_curves *c) {
     v3 d = m->r->head.d;
     vf deep = 0.8f / vmax(-d.z, splat(0.35f)), x = m->p.x + d.x * deep, y = m->p.y + d.y * deep, edge = m->pixel * 0.7f;
     float gap = 3.3f * s->face->mouth, top = s->mouth_y + s->gap_up;
-    v3 inside = towards(v3_of(0.20f, 0.045f, 0.040f), 0.05f, 0.012f, 0.012f, smoothstep(y - top, 0, -1.4f));
-    vf tongue = 1 - sq(x * (1 / 1.45f)) - sq((y - (top - gap * 0.92f)) * (1 / (0.30f + 0.28f * gap)));
-    inside = towards(inside, 0.46f, 0.17f, 0.16f, cover(tongue, edge + 0.12f) * 0.9f);
+    v3 inside = towards(v3_of(0.13f, 0.028f, 0.026f), 0.035f, 0.009f, 0.009f, smoothstep(y - top, 0, -1.4f));
+    vf tongue = 1 - sq(x * (1 / 1.45f)) - sq((y - (top - gap * 0.92f)) * (1 / (0.15f + 0.22f * gap)));
+    inside = towards(inside, 0.27f, 0.085f, 0.08f, cover(tongue, edge + 0.30f) * 0.9f);
     vf arch = 0.12f * x * x, gapped = vabs(x * (1 / 0.78f) - vfloor(x * (1 / 0.78f)) - 0.5f), slit = 1 - 0.5f * bell((0.5f - gapped) * 9);
-    vf lower_teeth = cover(vmin((top - gap + 0.30f + arch * 0.5f) - y, 2.0f - vabs(x)), edge + 0.02f) * clamp01(splat(2.2f * s->face->mouth - 0.6f));
+    vf lower_teeth = cover(vmin((top - gap + 0.30f + arch * 0.5f) - y, 2.0f - vabs(x)), edge + 0.02f) * clamp01(splat(3 * s->face->mouth - 2));
     inside = v3_mix(inside, v3_scale(v3_of(0.62f, 0.57f, 0.49f), slit), lower_teeth);
     vf teeth = cover(vmin(y - (top - 0.66f + arch), 2.3f - vabs(x)), edge + 0.02f);
     inside = v3_mix(inside, v3_scale(v3_of(0.78f, 0.74f, 0.66f), slit * (1 - 0.10f * x * x)), teeth);
@@ -45,6 +45,11 @@ LANE v3 shade_mouth(const met *m, v3 skin) {
     }
     vf seam = vmax(bell((y - c.upper) / (0.06f + edge * 0.7f)), bell((y - c.lower) / (0.05f + edge * 0.7f)) * 0.6f);
     skin = darker(skin, 0.72f * seam * within);
+    /* Below the lower lip lies its shade, and on it a little light. */
+    vf below = c.lower - c.down;
+    skin = darker(skin, 0.30f * bell((y - below + 0.16f) * 3.6f) * within);
+    vf wet = bell((y - c.lower + 0.40f * c.down) / (0.30f * c.down + 0.02f)) * c.q;
+    skin = v3_add(v3_scale(skin, 1 + 0.15f * wet), v3_scale(v3_splat(m->s->key), 0.045f * wet));
     vf corner = bell(length2((vabs(m->p.x) - m->s->mouth_w) * 3.2f, (y - m->s->mouth_y - m->s->mouth_bend) * 4.5f));
     return darker(skin, 0.5f * corner);
 }

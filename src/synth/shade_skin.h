@@ -43,9 +43,9 @@ LANE vf beard_share(const met *m) {
     const scene *s = m->s;
     vf x = vabs(m->p.x), y = m->p.y;
     mouth_curves c = mouth_at(s, x);
-    vf line_y = -4.4f + 0.86f * vmax(x - 1.6f, splat(0)), full = smoothstep(line_y - y, -0.4f, 0.5f);
-    vf moustache = smoothstep(s->wing_y - 0.30f - 0.1f * x - y, 0, 0.25f) * smoothstep(y - c.upper, 0, 0.15f) * smoothstep(s->mouth_w + 0.75f - x, 0, 0.5f);
-    vf tuft = smoothstep(s->mouth_w + 0.55f - x, 0, 0.4f) * smoothstep(-4.3f - y, 0, 0.6f);
+    vf line_y = -4.6f + 0.13f * x * x, full = smoothstep(line_y - y, -0.5f, 0.6f);
+    vf moustache = smoothstep(s->wing_y - 0.50f - 0.22f * x - y, -0.15f, 0.35f) * smoothstep(y - c.upper, 0, 0.15f) * smoothstep(s->mouth_w + 0.9f - x, 0, 0.9f);
+    vf tuft = smoothstep(1.15f - length2(x / (s->mouth_w + 0.7f), (y - s->chin.c[1] - 0.6f) * (1 / 3.3f)), 0, 0.28f);
     vf front = smoothstep(m->p.z, -3.5f, -1.5f) * smoothstep(y, -12.5f, -10.0f);
     vf share = splat(0);
     switch (s->face->beard) {
@@ -103,7 +103,7 @@ static inline v3 shade_skin(const met *m) {
         if (s->face->freckles > 0) painted = freckled(m, painted);
         /* Sockets lie in a slight shade whatever the light does. */
         painted = darker(painted, 0.24f * bell(length2((a - s->eye_x) * 0.55f, (y - 2.75f) * 0.75f)));
-        vf nostril = length2((a - s->wing_x * 0.5f - 0.03f) * 2.7f, (y - s->wing_y + 0.50f) * 4.2f);
+        vf nostril = length2((a - s->wing_x * 0.5f - 0.05f) * 2.2f, (y - s->wing_y + 0.52f) * 3.6f);
         painted = darker(painted, 0.85f * bell(nostril) * smoothstep(z, s->tip_z - 1.8f, s->tip_z - 1.2f));
         if (s->face->beard) painted = bearded(m, painted);
         painted = v3_mix(painted, browed(m, painted), smoothstep(z, 1, 2));

@@ -33,7 +33,7 @@ static void find_eye(const scene *s, int side, const int landmark[6], synth_poin
     out[2] = on_face(s, landmark[2], x - sign * s->eye_w, 2.6f - s->eye_tilt);
     out[3] = on_face(s, landmark[3], x + sign * s->eye_w, 2.6f + s->eye_tilt);
     out[4] = pupil(s, landmark[4], x, s->gaze[side]);
-    float brow_x = sign * 3.25f;
+    float brow_x = sign * 3.85f;
     brow_curves b = brow_at(s, splat(brow_x));
     out[5] = on_face(s, landmark[5], brow_x, b.y[0] + b.half[0]);
     *ahead = pupil(s, landmark[4], x, (const float[3]){ 0, 0, 1 });
@@ -60,7 +60,7 @@ int synth_truth_find(const synth_face *face, int width, int height, synth_truth 
     find_mouth(&s, out->point);
     find_eye(&s, 0, left, out->point + 4, &out->ahead[0]);
     find_eye(&s, 1, right, out->point + 10, &out->ahead[1]);
-    out->point[16] = on_face(&s, 1, 0, s.tip_y);
+    out->point[16] = on_face(&s, 1, 0, s.tip_y - 0.4f);
     out->point[17] = on_face(&s, 152, 0, s.chin.c[1] - 0.85f * s.chin.r[1]);
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) out->turn[3 * i + j] = s.head.from[3 * j + i];
