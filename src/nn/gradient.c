@@ -12,7 +12,8 @@ void gradient_add(graph *g, tensor *t, tensor *d) {
     d = cast(g, d, gradient_type(t));
     if (d && !shape_equal(d->shape, t->shape)) {
         char is[96], wanted[96];
-        graph_fail(g, error_set(ERR_USAGE, "the gradient of %s is %s and should be %s", t->name, shape_text(d->shape, is, sizeof is), shape_text(t->shape, wanted, sizeof wanted)));
+        graph_fail(g, error_set(ERR_USAGE, "the gradient of %s is %s and should be %s", t->name,
+                                shape_text(d->shape, is, sizeof is), shape_text(t->shape, wanted, sizeof wanted)));
         return;
     }
     t->grad = t->grad ? add(g, t->grad, d) : d;
@@ -63,7 +64,8 @@ static void tell_done(graph *g, const node *n, size_t *readers, gradient_done *d
 int graph_backward(graph *g, tensor *loss, gradient_done *done, void *context) {
     static const float one = 1;
     if (graph_failed(g) || !loss) return graph_check(g);
-    if (loss->type != NN_F32 || shape_elements(loss->shape) != 1) return graph_fail(g, error_set(ERR_USAGE, "a loss is one f32 number"));
+    if (loss->type != NN_F32 || shape_elements(loss->shape) != 1)
+        return graph_fail(g, error_set(ERR_USAGE, "a loss is one f32 number"));
     size_t forward = graph_nodes(g), *readers = graph_memory(g, graph_tensors(g) + 1, sizeof *readers);
     if (!readers) return graph_check(g);
     mark_paths(g);

@@ -33,9 +33,11 @@ nn_type gradient_type(const tensor *t);                  /* f32 for what is trai
 
 /* ---- gradient operations ------------------------------------------------------------------------------------------------- */
 
-extern const op op_conv2d_dx, op_conv2d_dw, op_linear_dx, op_linear_dw, op_sum_to, op_silu_dx, op_gelu_dx, op_quick_gelu_dx, op_geglu_dx, op_group_norm_d,
-    op_layer_norm_d, op_attention_d, op_upsample_nearest_dx, op_unslice, op_embedding_d, op_mse, op_mse_dx, op_mae, op_mae_dx,
-    op_posterior_sample, op_posterior_sample_d, op_posterior_kl, op_posterior_kl_d;
+extern const op op_conv2d_dx, op_conv2d_dw, op_linear_dx, op_linear_dw, op_sum_to;
+extern const op op_silu_dx, op_gelu_dx, op_quick_gelu_dx, op_geglu_dx;
+extern const op op_group_norm_d, op_layer_norm_d, op_attention_d, op_upsample_nearest_dx, op_unslice, op_embedding_d;
+extern const op op_mse, op_mse_dx, op_mae, op_mae_dx;
+extern const op op_posterior_sample, op_posterior_sample_d, op_posterior_kl, op_posterior_kl_d;
 
 /* Attributes of these two begin with the conv2d_attr.
  * dy [N,Ho,Wo,Co], w as conv2d has it -> [N,height,width,Ci]. */
@@ -62,7 +64,8 @@ bool layer_norm_d(graph *g, tensor *x, tensor *gamma, tensor *dy, float epsilon,
 
 /* out and log_sum as attention gave them, dy the gradient of out -> dq, dk, dv. Weights are recomputed from log_sum, so
  * that the matrix of scores never exists (Dao et al. 2022). */
-bool attention_d(graph *g, tensor *q, tensor *k, tensor *v, tensor *out, tensor *log_sum, tensor *dy, attention_attr attr, tensor *d[3]);
+bool attention_d(graph *g, tensor *q, tensor *k, tensor *v, tensor *out, tensor *log_sum, tensor *dy,
+                 attention_attr attr, tensor *d[3]);
 
 tensor *upsample_nearest_dx(graph *g, tensor *dy, size_t height, size_t width);     /* -> [N,height,width,C]: sums */
 tensor *unslice(graph *g, tensor *dy, const size_t begin[NN_MAX_RANK], nn_shape shape);   /* dy at begin, zeros round it */

@@ -209,13 +209,18 @@ static int choose(job *j, size_t limit, size_t *least) {
         if (j->p->bytes < *least) *least = j->p->bytes;
         if (j->p->bytes <= limit) return 0;
     }
-    return error_set(ERR_LIMIT, "%.2f GB of memory are needed for what the backward pass reads and %.2f GB may be used; with recomputation it is %.2f GB at least",
+    return error_set(ERR_LIMIT,
+                     "%.2f GB of memory are needed for what the backward pass reads and %.2f GB may be used; "
+                     "with recomputation it is %.2f GB at least",
                      (double)j->p->bytes_kept * 1e-9, (double)limit * 1e-9, (double)*least * 1e-9);
 }
 
 static size_t forward_steps(const plan *p) {
     size_t i = 0;
-    while (i < p->n_steps && !(p->steps[i].step.match.n_nodes && p->steps[i].step.match.nodes[0]->index >= graph_forward(p->g))) i++;
+    for (; i < p->n_steps; i++) {
+        const kernel_match *m = &p->steps[i].step.match;
+        if (m->n_nodes && m->nodes[0]->index >= graph_forward(p->g)) break;
+    }
     return i;
 }
 

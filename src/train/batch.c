@@ -17,7 +17,11 @@
 /* An encoder that so many items in a row had no need of is let go; it would take seconds to wake it again. */
 enum { IDLE = 64 };
 
-typedef struct { float *latent, *time, *context, *hint, *target, *weight, *picture, *posterior; int32_t *ids; item_draws *draws; } arrays;
+typedef struct {
+    float *latent, *time, *context, *hint, *target, *weight, *picture, *posterior;
+    int32_t *ids;
+    item_draws *draws;
+} arrays;
 
 struct batch_source {
     batch_options options;
@@ -51,11 +55,17 @@ static void say(const batch_source *b, const char *message) {
 static int check(const batch_options *o) {
     if (o->batch < 1 || o->batch > 4096) return error_set(ERR_USAGE, "a batch of %d: 1 to 4096", o->batch);
     if (o->redraw && !(o->wants & ITEM_HINT)) return error_set(ERR_USAGE, "there are no maps to be drawn");
-    if (!(o->prompt_dropout >= 0 && o->prompt_dropout <= 1)) return error_set(ERR_USAGE, "a prompt dropout of %g: 0 to 1", o->prompt_dropout);
-    if (o->crop && (!(o->wants & ITEM_PICTURE) || o->crop < 8 || o->crop > o->items.size || o->crop % 8)) return error_set(ERR_USAGE, "a crop of %d pixels: a multiple of 8, up to the size, for pictures alone", o->crop);
+    if (!(o->prompt_dropout >= 0 && o->prompt_dropout <= 1))
+        return error_set(ERR_USAGE, "a prompt dropout of %g: 0 to 1", o->prompt_dropout);
+    if (o->crop && (!(o->wants & ITEM_PICTURE) || o->crop < 8 || o->crop > o->items.size || o->crop % 8))
+        return error_set(ERR_USAGE, "a crop of %d pixels: a multiple of 8, up to the size, for pictures alone", o->crop);
     if ((o->keep_latents || o->keep_texts) && !o->cache) return error_set(ERR_USAGE, "a folder is needed for the cache");
     if (!o->replay) return 0;
-    const char *with = o->crop ? "cropping" : o->prompt_dropout > 0 ? "prompt dropout" : o->mirror ? "mirroring" : o->noise_offset != 0 ? "noise offset" : NULL;
+    const char *with = o->crop                 ? "cropping"
+                       : o->prompt_dropout > 0 ? "prompt dropout"
+                       : o->mirror             ? "mirroring"
+                       : o->noise_offset != 0  ? "noise offset"
+                                               : NULL;
     if (with) return error_set(ERR_USAGE, "%s: a replay has all draws, so there can be no %s with it", o->replay, with);
     return o->items.ranks > 1 ? error_set(ERR_USAGE, "%s: a replay is for one process", o->replay) : 0;
 }
@@ -63,7 +73,14 @@ static int check(const batch_options *o) {
 static int open_encoders(batch_source *b) {
     const batch_options *o = &b->options;
     bool vae = o->wants & ITEM_LATENT, text = o->wants & ITEM_TEXT;
-    encoders_options how = { .needed = { vae, text }, .size = o->crop ? o->crop : o->items.size, .bf16 = o->bf16, .threads = o->threads, .cpu = o->cpu, .stop = o->items.hooks.stop };
+    encoders_options how = {
+        .needed = { vae, text },
+        .size = o->crop ? o->crop : o->items.size,
+        .bf16 = o->bf16,
+        .threads = o->threads,
+        .cpu = o->cpu,
+        .stop = o->items.hooks.stop,
+    };
     return encoders_open(&how, b->c, &b->e);
 }
 
@@ -80,8 +97,18 @@ static int open_cache(batch_source *b) {
     size_t places = encoders_side(b->e) * encoders_side(b->e);
     const char *computed = o->bf16 ? "bf16" : "f32";
     cache_shelf shelves[CACHE_PARTS] = {
-        [CACHE_LATENTS] = { .kept = o->keep_latents && o->wants & ITEM_LATENT, .computed = computed, .type = CACHE_ENTRY_F32, .count = 2 * places * encoders_channels(b->e) },
-        [CACHE_TEXTS] = { .kept = o->keep_texts && o->wants & ITEM_TEXT, .computed = computed, .type = CACHE_ENTRY_F16, .count = TOKENS * encoders_width(b->e) },
+        [CACHE_LATENTS] = {
+            .kept = o->keep_latents && o->wants & ITEM_LATENT,
+            .computed = computed,
+            .type = CACHE_ENTRY_F32,
+            .count = 2 * places * encoders_channels(b->e),
+        },
+        [CACHE_TEXTS] = {
+            .kept = o->keep_texts && o->wants & ITEM_TEXT,
+            .computed = computed,
+            .type = CACHE_ENTRY_F16,
+            .count = TOKENS * encoders_width(b->e),
+        },
     };
     int rc = 0;
     if (shelves[CACHE_LATENTS].kept) rc = encoders_hash(b->e, ENCODER_VAE, shelves[CACHE_LATENTS].model);
@@ -91,7 +118,8 @@ static int open_cache(batch_source *b) {
 
 static int open_noise(batch_source *b) {
     const checkpoint_settings *s = checkpoint_settings_of(b->c);
-    noising_settings how = { s->beta_start, s->beta_end, s->train_steps, b->options.predicts_v, s->vae_scale, b->options.min_snr, b->options.noise_offset };
+    noising_settings how = { s->beta_start, s->beta_end, s->train_steps, b->options.predicts_v, s->vae_scale,
+                             b->options.min_snr, b->options.noise_offset };
     return noising_new(&how, &b->noise);
 }
 
@@ -101,7 +129,8 @@ static size_t channels_of(const batch_source *b) { return b->options.wants & ITE
 static int open_items(batch_source *b) {
     const batch_options *o = &b->options;
     const checkpoint_settings *s = checkpoint_settings_of(b->c);
-    if (channels_of(b) > ITEM_CHANNELS) return error_set(ERR_UNSUPPORTED, "latents of %zu channels: at most %d", channels_of(b), ITEM_CHANNELS);
+    if (channels_of(b) > ITEM_CHANNELS)
+        return error_set(ERR_UNSUPPORTED, "latents of %zu channels: at most %d", channels_of(b), ITEM_CHANNELS);
     b->maker = (item_maker){
         .wants = o->wants,
         .cut = { o->items.size, o->items.stretch, o->items.max_pixels, cpu_level_here() },
@@ -117,7 +146,8 @@ static int open_items(batch_source *b) {
 }
 
 static int open_replay(batch_source *b) {
-    replay_shape shape = { (size_t)b->options.batch, b->maker.channels, b->maker.side, b->maker.side, iterator_lines(b->it), b->noise.set.train_steps };
+    replay_shape shape = { (size_t)b->options.batch, b->maker.channels, b->maker.side, b->maker.side,
+                           iterator_lines(b->it), b->noise.set.train_steps };
     return b->options.replay ? replay_open(b->options.replay, &shape, &b->r) : 0;
 }
 
@@ -136,10 +166,13 @@ static size_t picture_count(const batch_source *b) {
     return side * side * 3;
 }
 
+static size_t square_of(const batch_source *b) { return (size_t)b->options.items.size * (size_t)b->options.items.size * 3; }
+static size_t places_of(const batch_source *b) { return b->maker.side * b->maker.side * b->maker.channels; }
+
 static int new_arrays(batch_source *b) {
     unsigned wants = b->options.wants;
     bool latent = wants & ITEM_LATENT, picture = wants & ITEM_PICTURE, text = wants & ITEM_TEXT;
-    size_t n = (size_t)b->options.batch, square = (size_t)b->options.items.size * (size_t)b->options.items.size * 3, places = b->maker.side * b->maker.side * b->maker.channels;
+    size_t n = (size_t)b->options.batch, square = square_of(b), places = places_of(b);
     arrays *x = &b->x;
     int rc = new_array(&x->latent, latent, n, places, sizeof(float));
     if (rc == 0) rc = new_array(&x->target, latent, n, places, sizeof(float));
@@ -186,7 +219,9 @@ void batch_close(batch_source *b) {
     cache_close(b->kept);
     encoders_close(b->e);
     tokenizer_close(b->t);
-    void *all[] = { b->x.latent, b->x.time, b->x.context, b->x.hint, b->x.target, b->x.weight, b->x.picture, b->x.posterior, b->x.ids, b->x.draws, b->items, b->rooms };
+    const arrays *x = &b->x;
+    void *all[] = { x->latent, x->time, x->context, x->hint, x->target, x->weight, x->picture, x->posterior, x->ids, x->draws,
+                    b->items, b->rooms };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     free(b);
 }
@@ -265,7 +300,7 @@ static int put_item(batch_source *b, size_t i, item_head *h) {
     const item_layout *at = &b->maker.at;
     unsigned wants = b->options.wants;
     uint8_t *room = (uint8_t *)h;
-    size_t square = (size_t)b->options.items.size * (size_t)b->options.items.size * 3, places = b->maker.side * b->maker.side * b->maker.channels;
+    size_t square = square_of(b), places = places_of(b);
     int rc = wants & ITEM_LATENT ? put_latent(b, i, h) : 0;
     if (rc == 0 && wants & ITEM_TEXT) rc = put_text(b, i, h);
     if (rc < 0) return rc;
@@ -294,7 +329,8 @@ static int read_row(batch_source *b) {
         b->n_items++;
         h->draws.timestep = replay_timestep(b->r, b->row, k);
         bool latent = b->options.wants & ITEM_LATENT;
-        replay_normals(b->r, b->row, k, (float *)((uint8_t *)h + b->maker.at.posterior), latent ? (float *)((uint8_t *)h + b->maker.at.noise) : NULL);
+        replay_normals(b->r, b->row, k, (float *)((uint8_t *)h + b->maker.at.posterior),
+                       latent ? (float *)((uint8_t *)h + b->maker.at.noise) : NULL);
     }
     b->waited += clock_seconds() - begin;
     return rc < 0 ? rc : b->options.batch;
@@ -319,7 +355,21 @@ int batch_next(batch_source *b, micro_batch *out) {
         return rc;
     }
     b->row += b->r != NULL;
-    *out = (micro_batch){ b->options.batch, b->x.latent, b->x.time, b->x.context, b->x.hint, b->x.target, b->x.weight, b->x.picture, b->x.posterior, b->x.ids, b->items, b->x.draws };
+    const arrays *x = &b->x;
+    *out = (micro_batch){
+        .n = b->options.batch,
+        .latent = x->latent,
+        .time = x->time,
+        .context = x->context,
+        .hint = x->hint,
+        .target = x->target,
+        .weight = x->weight,
+        .picture = x->picture,
+        .posterior = x->posterior,
+        .ids = x->ids,
+        .items = b->items,
+        .draws = x->draws,
+    };
     return 1;
 }
 
@@ -336,14 +386,19 @@ void batch_take_turns(batch_source *b, void (*begin)(void *context), void *conte
 
 /* ---- positions ------------------------------------------------------------------------------------------------------------- */
 
-batch_position batch_position_of(const batch_source *b) { return (batch_position){ iterator_position(b->it), b->maker.seed, b->row }; }
+batch_position batch_position_of(const batch_source *b) {
+    return (batch_position){ iterator_position(b->it), b->maker.seed, b->row };
+}
 
 int batch_restore(batch_source *b, const batch_position *p, bool changed_is_fine) {
     mien_position at = p->items;
     if (b->r && p->row > replay_rows(b->r)) return error_set(ERR_USAGE, "%s: it has no row %" PRIu64, b->options.replay, p->row);
     bool other = at.data != iterator_position(b->it).data;
     if (other && !changed_is_fine)
-        return error_set(ERR_USAGE, "%s: the data, or the lists of --only and --exclude, are not those that the run was left with (--data-changed ok goes on all the same)", b->options.items.data);
+        return error_set(ERR_USAGE,
+                         "%s: the data, or the lists of --only and --exclude, are not those that the run was left with "
+                         "(--data-changed ok goes on all the same)",
+                         b->options.items.data);
     if (other) {
         at.data = 0;
         if (at.index >= iterator_count(b->it)) at.index = 0, at.epoch++;
@@ -361,7 +416,12 @@ uint64_t batch_items(const batch_source *b) { return iterator_count(b->it); }
 uint64_t batch_rows(const batch_source *b) { return b->r ? replay_rows(b->r) : 0; }
 
 void batch_progress_of(const batch_source *b, batch_progress *out) {
-    *out = (batch_progress){ .encoding = encoders_seconds(b->e), .pictures = b->encoded[ENCODER_VAE], .texts = b->encoded[ENCODER_TEXT], .not_kept = b->not_kept };
+    *out = (batch_progress){
+        .encoding = encoders_seconds(b->e),
+        .pictures = b->encoded[ENCODER_VAE],
+        .texts = b->encoded[ENCODER_TEXT],
+        .not_kept = b->not_kept,
+    };
     iterator_progress(b->it, &out->items);
     out->waited = b->waited + out->items.seconds;
 }
@@ -370,7 +430,8 @@ int batch_needed(const batch_source *b, batch_needs *out) {
     const batch_options *o = &b->options;
     *out = (batch_needs){ .memory = ((size_t)o->items.ahead + (size_t)o->batch) * b->maker.at.bytes };
     int rc = cache_measure(b->kept, iterator_lines(b->it), o->mirror, &out->disk);
-    bool kept[ENCODERS] = { cache_keeps(b->kept, CACHE_LATENTS), cache_keeps(b->kept, CACHE_TEXTS) }, used[ENCODERS] = { o->wants & ITEM_LATENT, o->wants & ITEM_TEXT };
+    bool kept[ENCODERS] = { cache_keeps(b->kept, CACHE_LATENTS), cache_keeps(b->kept, CACHE_TEXTS) };
+    bool used[ENCODERS] = { o->wants & ITEM_LATENT, o->wants & ITEM_TEXT };
     for (int i = 0; i < ENCODERS && rc == 0; i++) {
         size_t bytes = 0;
         bool all_there = kept[i] && !cache_space_needed(&out->disk);

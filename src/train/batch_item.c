@@ -18,15 +18,20 @@ static const size_t most_drawn = (size_t)1 << 26;   /* pixels of a map that is d
 static bool add_part(size_t *end, size_t count, size_t size, size_t *at) {
     size_t bytes;
     *at = *end;
-    return !__builtin_mul_overflow(count, size, &bytes) && !__builtin_add_overflow(*end, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT, end);
+    return !__builtin_mul_overflow(count, size, &bytes) &&
+           !__builtin_add_overflow(*end, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT, end);
 }
 
 int item_lay_out(item_maker *m) {
-    size_t square = (size_t)m->cut.size * (size_t)m->cut.size * 3, latent = m->side * m->side * m->channels, end = (sizeof(item_head) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    size_t square = (size_t)m->cut.size * (size_t)m->cut.size * 3, latent = m->side * m->side * m->channels;
+    size_t end = (sizeof(item_head) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     bool drawn = m->wants & (ITEM_LATENT | ITEM_PICTURE);
-    bool fits = add_part(&end, m->wants & ITEM_HINT ? square : 0, 1, &m->at.hint) && add_part(&end, drawn ? square : 0, 1, &m->at.photo) &&
-                add_part(&end, m->wants & ITEM_LATENT ? 2 * latent : 0, 4, &m->at.moments) && add_part(&end, m->wants & ITEM_TEXT ? TOKENS * m->width : 0, 2, &m->at.text) &&
-                add_part(&end, drawn ? latent : 0, 4, &m->at.posterior) && add_part(&end, m->wants & ITEM_LATENT ? latent : 0, 4, &m->at.noise);
+    bool fits = add_part(&end, m->wants & ITEM_HINT ? square : 0, 1, &m->at.hint) &&
+                add_part(&end, drawn ? square : 0, 1, &m->at.photo) &&
+                add_part(&end, m->wants & ITEM_LATENT ? 2 * latent : 0, 4, &m->at.moments) &&
+                add_part(&end, m->wants & ITEM_TEXT ? TOKENS * m->width : 0, 2, &m->at.text) &&
+                add_part(&end, drawn ? latent : 0, 4, &m->at.posterior) &&
+                add_part(&end, m->wants & ITEM_LATENT ? latent : 0, 4, &m->at.noise);
     m->at.bytes = end;
     return fits ? 0 : error_memory(SIZE_MAX);
 }
@@ -36,7 +41,8 @@ int item_lay_out(item_maker *m) {
 typedef struct { int width, height; } pixel_size;
 
 /* A stored picture's size, without decoding it. */
-static int look_at(const dataset *d, const dataset_item *item, dataset_part part, const uint8_t *data, size_t size, const item_maker *m, pixel_size *out) {
+static int look_at(const dataset *d, const dataset_item *item, dataset_part part, const uint8_t *data, size_t size,
+                   const item_maker *m, pixel_size *out) {
     int rc = image_verify(data, size, true, &(image_options){ .max_pixels = m->cut.max_pixels }, &out->width, &out->height);
     return rc < 0 ? sample_name_part(d, item, part) : 0;
 }
@@ -53,7 +59,8 @@ static int map_size(const item_maker *m, const dataset *d, const dataset_item *i
     return rc;
 }
 
-static int read_map(const item_maker *m, const dataset *d, const dataset_item *item, bool mirrored, uint8_t *hint, pixel_size *out, sample_fault *fault) {
+static int read_map(const item_maker *m, const dataset *d, const dataset_item *item, bool mirrored, uint8_t *hint,
+                    pixel_size *out, sample_fault *fault) {
     image map;
     sample_frame frame;
     int rc = sample_load_part(d, item, DATASET_SOURCE, &m->cut, &map, fault);
@@ -87,7 +94,8 @@ static void copy_window(const image *whole, int size, bool mirrored, uint8_t *ou
     int x = (whole->width - size) / 2, y = (whole->height - size) / 2;
     if (mirrored) x = whole->width - size - x;
     for (int row = 0; row < size; row++)
-        memcpy(out + (size_t)row * (size_t)size * 3, whole->rgb + ((size_t)(y + row) * (size_t)whole->width + (size_t)x) * 3, (size_t)size * 3);
+        memcpy(out + (size_t)row * (size_t)size * 3,
+               whole->rgb + ((size_t)(y + row) * (size_t)whole->width + (size_t)x) * 3, (size_t)size * 3);
 }
 
 /* Drawn whole at the size that the photo is resized to, then cut: lines that begin outside the square and end in it are
@@ -96,7 +104,8 @@ static int draw_whole(const item_maker *m, const faces *f, double min_face, bool
     sample_frame frame;
     image whole;
     int rc = sample_frame_of(f->width, f->height, m->cut.size, &frame);
-    if (rc == 0 && (size_t)frame.width * (size_t)frame.height > most_drawn) rc = error_set(ERR_LIMIT, "%dx%d pixels: too long and thin", f->width, f->height);
+    if (rc == 0 && (size_t)frame.width * (size_t)frame.height > most_drawn)
+        rc = error_set(ERR_LIMIT, "%dx%d pixels: too long and thin", f->width, f->height);
     if (rc == 0) rc = image_new(frame.width, frame.height, &whole);
     if (rc < 0) return rc;
     face_map_draw(f, min_face, &whole);
@@ -105,7 +114,8 @@ static int draw_whole(const item_maker *m, const faces *f, double min_face, bool
     return 0;
 }
 
-static int draw_map(const item_maker *m, const dataset *d, const dataset_item *item, bool mirrored, uint8_t *hint, pixel_size *out, sample_fault *fault) {
+static int draw_map(const item_maker *m, const dataset *d, const dataset_item *item, bool mirrored, uint8_t *hint,
+                    pixel_size *out, sample_fault *fault) {
     faces f = { 0 };
     double min_face = 0;
     int rc = read_faces(d, item, &f, &min_face, fault);
@@ -124,7 +134,8 @@ int item_redraw(const sample_settings *cut, const dataset *d, const dataset_item
     return draw_map(&m, d, item, false, hint, &size, &fault);
 }
 
-static int make_hint(const item_maker *m, const dataset *d, const dataset_item *item, item_head *h, pixel_size *map, sample_fault *fault) {
+static int make_hint(const item_maker *m, const dataset *d, const dataset_item *item, item_head *h, pixel_size *map,
+                     sample_fault *fault) {
     uint8_t *hint = (uint8_t *)h + m->at.hint;
     if (!(m->wants & ITEM_HINT)) return map_size(m, d, item, map, fault);
     return (m->redraw ? draw_map : read_map)(m, d, item, h->draws.mirrored, hint, map, fault);
@@ -134,7 +145,8 @@ int item_side(const item_maker *m) { return m->crop ? m->crop : m->cut.size; }
 
 /* ---- the photo ------------------------------------------------------------------------------------------------------------- */
 
-static int cut_photo(const item_maker *m, const dataset *d, const dataset_item *item, const uint8_t *data, size_t size, sample_frame frame, item_head *h) {
+static int cut_photo(const item_maker *m, const dataset *d, const dataset_item *item, const uint8_t *data, size_t size,
+                     sample_frame frame, item_head *h) {
     image photo;
     uint8_t *out = (uint8_t *)h + m->at.photo;
     int rc = image_decode(data, size, &(image_options){ .max_pixels = m->cut.max_pixels }, &photo);
@@ -157,7 +169,8 @@ static void crop_photo(const item_maker *m, const float at[2], uint8_t *photo) {
 
 /* A photo whose moments are kept was decoded once: it is only hashed. It is compared with its map all the same, so that
  * a warm cache leaves out the same items. */
-static int use_photo(const item_maker *m, const dataset *d, const dataset_item *item, const uint8_t *data, size_t size, pixel_size map, item_head *h, sample_fault *fault) {
+static int use_photo(const item_maker *m, const dataset *d, const dataset_item *item, const uint8_t *data, size_t size,
+                     pixel_size map, item_head *h, sample_fault *fault) {
     pixel_size photo;
     sample_frame frame;
     *fault = SAMPLE_BROKEN;
@@ -174,7 +187,8 @@ static int use_photo(const item_maker *m, const dataset *d, const dataset_item *
     return cut_photo(m, d, item, data, size, frame, h);
 }
 
-static int make_photo(const item_maker *m, const dataset *d, const dataset_item *item, pixel_size map, item_head *h, sample_fault *fault) {
+static int make_photo(const item_maker *m, const dataset *d, const dataset_item *item, pixel_size map, item_head *h,
+                      sample_fault *fault) {
     uint8_t *data;
     size_t size;
     *fault = SAMPLE_MISSING;

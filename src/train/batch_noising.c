@@ -41,7 +41,8 @@ void noising_latent(const noising *n, size_t places, size_t c, const float *mome
         }
 }
 
-void noising_apply(const noising *n, int t, size_t places, size_t c, const float *latent, float *noise, const float *offset, float *x, float *target) {
+void noising_apply(const noising *n, int t, size_t places, size_t c, const float *latent, float *noise,
+                   const float *offset, float *x, float *target) {
     float data = sqrtf(n->alphas[t]), sigma = sqrtf(1.0f - n->alphas[t]), strength = (float)n->set.noise_offset;
     for (size_t i = 0; i < places * c; i++) {
         if (strength != 0) noise[i] += strength * offset[i % c];

@@ -31,6 +31,7 @@ float noising_weight(const noising *n, int timestep);
 /* moments [places,2c]: mean, then the logarithm of the variance; normal: of the posterior; -> latent [places,c]. */
 void noising_latent(const noising *n, size_t places, size_t c, const float *moments, const float *normal, float *latent);
 /* noise [places,c] gets the offset, of c normal numbers, first, if there is one; x and target [places,c]; x may be the latent. */
-void noising_apply(const noising *n, int timestep, size_t places, size_t c, const float *latent, float *noise, const float *offset, float *x, float *target);
+void noising_apply(const noising *n, int timestep, size_t places, size_t c, const float *latent, float *noise,
+                   const float *offset, float *x, float *target);
 
 #endif

@@ -10,8 +10,8 @@
 
 void batch_position_write(const batch_position *p, char out[BATCH_POSITION_TEXT]) {
     const mien_position *i = &p->items;
-    snprintf(out, BATCH_POSITION_TEXT, "1 %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64, i->seed, i->epoch, i->index,
-             i->data, p->draws, p->row);
+    snprintf(out, BATCH_POSITION_TEXT, "1 %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64 " %016" PRIx64,
+             i->seed, i->epoch, i->index, i->data, p->draws, p->row);
 }
 
 /* 16 hex digits and what ends them. */
@@ -35,7 +35,8 @@ int batch_position_read(const char *text, batch_position *out) {
     if (strncmp(text, "1 ", 2) != 0) return error_set(ERR_FORMAT, "a position of an unknown format: \"%.40s\"", text);
     text += 2;
     for (int i = 0; i < NUMBERS; i++)
-        if (!read_number(&text, i < NUMBERS - 1 ? ' ' : 0, numbers[i])) return error_set(ERR_FORMAT, "no position in the data: \"%.40s\"", text);
+        if (!read_number(&text, i < NUMBERS - 1 ? ' ' : 0, numbers[i]))
+            return error_set(ERR_FORMAT, "no position in the data: \"%.40s\"", text);
     *out = p;
     return 0;
 }

@@ -35,7 +35,8 @@ int cache_open(const char *folder, const cache_shelf shelves[CACHE_PARTS], cache
     }
     for (int i = 0; i < CACHE_PARTS; i++) {
         c->shelf[i] = shelves[i];
-        if (shelves[i].kept) snprintf(c->name[i], sizeof c->name[i], "%s-%.16s-%.8s", words[i], shelves[i].model, shelves[i].computed);
+        if (shelves[i].kept)
+            snprintf(c->name[i], sizeof c->name[i], "%s-%.16s-%.8s", words[i], shelves[i].model, shelves[i].computed);
     }
     char path[PATH_MAX];
     if (folder && aside(c, path)) file_remove_old_leftovers_of(path);   /* other machines may write there, too */
@@ -185,7 +186,9 @@ int cache_measure(const cache *c, uint64_t items, bool mirror, cache_space *out)
         const cache_shelf *s = &c->shelf[i];
         uint64_t all;
         if (!s->kept) continue;
-        if (__builtin_mul_overflow(items, (mirror ? 2 : 1) * bytes_on_disk(s), &all) || __builtin_add_overflow(out->all, all, &out->all)) return error_memory(UINT64_MAX);
+        if (__builtin_mul_overflow(items, (mirror ? 2 : 1) * bytes_on_disk(s), &all) ||
+            __builtin_add_overflow(out->all, all, &out->all))
+            return error_memory(UINT64_MAX);
         uint64_t there = count_items(c, (cache_part)i) * bytes_on_disk(s);
         out->there += there < all ? there : all;
     }
@@ -197,6 +200,8 @@ uint64_t cache_space_needed(const cache_space *s) { return s->all - s->there; }
 int cache_space_check(const cache_space *s, const char *folder, uint64_t beside) {
     uint64_t needed = cache_space_needed(s);
     if (needed <= s->free && beside <= s->free - needed) return 0;
-    return error_set(ERR_FULL, "%s: the cache may take %.2f GB more and other files %.2f GB, but %.2f GB are free (--cache latents keeps no texts, --cache none nothing)", folder,
-                     (double)needed * 1e-9, (double)beside * 1e-9, (double)s->free * 1e-9);
+    return error_set(ERR_FULL,
+                     "%s: the cache may take %.2f GB more and other files %.2f GB, but %.2f GB are free "
+                     "(--cache latents keeps no texts, --cache none nothing)",
+                     folder, (double)needed * 1e-9, (double)beside * 1e-9, (double)s->free * 1e-9);
 }

@@ -44,15 +44,19 @@ static const char *const roots[ENCODERS][2] = { { "vae.encoder.", "vae.quant_con
 static int configure_vae(encoders *e) {
     int rc = vae_configure(e->c, &e->vae);
     if (rc < 0) return rc;
-    if (!e->vae.encoder_blocks) return error_set(ERR_FORMAT, "the model's autoencoder has no encoder: nothing can be trained on pictures with it");
-    if (e->vae.factor != FACTOR) return error_set(ERR_UNSUPPORTED, "the model's autoencoder shrinks pictures %d times, %d was expected", e->vae.factor, FACTOR);
+    if (!e->vae.encoder_blocks)
+        return error_set(ERR_FORMAT, "the model's autoencoder has no encoder: nothing can be trained on pictures with it");
+    if (e->vae.factor != FACTOR)
+        return error_set(ERR_UNSUPPORTED, "the model's autoencoder shrinks pictures %d times, %d was expected",
+                         e->vae.factor, FACTOR);
     size_t numbers = (size_t)e->options.size * (size_t)e->options.size * 3;
     e->picture = malloc(numbers * sizeof(float));
     return e->picture ? 0 : error_memory(numbers * sizeof(float));
 }
 
 static int configure(encoders *e) {
-    if (e->options.size < FACTOR || e->options.size % FACTOR) return error_set(ERR_USAGE, "pictures of %d pixels: a multiple of %d is needed", e->options.size, FACTOR);
+    if (e->options.size < FACTOR || e->options.size % FACTOR)
+        return error_set(ERR_USAGE, "pictures of %d pixels: a multiple of %d is needed", e->options.size, FACTOR);
     int rc = e->options.needed[ENCODER_TEXT] ? clip_configure(e->c, &e->clip) : 0;
     return rc == 0 && e->options.needed[ENCODER_VAE] ? configure_vae(e) : rc;
 }
@@ -197,7 +201,8 @@ uint16_t encoders_half(float x) {
     if (a >= 0x477ff000) return (uint16_t)(sign | 0x7bff);               /* 65520 and more would round to infinity */
     if (a < 0x33000000) return (uint16_t)sign;                           /* below half of the least number, 2^-25 */
     uint32_t fraction = (a & 0x7fffff) | 0x800000, exponent = a >> 23;
-    uint32_t shift = exponent < 113 ? 126 - exponent : 13, kept = fraction >> shift, rest = fraction & ((1u << shift) - 1), half = 1u << (shift - 1);
+    uint32_t shift = exponent < 113 ? 126 - exponent : 13, kept = fraction >> shift;
+    uint32_t rest = fraction & ((1u << shift) - 1), half = 1u << (shift - 1);
     kept += rest > half || (rest == half && (kept & 1));
     return (uint16_t)(sign | (exponent < 113 ? kept : kept + ((exponent - 113) << 10)));
 }

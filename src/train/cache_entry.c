@@ -43,7 +43,8 @@ int cache_entry_read(const cache_entry *e, const uint8_t *data, size_t size, con
     memcpy(&h, data, sizeof h);
     if (memcmp(h.magic, magic, sizeof magic) != 0) return error_set(ERR_FORMAT, "no item of a cache");
     if (h.format != FORMAT) return error_set(ERR_FORMAT, "format %u, of which only %d is known here", h.format, FORMAT);
-    if (h.type != (uint32_t)e->type || h.count != e->count || size - sizeof h != cache_entry_bytes(e)) return error_set(ERR_FORMAT, "not as large as it should be");
+    if (h.type != (uint32_t)e->type || h.count != e->count || size - sizeof h != cache_entry_bytes(e))
+        return error_set(ERR_FORMAT, "not as large as it should be");
     digest(e, data + sizeof h, want);
     if (memcmp(want, h.digest, sizeof want) != 0) return error_set(ERR_FORMAT, "its checksum is wrong");
     *numbers = data + sizeof h;

@@ -28,5 +28,9 @@ item_draws draws_choose(noise_source *s, const draws_settings *how) {
     float u[3];
     noise_uniform(s, u, 3);
     int t = (int)((double)u[0] * how->train_steps);
-    return (item_draws){ .timestep = t < how->train_steps ? t : how->train_steps - 1, .dropped = (double)u[1] < how->dropout, .mirrored = how->mirror && u[2] < 0.5f };
+    return (item_draws){
+        .timestep = t < how->train_steps ? t : how->train_steps - 1,
+        .dropped = (double)u[1] < how->dropout,
+        .mirrored = how->mirror && u[2] < 0.5f,
+    };
 }

@@ -90,12 +90,13 @@ static void tell(const mien_hooks *hooks, const char *path, uint64_t step, const
     char line[256];
     if (!hooks || !hooks->log) return;
     if (n->later) {
-        snprintf(line, sizeof line, "log.jsonl: %" PRIu64 " line%s behind step %" PRIu64 " cut off: %s computed again", n->later, n->later == 1 ? "" : "s", step,
-                 n->later == 1 ? "it is" : "they are");
+        snprintf(line, sizeof line, "log.jsonl: %" PRIu64 " line%s behind step %" PRIu64 " cut off: %s computed again",
+                 n->later, n->later == 1 ? "" : "s", step, n->later == 1 ? "it is" : "they are");
         hooks->log(hooks->context, MIEN_LOG_INFO, NULL, line);
     }
     if (n->broken) {
-        snprintf(line, sizeof line, "%" PRIu64 " line%s could not be read and %s left out", n->broken, n->broken == 1 ? "" : "s", n->broken == 1 ? "is" : "are");
+        snprintf(line, sizeof line, "%" PRIu64 " line%s could not be read and %s left out", n->broken,
+                 n->broken == 1 ? "" : "s", n->broken == 1 ? "is" : "are");
         hooks->log(hooks->context, MIEN_LOG_WARNING, path, line);
     }
 }

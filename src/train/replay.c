@@ -25,10 +25,11 @@ static void shape_words(const size_t *dim, int rank, char *out, size_t room) {
 static int refuse(const char *path, const stored_tensor *t, const char *name, stored_type type, const size_t *want, int rank) {
     char expected[128], got[160];
     shape_words(want + 1, rank - 1, expected, sizeof expected);
-    if (!t) return error_set(ERR_FORMAT, "%s: there is no %s, which should be [S,%s] %s", path, name, expected, stored_type_name(type));
+    if (!t)
+        return error_set(ERR_FORMAT, "%s: there is no %s, which should be [S,%s] %s", path, name, expected, stored_type_name(type));
     shape_words(t->dim, t->rank, got, sizeof got);
-    return error_set(ERR_FORMAT, "%s: %s is [%s] %s, and should be [S,%s] %s: S micro-batches%s", path, name, got, stored_type_name(t->type), expected, stored_type_name(type),
-                     want[0] ? ", as many as there are of items" : "");
+    return error_set(ERR_FORMAT, "%s: %s is [%s] %s, and should be [S,%s] %s: S micro-batches%s", path, name, got,
+                     stored_type_name(t->type), expected, stored_type_name(type), want[0] ? ", as many as there are of items" : "");
 }
 
 /* The tensor's bytes; want[0] 0: any number of rows. */
@@ -52,8 +53,8 @@ static int check_numbers(const replay *r, const char *name, const uint8_t *at, u
     for (uint64_t i = 0; i < r->rows * B; i++) {
         int64_t x = number(at, i);
         if (x < 0 || (uint64_t)x >= most)
-            return error_set(ERR_FORMAT, "%s: %s[%llu,%llu] is %lld, and should be 0 to %llu", weights_path(r->w), name, (unsigned long long)(i / B), (unsigned long long)(i % B),
-                             (long long)x, (unsigned long long)most - 1);
+            return error_set(ERR_FORMAT, "%s: %s[%llu,%llu] is %lld, and should be 0 to %llu", weights_path(r->w), name,
+                             (unsigned long long)(i / B), (unsigned long long)(i % B), (long long)x, (unsigned long long)most - 1);
     }
     return 0;
 }
@@ -66,8 +67,8 @@ static int check_normals(const replay *r, const char *name, const uint8_t *at) {
         float x;
         memcpy(&x, at + 4 * i, sizeof x);
         if (!isfinite(x))
-            return error_set(ERR_FORMAT, "%s: %s[%llu,%llu] has a number that is not finite", weights_path(r->w), name, (unsigned long long)(i / each / s->batch),
-                             (unsigned long long)(i / each % s->batch));
+            return error_set(ERR_FORMAT, "%s: %s[%llu,%llu] has a number that is not finite", weights_path(r->w), name,
+                             (unsigned long long)(i / each / s->batch), (unsigned long long)(i / each % s->batch));
     }
     return 0;
 }

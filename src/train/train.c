@@ -31,7 +31,14 @@ static int get_control(train_job *j, checkpoint_shapes shapes) {
     snprintf(j->control, sizeof j->control, "%s/start.safetensors", j->folder.path);
     if (stat(j->control, &st) == 0) return 0;
     if (j->ranks.rank) return error_errno("%s (made by rank 0: the run's folder must be one that all ranks see)", j->control);
-    mien_init_options how = { .base = j->o->base, .output = j->control, .seed = j->o->seed, .layout = MIEN_LAYOUT_CONTROL, .dtype = MIEN_DTYPE_F32, .hooks.stop = j->o->hooks.stop };
+    mien_init_options how = {
+        .base = j->o->base,
+        .output = j->control,
+        .seed = j->o->seed,
+        .layout = MIEN_LAYOUT_CONTROL,
+        .dtype = MIEN_DTYPE_F32,
+        .hooks.stop = j->o->hooks.stop,
+    };
     return init_run(&how, shapes, &r);
 }
 
@@ -58,7 +65,8 @@ static int note_data(train_job *j) {
     int rc = dataset_open(j->o->data, &d);
     if (rc < 0) return rc;
     if (dataset_is_shards(d)) rc = hash_lines(d, hex);
-    else if (snprintf(path, sizeof path, "%s/prompt.jsonl", dataset_path(d)) >= (int)sizeof path) rc = error_set(ERR_LIMIT, "%s: too long a path", dataset_path(d));
+    else if (snprintf(path, sizeof path, "%s/prompt.jsonl", dataset_path(d)) >= (int)sizeof path)
+        rc = error_set(ERR_LIMIT, "%s: too long a path", dataset_path(d));
     else if ((rc = file_hash_until(path, j->o->hooks.stop, hex)) == 1) rc = 0;
     if (rc == 0) run_settings_data(&j->settings, dataset_count(d), hex);
     dataset_close(d);
@@ -71,8 +79,14 @@ static int open_folder(train_job *j) {
     if (rc == 0) rc = note_data(j);
     if (rc < 0) return rc;
     if (j->ranks.rank) return (j->folder.path = strdup(j->o->output)) ? 0 : error_memory(strlen(j->o->output));
-    return run_folder_open(&(run_folder_options){ .path = j->o->output, .resume = j->o->resume != 0, .data_changed = j->o->data_changed != 0, .settings = &j->settings, .hooks = &j->o->hooks },
-                           &j->folder);
+    run_folder_options how = {
+        .path = j->o->output,
+        .resume = j->o->resume != 0,
+        .data_changed = j->o->data_changed != 0,
+        .settings = &j->settings,
+        .hooks = &j->o->hooks,
+    };
+    return run_folder_open(&how, &j->folder);
 }
 
 /* The iterator tells of each item once. */
@@ -86,7 +100,8 @@ static void count_left_out(void *context, mien_log_kind kind, const char *path, 
 static int open_data(train_job *j) {
     const mien_train_options *o = j->o;
     char cache[PATH_MAX];
-    if (snprintf(cache, sizeof cache, "%s%s", o->cache_folder ? o->cache_folder : j->folder.path, o->cache_folder ? "" : "/cache") >= (int)sizeof cache)
+    if (snprintf(cache, sizeof cache, "%s%s", o->cache_folder ? o->cache_folder : j->folder.path,
+                 o->cache_folder ? "" : "/cache") >= (int)sizeof cache)
         return error_set(ERR_LIMIT, "%s: too long a path", o->cache_folder ? o->cache_folder : j->folder.path);
     mien_iterate_options items = train_items(o);
     items.rank = j->ranks.rank;
@@ -95,9 +110,22 @@ static int open_data(train_job *j) {
     items.hooks = (mien_hooks){ .log = count_left_out, .context = j, .stop = train_stop(j) };
     batch_options how = {
         .items = items,
-        .batch = o->batch, .wants = train_wants(o), .crop = o->crop, .redraw = o->redraw != 0, .mirror = o->mirror != 0, .prompt_dropout = o->prompt_dropout,
-        .min_snr = o->min_snr, .noise_offset = o->noise_offset, .predicts_v = checkpoint_settings_of(j->c)->prediction == PREDICT_V,
-        .keep_latents = o->cache != MIEN_CACHE_NONE, .keep_texts = o->cache == MIEN_CACHE_ALL, .cache = cache, .bf16 = j->bf16, .threads = j->threads, .cpu = j->cpu, .replay = o->replay,
+        .batch = o->batch,
+        .wants = train_wants(o),
+        .crop = o->crop,
+        .redraw = o->redraw != 0,
+        .mirror = o->mirror != 0,
+        .prompt_dropout = o->prompt_dropout,
+        .min_snr = o->min_snr,
+        .noise_offset = o->noise_offset,
+        .predicts_v = checkpoint_settings_of(j->c)->prediction == PREDICT_V,
+        .keep_latents = o->cache != MIEN_CACHE_NONE,
+        .keep_texts = o->cache == MIEN_CACHE_ALL,
+        .cache = cache,
+        .bf16 = j->bf16,
+        .threads = j->threads,
+        .cpu = j->cpu,
+        .replay = o->replay,
     };
     return batch_open(&how, j->c, &j->batch);
 }
@@ -105,10 +133,28 @@ static int open_data(train_job *j) {
 trainer_options train_trainer(const train_job *j) {
     const mien_train_options *o = j->o;
     return (trainer_options){
-        .what = (trainer_target)o->what, .freeze_text = o->freeze_text != 0, .absolute = o->vae_loss == MIEN_VAE_L1, .kl_weight = o->kl_weight,
-        .batch = o->batch, .accumulate = o->accumulate, .height = (size_t)train_side(o) / 8, .width = (size_t)train_side(o) / 8, .tokens = TOKENS, .unlock_decoder = o->unlock_decoder != 0,
-        .only_mid = o->only_mid_control != 0, .clip = o->clip, .average = o->average > 0, .adamw = { (float)o->beta1, (float)o->beta2, (float)o->epsilon, (float)o->decay }, .adamw8 = o->optimizer == MIEN_ADAMW8, .bf16 = j->bf16,
-        .memory = j->room.activations, .threads = j->threads, .ranks = j->ranks.all, .stop = o->hooks.stop, .profile = o->profile, .context = o->hooks.context,
+        .what = (trainer_target)o->what,
+        .freeze_text = o->freeze_text != 0,
+        .absolute = o->vae_loss == MIEN_VAE_L1,
+        .kl_weight = o->kl_weight,
+        .unlock_decoder = o->unlock_decoder != 0,
+        .only_mid = o->only_mid_control != 0,
+        .batch = o->batch,
+        .accumulate = o->accumulate,
+        .height = (size_t)train_side(o) / 8,
+        .width = (size_t)train_side(o) / 8,
+        .tokens = TOKENS,
+        .clip = o->clip,
+        .average = o->average > 0,
+        .adamw = { (float)o->beta1, (float)o->beta2, (float)o->epsilon, (float)o->decay },
+        .adamw8 = o->optimizer == MIEN_ADAMW8,
+        .bf16 = j->bf16,
+        .memory = j->room.activations,
+        .threads = j->threads,
+        .ranks = j->ranks.all,
+        .stop = o->hooks.stop,
+        .profile = o->profile,
+        .context = o->hooks.context,
     };
 }
 
@@ -143,7 +189,17 @@ static int open_job(train_job *j, checkpoint_shapes shapes) {
 
 /* The tensor where it began: what was read of the data, or else what the trainer finds. */
 static void find_lost(train_job *j, const micro_batch *m, char *out, size_t size) {
-    static const char *const names[TRAINER_INPUTS] = { "latent", "time", "prompt", "map", "target", "weight of the loss", "picture", "noise of the posterior", "tokens" };
+    static const char *const names[TRAINER_INPUTS] = {
+        [TRAINER_LATENT] = "latent",
+        [TRAINER_TIME] = "time",
+        [TRAINER_CONTEXT] = "prompt",
+        [TRAINER_HINT] = "map",
+        [TRAINER_TARGET] = "target",
+        [TRAINER_WEIGHT] = "weight of the loss",
+        [TRAINER_PICTURE] = "picture",
+        [TRAINER_POSTERIOR] = "noise of the posterior",
+        [TRAINER_IDS] = "tokens",
+    };
     for (int k = 0; k < TRAINER_INPUTS; k++) {
         const float *x = train_input(j, m, (trainer_input)k);
         for (size_t i = 0, n = !x ? 0 : trainer_input_count(j->t, (trainer_input)k); i < n; i++) {
@@ -168,7 +224,8 @@ static int blame(train_job *j, const micro_batch *m, int rc) {
         size_t at = strlen(ids);
         snprintf(ids + at, sizeof ids - at, "%s%s (time %.0f)", i ? ", " : "", m->items[i].id, (double)m->time[i]);
     }
-    return error_set(rc, "step %llu: %s; it began at %s; its items: %s", (unsigned long long)j->step + 1, message, *where ? where : "no tensor that could be found", ids);
+    return error_set(rc, "step %llu: %s; it began at %s; its items: %s", (unsigned long long)j->step + 1, message,
+                     *where ? where : "no tensor that could be found", ids);
 }
 
 /* A step that ended in its middle takes its data again. */
@@ -186,7 +243,8 @@ static int one_step(train_job *j, mien_train_step *s) {
     batch_progress before, after;
     double begin = clock_seconds();
     rate_schedule rates = { .shape = (rate_shape)j->o->schedule, .base = j->o->rate, .warmup = j->o->warmup, .steps = j->steps };
-    trainer_now now = { .rate = rate_at(&rates, j->step + 1), .step = j->step + 1, .average = j->o->average > 0 ? average_decay(j->o->average, j->step + 1) : 0 };
+    trainer_now now = { .rate = rate_at(&rates, j->step + 1), .step = j->step + 1 };
+    if (j->o->average > 0) now.average = average_decay(j->o->average, now.step);
     *s = (mien_train_step){ .step = j->step + 1, .steps = j->steps, .rate = now.rate };
     batch_progress_of(j->batch, &before);
     for (int micro = 0; micro < j->o->accumulate; micro++) {
@@ -216,12 +274,32 @@ static int one_step(train_job *j, mien_train_step *s) {
 static int tell_step(train_job *j, mien_train_step *s) {
     uint64_t peak = peak_memory();
     s->peak_bytes = (size_t)peak;
-    log_line line = { .step = s->step, .epoch = s->epoch + 1, .loss = s->loss, .smoothed = s->smoothed, .rate = s->rate, .seconds = s->seconds, .images_per_second = s->images_per_second,
-                      .wait = s->wait, .norm = s->norm > 0 ? s->norm : NAN, .divergence = j->o->what == MIEN_TRAIN_VAE ? s->divergence : NAN, .exchange = j->ranks.all ? s->exchange : NAN, .peak_bytes = peak };
-    event_scalar scalars[] = { { "train/loss", s->loss }, { "train/loss_smoothed", s->smoothed }, { "train/lr", s->rate }, { "train/grad_norm", s->norm > 0 ? s->norm : NAN },
-                               { "train/divergence", line.divergence }, { "speed/images_per_second", s->images_per_second }, { "speed/wait_seconds", s->wait } };
+    log_line line = {
+        .step = s->step,
+        .epoch = s->epoch + 1,
+        .loss = s->loss,
+        .smoothed = s->smoothed,
+        .rate = s->rate,
+        .seconds = s->seconds,
+        .images_per_second = s->images_per_second,
+        .wait = s->wait,
+        .norm = s->norm > 0 ? s->norm : NAN,
+        .divergence = j->o->what == MIEN_TRAIN_VAE ? s->divergence : NAN,
+        .exchange = j->ranks.all ? s->exchange : NAN,
+        .peak_bytes = peak,
+    };
+    event_scalar scalars[] = {
+        { "train/loss", s->loss },
+        { "train/loss_smoothed", s->smoothed },
+        { "train/lr", s->rate },
+        { "train/grad_norm", line.norm },
+        { "train/divergence", line.divergence },
+        { "speed/images_per_second", s->images_per_second },
+        { "speed/wait_seconds", s->wait },
+    };
     int rc = j->ranks.rank ? 0 : train_log_add(j->log, &line);
-    if (rc == 0 && !j->ranks.rank) rc = events_scalars(j->events, s->step, (double)time(NULL), scalars, sizeof scalars / sizeof *scalars);
+    if (rc == 0 && !j->ranks.rank)
+        rc = events_scalars(j->events, s->step, (double)time(NULL), scalars, sizeof scalars / sizeof *scalars);
     j->result->steps++;
     j->result->images += (uint64_t)j->o->batch * (uint64_t)j->o->accumulate * (uint64_t)j->ranks.count;
     j->result->wait += s->wait;
@@ -239,7 +317,8 @@ static int tell_step(train_job *j, mien_train_step *s) {
 /* A disk that is full, a folder that is gone for a while, or memory that others have, is no reason to lose what memory
  * holds: the older checkpoints stay, and the next time it is tried again. */
 static int keep_now_and_then(train_job *j) {
-    bool due = (j->o->checkpoint_every && j->step % j->o->checkpoint_every == 0) || (j->o->checkpoint_minutes > 0 && clock_seconds() - j->kept.at > 60 * j->o->checkpoint_minutes);
+    bool due = (j->o->checkpoint_every && j->step % j->o->checkpoint_every == 0) ||
+               (j->o->checkpoint_minutes > 0 && clock_seconds() - j->kept.at > 60 * j->o->checkpoint_minutes);
     if (!due) return 0;
     int rc = train_keep(j);
     if (rc != ERR_FULL && rc != ERR_IO && rc != ERR_MEMORY) return rc;
@@ -262,7 +341,8 @@ static int loop(train_job *j) {
         if (rc <= 0) break;
         note_told(j, tell_step(j, &s));
         int kept = j->ranks.rank ? 0 : keep_now_and_then(j);
-        if (kept == 0 && !j->ranks.rank && j->o->sheet_every && !j->room.no_sheets && j->step % j->o->sheet_every == 0) kept = train_sheet(j);
+        if (kept == 0 && !j->ranks.rank && j->o->sheet_every && !j->room.no_sheets && j->step % j->o->sheet_every == 0)
+            kept = train_sheet(j);
         if (kept < 0 && kept != ERR_CANCELLED) return kept;
     }
     bool stopped = stop_asked(stop) || rc == ERR_CANCELLED;
@@ -270,7 +350,8 @@ static int loop(train_job *j) {
     if (rc == 0 && j->step < j->steps) train_say(j, MIEN_LOG_WARNING, "the replay ended before the last step");
     rc = j->ranks.rank || j->step == j->kept.step ? 0 : train_keep(j);
     if ((rc = train_meet(j, rc)) < 0) return rc;
-    return stopped ? error_set(ERR_CANCELLED, "stopped after step %llu; --resume goes on from there", (unsigned long long)j->step) : 0;
+    return stopped ? error_set(ERR_CANCELLED, "stopped after step %llu; --resume goes on from there",
+                               (unsigned long long)j->step) : 0;
 }
 
 static void close_job(train_job *j, bool begun) {
@@ -286,18 +367,28 @@ static void close_job(train_job *j, bool begun) {
 }
 
 int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shapes, mien_train_result *result) {
-    train_job j = { .o = o, .cpu = cpu, .folder.lock = FOLDER_UNLOCKED, .threads = o->jobs > 0 ? o->jobs : parallel_cores(), .result = result, .begin = clock_seconds() };
+    train_job j = {
+        .o = o,
+        .cpu = cpu,
+        .folder.lock = FOLDER_UNLOCKED,
+        .threads = o->jobs > 0 ? o->jobs : parallel_cores(),
+        .result = result,
+        .begin = clock_seconds(),
+    };
     *result = (mien_train_result){ 0 };
     int rc = open_job(&j, shapes);
     result->load = clock_seconds() - j.begin;
     bool begun = rc == 0;
     if (begun) {
-        j.steps = train_steps(o, j.ranks.count, batch_rows(j.batch) ? batch_rows(j.batch) * (uint64_t)o->batch : batch_items(j.batch));
+        j.steps = train_steps(o, j.ranks.count,
+                              batch_rows(j.batch) ? batch_rows(j.batch) * (uint64_t)o->batch : batch_items(j.batch));
         j.progress = (mien_progress){ .total = j.steps, .done = j.step };
         j.kept.at = clock_seconds();
         rc = loop(&j);
     }
-    if (j.kept.step) snprintf(result->checkpoint, sizeof result->checkpoint, "%s/checkpoints/step-%06llu", j.folder.path, (unsigned long long)j.kept.step);
+    if (j.kept.step)
+        snprintf(result->checkpoint, sizeof result->checkpoint, "%s/checkpoints/step-%06llu", j.folder.path,
+                 (unsigned long long)j.kept.step);
     train_ranks_end(&j, rc);
     close_job(&j, begun || j.ranks.rank);
     result->total = clock_seconds() - j.begin;

@@ -26,11 +26,22 @@ static int contents(train_job *j, save_value values[VALUES], save_contents *out,
     values[1] = (save_value){ "loss", &j->loss, sizeof j->loss, false };
     values[2] = (save_value){ "position", j->position, sizeof j->position, false };
     /* Each rank leaves out items of its own, so none follows from another's. Other ranks than there were go on from rank 0's. */
-    if (j->ranks.all) values[3] = (save_value){ "positions", j->ranks.positions, (size_t)j->ranks.count * BATCH_POSITION_TEXT, true };
+    if (j->ranks.all)
+        values[3] = (save_value){ "positions", j->ranks.positions, (size_t)j->ranks.count * BATCH_POSITION_TEXT, true };
     *list = s;
     /* So that whoever generates with it does as it was trained. */
     static const save_metadata only_mid = { "mien.only_mid_control", "true" };
-    *out = (save_contents){ .tokenizer = checkpoint_tokenizer(j->c), .metadata = &only_mid, .n_metadata = j->o->only_mid_control != 0, .model = j->c, .states = s, .n_states = n, .values = values, .n_values = j->ranks.all ? 4 : 3, .dtype = MIEN_DTYPE_F32 };
+    *out = (save_contents){
+        .tokenizer = checkpoint_tokenizer(j->c),
+        .metadata = &only_mid,
+        .n_metadata = j->o->only_mid_control != 0,
+        .model = j->c,
+        .states = s,
+        .n_states = n,
+        .values = values,
+        .n_values = j->ranks.all ? 4 : 3,
+        .dtype = MIEN_DTYPE_F32,
+    };
     return 0;
 }
 
@@ -54,7 +65,13 @@ int train_keep(train_job *j) {
     batch_position at = batch_position_of(j->batch);
     memset(j->position, 0, sizeof j->position);
     batch_position_write(&at, j->position);
-    save_options how = { .run = j->folder.path, .step = j->step, .measure = smooth_value(&j->loss), .keep = j->o->keep, .hooks = &j->o->hooks };
+    save_options how = {
+        .run = j->folder.path,
+        .step = j->step,
+        .measure = smooth_value(&j->loss),
+        .keep = j->o->keep,
+        .hooks = &j->o->hooks,
+    };
     rc = save_write(&how, &what);
     free(list);
     j->kept.at = clock_seconds();

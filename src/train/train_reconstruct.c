@@ -56,7 +56,8 @@ static int make_plan(reconstructor *r) {
     if (rc == 0 && !(r->d = device_cpu(j->cpu))) rc = error_code();
     if (rc == 0) rc = build(r);
     if (rc < 0) return rc;
-    r->p = plan_new(r->g, r->d, trainer_params(j->t), &(plan_options){ .threads = j->threads, .no_reference = device_level(r->d) > CPU_REFERENCE, .stop = r->stop });
+    plan_options how = { .threads = j->threads, .no_reference = device_level(r->d) > CPU_REFERENCE, .stop = r->stop };
+    r->p = plan_new(r->g, r->d, trainer_params(j->t), &how);
     return r->p ? 0 : error_code();
 }
 
@@ -99,9 +100,11 @@ int reconstructor_needs(const train_job *j, engine_share *out) {
     size_t there = params_bytes(trainer_params(j->t));
     int rc = make_plan(&r);
     /* Beside the plan its numbers, and an item's map and photo. */
-    if (rc == 0)
-        *out = (engine_share){ .stays = params_bytes(trainer_params(j->t)) - there,
-                               .passes = plan_bytes(r.p) + (4 * shape_elements(r.in->shape) + shape_elements(r.moments->shape)) * sizeof(float) };
+    if (rc == 0) {
+        size_t numbers = 4 * shape_elements(r.in->shape) + shape_elements(r.moments->shape);
+        out->stays = params_bytes(trainer_params(j->t)) - there;
+        out->passes = plan_bytes(r.p) + numbers * sizeof(float);
+    }
     let_go(&r);
     return rc;
 }
@@ -114,7 +117,8 @@ static uint8_t byte_of(float x) {
 
 static void add_up(reconstructor *r, size_t numbers, size_t moments) {
     size_t c = r->vae.latent_channels;
-    for (size_t i = 0; i < numbers; i++) r->errors += ((double)r->back[i] - (double)r->picture[i]) * ((double)r->back[i] - (double)r->picture[i]);
+    for (size_t i = 0; i < numbers; i++)
+        r->errors += ((double)r->back[i] - (double)r->picture[i]) * ((double)r->back[i] - (double)r->picture[i]);
     for (size_t i = 0; i < moments; i++) {
         double mean = (double)r->posterior[i], logvar = fmin(20, fmax(-30, mean));
         if (i % (2 * c) < c) r->sum += mean, r->squares += mean * mean;

@@ -19,13 +19,31 @@ typedef struct { image above, picture; mien_item item; } sample;
 static void add_states(void *trainer, graph *g) { trainer_add_states(trainer, g); }
 
 engine_options train_engine(const train_job *j) {
-    return (engine_options){ .base = j->o->base, .control = j->control, .cpu = j->cpu, .threads = j->threads, .dtype = j->bf16 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32,
-                             .stop = j->o->hooks.stop, .checkpoint = j->c, .weights = j->t ? trainer_params(j->t) : NULL, .begin_graph = j->t ? add_states : NULL, .trainer = j->t };
+    return (engine_options){
+        .base = j->o->base,
+        .control = j->control,
+        .cpu = j->cpu,
+        .threads = j->threads,
+        .dtype = j->bf16 ? MIEN_DTYPE_BF16 : MIEN_DTYPE_F32,
+        .stop = j->o->hooks.stop,
+        .checkpoint = j->c,
+        .weights = j->t ? trainer_params(j->t) : NULL,
+        .begin_graph = j->t ? add_states : NULL,
+        .trainer = j->t,
+    };
 }
 
 engine_shape train_sheet_shape(const train_job *j) {
     bool control = j->o->what == MIEN_TRAIN_CONTROL;
-    return (engine_shape){ .width = j->o->size, .height = j->o->size, .guidance = true, .with = control, .without = !control, .only_mid = j->o->only_mid_control != 0, .many = true };
+    return (engine_shape){
+        .width = j->o->size,
+        .height = j->o->size,
+        .guidance = true,
+        .with = control,
+        .without = !control,
+        .only_mid = j->o->only_mid_control != 0,
+        .many = true,
+    };
 }
 
 /* All at once: the encoder is in memory before the rest, and not beside it. */
@@ -58,7 +76,8 @@ static int save_sheet(train_job *j, const sample *s, size_t n, const char *about
     uint8_t *png = NULL;
     size_t size = 0;
     bool reads = j->o->what != MIEN_TRAIN_VAE;   /* captions */
-    for (size_t i = 0; i < n; i++) shown[i] = (sheet_sample){ &s[i].above, s[i].picture.rgb ? &s[i].picture : NULL, reads ? s[i].item.prompt : NULL };
+    for (size_t i = 0; i < n; i++)
+        shown[i] = (sheet_sample){ &s[i].above, s[i].picture.rgb ? &s[i].picture : NULL, reads ? s[i].item.prompt : NULL };
     snprintf(title, sizeof title, "step %llu", (unsigned long long)j->step);
     snprintf(path, sizeof path, "%s/samples", j->folder.path);
     int rc = folder_make(path);

@@ -52,7 +52,8 @@ int train_note_models(train_job *j) {
     int rc = checkpoint_open(o->base, o->control, control ? CHECKPOINT_UNET : train_networks(o), &base);
     if (rc == 0) rc = control ? checkpoint_hash(base, false, o->hooks.stop, hex) : hash_trained(base, o, hex);
     if (rc == 0) rc = run_settings_model(&j->settings, "base", hex);
-    if (rc == 0 && o->control && (rc = checkpoint_hash(base, true, o->hooks.stop, hex)) == 0) rc = run_settings_model(&j->settings, "control", hex);
+    if (rc == 0 && o->control && (rc = checkpoint_hash(base, true, o->hooks.stop, hex)) == 0)
+        rc = run_settings_model(&j->settings, "control", hex);
     checkpoint_close(base);
     return rc;
 }
@@ -88,7 +89,10 @@ static int room_to_look(train_job *j, const engine_shape *shape) {
     if (rc < 0 || bytes <= j->o->memory) return rc;
     plan_size(needed, bytes);
     plan_size(given, j->o->memory);
-    return error_set(ERR_LIMIT, "%s of memory are needed to look at what the model predicts, and %s may be used (--memory); --prediction says it, then nothing is looked at", needed, given);
+    return error_set(ERR_LIMIT,
+                     "%s of memory are needed to look at what the model predicts, and %s may be used (--memory); "
+                     "--prediction says it, then nothing is looked at",
+                     needed, given);
 }
 
 /* The look tells noise from what is none: 64x64 latents are enough for that at any size, and so one step of one small
@@ -107,7 +111,8 @@ static int ask_prediction(train_job *j) {
     if (rc == 0) rc = engine_begin(e, &shape, nothing, NULL, NULL);
     if (rc == 0) rc = engine_look(e);
     engine_close(e);
-    if (rc == 0 && checkpoint_settings_of(j->c)->prediction == PREDICT_V && j->o->size < SIDE_OF_V) train_say(j, MIEN_LOG_WARNING, "models that predict v were trained at a size of 768");
+    if (rc == 0 && checkpoint_settings_of(j->c)->prediction == PREDICT_V && j->o->size < SIDE_OF_V)
+        train_say(j, MIEN_LOG_WARNING, "models that predict v were trained at a size of 768");
     return rc;
 }
 
@@ -124,7 +129,8 @@ int train_settle(train_job *j) {
     const mien_train_options *o = j->o;
     bool unknown = checkpoint_settings_of(j->c)->prediction == PREDICT_UNKNOWN;
     if (o->what == MIEN_TRAIN_VAE) return 0;
-    if (o->prediction != MIEN_PREDICTION_AUTO) checkpoint_set_prediction(j->c, o->prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON);
+    if (o->prediction != MIEN_PREDICTION_AUTO)
+        checkpoint_set_prediction(j->c, o->prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON);
     else if (unknown && o->what == MIEN_TRAIN_BASE) checkpoint_set_prediction(j->c, PREDICT_EPSILON);   /* it does from now on */
     else if (unknown) return ask_for_all(j);
     return 0;
@@ -134,8 +140,14 @@ int train_settle(train_job *j) {
 
 const float *train_input(const train_job *j, const micro_batch *m, trainer_input which) {
     const float *const x[TRAINER_INPUTS] = {
-        [TRAINER_LATENT] = m->latent, [TRAINER_TIME] = m->time, [TRAINER_CONTEXT] = m->context, [TRAINER_HINT] = m->hint,
-        [TRAINER_TARGET] = j->o->what == MIEN_TRAIN_VAE ? m->picture : m->target, [TRAINER_WEIGHT] = m->weight, [TRAINER_PICTURE] = m->picture, [TRAINER_POSTERIOR] = m->posterior,
+        [TRAINER_LATENT] = m->latent,
+        [TRAINER_TIME] = m->time,
+        [TRAINER_CONTEXT] = m->context,
+        [TRAINER_HINT] = m->hint,
+        [TRAINER_TARGET] = j->o->what == MIEN_TRAIN_VAE ? m->picture : m->target,
+        [TRAINER_WEIGHT] = m->weight,
+        [TRAINER_PICTURE] = m->picture,
+        [TRAINER_POSTERIOR] = m->posterior,
     };
     return trainer_input_count(j->t, which) ? x[which] : NULL;
 }

@@ -182,7 +182,9 @@ void trainer_close(trainer *t) {
 
 /* ---- steps --------------------------------------------------------------------------------------------------------------- */
 
-size_t trainer_input_count(const trainer *t, trainer_input which) { return t->input[which] ? shape_elements(t->input[which]->shape) : 0; }
+size_t trainer_input_count(const trainer *t, trainer_input which) {
+    return t->input[which] ? shape_elements(t->input[which]->shape) : 0;
+}
 
 void trainer_set(trainer *t, trainer_input which, const float *x) {
     const tensor *in = t->input[which];
@@ -214,7 +216,8 @@ static int update(trainer *t, const float now[ADAMW_NOW], float decay, trainer_r
 }
 
 static void take_loss(trainer *t, int micro, trainer_report *report) {
-    float loss = *(const float *)plan_tensor(t->micro_plan, t->ws, t->loss), divergence = t->divergence ? *(const float *)plan_tensor(t->micro_plan, t->ws, t->divergence) : 0;
+    float loss = *(const float *)plan_tensor(t->micro_plan, t->ws, t->loss), divergence = 0;
+    if (t->divergence) divergence = *(const float *)plan_tensor(t->micro_plan, t->ws, t->divergence);
     report->loss = loss * (float)parts_of_loss(t);
     report->divergence = divergence * (float)parts_of_loss(t);
     t->mean_loss = (micro ? t->mean_loss : 0) + loss;
@@ -232,7 +235,8 @@ int trainer_step(trainer *t, const trainer_now *how, int micro, trainer_report *
     weigh_part(t);
     /* Not until a flag is set: an update that is left in the middle would be neither step. */
     bool last = micro == t->options.accumulate - 1;
-    int rc = plan_run(t->micro_plan, t->ws, &(plan_run_options){ .profile = t->profile, .after = t->options.ranks && last ? trainer_ranks_after : NULL, .context = t });
+    plan_run_options run = { .profile = t->profile, .after = t->options.ranks && last ? trainer_ranks_after : NULL, .context = t };
+    int rc = plan_run(t->micro_plan, t->ws, &run);
     if (rc < 0) return rc;
     take_loss(t, micro, report);
     if (!isfinite(report->loss)) return error_set(ERR_LIMIT, "the loss is not finite");
@@ -247,6 +251,15 @@ trainer_plan trainer_planned(const trainer *t) {
     plan_again again = plan_recomputed(t->micro_plan);
     uint64_t trained = 0;
     for (size_t i = 0; i < t->n_trained; i++) trained += shape_elements(t->trained[i].source->shape);
-    return (trainer_plan){ .weights = params_bytes(t->params), .states = t->states, .summed = t->split ? trained * sizeof(float) : 0, .activations = activations(t), .kept = again.bytes, .least = t->least,
-                           .flops = plan_flops(t->micro_plan), .flops_again = again.flops, .trained = trained };
+    return (trainer_plan){
+        .weights = params_bytes(t->params),
+        .states = t->states,
+        .summed = t->split ? trained * sizeof(float) : 0,
+        .activations = activations(t),
+        .kept = again.bytes,
+        .least = t->least,
+        .flops = plan_flops(t->micro_plan),
+        .flops_again = again.flops,
+        .trained = trained,
+    };
 }

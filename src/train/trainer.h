@@ -106,11 +106,16 @@ trainer_state trainer_state_at(const trainer *t, size_t i);
 params *trainer_params(const trainer *t);
 void    trainer_add_states(const trainer *t, graph *g);
 
-/* Bytes: of weights that are only read, of states, of activations; and what is computed again. */
-/* summed: of states, gradients that wait for clipping or accumulation; kept: of activations without computing again;
- * trained: numbers. */
-/* least: of activations, if as much is computed again as can be; where it counts without a limit. */
-typedef struct { size_t weights, states, summed, activations, kept, least; double flops, flops_again; uint64_t trained; } trainer_plan;
+typedef struct {
+    size_t weights;                  /* bytes of those that are only read */
+    size_t states;
+    size_t summed;                   /* of states: gradients that wait for clipping or accumulation */
+    size_t activations;
+    size_t kept;                     /* what activations would be if nothing were computed again */
+    size_t least;                    /* and if as much were as can be; where it counts without a limit */
+    double flops, flops_again;       /* of a step; of these for what is computed again */
+    uint64_t trained;                /* numbers */
+} trainer_plan;
 trainer_plan trainer_planned(const trainer *t);
 /* Between steps: the memory of activations is the system's until the next one. */
 void    trainer_rest(trainer *t);

@@ -70,7 +70,8 @@ void    trained_free(trainer *t);
 tensor *trained_weight(const trainer *t, graph *g, const trained *w);
 tensor *trained_sum(graph *g, const trained *w);
 /* weight: trained_weight of g. */
-void    trained_update(const trainer *t, graph *g, const trained *w, tensor *weight, tensor *dw, tensor *now, tensor *decay, tensor *factor, tensor *gate);
+void    trained_update(const trainer *t, graph *g, const trained *w, tensor *weight, tensor *dw, tensor *now,
+                       tensor *decay, tensor *factor, tensor *gate);
 
 /* ---- trainer_ranks.c: with others --------------------------------------------------------------------------------------- */
 

@@ -2,9 +2,9 @@
  *
  * Which network is trained, and by what loss:
  *
- *     control   latent, map, context -> ControlNet and UNet -> the noise, or v        the ControlNet, and the UNet's decoder if it is unlocked
- *     base      latent, tokens -> text encoder, UNet        -> the noise, or v        both, or the UNet alone
- *     vae       picture -> moments -> a sample -> picture                             encoder and decoder */
+ *     control   latent, map, context -> ControlNet and UNet -> the noise, or v   the ControlNet, and the UNet's decoder if unlocked
+ *     base      latent, tokens -> text encoder, UNet        -> the noise, or v   both, or the UNet alone
+ *     vae       picture -> moments -> a sample -> picture                        encoder and decoder */
 #include <string.h>
 
 #include "base/error.h"
@@ -20,7 +20,8 @@ static int configure_vae(trainer *t) {
     int rc = vae_configure(t->c, &t->vae);
     if (rc < 0) return rc;
     if (!t->vae.encoder_blocks) return error_set(ERR_FORMAT, "the model's VAE has no encoder");
-    if (t->vae.factor != FACTOR) return error_set(ERR_UNSUPPORTED, "the VAE shrinks pictures %d times, %d was expected", t->vae.factor, FACTOR);
+    if (t->vae.factor != FACTOR)
+        return error_set(ERR_UNSUPPORTED, "the VAE shrinks pictures %d times, %d was expected", t->vae.factor, FACTOR);
     /* ldm's contperceptual.py adds up a picture's errors; here they are averaged, and so the divergence is shared among
      * as many. */
     t->kl_share = (float)(o->kl_weight / (double)(FACTOR * o->height * FACTOR * o->width * 3));
@@ -46,7 +47,8 @@ bool trainer_trains(const trainer *t, const parameter *p) {
     const trainer_options *o = &t->options;
     if (o->what == TRAINER_VAE) return is_below(p->name, "vae.");
     if (o->what == TRAINER_BASE) return is_below(p->name, "unet.") || (!o->freeze_text && is_below(p->name, "text."));
-    return is_below(p->name, "control.") || (o->unlock_decoder && (is_below(p->name, "unet.output_blocks.") || is_below(p->name, "unet.out.")));
+    if (is_below(p->name, "control.")) return true;
+    return o->unlock_decoder && (is_below(p->name, "unet.output_blocks.") || is_below(p->name, "unet.out."));
 }
 
 /* ---- inputs -------------------------------------------------------------------------------------------------------------- */
@@ -64,7 +66,8 @@ static void unet_inputs(trainer *t, graph *g) {
 }
 
 static tensor *context_input(trainer *t, graph *g) {
-    return input(t, g, TRAINER_CONTEXT, "context", t->type, shape3((size_t)t->options.batch, t->options.tokens, t->unet.context_width));
+    return input(t, g, TRAINER_CONTEXT, "context", t->type,
+                 shape3((size_t)t->options.batch, t->options.tokens, t->unet.context_width));
 }
 
 /* ---- networks ------------------------------------------------------------------------------------------------------------ */
@@ -73,7 +76,8 @@ static tensor *build_control(trainer *t, graph *g) {
     size_t n = (size_t)t->options.batch, h = t->options.height, w = t->options.width;
     unet_inputs(t, g);
     tensor *x = t->input[TRAINER_LATENT], *time = t->input[TRAINER_TIME], *context = context_input(t, g);
-    tensor *hint = controlnet_hint_build(g, t->c, &t->control, input(t, g, TRAINER_HINT, "hint", t->type, shape4(n, FACTOR * h, FACTOR * w, 3)));
+    tensor *hint = controlnet_hint_build(g, t->c, &t->control,
+                                         input(t, g, TRAINER_HINT, "hint", t->type, shape4(n, FACTOR * h, FACTOR * w, 3)));
     cross_context kv, control_kv;
     control_outputs added;
     unet_context_build(g, t->c, &t->unet, context, &kv);
@@ -87,8 +91,9 @@ static tensor *build_base(trainer *t, graph *g) {
     const trainer_options *o = &t->options;
     cross_context kv;
     unet_inputs(t, g);
+    nn_shape ids = shape2((size_t)o->batch, o->tokens);
     tensor *context = o->freeze_text ? context_input(t, g)
-                                     : clip_build(g, t->c, &t->text, input(t, g, TRAINER_IDS, "ids", NN_I32, shape2((size_t)o->batch, o->tokens)), t->type);
+                                     : clip_build(g, t->c, &t->text, input(t, g, TRAINER_IDS, "ids", NN_I32, ids), t->type);
     unet_context_build(g, t->c, &t->unet, context, &kv);
     if (graph_check(g) < 0) return NULL;
     return unet_build(g, t->c, &t->unet, t->input[TRAINER_LATENT], t->input[TRAINER_TIME], &kv, NULL, NULL, false);
@@ -97,7 +102,8 @@ static tensor *build_base(trainer *t, graph *g) {
 static tensor *build_vae(trainer *t, graph *g) {
     size_t n = (size_t)t->options.batch, h = t->options.height, w = t->options.width;
     nn_shape picture = shape4(n, FACTOR * h, FACTOR * w, 3);
-    tensor *noise = input(t, g, TRAINER_POSTERIOR, "posterior", NN_F32, shape4(n, h, w, t->vae.latent_channels)), *weight = t->input[TRAINER_WEIGHT];
+    tensor *noise = input(t, g, TRAINER_POSTERIOR, "posterior", NN_F32, shape4(n, h, w, t->vae.latent_channels));
+    tensor *weight = t->input[TRAINER_WEIGHT];
     input(t, g, TRAINER_TARGET, "target", NN_F32, picture);
     tensor *moments = vae_encode_build(g, t->c, &t->vae, input(t, g, TRAINER_PICTURE, "picture", t->type, picture));
     tensor *y = vae_decode_build(g, t->c, &t->vae, posterior_sample(g, moments, noise));

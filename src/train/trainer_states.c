@@ -9,7 +9,9 @@
 #include "nn/halves.h"
 #include "train/trainer_inside.h"
 
-static nn_type kept_type(const trainer *t, const parameter *p) { return t->type == NN_BF16 && p->shape.rank > 1 ? NN_BF16 : NN_F32; }
+static nn_type kept_type(const trainer *t, const parameter *p) {
+    return t->type == NN_BF16 && p->shape.rank > 1 ? NN_BF16 : NN_F32;
+}
 
 static nn_shape moments_shape(const trained *w) { return shape2(2, shape_elements(w->source->shape)); }
 static nn_shape scales_shape(const trained *w) { return shape2(2, adamw8_scales(shape_elements(w->source->shape))); }
@@ -41,7 +43,10 @@ static void all_memory(trainer *t, trained *w) {
     nn_type type = kept_type(t, w->source);
     state_memory(t, s, type, &w->numbers);
     if (type == NN_BF16) state_memory(t, s, NN_U16, &w->low);
-    if (t->options.adamw8) state_memory(t, moments_shape(w), NN_U8, &w->moments), state_memory(t, scales_shape(w), NN_F32, &w->scales);
+    if (t->options.adamw8) {
+        state_memory(t, moments_shape(w), NN_U8, &w->moments);
+        state_memory(t, scales_shape(w), NN_F32, &w->scales);
+    }
     else state_memory(t, s, NN_F32, &w->m), state_memory(t, s, NN_F32, &w->v);
     if (t->options.average) state_memory(t, s, NN_F32, &w->average);
     if (t->split) sum_memory(t, w);
@@ -85,7 +90,9 @@ void trained_free(trainer *t) { free(t->block); }
 
 /* ---- as tensors of a graph ----------------------------------------------------------------------------------------------- */
 
-tensor *trained_weight(const trainer *t, graph *g, const trained *w) { return graph_state(g, w->source->name, kept_type(t, w->source), w->source->shape, w->numbers); }
+tensor *trained_weight(const trainer *t, graph *g, const trained *w) {
+    return graph_state(g, w->source->name, kept_type(t, w->source), w->source->shape, w->numbers);
+}
 
 static tensor *state(graph *g, const trained *w, const char *kind, nn_type type, nn_shape shape, void *memory) {
     char name[256];
@@ -93,14 +100,18 @@ static tensor *state(graph *g, const trained *w, const char *kind, nn_type type,
     return memory ? graph_state(g, name, type, shape, memory) : NULL;
 }
 
-static tensor *like(graph *g, const trained *w, const char *kind, nn_type type, void *memory) { return state(g, w, kind, type, w->source->shape, memory); }
+static tensor *like(graph *g, const trained *w, const char *kind, nn_type type, void *memory) {
+    return state(g, w, kind, type, w->source->shape, memory);
+}
 
 tensor *trained_sum(graph *g, const trained *w) { return like(g, w, "sum", NN_F32, w->sum); }
 
-void trained_update(const trainer *t, graph *g, const trained *w, tensor *weight, tensor *dw, tensor *now, tensor *decay, tensor *factor, tensor *gate) {
+void trained_update(const trainer *t, graph *g, const trained *w, tensor *weight, tensor *dw, tensor *now, tensor *decay,
+                    tensor *factor, tensor *gate) {
     tensor *low = like(g, w, "low", NN_U16, w->low);
     if (t->options.adamw8) {
-        adamw8_states s = { weight, low, state(g, w, "moments", NN_U8, moments_shape(w), w->moments), state(g, w, "scales", NN_F32, scales_shape(w), w->scales) };
+        adamw8_states s = { weight, low, state(g, w, "moments", NN_U8, moments_shape(w), w->moments),
+                            state(g, w, "scales", NN_F32, scales_shape(w), w->scales) };
         adamw8(g, &s, dw, now, factor, gate, (adamw8_attr){ t->options.adamw, (uint32_t)(w - t->trained) });
     } else {
         adamw_states s = { weight, low, like(g, w, "m", NN_F32, w->m), like(g, w, "v", NN_F32, w->v) };
@@ -117,8 +128,12 @@ enum { KINDS = 6 };
 static trainer_state state_of(const trainer *t, const trained *w, int kind) {
     const nn_shape s = w->source->shape;
     const trainer_state all[KINDS] = {
-        { NULL, "weight", s, kept_type(t, w->source), w->numbers, w->low }, { NULL, "m", s, NN_F32, w->m, NULL }, { NULL, "v", s, NN_F32, w->v, NULL },
-        { NULL, "moments", moments_shape(w), NN_U8, w->moments, NULL }, { NULL, "scales", scales_shape(w), NN_F32, w->scales, NULL }, { NULL, "average", s, NN_F32, w->average, NULL },
+        { NULL, "weight", s, kept_type(t, w->source), w->numbers, w->low },
+        { NULL, "m", s, NN_F32, w->m, NULL },
+        { NULL, "v", s, NN_F32, w->v, NULL },
+        { NULL, "moments", moments_shape(w), NN_U8, w->moments, NULL },
+        { NULL, "scales", scales_shape(w), NN_F32, w->scales, NULL },
+        { NULL, "average", s, NN_F32, w->average, NULL },
     };
     trainer_state out = all[kind];
     out.name = w->source->name;

@@ -36,7 +36,8 @@ typedef struct {
 
 /* ---- one tensor ------------------------------------------------------------------------------------------------------------ */
 
-static int add(work *w, int list, const char *name, const stored_tensor *t, const weights *from, bool parameter, tensor_item **out) {
+static int add(work *w, int list, const char *name, const stored_tensor *t, const weights *from, bool parameter,
+               tensor_item **out) {
     tensor_item *i = tensor_list_add_copy(&w->list[list], name, from, t);
     if (!i) return ERR_MEMORY;
     if (parameter || name_key_of(t->name) != KEY_SCHEDULE) i->type = convert_output_type(t->type, w->o->dtype);
@@ -95,7 +96,8 @@ static int to_file(work *w, const model_place *at, const stored_tensor *t) {
     tensor_item *i;
     if (w->o->to == MIEN_LAYOUT_CONTROL) snprintf(name, sizeof name, "%s", canonical);
     else if (!convert_ldm_name(from, w->c->settings.family, at->net, at->rest, canonical, name)) return too_long(t);
-    bool fuses = at->net == NETWORK_TEXT && from->style == STYLE_HF && strncmp(from->prefix, "cond_stage_model.", 17) != 0 && w->c->settings.family == 2 && strstr(name, ".attn.in_proj_");
+    bool fuses = at->net == NETWORK_TEXT && from->style == STYLE_HF && strncmp(from->prefix, "cond_stage_model.", 17) != 0 &&
+                 w->c->settings.family == 2 && strstr(name, ".attn.in_proj_");
     if (fuses) return add_fused(w, t, canonical, name, strstr(canonical, ".q_proj.") ? 0 : 1);
     int rc = add(w, LIST_FILE, name, average_of(w, at, t), w->f->w, true, &i);
     if (rc == 0) shape_for(w, at->net, canonical, i);
@@ -117,13 +119,16 @@ static int to_folder(work *w, const model_place *at, const stored_tensor *t) {
     int unused, rc = 0;
     for (int part = 0; rc == 0 && part < parts; part++) {
         tensor_item *i;
-        if (!name_to_canonical(at->map, at->rest, part, canonical) || is_skipped(w, net, canonical) || !name_from_canonical(&to, canonical, name, &unused)) return add(w, LIST_EXTRA, t->name, t, w->f->w, false, NULL);
+        if (!name_to_canonical(at->map, at->rest, part, canonical) || is_skipped(w, net, canonical) ||
+            !name_from_canonical(&to, canonical, name, &unused))
+            return add(w, LIST_EXTRA, t->name, t, w->f->w, false, NULL);
         snprintf(whole, sizeof whole, "%s%s", before[net], name);
         rc = add(w, net, whole, average_of(w, at, t), w->f->w, true, &i);
         if (rc < 0) break;
         shape_for(w, net, canonical, i);
         if (parts == 1) continue;
-        if (i->dim[0] % (size_t)parts) return error_set(ERR_FORMAT, "\"%s\": %zu rows can't be split among q, k and v", t->name, i->dim[0]);
+        if (i->dim[0] % (size_t)parts)
+            return error_set(ERR_FORMAT, "\"%s\": %zu rows can't be split among q, k and v", t->name, i->dim[0]);
         i->dim[0] /= (size_t)parts;
         i->part[0].bytes /= (size_t)parts;
         i->part[0].data = (const char *)i->part[0].data + i->part[0].bytes * (size_t)part;
@@ -166,8 +171,10 @@ static int place(work *w, const stored_tensor *t) {
 static int place_all(work *w) {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < weights_count(w->f->w); i++) rc = place(w, weights_tensor(w->f->w, i));
-    for (size_t i = 0; rc == 0 && w->extra && i < weights_count(w->extra); i++) rc = add_extra(w, weights_tensor(w->extra, i), w->extra);
-    if (rc == 0 && w->o->ema && !w->r->ema) return error_set(ERR_USAGE, "%s: there is no moving average (model_ema.) in it", w->o->input);
+    for (size_t i = 0; rc == 0 && w->extra && i < weights_count(w->extra); i++)
+        rc = add_extra(w, weights_tensor(w->extra, i), w->extra);
+    if (rc == 0 && w->o->ema && !w->r->ema)
+        return error_set(ERR_USAGE, "%s: there is no moving average (model_ema.) in it", w->o->input);
     return rc;
 }
 
@@ -179,7 +186,8 @@ static int extra_layers(const work *w) {
     for (size_t i = 0; w->extra && i < weights_count(w->extra); i++) {
         const char *name = weights_tensor(w->extra, i)->name;
         size_t k = strlen(name);
-        n += strncmp(name, "cond_stage_model.model.transformer.resblocks.", 45) == 0 && k > 12 && strcmp(name + k - 12, ".ln_1.weight") == 0;
+        n += strncmp(name, "cond_stage_model.model.transformer.resblocks.", 45) == 0 && k > 12 &&
+             strcmp(name + k - 12, ".ln_1.weight") == 0;
     }
     return n;
 }
@@ -194,14 +202,16 @@ static int open_extra(work *w) {
 static int need_whole(const work *w) {
     int rc = 0;
     for (int n = 0; rc == 0 && n < NETWORKS; n++)
-        if (w->c->from[n] >= 0 && (w->folder || n == NETWORK_CONTROL || weights_format_of(w->f->w) == WEIGHTS_FOLDER)) rc = checkpoint_complete(w->c, (network)n);
+        if (w->c->from[n] >= 0 && (w->folder || n == NETWORK_CONTROL || weights_format_of(w->f->w) == WEIGHTS_FOLDER))
+            rc = checkpoint_complete(w->c, (network)n);
     return rc;
 }
 
 /* Settings as the output will say them. */
 static int settle(work *w, checkpoint_settings *s) {
     checkpoint_settings *own = &w->c->settings;
-    if (w->o->prediction != MIEN_PREDICTION_AUTO) own->prediction = w->o->prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON;
+    if (w->o->prediction != MIEN_PREDICTION_AUTO)
+        own->prediction = w->o->prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON;
     if (!own->sample_size && own->family == 2 && own->prediction == PREDICT_V) own->sample_size = 96;   /* 768-v */
     w->layers = checkpoint_text_layers(w->c);
     w->skip = own->text_skip < w->layers ? own->text_skip : 0;
@@ -209,8 +219,9 @@ static int settle(work *w, checkpoint_settings *s) {
     s->text_skip = w->folder ? 0 : weights_format_of(w->f->w) == WEIGHTS_FOLDER ? extra_layers(w) : own->text_skip;
     bool whole = w->folder && checkpoint_has(w->c) & CHECKPOINT_UNET;
     if (!whole || own->prediction != PREDICT_UNKNOWN) return 0;
-    return error_set(ERR_USAGE, "%s: whether the model predicts the noise or v can't be told from the file, and a folder must say it: give --prediction epsilon or v "
-                     "(SD 2.1-base: epsilon, 768-v: v)", w->o->input);
+    return error_set(ERR_USAGE,
+                     "%s: whether the model predicts the noise or v can't be told from the file, and a folder must say it: "
+                     "give --prediction epsilon or v (SD 2.1-base: epsilon, 768-v: v)", w->o->input);
 }
 
 static int save(work *w, const checkpoint_settings *s) {
@@ -226,9 +237,13 @@ static int save(work *w, const checkpoint_settings *s) {
 
 static void tell_notes(const work *w) {
     for (size_t i = 0; i < weights_notes(w->f->w); i++) convert_log(&w->j, MIEN_LOG_INFO, "%s", weights_note(w->f->w, i));
-    if (w->not_averaged) convert_log(&w->j, MIEN_LOG_WARNING, "%llu tensors of the UNet have no moving average and are its own", (unsigned long long)w->not_averaged);
+    if (w->not_averaged)
+        convert_log(&w->j, MIEN_LOG_WARNING, "%llu tensors of the UNet have no moving average and are its own",
+                    (unsigned long long)w->not_averaged);
     if (w->r->ema && !w->o->ema)
-        convert_log(&w->j, MIEN_LOG_WARNING, "%llu tensors of a moving average (model_ema.) were left out; --ema takes them instead of the UNet's own", (unsigned long long)w->r->ema);
+        convert_log(&w->j, MIEN_LOG_WARNING,
+                    "%llu tensors of a moving average (model_ema.) were left out; --ema takes them instead of the UNet's own",
+                    (unsigned long long)w->r->ema);
 }
 
 static int run(work *w) {
@@ -241,7 +256,9 @@ static int run(work *w) {
         return error_set(ERR_USAGE, "%s: there is no ControlNet in it, only: %s", w->o->input, list);
     }
     int rc = need_whole(w);
-    if (rc == 0) rc = convert_check_shapes(&w->j, w->c, w->o->to == MIEN_LAYOUT_CONTROL ? CHECKPOINT_CONTROL : checkpoint_has(w->c), w->shapes);
+    if (rc == 0)
+        rc = convert_check_shapes(&w->j, w->c,
+                                  w->o->to == MIEN_LAYOUT_CONTROL ? CHECKPOINT_CONTROL : checkpoint_has(w->c), w->shapes);
     if (rc == 0) rc = open_extra(w);
     if (rc == 0) rc = settle(w, &s);
     if (rc == 0) rc = place_all(w);

@@ -45,7 +45,8 @@ static void add(work *w, const char *place, const char *end, int rank, const siz
     w->r->zero += how == TENSOR_ZERO;
     w->r->ones += how == TENSOR_ONE;
     w->r->drawn += how == TENSOR_UNIFORM || how == TENSOR_NORMAL;
-    convert_log(&w->j, MIEN_LOG_INFO, "newly made: %s (%s)", name, how == TENSOR_ZERO ? "zeros" : how == TENSOR_ONE ? "ones" : "drawn");
+    convert_log(&w->j, MIEN_LOG_INFO, "newly made: %s (%s)", name,
+                how == TENSOR_ZERO ? "zeros" : how == TENSOR_ONE ? "ones" : "drawn");
 }
 
 static void norm(work *w, const char *place, size_t channels) {
@@ -62,7 +63,9 @@ static void layer(work *w, const char *place, size_t out, size_t in, size_t kern
     if (bias) add(w, place, ".bias", 1, &out, how, bound);
 }
 
-static void conv(work *w, const char *place, size_t out, size_t in, size_t kernel) { layer(w, place, out, in, kernel, true, false); }
+static void conv(work *w, const char *place, size_t out, size_t in, size_t kernel) {
+    layer(w, place, out, in, kernel, true, false);
+}
 static void dense(work *w, const char *place, size_t out, size_t in) { layer(w, place, out, in, 0, true, false); }
 
 #define AT(...) (snprintf(at, sizeof at, __VA_ARGS__), at)
@@ -88,7 +91,8 @@ static void transformer(work *w, const char *place, size_t width) {
     for (int d = 0; d < u->depth; d++) {
         snprintf(block, sizeof block, "%s.transformer_blocks.%d", place, d);
         for (int k = 1; k <= 2; k++) {
-            for (int i = 0; i < 3; i++) layer(w, AT("%s.attn%d.to_%c", block, k, "qkv"[i]), width, k == 2 && i > 0 ? u->context : width, 0, false, false);
+            for (int i = 0; i < 3; i++)
+                layer(w, AT("%s.attn%d.to_%c", block, k, "qkv"[i]), width, k == 2 && i > 0 ? u->context : width, 0, false, false);
             dense(w, AT("%s.attn%d.to_out.0", block, k), width, width);
         }
         dense(w, AT("%s.ff.net.0.proj", block), 8 * width, width);
@@ -218,17 +222,23 @@ static int tokenizer(work *w, init_learn learn) {
     text merges = { 0 };
     char folder[PATH_MAX];
     int n = snprintf(folder, sizeof folder, "%s/tokenizer/vocab.json", w->o->scratch), rc = 0;
-    if (w->o->captions && !c->has_text) return error_set(ERR_USAGE, "%s: captions are for a text encoder, and there is no text_encoder/config.json in it", w->o->scratch);
+    if (w->o->captions && !c->has_text)
+        return error_set(ERR_USAGE, "%s: captions are for a text encoder, and there is no text_encoder/config.json in it",
+                         w->o->scratch);
     if (w->o->captions) rc = learn(w->o->captions, c->text.vocabulary, &merges);
     else if (c->has_text && n > 0 && n < (int)sizeof folder && access(folder, F_OK) == 0) {
         *strrchr(folder, '/') = 0;
         rc = merges_of_folder(folder, &merges);
         if (rc == 0 && c->text.vocabulary != 49408)
-            convert_log(&w->j, MIEN_LOG_WARNING, "%s: its ids don't follow from its merges, so the model can't carry it: keep it beside the model, in a folder of that name", folder);
+            convert_log(&w->j, MIEN_LOG_WARNING,
+                        "%s: its ids don't follow from its merges, so the model can't carry it: keep it beside the model, "
+                        "in a folder of that name", folder);
     }
     if (rc >= 0 && merges.data) {
         size_t tokens = merges_tokens(merges.data);
-        if (tokens > c->text.vocabulary) rc = error_set(ERR_FORMAT, "%s: has %zu tokens, vocab_size of the text encoder is %zu", folder, tokens, c->text.vocabulary);
+        if (tokens > c->text.vocabulary)
+            rc = error_set(ERR_FORMAT, "%s: has %zu tokens, vocab_size of the text encoder is %zu", folder, tokens,
+                           c->text.vocabulary);
         c->text.vocabulary = tokens;
         c->settings.pad_token = (int)tokens - 1;
         if (rc >= 0) rc = tensor_list_metadata(&w->list, MERGES_KEY, merges.data);

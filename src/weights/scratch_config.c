@@ -13,7 +13,8 @@
 #include "base/file.h"
 #include "weights/checkpoint_inside.h"
 
-enum { MOST_WIDTH = 1 << 14, MOST_LAYERS = 8, MOST_DEPTH = 16, MOST_TEXT_LAYERS = 64, MOST_VOCABULARY = 1 << 20, LEAST_POSITIONS = 77, MOST_POSITIONS = 4096 };
+enum { MOST_WIDTH = 1 << 14, MOST_LAYERS = 8, MOST_DEPTH = 16 };
+enum { MOST_TEXT_LAYERS = 64, MOST_VOCABULARY = 1 << 20, LEAST_POSITIONS = 77, MOST_POSITIONS = 4096 };
 enum { MOST_BLOCKS = 32, MOST_CROSS = 64 };                     /* of model/unet.h: skips, cross-attentions */
 enum { MOST_JSON = 1 << 20, JSON_MEMORY = 16 << 20 };
 enum { CLIP_VOCABULARY = 49408, VAE_LEVELS = 4 };               /* pictures are eight times a latent's side, everywhere */
@@ -25,31 +26,44 @@ typedef enum { EITHER, NUMBER, FLAG, WORD } kind;
 typedef struct { const char *key; kind kind; double number; const char *word; } rule;
 
 static const rule unet_rules[] = {
-    { "block_out_channels", EITHER, 0, NULL }, { "layers_per_block", EITHER, 0, NULL }, { "down_block_types", EITHER, 0, NULL }, { "up_block_types", EITHER, 0, NULL },
-    { "cross_attention_dim", EITHER, 0, NULL }, { "attention_head_dim", EITHER, 0, NULL }, { "num_attention_heads", EITHER, 0, NULL },
-    { "norm_num_groups", EITHER, 0, NULL }, { "sample_size", EITHER, 0, NULL }, { "use_linear_projection", EITHER, 0, NULL },
-    { "transformer_layers_per_block", EITHER, 0, NULL }, { "upcast_attention", EITHER, 0, NULL }, { "addition_embed_type_num_heads", EITHER, 0, NULL },
-    { "in_channels", NUMBER, 4, NULL }, { "out_channels", NUMBER, 4, NULL }, { "freq_shift", NUMBER, 0, NULL }, { "flip_sin_to_cos", FLAG, 1, NULL },
-    { "center_input_sample", FLAG, 0, NULL }, { "mid_block_type", WORD, 0, "UNetMidBlock2DCrossAttn" }, { "only_cross_attention", FLAG, 0, NULL },
-    { "downsample_padding", NUMBER, 1, NULL }, { "mid_block_scale_factor", NUMBER, 1, NULL }, { "dropout", NUMBER, 0, NULL }, { "act_fn", WORD, 0, "silu" },
-    { "norm_eps", NUMBER, 1e-5, NULL }, { "dual_cross_attention", FLAG, 0, NULL }, { "resnet_time_scale_shift", WORD, 0, "default" },
-    { "resnet_skip_time_act", FLAG, 0, NULL }, { "resnet_out_scale_factor", NUMBER, 1, NULL }, { "time_embedding_type", WORD, 0, "positional" },
-    { "conv_in_kernel", NUMBER, 3, NULL }, { "conv_out_kernel", NUMBER, 3, NULL }, { "attention_type", WORD, 0, "default" },
-    { "class_embeddings_concat", FLAG, 0, NULL }, { "mid_block_only_cross_attention", FLAG, 0, NULL },
+    { "block_out_channels", EITHER, 0, NULL }, { "layers_per_block", EITHER, 0, NULL },
+    { "down_block_types", EITHER, 0, NULL }, { "up_block_types", EITHER, 0, NULL },
+    { "cross_attention_dim", EITHER, 0, NULL }, { "attention_head_dim", EITHER, 0, NULL },
+    { "num_attention_heads", EITHER, 0, NULL }, { "norm_num_groups", EITHER, 0, NULL },
+    { "sample_size", EITHER, 0, NULL }, { "use_linear_projection", EITHER, 0, NULL },
+    { "transformer_layers_per_block", EITHER, 0, NULL }, { "upcast_attention", EITHER, 0, NULL },
+    { "addition_embed_type_num_heads", EITHER, 0, NULL }, { "in_channels", NUMBER, 4, NULL },
+    { "out_channels", NUMBER, 4, NULL }, { "freq_shift", NUMBER, 0, NULL }, { "flip_sin_to_cos", FLAG, 1, NULL },
+    { "center_input_sample", FLAG, 0, NULL }, { "mid_block_type", WORD, 0, "UNetMidBlock2DCrossAttn" },
+    { "only_cross_attention", FLAG, 0, NULL }, { "downsample_padding", NUMBER, 1, NULL },
+    { "mid_block_scale_factor", NUMBER, 1, NULL }, { "dropout", NUMBER, 0, NULL }, { "act_fn", WORD, 0, "silu" },
+    { "norm_eps", NUMBER, 1e-5, NULL }, { "dual_cross_attention", FLAG, 0, NULL },
+    { "resnet_time_scale_shift", WORD, 0, "default" }, { "resnet_skip_time_act", FLAG, 0, NULL },
+    { "resnet_out_scale_factor", NUMBER, 1, NULL }, { "time_embedding_type", WORD, 0, "positional" },
+    { "conv_in_kernel", NUMBER, 3, NULL }, { "conv_out_kernel", NUMBER, 3, NULL },
+    { "attention_type", WORD, 0, "default" }, { "class_embeddings_concat", FLAG, 0, NULL },
+    { "mid_block_only_cross_attention", FLAG, 0, NULL },
 };
 
 static const rule vae_rules[] = {
-    { "block_out_channels", EITHER, 0, NULL }, { "layers_per_block", EITHER, 0, NULL }, { "down_block_types", EITHER, 0, NULL }, { "up_block_types", EITHER, 0, NULL },
-    { "norm_num_groups", EITHER, 0, NULL }, { "scaling_factor", EITHER, 0, NULL }, { "sample_size", EITHER, 0, NULL }, { "force_upcast", EITHER, 0, NULL },
-    { "in_channels", NUMBER, 3, NULL }, { "out_channels", NUMBER, 3, NULL }, { "latent_channels", NUMBER, 4, NULL }, { "act_fn", WORD, 0, "silu" },
-    { "use_quant_conv", FLAG, 1, NULL }, { "use_post_quant_conv", FLAG, 1, NULL }, { "mid_block_add_attention", FLAG, 1, NULL },
+    { "block_out_channels", EITHER, 0, NULL }, { "layers_per_block", EITHER, 0, NULL },
+    { "down_block_types", EITHER, 0, NULL }, { "up_block_types", EITHER, 0, NULL },
+    { "norm_num_groups", EITHER, 0, NULL }, { "scaling_factor", EITHER, 0, NULL }, { "sample_size", EITHER, 0, NULL },
+    { "force_upcast", EITHER, 0, NULL }, { "in_channels", NUMBER, 3, NULL }, { "out_channels", NUMBER, 3, NULL },
+    { "latent_channels", NUMBER, 4, NULL }, { "act_fn", WORD, 0, "silu" }, { "use_quant_conv", FLAG, 1, NULL },
+    { "use_post_quant_conv", FLAG, 1, NULL }, { "mid_block_add_attention", FLAG, 1, NULL },
 };
 
 /* transformers writes many fields more, of which none changes what is computed. */
-static const rule text_rules[] = { { "model_type", WORD, 0, "clip_text_model" }, { "layer_norm_eps", NUMBER, 1e-5, NULL }, { "attention_dropout", NUMBER, 0, NULL } };
+static const rule text_rules[] = {
+    { "model_type", WORD, 0, "clip_text_model" }, { "layer_norm_eps", NUMBER, 1e-5, NULL },
+    { "attention_dropout", NUMBER, 0, NULL },
+};
 #define RULES(r) r, sizeof r / sizeof *r
 
-static bool there(const json_at *object, const char *key, json_at *out) { return json_field(object, key, out) && !json_is_nothing(out); }
+static bool there(const json_at *object, const char *key, json_at *out) {
+    return json_field(object, key, out) && !json_is_nothing(out);
+}
 
 static int keep_rule(const json_at *root, const rule *r) {
     json_at at;
@@ -57,11 +71,17 @@ static int keep_rule(const json_at *root, const rule *r) {
     bool flag;
     const char *word;
     if (r->kind == EITHER || !there(root, r->key, &at)) return 0;
-    int rc = r->kind == NUMBER ? json_need_number(&at, -1e9, 1e9, &number) : r->kind == FLAG ? json_need_bool(&at, &flag) : json_need_string(&at, &word);
+    int rc = r->kind == NUMBER ? json_need_number(&at, -1e9, 1e9, &number)
+             : r->kind == FLAG ? json_need_bool(&at, &flag)
+                               : json_need_string(&at, &word);
     if (rc < 0) return rc;
-    if (r->kind == NUMBER && (number < r->number || number > r->number)) return json_error(&at, ERR_UNSUPPORTED, "it is %g: mien computes with %g", number, r->number);
-    if (r->kind == FLAG && flag != (r->number > 0)) return json_error(&at, ERR_UNSUPPORTED, "it is %s: mien computes with %s", flag ? "true" : "false", flag ? "false" : "true");
-    if (r->kind == WORD && strcmp(word, r->word) != 0) return json_error(&at, ERR_UNSUPPORTED, "it is \"%.100s\": mien computes with \"%s\"", word, r->word);
+    if (r->kind == NUMBER && (number < r->number || number > r->number))
+        return json_error(&at, ERR_UNSUPPORTED, "it is %g: mien computes with %g", number, r->number);
+    if (r->kind == FLAG && flag != (r->number > 0))
+        return json_error(&at, ERR_UNSUPPORTED, "it is %s: mien computes with %s", flag ? "true" : "false",
+                          flag ? "false" : "true");
+    if (r->kind == WORD && strcmp(word, r->word) != 0)
+        return json_error(&at, ERR_UNSUPPORTED, "it is \"%.100s\": mien computes with \"%s\"", word, r->word);
     return 0;
 }
 
@@ -115,14 +135,16 @@ static int read_widths(const json_at *root, int groups, int least, size_t width[
     for (size_t i = 0; rc == 0 && i < n; i++) {
         json_at item = json_item(&at, i);
         rc = whole(&item, 2, MOST_WIDTH, &width[i]);
-        if (rc == 0 && width[i] % (size_t)groups) rc = json_error(&item, ERR_FORMAT, "%zu channels can't be split into norm_num_groups = %d groups", width[i], groups);
+        if (rc == 0 && width[i] % (size_t)groups)
+            rc = json_error(&item, ERR_FORMAT, "%zu channels can't be split into norm_num_groups = %d groups", width[i], groups);
     }
     if (rc == 0) *levels = (int)n;
     return rc;
 }
 
 /* The kind of each level's block, one of two words; out may be NULL. Decoders count from the other end. */
-static int read_blocks(const json_at *root, const char *key, bool needed, int levels, const char *plain, const char *other, bool out[]) {
+static int read_blocks(const json_at *root, const char *key, bool needed, int levels, const char *plain,
+                       const char *other, bool out[]) {
     json_at at;
     size_t n;
     if (!there(root, key, &at) && !needed) return 0;
@@ -135,7 +157,8 @@ static int read_blocks(const json_at *root, const char *key, bool needed, int le
         if (rc < 0) break;
         if (out) out[i] = other && strcmp(word, other) == 0;
         if (strcmp(word, plain) != 0 && !(other && strcmp(word, other) == 0))
-            rc = json_error(&item, ERR_UNSUPPORTED, "it is \"%.100s\": mien knows %s%s%s", word, plain, other ? " and " : "", other ? other : "");
+            rc = json_error(&item, ERR_UNSUPPORTED, "it is \"%.100s\": mien knows %s%s%s", word, plain,
+                            other ? " and " : "", other ? other : "");
     }
     return rc;
 }
@@ -163,7 +186,8 @@ static int check_up_blocks(const json_at *root, const scratch_unet *u) {
     if (!there(root, "up_block_types", &at)) return 0;
     int rc = read_blocks(root, "up_block_types", true, u->levels, "UpBlock2D", "CrossAttnUpBlock2D", up);
     for (int i = 0; rc == 0 && i < u->levels; i++)
-        if (up[i] != u->attention[u->levels - 1 - i]) rc = json_error(&at, ERR_UNSUPPORTED, "it has attention on other levels than down_block_types, read backward");
+        if (up[i] != u->attention[u->levels - 1 - i])
+            rc = json_error(&at, ERR_UNSUPPORTED, "it has attention on other levels than down_block_types, read backward");
     return rc;
 }
 
@@ -172,7 +196,9 @@ static int check_heads(const json_at *root, const scratch_unet *u, const checkpo
     for (int i = 0; i < u->levels; i++) {
         if (!u->attention[i] && i + 1 < u->levels) continue;   /* the middle is as wide as the last level */
         size_t by = (size_t)(s->heads ? s->heads : s->head_width);
-        if (u->width[i] % by) return json_error(root, ERR_FORMAT, "a level of %zu channels can't be split into %s%zu", u->width[i], s->heads ? "heads: " : "heads of ", by);
+        if (u->width[i] % by)
+            return json_error(root, ERR_FORMAT, "a level of %zu channels can't be split into %s%zu", u->width[i],
+                              s->heads ? "heads: " : "heads of ", by);
     }
     return 0;
 }
@@ -202,7 +228,8 @@ int scratch_config_unet(const json_at *root, scratch_config *out) {
     if (rc == 0) rc = maybe(root, "transformer_layers_per_block", 1, MOST_DEPTH, &depth);
     if (rc == 0 && there(root, "use_linear_projection", &linear)) rc = json_need_bool(&linear, &u->linear);
     u->depth = (int)depth;
-    if (rc == 0 && u->width[0] % 2) rc = json_error(root, ERR_FORMAT, "block_out_channels begins with %zu: an even number is needed", u->width[0]);
+    if (rc == 0 && u->width[0] % 2)
+        rc = json_error(root, ERR_FORMAT, "block_out_channels begins with %zu: an even number is needed", u->width[0]);
     if (rc == 0) rc = check_heads(root, u, &out->settings);
     if (rc == 0) rc = check_counts(root, u);
     out->has_unet = rc == 0;
@@ -220,7 +247,10 @@ int scratch_config_vae(const json_at *root, scratch_config *out) {
     if (rc == 0) rc = settings_from_vae(s, root);
     if (rc == 0) rc = json_need_field(root, "block_out_channels", &at);
     if (rc == 0) rc = json_need_array(&at, 1, NAME_MAX_LEVELS, &layers);
-    if (rc == 0 && layers != VAE_LEVELS) rc = json_error(&at, ERR_UNSUPPORTED, "%zu levels: %d are needed, since a latent's side is an eighth of the picture's everywhere", layers, VAE_LEVELS);
+    if (rc == 0 && layers != VAE_LEVELS)
+        rc = json_error(&at, ERR_UNSUPPORTED,
+                        "%zu levels: %d are needed, since a latent's side is an eighth of the picture's everywhere",
+                        layers, VAE_LEVELS);
     if (rc == 0) rc = read_widths(root, s->vae_groups ? s->vae_groups : s->groups, VAE_LEVELS, v->width, &v->levels);
     if (rc == 0) rc = read_blocks(root, "down_block_types", false, VAE_LEVELS, "DownEncoderBlock2D", NULL, NULL);
     if (rc == 0) rc = read_blocks(root, "up_block_types", false, VAE_LEVELS, "UpDecoderBlock2D", NULL, NULL);
@@ -247,7 +277,8 @@ int scratch_config_text(const json_at *root, scratch_config *out) {
     out->settings.text_quick_gelu = true;
     if (rc == 0) rc = settings_from_text(&out->settings, t->width, root);
     size_t heads = out->settings.text_heads ? (size_t)out->settings.text_heads : t->width / 64;
-    if (rc == 0 && t->width % heads) rc = json_error(root, ERR_FORMAT, "a hidden_size of %zu can't be split into %zu heads", t->width, heads);
+    if (rc == 0 && t->width % heads)
+        rc = json_error(root, ERR_FORMAT, "a hidden_size of %zu can't be split into %zu heads", t->width, heads);
     t->layers = (int)layers;
     out->has_text = rc == 0;
     return rc;
@@ -259,7 +290,9 @@ int scratch_config_check(const char *folder, scratch_config *c) {
     if (!c->has_unet && !c->has_vae && !c->has_text)
         return error_set(ERR_USAGE, "%s: there is no unet/config.json, vae/config.json or text_encoder/config.json in it", folder);
     if (c->has_unet && c->has_text && c->unet.context != c->text.width)
-        return error_set(ERR_FORMAT, "%s: cross_attention_dim of the UNet is %zu, hidden_size of the text encoder %zu: they must be equal", folder, c->unet.context, c->text.width);
+        return error_set(ERR_FORMAT,
+                         "%s: cross_attention_dim of the UNet is %zu, hidden_size of the text encoder %zu: they must be equal",
+                         folder, c->unet.context, c->text.width);
     size_t context = c->has_unet ? c->unet.context : c->has_text ? c->text.width : 768;
     c->settings.family = context == 1024 ? 2 : 1;
     /* The end of a text is the last token in CLIP's file format, and fills it up; but for SD 2.x. */
@@ -287,7 +320,9 @@ static int read_scheduler(const json_at *root, scratch_config *c) { return setti
 
 int scratch_config_read(const char *folder, scratch_config *out) {
     static const struct { const char *name; int (*read)(const json_at *root, scratch_config *out); } parts[] = {
-        { "unet/config.json", scratch_config_unet }, { "vae/config.json", scratch_config_vae }, { "text_encoder/config.json", scratch_config_text },
+        { "unet/config.json", scratch_config_unet },
+        { "vae/config.json", scratch_config_vae },
+        { "text_encoder/config.json", scratch_config_text },
         { "scheduler/scheduler_config.json", read_scheduler },
     };
     int rc = 0;
