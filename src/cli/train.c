@@ -18,13 +18,17 @@ static const char *const losses[] = { [MIEN_VAE_L1] = "l1", [MIEN_VAE_MSE] = "ms
 static const char *const caches[] = { [MIEN_CACHE_ALL] = "all", [MIEN_CACHE_LATENTS] = "latents", [MIEN_CACHE_NONE] = "none", NULL };
 
 static const char notes[] =
-    "Without --control a new ControlNet is made of the base, as `mien init` does. The folder RUN gets settings.json, log.jsonl, an event file for TensorBoard, checkpoints/,\n"
-    "samples/ (sheets of pictures), cache/ (what the encoders made) and start.safetensors (the new ControlNet before its first step). What `mien generate --control` takes is\n"
-    "control.safetensors of a checkpoint; `mien info RUN` names the newest. Ctrl-C ends with a checkpoint; the same line with --resume goes on from the last one, and its\n"
-    "losses and weights have the bits of a run that was never stopped. With --memory, too: less memory takes time and changes no bit; what can't fit is refused before\n"
-    "anything is loaded, with what would.\n"
-    "--what base trains UNet and text encoder, --what vae the autoencoder, both from where the base's file is: base.safetensors of a checkpoint is the whole model, for\n"
-    "`mien generate --base`. `mien init --scratch` makes one to begin from scratch with.";
+    "Without --control a new ControlNet is made of the base, as `mien init` does. The folder RUN gets settings.json,\n"
+    "log.jsonl, an event file for TensorBoard, checkpoints/, samples/ (sheets of pictures), cache/ (what the encoders made)\n"
+    "and start.safetensors (the new ControlNet before its first step). What `mien generate --control` takes is\n"
+    "control.safetensors of a checkpoint; `mien info RUN` names the newest. Ctrl-C ends with a checkpoint; the same line\n"
+    "with --resume goes on from the last one, and its losses and weights have the bits of a run that was never stopped.\n"
+    "With --memory, too: less memory takes time and changes no bit; what can't fit is refused before anything is loaded,\n"
+    "with what would.\n"
+    "\n"
+    "--what base trains UNet and text encoder, --what vae the autoencoder, both from where the base's file is:\n"
+    "base.safetensors of a checkpoint is the whole model, for `mien generate --base`. `mien init --scratch` makes one to\n"
+    "begin from scratch with.";
 
 typedef struct {
     common_options common;
@@ -34,20 +38,30 @@ typedef struct {
     progress shown;
 } arguments;
 
-/* What makes no sense with a target is refused, and not passed over. (Whether an option was given shows by its value, as in the library.) */
+/* What makes no sense with a target is refused, and not passed over. (Whether an option was given shows by its value, as in the
+ * library.) */
 static int check_target(const command_help *help, const arguments *a) {
     enum { CONTROL = 1 << MIEN_TRAIN_CONTROL, BASE = 1 << MIEN_TRAIN_BASE, VAE = 1 << MIEN_TRAIN_VAE };
     const mien_train_options *j = &a->job;
     const struct { const char *name; bool given; int fits; const char *those; } of[] = {
-        { "control", j->control != NULL, CONTROL, "control" }, { "only-mid-control", j->only_mid_control, CONTROL, "control" }, { "unlock-decoder", j->unlock_decoder, CONTROL, "control" },
-        { "redraw", j->redraw, CONTROL, "control" }, { "freeze-text", j->freeze_text, BASE, "base" }, { "crop", j->crop != 0, VAE, "vae" }, { "measure-scale", j->measure_scale, VAE, "vae" },
-        { "vae-loss", a->loss != MIEN_VAE_L1, VAE, "vae" }, { "kl-weight", j->kl_weight != mien_train_defaults().kl_weight, VAE, "vae" },
-        { "min-snr", j->min_snr != 0, CONTROL | BASE, "control and base" }, { "noise-offset", j->noise_offset != 0, CONTROL | BASE, "control and base" },
-        { "prompt-dropout", j->prompt_dropout != 0, CONTROL | BASE, "control and base" }, { "prediction", a->prediction != MIEN_PREDICTION_AUTO, CONTROL | BASE, "control and base" },
+        { "control", j->control != NULL, CONTROL, "control" },
+        { "only-mid-control", j->only_mid_control, CONTROL, "control" },
+        { "unlock-decoder", j->unlock_decoder, CONTROL, "control" },
+        { "redraw", j->redraw, CONTROL, "control" },
+        { "freeze-text", j->freeze_text, BASE, "base" },
+        { "crop", j->crop != 0, VAE, "vae" },
+        { "measure-scale", j->measure_scale, VAE, "vae" },
+        { "vae-loss", a->loss != MIEN_VAE_L1, VAE, "vae" },
+        { "kl-weight", j->kl_weight != mien_train_defaults().kl_weight, VAE, "vae" },
+        { "min-snr", j->min_snr != 0, CONTROL | BASE, "control and base" },
+        { "noise-offset", j->noise_offset != 0, CONTROL | BASE, "control and base" },
+        { "prompt-dropout", j->prompt_dropout != 0, CONTROL | BASE, "control and base" },
+        { "prediction", a->prediction != MIEN_PREDICTION_AUTO, CONTROL | BASE, "control and base" },
     };
     int wrong = 0;
     for (size_t i = 0; i < sizeof of / sizeof *of; i++)
-        if (of[i].given && !(of[i].fits & 1 << a->what)) wrong |= misuse(help, "--%s is not for --what %s, but for %s", of[i].name, targets[a->what], of[i].those);
+        if (of[i].given && !(of[i].fits & 1 << a->what))
+            wrong |= misuse(help, "--%s is not for --what %s, but for %s", of[i].name, targets[a->what], of[i].those);
     return wrong;
 }
 

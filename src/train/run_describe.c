@@ -53,7 +53,8 @@ static const char *target_of(const run_settings *s) {
 
 static int tell_settings(const listener *l, const char *path, const char *is, const run_settings *s) {
     const char *size = setting(s, "size");
-    return tell(l, "%s: %s of %s: %" PRIu64 " items, %.20s x %.20s pixels, batch %.20s, learning rate %.30s", path, is, target_of(s), s->items, size, size, setting(s, "batch"), setting(s, "lr"));
+    return tell(l, "%s: %s of %s: %" PRIu64 " items, %.20s x %.20s pixels, batch %.20s, learning rate %.30s", path, is, target_of(s), s->items,
+                size, size, setting(s, "batch"), setting(s, "lr"));
 }
 
 /* ---- the log -------------------------------------------------------------------------------------------------------------- */
@@ -63,7 +64,8 @@ typedef struct { uint64_t step; char loss[48]; } log_end;      /* loss: words fo
 static void take_loss(void *context, const char *key, json_field_kind kind, const char *digits, size_t size) {
     log_end *end = context;
     (void)size;
-    if (strcmp(key, "smoothed") == 0 && kind == FIELD_NUMBER) snprintf(end->loss, sizeof end->loss, ", smoothed loss %.6g", strtod(digits, NULL));
+    if (strcmp(key, "smoothed") == 0 && kind == FIELD_NUMBER)
+        snprintf(end->loss, sizeof end->loss, ", smoothed loss %.6g", strtod(digits, NULL));
 }
 
 /* 1; 0: the line is no step's; ERR_MEMORY. */
@@ -140,16 +142,19 @@ static int look(const char *folder, save_list *list) {
 }
 
 static int tell_files(const listener *l, const char *folder, const save_list *list) {
-    bool control = list->has[SAVE_CONTROL];
+    bool beside = list->has[SAVE_CONTROL];   /* a base whose decoder was trained with it */
+    const char *base_is = beside ? "its base, which was trained too" : "to use";
+    const char *base_by = beside ? "mien generate --base, beside it" : "the whole model, for --base of generate and train";
     const struct { int which; const char *is, *by; } files[] = {
         { SAVE_CONTROL, "to use", "mien generate --control" },
         { SAVE_AVERAGE, "of averaged weights", "the same" },
-        { SAVE_BASE, control ? "its base, which was trained too" : "to use", control ? "mien generate --base, beside it" : "the whole model, for --base of generate and train" },
+        { SAVE_BASE, base_is, base_by },
         { SAVE_BASE_AVERAGE, "of averaged weights", "the same" },
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof files / sizeof *files; i++)
-        if (list->has[files[i].which]) rc = tell(l, "  %s: %s/%s (%s)", files[i].is, folder, save_names[files[i].which], files[i].by);
+        if (list->has[files[i].which])
+            rc = tell(l, "  %s: %s/%s (%s)", files[i].is, folder, save_names[files[i].which], files[i].by);
     return rc;
 }
 
@@ -162,7 +167,8 @@ static int tell_none(const listener *l, const char *run) {
     char start[PATH_MAX];
     int rc = save_path(start, "%s/start.safetensors", run);
     if (rc < 0) return rc;
-    return access(start, F_OK) == 0 ? tell(l, "  no checkpoint yet; start.safetensors is the ControlNet before its first step") : tell(l, "  no checkpoint yet");
+    bool begun = access(start, F_OK) == 0;
+    return tell(l, "  no checkpoint yet%s", begun ? "; start.safetensors is the ControlNet before its first step" : "");
 }
 
 static int tell_newest(const listener *l, const char *run) {
@@ -236,7 +242,8 @@ static int describe_log(const listener *l, const char *path, const char *data, s
     int rc = find_end(data, size, &end);
     if (rc < 0 || !end.step) return rc;
     for (const char *at = data; (at = memchr(at, '\n', size - (size_t)(at - data))); at++) lines++;
-    rc = tell(l, "%s: the log of a training run, %" PRIu64 " line%s, one a step; the last is of step %" PRIu64 "%s", path, lines, lines == 1 ? "" : "s", end.step, end.loss);
+    rc = tell(l, "%s: the log of a training run, %" PRIu64 " line%s, one a step; the last is of step %" PRIu64 "%s", path, lines,
+              lines == 1 ? "" : "s", end.step, end.loss);
     return rc < 0 ? rc : 1;
 }
 

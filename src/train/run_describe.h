@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a run's folder is, or something in it, in lines for a person: which kind of run, how far it is, and which file to use. Nothing is locked or changed, so it
- * may be running. */
+ * What a run's folder is, or something in it, in lines for a person: which kind of run, how far it is, and which file to use.
+ * Nothing is locked or changed, so it may be running. */
 #ifndef TRAIN_RUN_DESCRIBE_H
 #define TRAIN_RUN_DESCRIBE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A sheet of validation pictures: maps in the upper row of each pair, what was made of them below, with their prompts if they have any. Small pictures are
- * enlarged by a whole factor. */
+ * A sheet of validation pictures: maps in the upper row of each pair, what was made of them below, with their prompts if they have
+ * any. Small pictures are enlarged by a whole factor. */
 #ifndef TRAIN_SAMPLE_SHEET_H
 #define TRAIN_SAMPLE_SHEET_H
 

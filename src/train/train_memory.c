@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Memory of a run, settled before anything large is read: a trainer that only counts tells what it would take, and what more it is than --memory gives, or than the
- * machine has free, is saved in this order. Encoders, where the cache still needs them, take turns with activations: they cost time as long as the cache fills. Then
- * activations are computed again. Sheets are left out if nothing else is in the way. What is left is refused, with what would fit.
- *
- * Then the whole plan is told, of disk and exchange, too. */
+ * Memory of a run, settled before anything large is read: a trainer that only counts tells what it would take, and what more
+ * it is than --memory gives, or than the machine has free, is saved in this order. Encoders, where the cache still needs them,
+ * take turns with activations: they cost time as long as the cache fills. Then activations are computed again. Sheets are left
+ * out if nothing else is in the way. What is left is refused, with what would fit.  Then the whole plan is told, of disk and
+ * exchange, too. */
 #include <stdio.h>
 #include <string.h>
 
@@ -51,7 +51,8 @@ static int add_sheets(const train_job *j, plan_needs *n) {
     return 0;
 }
 
-/* What can't be counted before: the threads that read items with their decoders, holes in the heap; and, of packed weights, ends of huge pages. */
+/* What can't be counted before: the threads that read items with their decoders, holes in the heap; and, of packed weights, ends of
+ * huge pages. */
 enum { ALLOWANCE = 96 << 20, ENCODERS_BESIDE = 16 << 20 };
 
 /* Without a limit. The program's share is what it has while all of the small things are there: graphs, plans, primitives. */
@@ -115,7 +116,8 @@ static int try_other(advice *a, const trainer_options *o, const char *words) {
     return 0;
 }
 
-/* Of a batch that divides the one asked for: the same pictures a step, if gradients may wait; else fewer; and both with smaller moments. */
+/* Of a batch that divides the one asked for: the same pictures a step, if gradients may wait; else fewer; and both with smaller
+ * moments. */
 static int try_batch(advice *a, trainer_options o, int batch) {
     char words[ADVICE];
     int before = a->found, accumulate = o.batch / batch * (o.accumulate > 1 ? o.accumulate : 1), rc = 0;
@@ -182,8 +184,11 @@ static int say_nothing_fits(advice *a) {
     plan_size(program, a->n->program);
     plan_size(nearest, a->nearest);
     if (a->n->program > a->limit) text_printf(&a->words, " Nothing fits: the program alone takes %s", program);
-    else if (a->nearest) text_printf(&a->words, " Nothing fits at this --size: with %s it is still %s, %s of them the program alone", a->nearest_with, nearest, program);
-    else text_printf(&a->words, " Nothing fits at this --size: batch, optimizer and clipping are at their least already, and %s of it are the program alone", program);
+    else if (a->nearest)
+        text_printf(&a->words, " Nothing fits at this --size: with %s it is still %s, %s of them the program alone", a->nearest_with, nearest, program);
+    else
+        text_printf(&a->words, " Nothing fits at this --size: batch, optimizer and clipping are at their least already, and %s of it are the program alone",
+                    program);
     return text_check(&a->words);
 }
 
@@ -196,7 +201,9 @@ static int refuse(const train_job *j, const plan_needs *n, uint64_t limit, size_
     uint64_t bytes = least_of(j, n, least);
     plan_size(needed, bytes + bytes / 200);   /* of three digits, and enough if it is taken at its word */
     plan_size(given, limit);
-    if (rc == 0) rc = error_set(ERR_LIMIT, "%s of memory are needed at least, with as much computed again as can be, and %s %s.%s", needed, given, whose, a.words.data);
+    if (rc == 0)
+        rc = error_set(ERR_LIMIT, "%s of memory are needed at least, with as much computed again as can be, and %s %s.%s", needed, given, whose,
+                       a.words.data);
     text_free(&a.words);
     return rc;
 }
@@ -224,7 +231,8 @@ static void say_saving(const train_job *j, uint64_t limit) {
     char given[32], line[160];
     if (j->o->memory || !(j->room.activations || j->room.plan.turns)) return;
     plan_size(given, limit);
-    snprintf(line, sizeof line, "%s of memory are free: %s", given, j->room.activations ? "some of each step is computed twice" : "encoders and activations take turns");
+    snprintf(line, sizeof line, "%s of memory are free: %s", given,
+             j->room.activations ? "some of each step is computed twice" : "encoders and activations take turns");
     train_say(j, MIEN_LOG_WARNING, line);
 }
 
@@ -288,14 +296,21 @@ static int tell_plan(const train_job *j) {
     return j->ranks.rank ? 0 : run_folder_room(j->folder.path, plan_disk(n, save_bytes_there(j->folder.path)), "checkpoints and cache");
 }
 
+/* Of this process. Ranks of one machine share what it has. */
+static uint64_t limit_of(const train_job *j) {
+    uint64_t more = free_memory() / (uint64_t)(j->ranks.all ? j->ranks.machine.ranks : 1);
+    if (j->o->memory) return j->o->memory;
+    return more ? more + resident_memory() : UINT64_MAX;   /* 0: it can't be told */
+}
+
 int train_make_room(train_job *j) {
     size_t least = 0;
     j->room.plan = (plan_needs){ .asked = j->o->memory };
     train_note_choices(j);
     int rc = count(j, &j->room.plan, &least);
-    /* Before any rank takes more; ranks of one machine share what it has. */
+    /* What is free is looked at before any rank takes more. */
     rc = train_meet(j, rc);
-    uint64_t more = free_memory() / (uint64_t)(j->ranks.all ? j->ranks.machine.ranks : 1), limit = j->o->memory ? j->o->memory : more ? more + resident_memory() : UINT64_MAX;
+    uint64_t limit = limit_of(j);
     rc = train_meet(j, rc);
     if (rc == 0) rc = fit(j, limit, least);
     if (rc == 0) rc = plan_rest(j);

@@ -85,9 +85,11 @@ check "is refused by name" said 'optimizer is "adamw8" there and "adamw" here'
 two() { "$mien" train --base sd2.safetensors --data set --batch 1 --size 64 --steps 1 -j 1 "$@"; }
 expect "a base that does not say what it predicts" 0 two --out looked
 check "is looked at, and that is told" said "so it is taken for v"
+check "in the plan, too" said "v   as one look at the base tells"
 check "what it teaches says so" grep -aq '"mien.prediction":"v_prediction"' looked/checkpoints/step-000001/control.safetensors
 expect "or it is said" 0 two --out told --prediction v
 check "and not looked at" not said "taken for"
+check "as the plan has it" said "v   as --prediction says"
 expect "where there is no room for a look" 1 two --out tight --memory 50M
 check "there is none, and it is told what helps" said "of memory are needed to look at what the model predicts, and 50.0 MB may be used (--memory); --prediction says it"
 check "and no run" test ! -e tight
