@@ -623,12 +623,15 @@ typedef struct {
     long long seed;
     int width, height, steps, control_steps;    /* runs of the UNet, and those of them beside the ControlNet */
     double seconds;
+    const mien_judgement *judgement;            /* of a check; or NULL */
+    int candidate;                              /* it is one of those of which the best are kept, and not written yet */
+    int place;                                  /* it was kept, being at that place, from 1; 0: it was not chosen */
 } mien_picture;
 
 /* Seconds; each step by itself. */
 typedef struct {
     uint64_t pictures, skipped, failed;         /* skipped: of a batch, made by an earlier run */
-    double load, map, text, hint, decode, write, total;
+    double load, map, text, hint, decode, check, write, total;
     double *steps;
     size_t n_steps;
 } mien_generate_result;
@@ -653,6 +656,9 @@ typedef struct {
                                                  * swap, or ulimit leaves */
     int preview;                                /* OUT.preview.png every so many steps; 0: none */
     const char *save_map;                       /* PNG; NULL: none */
+    int check;                                  /* every picture is judged: mien_picture has the judgement. A map needs its landmarks beside it */
+    int keep_best;                              /* of count pictures the K whose score is lowest are written, the best first: OUT.png, OUT-2.png, ...; the
+                                                 * others never are. It checks, too. 0: all */
     int no_metadata, force;
     const char *models, *cpu;                   /* as in mien_options */
     int jobs;                                   /* threads; 0: all cores */

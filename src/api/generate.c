@@ -7,6 +7,9 @@
 
 #include "api/api.h"
 #include "base/error.h"
+#include "eval/judge.h"
+#include "eval/wanted.h"
+#include "face/locate.h"
 #include "generate/generate.h"
 #include "generate/job_line.h"
 #include "generate/output.h"
@@ -42,6 +45,8 @@ void mien_generate_result_free(mien_generate_result *r) {
     *r = (mien_generate_result){ 0 };
 }
 
+enum { KEEP_MOST = 100 };   /* pictures, which are in memory until all are made */
+
 static int check_kinds(const mien_generate_options *o) {
     if (o->dtype == MIEN_DTYPE_F16) return error_set(ERR_USAGE, "dtype f16: mien computes in bf16 or f32");
     if (o->dtype < MIEN_DTYPE_AUTO || o->dtype > MIEN_DTYPE_F32) return error_set(ERR_USAGE, "dtype %d: there is none of that number", (int)o->dtype);
@@ -51,6 +56,7 @@ static int check_kinds(const mien_generate_options *o) {
     if (!s->steps && s->cfg == 0 && s->strength == 0 && s->end == 0)
         return error_set(ERR_USAGE, "the picture's settings are all zero: mien_generate_defaults() gives options to begin with");
     if (o->preview < 0 || o->jobs < 0) return error_set(ERR_USAGE, "preview and jobs are numbers from 0 on");
+    if (o->keep_best < 0 || o->keep_best > KEEP_MOST) return error_set(ERR_USAGE, "keep_best is a number from 0 to %d", KEEP_MOST);
     return 0;
 }
 
@@ -58,6 +64,7 @@ static int check_kinds(const mien_generate_options *o) {
 static int check_single(const mien_generate_options *o) {
     generate_job j = generate_defaults(o);
     int rc = job_check(&j);
+    if (rc == 0 && o->keep_best > j.count) rc = error_set(ERR_USAGE, "the best %d of %d pictures: count must be more", o->keep_best, j.count);
     if (rc == 0 && !(o->output && *o->output) && (o->picture.steps > 0 || o->preview))
         rc = error_set(ERR_USAGE, "an output is needed: where to write the picture");
     return rc;
@@ -82,6 +89,28 @@ static int take_own(mien_generate_options *o, char *base, char *control) {
     return 0;
 }
 
+/* ---- --check --------------------------------------------------------------------------------------------------------- */
+
+typedef struct { face_mesh *mesh; } checker;
+
+static int open_checker(const mien_generate_options *o, cpu_level level, checker *out) {
+    char models[MIEN_PATH];
+    int rc = locate_models(o->models, models, sizeof models);
+    return rc < 0 ? rc : face_mesh_open(models, level, &out->mesh);
+}
+
+static int wanted_of_map(void *context, const char *map, faces *out) {
+    (void)context;
+    return wanted_load(map, out, NULL);
+}
+
+static int judge_made(void *context, const faces *wanted, const image *picture, mien_judgement *out) {
+    checker *c = context;
+    return judge_picture(c->mesh, wanted, picture, out, NULL);
+}
+
+/* ---- the job --------------------------------------------------------------------------------------------------------- */
+
 int mien_generate(const mien_generate_options *options, mien_generate_result *result) {
     mien_generate_options how = *options, *o = &how;
     cpu_level level = CPU_BEST;
@@ -99,5 +128,11 @@ int mien_generate(const mien_generate_options *options, mien_generate_result *re
     int taken = o->search.max_faces;
     if (rc == 0) rc = api_face_settings(&o->search);
     o->search.max_faces = taken;
-    return rc < 0 ? rc : generate_run(o, level, result);
+    if (rc < 0 || (!o->check && !o->keep_best)) return rc < 0 ? rc : generate_run(o, level, NULL, result);
+    checker c = { 0 };
+    generate_judge judge = { .wanted = wanted_of_map, .judge = judge_made, .context = &c };
+    rc = open_checker(o, level, &c);
+    if (rc == 0) rc = generate_run(o, level, &judge, result);
+    face_mesh_close(c.mesh);
+    return rc;
 }

@@ -21,6 +21,8 @@ static const char notes[] =
     "--count N writes OUT.png, OUT-2.png, ... with seeds SEED, SEED+1, ... The seed is random if none is given, and printed.\n"
     "--batch takes jobs from a file of JSON lines, such as {\"photo\":\"a.jpg\",\"prompt\":\"...\",\"seed\":1,\"out\":\"first\"}, and -o is a folder then;\n"
     "what a line does not tell is as the options say, a line that fails is told of in the end, and pictures that are there are not made again.\n"
+    "--check judges each picture as `mien eval --map` does, and --count 8 --keep-best 1 writes OUT.png alone, which is the one of eight whose score is\n"
+    "lowest (docs/eval.md). Judge and annotator are the same network. With --map the landmarks must lie beside the map, as annotate --json writes them.\n"
     "Pictures carry their settings (`mien info` shows them, --like takes them over) and the mark that a machine made them, but no path and no\n"
     "name; --no-metadata leaves both out. The control steers expression and gaze, not identity.";
 
@@ -59,6 +61,8 @@ static int parse(generate_arguments *a, int argc, char **argv) {
         { "like", 0, OPTION_TEXT, &a->like, 0, 0, "PICTURE.png", "settings as in that picture; other options change them", NULL },
         { "preview", 0, OPTION_INT, &j->preview, 1, 1000, "N", "write OUT.preview.png, rough, every N steps", NULL },
         { "save-map", 0, OPTION_TEXT, &j->save_map, 0, 0, "MAP.png", "write the control map too", NULL },
+        { "check", 0, OPTION_FLAG, &j->check, 0, 0, NULL, "find the faces again, and tell how far they are from those that were wanted", NULL },
+        { "keep-best", 0, OPTION_INT, &j->keep_best, 1, 100, "K", "of --count pictures keep the K that obey most, the best first; the others are not written", NULL },
         { "no-metadata", 0, OPTION_FLAG, &j->no_metadata, 0, 0, NULL, "pictures tell neither settings nor that a machine made them", NULL },
         { "dtype", 0, OPTION_CHOICE, &a->dtype, 0, 0, NULL, "numbers to compute with (default: as --like, else bf16 where the processor has it)", dtypes },
         { "memory", 0, OPTION_BYTES, &j->memory, 1e6, 1e15, "SIZE", "use no more, such as 3G (default: what is free)", NULL },
@@ -78,6 +82,7 @@ static int parse(generate_arguments *a, int argc, char **argv) {
     if (maps > 1) wrong |= misuse(&help, "one of --photo, --map and --faces was expected, not several");
     if (maps == 0 && !j->batch) wrong |= misuse(&help, "--photo PHOTO is missing (or --map or --faces): whose face steers the picture");
     if (!s->prompt && !a->like && !j->batch && s->steps) wrong |= misuse(&help, "--prompt TEXT is missing: what to make (--prompt '' says nothing of it)");
+    if (j->keep_best && !j->batch && j->keep_best > (j->count ? j->count : 1)) wrong |= misuse(&help, "--keep-best %d: of --count %d pictures", j->keep_best, j->count ? j->count : 1);
     if (j->batch && j->save_map) wrong |= misuse(&help, "--save-map: a batch saves no maps");
     if (j->output && !j->batch && !generate_is_png(j->output)) wrong |= misuse(&help, "-o %s: a name that ends in .png was expected", j->output);
     if (j->output && j->batch && generate_is_png(j->output)) wrong |= misuse(&help, "-o %s: with --batch it is a folder, and that is the name of a picture", j->output);

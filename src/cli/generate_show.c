@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/generate.h"
+#include "cli/judgement.h"
 #include "cli/progress.h"
 
 bool generate_is_png(const char *path) {
@@ -18,20 +19,31 @@ typedef struct { progress shown; const generate_arguments *a; } listener;   /* t
 
 static void picture_json(const mien_picture *p) {
     text line = { 0 };
-    text_add(&line, "{\"event\":\"picture\"");
+    text_add(&line, p->candidate ? "{\"event\":\"candidate\"" : "{\"event\":\"picture\"");
     if (p->path) text_add(&line, ",\"path\":"), text_json_string(&line, p->path);
     if (p->map) text_add(&line, ",\"map\":"), text_json_string(&line, p->map);
-    text_printf(&line, ",\"seed\":%lld,\"width\":%d,\"height\":%d,\"steps\":%d,\"control_steps\":%d,\"seconds\":%.3f}", p->seed, p->width, p->height, p->steps,
+    text_printf(&line, ",\"seed\":%lld,\"width\":%d,\"height\":%d,\"steps\":%d,\"control_steps\":%d,\"seconds\":%.3f", p->seed, p->width, p->height, p->steps,
                 p->control_steps, p->seconds);
-    if (text_check(&line) == 0) printf("%s\n", line.data);
+    if (p->place) text_printf(&line, ",\"place\":%d", p->place);
+    if (p->judgement) judgement_add(&line, p->judgement);
+    if (text_check(&line) == 0) printf("%s}\n", line.data);
     text_free(&line);
 }
 
 static void picture_line(const mien_picture *p) {
-    char name[4 * 4096];
+    char name[4 * 4096], head[200];
+    if (p->candidate) {
+        judgement_headline(p->judgement, head, sizeof head);
+        printf("seed %lld: %s, %.1f s\n", p->seed, head, p->seconds);
+        return;
+    }
     printf("%s: %d x %d, seed %lld, %d step%s", text_escape(name, sizeof name, p->path ? p->path : "no file"), p->width, p->height, p->seed, p->steps, p->steps == 1 ? "" : "s");
     if (p->control_steps != p->steps) printf(" (%d with control)", p->control_steps);
     printf(", %.1f s\n", p->seconds);
+    if (!p->judgement) return;
+    judgement_headline(p->judgement, head, sizeof head);
+    printf("  %s\n", head);
+    judgement_print(p->judgement);
 }
 
 static void picture_done(void *context, const mien_picture *p) {
@@ -50,10 +62,18 @@ static void print_profile(void *context, const char *line) {
 
 static void print_summary(const generate_arguments *a, const mien_generate_result *r, bool whole) {
     if (a->common.quiet) return;
-    if (a->common.log_json)
-        printf("{\"event\":\"%s\",\"pictures\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"seconds\":%.3f}\n", whole ? "summary" : "stopped", r->pictures,
-               r->skipped, r->failed, r->total);
-    else if (!whole || a->job.batch)
+    bool checked = (a->job.check || a->job.keep_best) && r->pictures;
+    if (a->common.log_json) {
+        text caveat = { 0 };
+        text_add(&caveat, checked ? "," : "");
+        if (checked) judgement_add_caveat(&caveat);
+        printf("{\"event\":\"%s\",\"pictures\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"seconds\":%.3f%s}\n", whole ? "summary" : "stopped", r->pictures,
+               r->skipped, r->failed, r->total, caveat.data ? caveat.data : "");
+        text_free(&caveat);
+        return;
+    }
+    if (checked) printf("%s\n", mien_judge_caveat());
+    if (!whole || a->job.batch)
         printf("%s%" PRIu64 " picture%s made, %" PRIu64 " there before, %" PRIu64 " failed; %.1f s\n", whole ? "" : "stopped: ", r->pictures, r->pictures == 1 ? "" : "s",
                r->skipped, r->failed, r->total);
 }
@@ -88,7 +108,7 @@ int generate_job_run(generate_arguments *a, const char *like_note, double begin)
     if (rc == 0) print_times(a, &r);
     timings where = {
         .load = r.load, .total = clock_seconds() - begin, .images = r.pictures,
-        .part = { { "map", r.map }, { "text", r.text }, { "hint", r.hint }, { "decode", r.decode }, { "write", r.write } }, .n_parts = 5,
+        .part = { { "map", r.map }, { "text", r.text }, { "hint", r.hint }, { "decode", r.decode }, { "check", r.check }, { "write", r.write } }, .n_parts = 6,
         .series = "steps", .each = r.steps, .n_each = r.n_steps,
     };
     int failed = rc == MIEN_ERR_USAGE || rc == MIEN_ERR_EXISTS ? 0 : timings_report(&a->common, &where);

@@ -77,7 +77,8 @@ void judgement_add(text *out, const mien_judgement *j) {
 static void add_number(text *out, const char *name, double x) {
     char digits[NUMBER_TEXT] = "null";
     if (isfinite(x)) number_shortest_f64(digits, x);
-    text_printf(out, "\"%s\":%s", name, digits);
+    if (isfinite(x) && x == floor(x) && fabs(x) < 1e9) text_printf(out, "\"%s\":%.0f", name, x);   /* 10, not 1e+01 */
+    else text_printf(out, "\"%s\":%s", name, digits);
 }
 
 static void add_estimate(text *out, const char *name, const mien_estimate *e) {

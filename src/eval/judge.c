@@ -98,13 +98,10 @@ void judgement_free(judgement *j) {
 /* ---- as JSON --------------------------------------------------------------------------------------------------------- */
 
 static void add_number(text *out, double x) {
-    char digits[NUMBER_TEXT];
-    if (!isfinite(x)) {
-        text_add(out, "null");
-        return;
-    }
-    number_shortest_f64(digits, x);
-    text_add(out, digits);
+    char digits[NUMBER_TEXT] = "null";
+    if (isfinite(x)) number_shortest_f64(digits, x);
+    if (isfinite(x) && x == floor(x) && fabs(x) < 1e9) text_printf(out, "%.0f", x);   /* 10, not 1e+01 */
+    else text_add(out, digits);
 }
 
 static void add_numbers(text *out, const char *name, const measure_about *about, const double *x, int n) {

@@ -84,7 +84,7 @@ static bool file_of(const batch *b, const generate_job *j, const char *name, int
     bool previews = b->g->o->preview != 0;
     int k = previews ? i / 2 : i;
     char number[16] = "";
-    if (k >= j->count) return false;
+    if (k >= generate_writes(b->g->o, j)) return false;
     if (k) snprintf(number, sizeof number, "-%d", k + 1);
     snprintf(out, JOB_FILE, "%s%s%s.png", name, number, previews && i % 2 ? ".preview" : "");   /* as output_path has it */
     return true;
@@ -157,7 +157,7 @@ static int run_together(batch *b) {
         if (one < 0 && ends_all(one)) rc = one;
         else if (one < 0 && rc == 0) {
             uint64_t made = g->result.pictures - before, left = prepared_steps(p) - (g->progress.done - steps);
-            fail(b, p->label, (uint64_t)p->missing - made, left);
+            fail(b, p->label, (uint64_t)prepared_pictures(p) - made, left);
         }
         drop(p);
     }
@@ -177,7 +177,7 @@ static int check_outputs(const generator *g, const prepared_job *p) {
     const int n = sizeof inputs / sizeof *inputs;
     char path[PATH_MAX], preview[PATH_MAX];
     int rc = 0;
-    for (int k = 0; k < p->j.count && rc == 0; k++) {
+    for (int k = 0; k < generate_writes(g->o, &p->j) && rc == 0; k++) {
         rc = output_path(p->path, k, path);
         if (rc == 0 && g->o->force) rc = output_refuse_picture(path, true, false, inputs, n);
         if (rc == 0 && g->o->preview) rc = output_preview_path(path, preview);
@@ -200,7 +200,7 @@ static int prepare_line(batch *b, prepared_job *p, uint64_t number) {
 
 static int fail_line(batch *b, prepared_job *p, bool read, int rc) {
     int steps = 0;
-    if (!ends_all(rc)) fail(b, p->label, read ? (uint64_t)p->j.count : 1, 0);
+    if (!ends_all(rc)) fail(b, p->label, read ? (uint64_t)generate_writes(b->g->o, &p->j) : 1, 0);
     if (read && engine_steps(b->g->e, &p->j.how, &steps) == 0) b->g->progress.failed += (uint64_t)steps * (uint64_t)p->j.count;
     drop(p);
     return ends_all(rc) ? rc : 0;
@@ -217,7 +217,7 @@ static int run_line(batch *b, uint64_t line, int read, generate_job *j) {
     if (read == 0) p->j = *j;
     int rc = read < 0 ? read : prepare_line(b, p, line);
     if (rc < 0) return fail_line(b, p, read == 0, rc);
-    g->result.skipped += (uint64_t)(p->j.count - p->missing);
+    g->result.skipped += (uint64_t)(p->writes - prepared_pictures(p));
     g->progress.skipped += (uint64_t)p->steps * (uint64_t)(p->j.count - p->missing);
     generate_tell(g);
     if (p->missing) b->job[b->n++] = p;

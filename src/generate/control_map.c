@@ -183,7 +183,8 @@ int control_map_make(map_maker *m, const generate_job *j, int usual, control_map
     } else {
         rc = j->photo ? find_faces(m, j, &f) : faces_json_load(j->faces, &f, NULL);
         if (rc == 0) rc = draw(m, j, usual, path, &f, &out->picture);
-        free(f.face);
+        if (rc == 0) out->wanted = f;
+        else free(f.face);
     }
     if (rc == 0 && !j->allow_empty) look_for_lines(m, j->map ? j->map : path, &out->picture);
     if (rc == 0) hash_map(out);

@@ -24,11 +24,12 @@ void map_maker_free(map_maker *m);
 
 typedef struct {
     image picture;
+    faces wanted;                   /* that are drawn in it, in its fractions; of a map that was there: none, since it tells no landmarks */
     char hash[11];                  /* first digits of the SHA-256 of "WxH\n" and its bytes */
 } control_map;
 
 /* usual: the short side, where the job names none. ERR_USAGE for a job that cannot be (no such face, an aspect that does not fit);
- * ERR_UNSUPPORTED if there is no face in the photo, unless the job allows that. The caller frees out->picture. */
+ * ERR_UNSUPPORTED if there is no face in the photo, unless the job allows that. The caller frees out->picture and out->wanted.face. */
 int control_map_make(map_maker *m, const generate_job *j, int usual, control_map *out);
 
 #endif

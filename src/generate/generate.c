@@ -38,6 +38,8 @@ generate_job generate_defaults(const generate_options *o) {
     };
 }
 
+int generate_writes(const generate_options *o, const generate_job *j) { return o->keep_best && o->keep_best < j->count ? o->keep_best : j->count; }
+
 /* ---- before any work ------------------------------------------------------------------------------------------------- */
 
 static int need_file(const char *path) {
@@ -71,7 +73,7 @@ static int check_picture(const generate_options *o, const char *path, bool previ
 static int check_outputs(const generate_options *o, const generate_job *j) {
     char path[PATH_MAX], preview[PATH_MAX];
     int rc = 0;
-    for (int k = 0; o->output && k < j->count && rc == 0; k++) {
+    for (int k = 0; o->output && k < generate_writes(o, j) && rc == 0; k++) {
         rc = output_path(o->output, k, path);
         if (rc == 0) rc = check_picture(o, path, false);
         if (rc == 0 && o->preview) rc = output_preview_path(path, preview);
@@ -157,9 +159,9 @@ static int run(generator *g) {
     return rc < 0 ? rc : batch_run(g);
 }
 
-int generate_run(const generate_options *o, cpu_level cpu, generate_result *result) {
+int generate_run(const generate_options *o, cpu_level cpu, const generate_judge *judge, generate_result *result) {
     generator g = {
-        .o = o, .cpu = cpu, .begin = clock_seconds(), .maps = { .models = o->models, .cpu = cpu, .search = o->search, .say = say_of_job, .warn = warn_of_job },
+        .o = o, .cpu = cpu, .judge = judge, .begin = clock_seconds(), .maps = { .models = o->models, .cpu = cpu, .search = o->search, .say = say_of_job, .warn = warn_of_job },
         .progress = { .n_counts = COUNTS, .count = { { "pictures", 0 }, { "control_steps", 0 } } },
     };
     g.maps.context = &g;

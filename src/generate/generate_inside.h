@@ -17,6 +17,7 @@ enum { COUNT_PICTURES, COUNT_CONTROL_STEPS, COUNTS };
 typedef struct {
     const generate_options *o;
     cpu_level cpu;
+    const generate_judge *judge;   /* NULL: nothing is checked */
     engine *e;
     map_maker maps;
     char base_hash[11], control_hash[11];
@@ -37,16 +38,20 @@ typedef struct {
     int steps;                     /* of its sampler */
     engine_shape shape;
     long long seed;                /* of its first picture */
-    bool *there;                   /* which of its pictures are there already */
-    int missing;
+    int writes;                    /* of j.count pictures so many are written: all, or the best of them */
+    bool *there;                   /* [writes]: which of these are there already */
+    int missing;                   /* how many are to be made: of a job that keeps the best, all or none */
 } prepared_job;
 
 void generate_say(generator *g, mien_log_kind kind, const char *path, const char *message);
 void generate_tell(generator *g);                     /* progress */
 
+int  generate_writes(const generate_options *o, const generate_job *j);   /* how many of a job's pictures are written */
+
 /* j.path and j.label are set, and the job's own. batch: pictures that are there may be its own. */
 int  prepare_job(generator *g, prepared_job *p, bool batch);
 void prepared_free(prepared_job *p);
+int  prepared_pictures(const prepared_job *p);        /* that are to be written */
 uint64_t prepared_steps(const prepared_job *p);       /* of the pictures that are missing */
 /* Its texts are encoded. last: nothing comes after it. */
 int  run_job(generator *g, prepared_job *p, bool last);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/number.h"
+#include "generate/job_line.h"
 
 /* ---- writing --------------------------------------------------------------------------------------------------------- */
 
@@ -63,6 +64,7 @@ void parameters_write(const picture_record *r, text *out) {
     text_printf(out, ", RNG: %s, Precision: %s", r->how.rng == MIEN_RNG_TORCH_CUDA ? "NV" : "CPU", r->how.dtype == MIEN_DTYPE_BF16 ? "bf16" : "f32");
     if (r->how.prediction != MIEN_PREDICTION_AUTO) text_printf(out, ", Prediction: %s", r->how.prediction == MIEN_PREDICTION_V ? "v" : "epsilon");
     add_control(r, out);
+    if (r->best_of) text_printf(out, ", Best of: %d, First seed: %lld, Place: %d", r->best_of, r->first_seed, r->place);
     text_printf(out, ", Version: mien %s", MIEN_VERSION);
 }
 
@@ -222,6 +224,9 @@ static void take_settings(picture_record *r, span line, text *notes) {
         else if (span_is(key, "RNG")) r->how.rng = span_is(v, "CPU") ? MIEN_RNG_TORCH_CPU : MIEN_RNG_TORCH_CUDA;
         else if (span_is(key, "Precision")) r->how.dtype = span_is(v, "bf16") ? MIEN_DTYPE_BF16 : span_is(v, "f32") ? MIEN_DTYPE_F32 : MIEN_DTYPE_AUTO;
         else if (span_is(key, "Prediction")) r->how.prediction = span_is(v, "v") ? MIEN_PREDICTION_V : span_is(v, "epsilon") ? MIEN_PREDICTION_EPSILON : MIEN_PREDICTION_AUTO;
+        else if (span_is(key, "Best of")) whole_of(v, 1, JOB_MOST_COUNT, &r->best_of);
+        else if (span_is(key, "First seed")) seed_of(v, &r->first_seed);
+        else if (span_is(key, "Place")) whole_of(v, 1, JOB_MOST_COUNT, &r->place);
         else if (span_is(key, "ControlNet 0") || span_is(key, "ControlNet")) take_control(r, v, notes);
         if (!fine) note(notes, "its", (span){ key.at, v.size ? (size_t)(v.at + v.size - key.at) : key.size });
     }

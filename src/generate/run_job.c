@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "generate/generate_inside.h"
+#include "generate/keep.h"
 #include "generate/output.h"
 #include "generate/preview.h"
 
@@ -48,8 +49,10 @@ static int make_shape(generator *g, prepared_job *p, bool batch) {
     return 0;
 }
 
-static picture_record record_of(const generator *g, const prepared_job *p, long long seed) {
+/* Of picture `seed`; where the best are kept, of those from `first` on, the one at place k. */
+static picture_record record_of(const generator *g, const prepared_job *p, long long seed, long long first, int k) {
     picture_record r = { .how = p->j.how };
+    if (g->o->keep_best) r.best_of = p->j.count, r.first_seed = first, r.place = k + 1;
     r.how.width = p->map.picture.width;
     r.how.height = p->map.picture.height;
     r.how.seed = seed;
@@ -61,6 +64,14 @@ static picture_record record_of(const generator *g, const prepared_job *p, long 
     return r;
 }
 
+static bool keeps_best(const generator *g) { return g->o->keep_best > 0; }
+
+/* The seed with which a picture k's job began, if that may be any: its own less k, or what the best of some tell. */
+static long long first_seed(const generator *g, const prepared_job *p, const picture_record *there, int k) {
+    long long seed = keeps_best(g) ? there->first_seed : there->how.seed - k;
+    return seed >= 0 && seed <= INT64_MAX - p->j.count ? seed : p->seed;
+}
+
 /* Whether picture k is there, made by these settings: 1, 0 or ERR_EXISTS. A seed that is free becomes that of the picture. */
 static int look_at_output(generator *g, prepared_job *p, int k, bool *seed_free) {
     char path[PATH_MAX], *words = NULL;
@@ -69,8 +80,9 @@ static int look_at_output(generator *g, prepared_job *p, int k, bool *seed_free)
     if (rc < 0) return rc;
     if (g->o->no_metadata) return output_read(path, NULL, NULL);   /* it can't tell: taken for done */
     if ((rc = output_read(path, &there, &words)) <= 0) return rc;
-    long long seed = *seed_free && there.how.seed >= k && there.how.seed - k <= INT64_MAX - p->j.count ? there.how.seed - k : p->seed;
-    picture_record wanted = record_of(g, p, seed + k);
+    long long seed = *seed_free ? first_seed(g, p, &there, k) : p->seed;
+    bool among = there.how.seed >= seed && there.how.seed - seed < p->j.count;   /* which of them was best nobody knows yet */
+    picture_record wanted = record_of(g, p, keeps_best(g) && among ? there.how.seed : seed + k, seed, k);
     /* Not yet known: with all else the same it is what it was. */
     if (wanted.how.prediction == MIEN_PREDICTION_AUTO) wanted.how.prediction = there.how.prediction;
     text want = { 0 };
@@ -88,20 +100,30 @@ static int look_at_output(generator *g, prepared_job *p, int k, bool *seed_free)
 static int look_at_outputs(generator *g, prepared_job *p, bool batch) {
     bool seed_free = p->j.how.seed < 0;
     p->seed = p->j.how.seed;
+    p->writes = generate_writes(g->o, &p->j);
     p->missing = p->j.count;
-    p->there = calloc((size_t)p->j.count, sizeof *p->there);
-    if (!p->there) return error_memory((size_t)p->j.count);
-    int rc = seed_free ? random_seed(&p->seed) : 0;
-    for (int k = 0; batch && !g->o->force && k < p->j.count && rc >= 0; k++) {
+    p->there = calloc((size_t)p->writes, sizeof *p->there);
+    if (!p->there) return error_memory((size_t)p->writes);
+    int rc = seed_free ? random_seed(&p->seed) : 0, there = 0;
+    for (int k = 0; batch && !g->o->force && k < p->writes && rc >= 0; k++) {
         rc = look_at_output(g, p, k, &seed_free);
-        if (rc == 1) p->there[k] = true, p->missing--;
+        if (rc == 1) p->there[k] = true, there++;
     }
+    if (!keeps_best(g)) p->missing -= there;
+    else if (there == p->writes) p->missing = 0;   /* else all are made: without them nobody knows which the next best is */
     return rc < 0 ? rc : 0;
+}
+
+/* What the pictures are judged by. */
+static int know_wanted(generator *g, prepared_job *p) {
+    if (!g->judge || !p->j.map) return 0;
+    return g->judge->wanted(g->judge->context, p->j.map, &p->map.wanted);
 }
 
 int prepare_job(generator *g, prepared_job *p, bool batch) {
     double begin = clock_seconds();
     int rc = control_map_make(&g->maps, &p->j, engine_usual_side(g->e), &p->map);
+    if (rc == 0) rc = know_wanted(g, p);
     g->result.map += clock_seconds() - begin;
     if (rc == 0) rc = make_shape(g, p, batch);
     if (rc == 0) rc = look_at_outputs(g, p, batch);
@@ -115,9 +137,16 @@ int prepare_job(generator *g, prepared_job *p, bool batch) {
 
 void prepared_free(prepared_job *p) {
     image_free(&p->map.picture);
+    free(p->map.wanted.face);
     text_free(&p->prompt);
     free(p->there);
     job_free(&p->j);
+}
+
+int prepared_pictures(const prepared_job *p) {
+    int there = 0;
+    for (int k = 0; p->there && k < p->writes; k++) there += p->there[k];
+    return p->writes - there;
 }
 
 uint64_t prepared_steps(const prepared_job *p) { return (uint64_t)p->steps * (uint64_t)p->missing; }
@@ -143,6 +172,7 @@ typedef struct {
     char path[PATH_MAX];
     mien_picture picture;
     float *denoised;      /* for previews; NULL: none */
+    keeper *keep;         /* NULL: every picture is written */
 } one_picture;
 
 static int note_step(generator *g, double seconds) {
@@ -194,12 +224,12 @@ static int step_done(void *context, int i, int steps, bool control, double secon
     return rc;
 }
 
-static int write_picture(one_picture *k, const image *picture) {
+static int write_picture(const one_picture *k, const image *picture, int place) {
     generator *g = k->g;
     text words = { 0 };
     double begin = clock_seconds();
     if (!g->o->no_metadata) {
-        picture_record r = record_of(g, k->p, k->picture.seed);
+        picture_record r = record_of(g, k->p, k->picture.seed, k->p->seed, place);
         parameters_write(&r, &words);
     }
     int rc = text_check(&words);
@@ -207,6 +237,28 @@ static int write_picture(one_picture *k, const image *picture) {
     g->result.write += clock_seconds() - begin;
     text_free(&words);
     return rc;
+}
+
+static int write_made(const one_picture *k, const image *picture) { return k->picture.path ? write_picture(k, picture, 0) : 0; }
+
+/* Judged, if that is asked for, and told of. */
+static int finish_picture(one_picture *k, image *picture, double begin) {
+    generator *g = k->g;
+    mien_judgement judgement = { 0 };
+    double judging = clock_seconds();
+    int rc = g->judge ? g->judge->judge(g->judge->context, &k->p->map.wanted, picture, &judgement) : 0;
+    if (rc < 0) return rc;
+    g->result.check += clock_seconds() - judging;
+    k->picture.seconds = clock_seconds() - begin;
+    k->picture.judgement = g->judge ? &judgement : NULL;
+    k->picture.candidate = k->keep != NULL;
+    if (!k->keep) g->result.pictures++;
+    if (g->o->picture_done) g->o->picture_done(g->o->hooks.context, &k->picture);
+    k->picture.judgement = NULL;
+    k->picture.candidate = 0;
+    if (k->keep) keeper_offer(k->keep, &k->picture, picture, &judgement);
+    free(judgement.face);
+    return 0;
 }
 
 static int make_picture(one_picture *k, float *latent, bool last) {
@@ -219,13 +271,30 @@ static int make_picture(one_picture *k, float *latent, bool last) {
     if (rc == 0 && last) engine_release_steps(g->e);
     if (rc == 0) rc = engine_decode(g->e, latent, &picture);
     if (rc < 0) return rc;
-    rc = k->picture.path ? write_picture(k, &picture) : 0;
+    rc = k->keep ? 0 : write_made(k, &picture);
+    if (rc == 0) rc = finish_picture(k, &picture, begin);
     image_free(&picture);
-    if (rc < 0) return rc;
-    k->picture.seconds = clock_seconds() - begin;
-    g->result.pictures++;
-    if (g->o->picture_done) g->o->picture_done(g->o->hooks.context, &k->picture);
-    return 0;
+    return rc;
+}
+
+/* The best, when all are made. What is there of them already is the same. */
+static int write_best(one_picture *k) {
+    generator *g = k->g;
+    int rc = 0;
+    for (int i = 0; i < k->keep->n && rc == 0; i++) {
+        kept_picture *best = &k->keep->best[i];
+        if (k->p->there[i]) continue;
+        k->picture = best->what;
+        if (*k->p->path) rc = output_path(k->p->path, i, k->path);
+        k->picture.path = *k->p->path ? k->path : NULL;
+        k->picture.judgement = &best->judgement;
+        k->picture.place = i + 1;
+        if (rc == 0 && k->picture.path) rc = write_picture(k, &best->picture, i);
+        if (rc < 0) break;
+        g->result.pictures++;
+        if (g->o->picture_done) g->o->picture_done(g->o->hooks.context, &k->picture);
+    }
+    return rc;
 }
 
 static int save_map(generator *g, const prepared_job *p) {
@@ -243,17 +312,21 @@ int run_job(generator *g, prepared_job *p, bool last) {
     size_t n = (size_t)p->shape.width / 8 * ((size_t)p->shape.height / 8) * 4;
     float *memory = malloc(2 * n * sizeof *memory);
     one_picture *k = calloc(1, sizeof *k);
+    keeper keep = { 0 };
     int rc = memory && k ? save_map(g, p) : error_memory(2 * n * sizeof *memory);
+    if (rc == 0 && keeps_best(g)) rc = keeper_begin(&keep, p->writes);
     bool control = p->shape.with;
     if (rc == 0) rc = engine_begin(g->e, &p->shape, p->prompt.data, p->shape.guidance ? p->j.how.negative : NULL, control ? &p->map.picture : NULL);
     int left = p->missing;
     for (int i = 0; i < p->j.count && rc == 0; i++) {
-        if (p->there[i]) continue;
-        *k = (one_picture){ .g = g, .p = p, .denoised = g->o->preview && *p->path ? memory + n : NULL };
-        k->picture = (mien_picture){ .path = *p->path ? k->path : NULL, .map = g->o->save_map, .seed = p->seed + i, .width = p->shape.width, .height = p->shape.height };
-        if (*p->path) rc = output_path(p->path, i, k->path);
+        if (!keeps_best(g) && p->there[i]) continue;
+        *k = (one_picture){ .g = g, .p = p, .denoised = g->o->preview && *p->path ? memory + n : NULL, .keep = keeps_best(g) ? &keep : NULL };
+        k->picture = (mien_picture){ .path = *p->path && !k->keep ? k->path : NULL, .map = g->o->save_map, .seed = p->seed + i, .width = p->shape.width, .height = p->shape.height };
+        if (*p->path) rc = output_path(p->path, k->keep ? 0 : i, k->path);
         if (rc == 0) rc = make_picture(k, memory, last && --left == 0);
     }
+    if (rc == 0 && k->keep) rc = write_best(k);
+    keeper_end(&keep);
     free(k);
     free(memory);
     return rc;
