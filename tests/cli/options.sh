@@ -21,7 +21,7 @@ expect "help of an unknown command" 2 "$mien" help anotate
 
 expect "no command" 2 "$mien"
 expect "an unknown command" 2 "$mien" anotate
-check "the near one is named" said "anotate: no such command: annotate, build, check, convert, download, draw, generate, init, package, preview, pull, synth, train, info or help was expected; did you mean annotate?"
+check "the near one is named" said "anotate: no such command: annotate, build, check, convert, download, draw, eval, generate, init, package, preview, pull, synth, train, info or help was expected; did you mean annotate?"
 expect "help for an option" 2 "$mien" help --size
 check "a command is expected" said "--size: a command was expected, not an option: annotate, build"
 expect "a control character in a command" 2 "$mien" "$(printf 'x\033[2J')"
