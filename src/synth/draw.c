@@ -7,12 +7,15 @@
 static double held(double x, double least, double most) { return x < least ? least : x > most ? most : x; }
 
 /* Half of them anywhere within the range, half rather near the middle. */
-static double turned(chance *c, double most) { return chance_of(c, 0.5) ? chance_between(c, -most, most) : held(chance_bell(c) * most / 2.5, -most, most); }
+static double turned(chance *c, double most) {
+    double x = chance_of(c, 0.5) ? chance_between(c, -most, most) : held(chance_bell(c) * most / 2.5, -most, most);
+    return x + 0;   /* -0 is written otherwise */
+}
 
 /* ---- expression ------------------------------------------------------------------------------------------------------ */
 
 typedef enum { CALM, SMILING, LAUGHING, SAD, SURPRISED, ANGRY, TALKING, WINKING, ASLEEP, FREE, MOODS } mood;
-static const double mood_weight[MOODS] = { 0.08, 0.11, 0.09, 0.07, 0.07, 0.07, 0.08, 0.03, 0.04, 0.36 };
+static const double mood_weight[MOODS] = { 0.07, 0.10, 0.08, 0.06, 0.06, 0.06, 0.07, 0.02, 0.03, 0.45 };
 
 /* Most likely in the middle of the range. */
 static float about(chance *c, double least, double most) {
@@ -26,11 +29,11 @@ static void set_both(float sides[2], float x, chance *c, double apart) {
 }
 
 static void draw_free(synth_face *f, chance *c) {
-    f->mouth = chance_of(c, 0.35) ? 0 : about(c, 0.15, 0.95);
+    f->mouth = (float)(chance_of(c, 0.3) ? 0 : chance_between(c, 0.15, 1));
     f->smile = (float)chance_between(c, -0.5, 1);
-    float lids = (float)(chance_of(c, 0.12) ? 0 : chance_of(c, 0.35) ? chance_between(c, 0.3, 0.85) : chance_between(c, 0.85, 1.2));
+    float lids = (float)(chance_of(c, 0.12) ? 0 : chance_of(c, 0.4) ? chance_between(c, 0.3, 0.85) : chance_between(c, 0.85, 1.25));
     set_both(f->eyes, lids, c, lids > 0 ? 0.03 : 0);
-    set_both(f->brows, (float)chance_between(c, -0.9, 0.95), c, 0.08);
+    set_both(f->brows, (float)chance_between(c, -1, 1), c, 0.08);
     if (chance_of(c, 0.1)) f->brows[chance_of(c, 0.5)] = (float)chance_between(c, 0.6, 1);   /* one alone */
 }
 
@@ -66,12 +69,12 @@ static void draw_expression(synth_face *f, chance *c) {
     }
 }
 
-/* Four in ten look at the camera, whichever way the head is turned, as far as eyes go; the eyes of all of them meet at some distance. */
+/* Three in ten look at the camera, whichever way the head is turned, as far as eyes go; the eyes of all of them meet at some distance. */
 static void draw_gaze(synth_face *f, chance *c) {
-    double x = chance_between(c, -28, 28), y = chance_between(c, -18, 18);
-    if (chance_of(c, 0.4)) {
-        x = held(-(double)f->yaw + chance_bell(c), -28, 28);
-        y = held(-(double)f->pitch + chance_bell(c), -18, 18);
+    double x = chance_between(c, -30, 30), y = chance_between(c, -20, 20);
+    if (chance_of(c, 0.3)) {
+        x = held(-(double)f->yaw + chance_bell(c), -30, 30);
+        y = held(-(double)f->pitch + chance_bell(c), -20, 20);
     }
     double apart = chance_between(c, 0, 1.6);   /* each eye inward: 3.2 cm beside the middle, from 115 cm on */
     for (int i = 0; i < 2; i++) {

@@ -39,7 +39,7 @@ synth_colour synth_paint_near(chance *c, synth_colour from) {
 /* ---- colours of people --------------------------------------------------------------------------------------------------- */
 
 static const synth_colour skins[SYNTH_SKINS][2] = {   /* between these two */
-    { { 0.80f, 0.58f, 0.46f }, { 0.95f, 0.79f, 0.70f } }, { { 0.56f, 0.37f, 0.26f }, { 0.74f, 0.53f, 0.39f } }, { { 0.28f, 0.17f, 0.12f }, { 0.46f, 0.29f, 0.20f } },
+    { { 0.80f, 0.58f, 0.46f }, { 0.95f, 0.79f, 0.70f } }, { { 0.59f, 0.40f, 0.29f }, { 0.75f, 0.54f, 0.40f } }, { { 0.36f, 0.23f, 0.16f }, { 0.50f, 0.33f, 0.23f } },
 };
 static const synth_colour hairs[SYNTH_HAIR_COLOURS][2] = {
     { { 0.05f, 0.045f, 0.04f }, { 0.11f, 0.09f, 0.08f } }, { { 0.20f, 0.12f, 0.07f }, { 0.42f, 0.27f, 0.16f } }, { { 0.70f, 0.54f, 0.29f }, { 0.91f, 0.79f, 0.53f } },
@@ -63,7 +63,8 @@ static void draw_colours(chance *c, synth_draw *d) {
     double faded = ((double)f->age - 0.45) * 1.6, grey = chance_unit(c);
     if (grey < faded) d->hair_colour = grey < faded * 0.45 ? SYNTH_WHITE_HAIR : SYNTH_GREY_HAIR;
     f->hair_colour = mixed(hairs[d->hair_colour][0], hairs[d->hair_colour][1], chance_unit(c));
-    f->brow_colour = scaled(mixed(f->hair_colour, (synth_colour){ 0.20f, 0.14f, 0.10f }, 0.35), 0.75);   /* mostly darker than the hair */
+    synth_colour brow = mixed(f->hair_colour, (synth_colour){ 0.16f, 0.11f, 0.08f }, 0.45);   /* mostly darker than the hair, and always than the skin */
+    f->brow_colour = scaled(mixed(brow, scaled(f->skin, 0.3), 0.25), 0.62);
     d->eye_colour = (synth_eye_colour)chance_pick(c, eye_weight[d->skin], SYNTH_EYE_COLOURS);
     f->iris = mixed(irises[d->eye_colour][0], irises[d->eye_colour][1], chance_unit(c));
     synth_colour lips = mixed(scaled(f->skin, 0.86), (synth_colour){ 0.66f, 0.24f, 0.25f }, chance_between(c, 0.35, 0.6));
@@ -90,7 +91,7 @@ static void draw_hair(chance *c, synth_draw *d) {
     /* bald, shaved, short, fringe, curly, bob, long, bun */
     static const double of_women[SYNTH_HAIRS] = { 0.01, 0.02, 0.12, 0.17, 0.15, 0.17, 0.23, 0.13 }, of_men[SYNTH_HAIRS] = { 0.05, 0.14, 0.44, 0.13, 0.14, 0.02, 0.06, 0.02 },
                         of_old_men[SYNTH_HAIRS] = { 0.28, 0.14, 0.42, 0.05, 0.07, 0.01, 0.03, 0 };
-    static const double beard[SYNTH_BEARDS] = { 0.52, 0.18, 0.08, 0.07, 0.15 };
+    static const double beard[SYNTH_BEARDS] = { 0.64, 0.16, 0.05, 0.05, 0.10 };
     synth_face *f = &d->face;
     int old_mans = chance_pick(c, of_old_men, SYNTH_HAIRS), mans = chance_pick(c, of_men, SYNTH_HAIRS), womans = chance_pick(c, of_women, SYNTH_HAIRS);
     f->hair = d->woman ? womans : f->age > 0.6f ? old_mans : mans;
@@ -110,7 +111,7 @@ void synth_person_draw(chance *c, synth_draw *d) {
     draw_shapes(c, f);
     draw_colours(c, d);
     draw_hair(c, d);
-    bool glasses = chance_of(c, f->age > 0.6f ? 0.2 : 0.1);
+    bool glasses = chance_of(c, f->age > 0.6f ? 0.12 : 0.06);
     f->glasses = glasses ? 1 + (int)(chance_bits(c) % (SYNTH_GLASSES_KINDS - 1)) : SYNTH_GLASSES_NONE;
     static const synth_colour frames[3] = { { 0.08f, 0.07f, 0.07f }, { 0.30f, 0.17f, 0.09f }, { 0.45f, 0.45f, 0.47f } };
     f->glasses_colour = frames[chance_bits(c) % 3];
