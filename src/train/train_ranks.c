@@ -94,12 +94,26 @@ static int compare(train_job *j, const void *mine, size_t bytes, const char *wha
     return train_meet(j, rc);
 }
 
+/* A setting like others, but one that nobody wrote: ranks on machines of several kinds hear of it by its name. */
+static int compare_levels(train_job *j) {
+    cpu_level here = cpu_level_here();
+    int32_t mine = (int32_t)(j->cpu < here ? j->cpu : here), first = mine;
+    int rc = ranks_share(j->ranks.all, &first, sizeof first);
+    if (rc == 0 && first != mine)
+        rc = error_set(ERR_USAGE, "it computes on the level %s and rank 0 on %s: --cpu %s for all ranks makes them one run",
+                       cpu_level_name((cpu_level)mine), cpu_level_name((cpu_level)first),
+                       cpu_level_name((cpu_level)(mine < first ? mine : first)));
+    return train_meet(j, rc);
+}
+
 /* Settings, models and the data's list. */
 int train_compare(train_job *j) {
     text mine = { 0 };
     uint8_t digest[32];
     if (!j->ranks.all) return 0;
-    int rc = run_settings_write(&j->settings, &mine);
+    int rc = compare_levels(j);
+    if (rc < 0) return rc;
+    rc = run_settings_write(&j->settings, &mine);
     if (rc == 0) rc = text_check(&mine) < 0 ? ERR_MEMORY : 0;
     if (rc == 0) sha256(mine.data, mine.size, digest);
     text_free(&mine);

@@ -75,6 +75,7 @@ what=$1; shift
 echo $$ >"pid.${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}"
 case $what in
 lr) exec "$@" --lr 0.5 ;;
+cpu) exec "$@" --cpu reference ;;
 data) exec "$@" --data elsewhere ;;
 only) exec "$@" --only only.txt ;;
 exclude) exec "$@" --exclude only.txt ;;
@@ -84,6 +85,9 @@ EOF
 differ() { timeout -s KILL 150 mpirun -n 2 sh differ "$@"; }
 expect "a rank with other settings" 2 differ lr $train --batch 2 --out other --steps 2 --quiet
 check "is told of by rank 0" said "mien: rank 1: its settings, models or list of data are not those of rank 0"
+expect "a rank on another processor level" 2 differ cpu $train --batch 2 --out other --steps 2 --quiet
+check "is told of by rank 0" said "mien: rank 1: it computes on the level reference and rank 0 on "
+check "with what makes them one run" said ": --cpu reference for all ranks makes them one run"
 expect "a rank without data" 2 differ data $train --batch 2 --out other --steps 2 --quiet
 check "is told of by rank 0" said "mien: rank 1: elsewhere"
 seq 0 5 >only.txt
