@@ -86,9 +86,10 @@ void adamw(graph *g, const adamw_states *w, tensor *dw, tensor *now, tensor *fac
 /* ---- sums and averages --------------------------------------------------------------------------------------------------- */
 
 static int into_shape(node *n) {
-    const tensor *x = n->in[1], *low = n->n_in == AVERAGE_IN ? n->in[AVERAGE_IN_LOW] : NULL;
+    bool mean = n->n_in == AVERAGE_IN;
+    const tensor *x = n->in[1], *low = mean ? n->in[AVERAGE_IN_LOW] : NULL, *gate = mean ? n->in[AVERAGE_IN_GATE] : NULL;
     const nn_shape s = n->in[0]->shape;
-    bool fits = f32_of(n->in[0], s) && whole(x, low) && shape_equal(x->shape, s) && one_f32(n->in[2]);
+    bool fits = f32_of(n->in[0], s) && whole(x, low) && shape_equal(x->shape, s) && one_f32(n->in[2]) && (!gate || one_f32(gate));
     return fits ? 0 : error_set(ERR_FORMAT, "%s: two f32 tensors of one shape and one f32 number are wanted", n->op->name);
 }
 
@@ -109,13 +110,14 @@ static void average_reference(const node *n, const void *const in[], void *const
     (void)out;
     float *mean = (float *)in[AVERAGE_IN_MEAN], decay = *(const float *)in[AVERAGE_IN_DECAY];
     size_t count = shape_elements(n->in[AVERAGE_IN_MEAN]->shape);
+    if (in[AVERAGE_IN_GATE] && !isfinite(*(const float *)in[AVERAGE_IN_GATE])) return;
     for (size_t i = 0; i < count; i++) mean[i] += (1 - decay) * (get(in[AVERAGE_IN_X], in[AVERAGE_IN_LOW], i) - mean[i]);
 }
 
 const op op_average = { .name = "average", .writes = 1u << AVERAGE_IN_MEAN, .shape = into_shape, .reference = average_reference };
 
-void average(graph *g, tensor *mean, tensor *x, tensor *low, tensor *decay) {
-    graph_apply_many(g, &op_average, NULL, (tensor *[AVERAGE_IN]){ mean, x, decay, low }, AVERAGE_IN, 1u << AVERAGE_IN_LOW, NULL, 0);
+void average(graph *g, tensor *mean, tensor *x, tensor *low, tensor *decay, tensor *gate) {
+    graph_apply_many(g, &op_average, NULL, (tensor *[AVERAGE_IN]){ mean, x, decay, low, gate }, AVERAGE_IN, 1u << AVERAGE_IN_LOW | 1u << AVERAGE_IN_GATE, NULL, 0);
 }
 
 static int sum_squares_shape(node *n) {

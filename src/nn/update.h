@@ -32,8 +32,8 @@ size_t adamw8_scales(size_t n);
 
 /* sum = first ? dw : sum + dw; first [1] f32, 0 or 1. */
 void accumulate(graph *g, tensor *sum, tensor *dw, tensor *first);
-/* mean = decay mean + (1 - decay) x, both states, x in bf16 with its low bits (else NULL); decay [1] f32. */
-void average(graph *g, tensor *mean, tensor *x, tensor *low, tensor *decay);
+/* mean = decay mean + (1 - decay) x, both states, x in bf16 with its low bits (else NULL); decay [1] f32. gate as adamw's, or NULL. */
+void average(graph *g, tensor *mean, tensor *x, tensor *low, tensor *decay, tensor *gate);
 /* -> [1] f32, sums in f64: for the norm of all gradients, and to see whether all are finite. */
 tensor *sum_squares(graph *g, tensor *x);
 /* squares [1] f32, of all gradients -> [1] f32: min(1, most / (sqrt(squares) + 1e-6)), as torch.nn.utils.clip_grad_norm_. */
@@ -42,6 +42,6 @@ tensor *clip_factor(graph *g, tensor *squares, float most);
 /* Inputs of the nodes, for kernels. */
 enum { ADAMW_IN_WEIGHT, ADAMW_IN_LOW, ADAMW_IN_M, ADAMW_IN_V, ADAMW_IN_DW, ADAMW_IN_NOW, ADAMW_IN_FACTOR, ADAMW_IN_GATE, ADAMW_IN };
 enum { ADAMW8_IN_MOMENTS = ADAMW_IN_M, ADAMW8_IN_SCALES = ADAMW_IN_V };   /* the others as above */
-enum { AVERAGE_IN_MEAN, AVERAGE_IN_X, AVERAGE_IN_DECAY, AVERAGE_IN_LOW, AVERAGE_IN };
+enum { AVERAGE_IN_MEAN, AVERAGE_IN_X, AVERAGE_IN_DECAY, AVERAGE_IN_LOW, AVERAGE_IN_GATE, AVERAGE_IN };
 
 #endif

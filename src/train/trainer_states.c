@@ -117,7 +117,7 @@ void trained_update(const trainer *t, graph *g, const trained *w, tensor *weight
         adamw_states s = { weight, low, like(g, w, "m", NN_F32, w->m), like(g, w, "v", NN_F32, w->v) };
         adamw(g, &s, dw, now, factor, gate, t->options.adamw);
     }
-    if (w->average) average(g, like(g, w, "average", NN_F32, w->average), weight, low, decay);
+    if (w->average) average(g, like(g, w, "average", NN_F32, w->average), weight, low, decay, gate);
 }
 
 /* ---- what outlives them -------------------------------------------------------------------------------------------------- */

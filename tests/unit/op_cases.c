@@ -568,7 +568,8 @@ static tensor *make_accumulate(trial *t) {
 static tensor *make_average(trial *t) {
     nn_shape s = some_weight(t);
     tensor *mean = trial_state(t, NN_F32, s, 1), *low, *x = weight_or_halves(t, s, &low);
-    average(t->g, mean, x, low, one_number(t, 0.99f));
+    tensor *decay = one_number(t, 0.99f);
+    average(t->g, mean, x, low, decay, gate_of(t));
     return NULL;
 }
 static tensor *make_sum_squares(trial *t) {

@@ -142,6 +142,8 @@ static int into_run(const kernel_step *s, const void *const in[], void *const ou
     (void)out, (void)scratch;
     const node *n = s->match.nodes[0];
     bool mean = n->op == &op_average;
+    const float *gate = mean ? at(s, in, AVERAGE_IN_GATE) : NULL;
+    if (gate && !isfinite(*gate)) return 0;
     into_job j = { s->kernel->variant, at(s, in, 0), at(s, in, 1), n->in[1]->type, mean ? at(s, in, AVERAGE_IN_LOW) : NULL, *(const float *)at(s, in, 2), mean,
                    shape_elements(n->in[0]->shape) };
     parallel_for(threads_for(s, j.n), blocks_of(j.n), into_part, &j);
