@@ -3,6 +3,7 @@
 #include "train/run_folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,15 +126,23 @@ static int open_locked(const run_folder_options *o, run_folder *r) {
     return write_settings(o->path, o->settings);
 }
 
+/* Locks the one at path, and holds on to it by more than its name. */
+static int hold(run_folder *r) {
+    int rc = folder_lock_take(r->path, 0, 0, &r->lock);
+    if (rc < 0) return rc;
+    r->fd = open(r->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return r->fd < 0 ? error_errno("%s", r->path) : 0;
+}
+
 int run_folder_open(const run_folder_options *o, run_folder *out) {
     what_is_there there;
-    *out = (run_folder){ .lock = FOLDER_UNLOCKED };
+    *out = RUN_FOLDER_CLOSED;
     int rc = look_at_folder(o->path, &there);
     if (rc == 0 && there != A_RUN) rc = refuse_wrong_place(o, there);     /* of a run that is being written, the lock tells by whom */
     if (rc == 0 && there == NOTHING && (rc = folder_make(o->path)) == 0) out->made = true;
     if (rc < 0) return rc;
     if (!(out->path = strdup(o->path))) return error_memory(strlen(o->path));
-    rc = folder_lock_take(o->path, 0, 0, &out->lock);
+    rc = hold(out);
     if (rc == 0) rc = open_locked(o, out);
     if (rc < 0) run_folder_close(out);
     return rc;
@@ -141,8 +150,110 @@ int run_folder_open(const run_folder_options *o, run_folder *out) {
 
 void run_folder_close(run_folder *r) {
     folder_lock_release(&r->lock);
+    if (r->fd >= 0) close(r->fd);
     free(r->path);
-    *r = (run_folder){ .lock = FOLDER_UNLOCKED };
+    *r = RUN_FOLDER_CLOSED;
+}
+
+/* ---- following --------------------------------------------------------------------------------------------------------------- */
+
+static bool is_there(const run_folder *r, const char *path) {
+    struct stat ours, there;
+    return fstat(r->fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+/* Where the system says that it is. (One that was removed has a name there, too, which leads nowhere.) */
+static bool find_moved(const run_folder *r, char out[PATH_MAX]) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", r->fd);
+    ssize_t n = readlink(link, out, PATH_MAX - 1);
+    if (n < 0) return false;
+    out[n] = 0;
+    return is_there(r, out);
+}
+
+/* What names the lock's file moves along: it is removed by name at the end. */
+static int take_path(run_folder *r, const char *path) {
+    const char *name = r->lock.folder_path ? strrchr(r->lock.folder_path, '/') : NULL;
+    char *to = strdup(path), *lock = NULL;
+    if (!to || (name && asprintf(&lock, "%s%s", path, name) < 0)) {
+        free(to);
+        return error_memory(strlen(path));
+    }
+    if (name) free(r->lock.folder_path), r->lock.folder_path = lock;
+    free(r->path);
+    r->path = to;
+    return 0;
+}
+
+static void say_where(const run_folder *r, const mien_hooks *hooks, const char *was, const char *what) {
+    char line[2 * PATH_MAX];
+    snprintf(line, sizeof line, "%s%s", what, r->path);
+    if (hooks && hooks->log) hooks->log(hooks->context, MIEN_LOG_WARNING, was, line);
+}
+
+/* Nothing at all, or what this run's own cache has made meanwhile. */
+static bool is_free(const char *path) {
+    const struct dirent *e;
+    struct stat st;
+    int rc, others = 0;
+    if (lstat(path, &st) < 0) return errno == ENOENT;
+    DIR *dir = S_ISDIR(st.st_mode) ? opendir(path) : NULL;
+    if (!dir) return false;
+    while ((rc = folder_next(dir, path, &e)) == 1) others += e->d_name[0] != '.' && strcmp(e->d_name, "cache") != 0;
+    closedir(dir);
+    return rc == 0 && !others;
+}
+
+/* A folder of its own, by the run's name or one beside it. */
+static int make_anew(const run_folder *was, const run_settings *settings, run_folder *out) {
+    char path[PATH_MAX];
+    bool made = false;
+    *out = RUN_FOLDER_CLOSED;
+    for (int n = 0; !made && n < 1000; n++) {
+        if (snprintf(path, sizeof path, n ? "%s-%d" : "%s", was->path, n) >= (int)sizeof path) return error_set(ERR_IO, "%s: the path is too long", was->path);
+        made = is_free(path);
+    }
+    if (!made) return error_set(ERR_IO, "%s: no name beside it is free", was->path);
+    if (folder_make(path) < 0) return error_code();
+    if (!(out->path = strdup(path))) return error_memory(strlen(path));
+    int rc = hold(out);
+    if (rc == 0) rc = write_settings(path, settings);
+    if (rc < 0) run_folder_close(out);
+    return rc;
+}
+
+/* Emptied, while it was in use: without settings no checkpoint could be gone on from. */
+static int mend_settings(const run_folder *r, const run_settings *settings, const mien_hooks *hooks) {
+    char path[PATH_MAX];
+    struct stat st;
+    int rc = settings_path(r->path, path);
+    if (rc < 0 || lstat(path, &st) == 0 || errno != ENOENT) return rc;
+    if (hooks && hooks->log) hooks->log(hooks->context, MIEN_LOG_WARNING, r->path, "settings.json was removed; it is written again");
+    return write_settings(r->path, settings);
+}
+
+int run_folder_follow(run_folder *r, const run_settings *settings, const mien_hooks *hooks) {
+    char moved[PATH_MAX], was[PATH_MAX];
+    run_folder anew;
+    struct stat st;
+    if (r->fd < 0) return 0;
+    if (is_there(r, r->path)) return mend_settings(r, settings, hooks);
+    snprintf(was, sizeof was, "%s", r->path);
+    if (find_moved(r, moved)) {
+        int rc = take_path(r, moved);
+        if (rc == 0) say_where(r, hooks, was, "the run's folder was moved; what is written goes to ");
+        return rc < 0 ? rc : 1;
+    }
+    /* A disk that is away for a while is no folder that was removed. */
+    if (stat(was, &st) < 0 && errno != ENOENT) return error_errno("%s", was);
+    int rc = make_anew(r, settings, &anew);
+    if (rc < 0) return rc;
+    anew.resumed = r->resumed;
+    run_folder_close(r);
+    *r = anew;
+    say_where(r, hooks, was, "the run's folder is gone, with all that was in it; what is kept from now on goes to ");
+    return 1;
 }
 
 void run_folder_undo(run_folder *r, const char *const *files) {

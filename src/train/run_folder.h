@@ -29,13 +29,18 @@ typedef struct {
     folder_lock lock;
     bool resumed;                    /* there was a run; it may have no checkpoint yet */
     bool made;                       /* the folder itself, by this start */
+    int fd;                          /* the folder, wherever it's moved; -1 */
 } run_folder;
+#define RUN_FOLDER_CLOSED ((run_folder){ .lock = FOLDER_UNLOCKED, .fd = -1 })
 
 /* Makes the folder, or takes the one that is there; locks it; reads or writes settings.json; removes what killed processes left half written.
  * ERR_EXISTS: another process writes it. ERR_USAGE, before anything is touched: there is a run and resume was not asked for, or none and it was; the
  * folder holds something else; settings, models or data are not the run's. */
 int  run_folder_open(const run_folder_options *options, run_folder *out);
 void run_folder_close(run_folder *r);
+/* Before something is written by name: 0, it is where it was; 1, path is another one, which is told. A folder that was moved is found; where it was removed,
+ * one is made anew, by a name that is free. Either way it has these settings: what is kept in it may be gone on from. */
+int  run_folder_follow(run_folder *r, const run_settings *settings, const mien_hooks *hooks);
 /* Closes one whose first step was refused, as if it had not been asked for: without settings and the files named (inside it; NULL ends them), if there was no run before. */
 void run_folder_undo(run_folder *r, const char *const *files);
 

@@ -267,8 +267,9 @@ int save_write(const save_options *o, const save_contents *what) {
     assert(o->keep > 0);
     int rc = save_path(folder, "%s/" SAVE_FOLDER, o->run);
     if (rc == 0) rc = save_path(path, "%s/step-%06" PRIu64, folder, o->step);
-    if (rc == 0) rc = folder_make(folder);
     if (rc < 0) return rc;
+    /* Not with what is above it: a run's folder that is gone is not one that is to be made of checkpoints alone. */
+    if (mkdir(folder, 0777) < 0 && errno != EEXIST) return error_errno("%s", folder);
     if ((rc = make_hidden(o->run, o->step, hidden)) < 0) return rc;
     rc = write_all(o, what, hidden);
     if (rc == 0) rc = publish(o, hidden, path);

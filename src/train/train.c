@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -220,6 +221,7 @@ static int blame(train_job *j, const micro_batch *m, int rc) {
     find_lost(j, m, where, sizeof where);
     /* Gradients are all ranks': one whose own are well lets the one speak that lost them. */
     if (!*where && (meet = train_meet(j, 0)) < 0) return meet;
+    j->unchanged = *where != 0;      /* looking for it ended before any update */
     for (int i = 0; i < m->n; i++) {
         size_t at = strlen(ids);
         snprintf(ids + at, sizeof ids - at, "%s%s (time %.0f)", i ? ", " : "", m->items[i].id, (double)m->time[i]);
@@ -250,11 +252,13 @@ static int one_step(train_job *j, mien_train_step *s) {
     for (int micro = 0; micro < j->o->accumulate; micro++) {
         micro_batch m;
         int rc = batch_next(j->batch, &m);
+        j->unchanged = true;
         if (rc <= 0) return micro ? put_back(j, &at, rc) : rc;
+        j->unchanged = false;
         train_hand_over(j, &m);
         if (micro == 0) s->epoch = m.items[0].epoch;
         rc = trainer_step(j->t, &now, micro, &r);
-        if (rc < 0) return put_back(j, &at, rc == ERR_LIMIT && ranks_failed(j->ranks.all) < 0 ? blame(j, &m, rc) : rc);
+        if (rc < 0) return put_back(j, &at, r.lost && ranks_failed(j->ranks.all) < 0 ? blame(j, &m, rc) : rc);
         s->loss += (double)r.loss / j->o->accumulate;
         s->divergence += (double)r.divergence / j->o->accumulate;
     }
@@ -332,6 +336,16 @@ static void note_told(train_job *j, int rc) {
     j->untold = rc < 0;
 }
 
+/* A step that failed and changed nothing leaves the numbers of the one before, which may be hours behind the last
+ * checkpoint. (Among ranks the others are ending.) */
+static int keep_unchanged(train_job *j, int rc) {
+    char message[1024];
+    if (!j->unchanged || j->ranks.all || j->step == j->kept.step) return rc;
+    snprintf(message, sizeof message, "%s", error_message());
+    if (train_keep_more(j) < 0) return error_set(rc, "%s; and %s", message, error_message());
+    return error_set(rc, "%s; the checkpoint of step %llu has the numbers before", message, (unsigned long long)j->step);
+}
+
 static int loop(train_job *j) {
     const volatile int *stop = train_stop(j);
     mien_train_step s;
@@ -346,7 +360,7 @@ static int loop(train_job *j) {
         if (kept < 0 && kept != ERR_CANCELLED) return kept;
     }
     bool stopped = stop_asked(stop) || rc == ERR_CANCELLED;
-    if (rc < 0 && rc != ERR_CANCELLED) return rc;
+    if (rc < 0 && rc != ERR_CANCELLED) return keep_unchanged(j, rc);
     if (rc == 0 && j->step < j->steps) train_say(j, MIEN_LOG_WARNING, "the replay ended before the last step");
     rc = j->ranks.rank || j->step == j->kept.step ? 0 : train_keep(j);
     if ((rc = train_meet(j, rc)) < 0) return rc;
@@ -354,14 +368,23 @@ static int loop(train_job *j) {
                                (unsigned long long)j->step) : 0;
 }
 
+/* A new run whose first step failed: unless something was encoded for it. */
+static bool came_to_nothing(const train_job *j, int rc) {
+    char cache[PATH_MAX];
+    bool encoded = snprintf(cache, sizeof cache, "%s/cache", j->folder.path) < (int)sizeof cache && access(cache, F_OK) == 0;
+    return rc < 0 && rc != ERR_CANCELLED && !j->folder.resumed && !j->step && !encoded;
+}
+
 static void close_job(train_job *j, bool begun) {
+    char events[PATH_MAX] = "";
+    if (j->events) snprintf(events, sizeof events, "%s", strrchr(events_path(j->events), '/') + 1);
     events_close(j->events);
     train_log_close(j->log);
     trainer_close(j->t);
     batch_close(j->batch);
     checkpoint_close(j->c);
     if (begun) run_folder_close(&j->folder);
-    else run_folder_undo(&j->folder, (const char *const[]){ "start.safetensors", "log.jsonl", NULL });
+    else run_folder_undo(&j->folder, (const char *const[]){ "start.safetensors", "log.jsonl", *events ? events : NULL, NULL });
     run_settings_free(&j->settings);
     train_ranks_close(j);
 }
@@ -370,7 +393,7 @@ int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shap
     train_job j = {
         .o = o,
         .cpu = cpu,
-        .folder.lock = FOLDER_UNLOCKED,
+        .folder = RUN_FOLDER_CLOSED,
         .threads = o->jobs > 0 ? o->jobs : parallel_cores(),
         .result = result,
         .begin = clock_seconds(),
@@ -390,7 +413,7 @@ int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shap
         snprintf(result->checkpoint, sizeof result->checkpoint, "%s/checkpoints/step-%06llu", j.folder.path,
                  (unsigned long long)j.kept.step);
     train_ranks_end(&j, rc);
-    close_job(&j, begun || j.ranks.rank);
+    close_job(&j, (begun && !came_to_nothing(&j, rc)) || j.ranks.rank);
     result->total = clock_seconds() - j.begin;
     return rc;
 }

@@ -60,6 +60,7 @@ typedef struct {
     char position[BATCH_POSITION_TEXT];
 
     struct { uint64_t step; double at; } kept;   /* the last checkpoint; seconds */
+    bool unchanged;                  /* the step that failed has changed none of it */
     uint64_t steps;                  /* of the run; 0: without end */
     double begin;                    /* seconds */
     bool untold;                     /* the last step's line could not be written */
@@ -114,7 +115,10 @@ mien_iterate_options train_items(const mien_train_options *o);
 
 /* ---- train_keep.c: checkpoints ---- */
 
+/* ERR_LIMIT, and nothing is written, if a number of it is not finite. */
 int train_keep(train_job *j);
+/* The same behind a failure: older ones stay, however many. */
+int train_keep_more(train_job *j);
 /* Takes up the latest checkpoint, if there is one. */
 int train_take_up(train_job *j);
 /* Bytes of a checkpoint; j->t may count. */

@@ -55,29 +55,47 @@ static void prepare(train_job *j) {
     if (train_log_sync(j->log) < 0) train_say(j, MIEN_LOG_WARNING, error_message());
 }
 
-int train_keep(train_job *j) {
+/* A gradient that is not finite beside a loss that is shows itself one step later only, if each is used up at once; a
+ * checkpoint of such numbers would be the latest. */
+static int check_finite(const train_job *j) {
+    char what[300];
+    if (trainer_finite(j->t, what, sizeof what)) return 0;
+    return error_set(ERR_LIMIT, "after step %llu the %s is not finite: no checkpoint is made of that",
+                     (unsigned long long)j->step, what);
+}
+
+/* It may be moved while the checkpoint is written. */
+static int write_there(train_job *j, const save_contents *what, int most) {
+    save_options how = { .step = j->step, .measure = smooth_value(&j->loss), .keep = most, .hooks = &j->o->hooks };
+    int rc = run_folder_follow(&j->folder, &j->settings, &j->o->hooks);
+    how.run = j->folder.path;
+    if (rc >= 0) rc = save_write(&how, what);
+    if (rc != ERR_IO || run_folder_follow(&j->folder, &j->settings, &j->o->hooks) != 1) return rc;
+    how.run = j->folder.path;
+    return save_write(&how, what);
+}
+
+static int keep(train_job *j, int most) {
     save_value values[VALUES];
     save_contents what;
     save_state *list;
+    int rc = check_finite(j);
+    if (rc < 0) return rc;
     prepare(j);
-    int rc = contents(j, values, &what, &list);
+    rc = contents(j, values, &what, &list);
     if (rc < 0) return rc;
     batch_position at = batch_position_of(j->batch);
     memset(j->position, 0, sizeof j->position);
     batch_position_write(&at, j->position);
-    save_options how = {
-        .run = j->folder.path,
-        .step = j->step,
-        .measure = smooth_value(&j->loss),
-        .keep = j->o->keep,
-        .hooks = &j->o->hooks,
-    };
-    rc = save_write(&how, &what);
+    rc = write_there(j, &what, most);
     free(list);
     j->kept.at = clock_seconds();
     if (rc == 0) j->kept.step = j->step;
     return rc;
 }
+
+int train_keep(train_job *j) { return keep(j, j->o->keep); }
+int train_keep_more(train_job *j) { return keep(j, INT_MAX); }
 
 /* 1: a checkpoint was there; 0: none; ERR_*. */
 static int load(train_job *j) {

@@ -211,7 +211,7 @@ static int update(trainer *t, const float now[ADAMW_NOW], float decay, trainer_r
     int rc = plan_run(t->update_plan, t->ws, &(plan_run_options){ .profile = t->update_profile });
     if (rc < 0) return rc;
     report->norm = sqrtf(*(const float *)plan_tensor(t->update_plan, t->ws, t->squares));
-    t->lost_in_update = !isfinite(report->norm);
+    report->lost = t->lost_in_update = !isfinite(report->norm);
     return t->lost_in_update ? error_set(ERR_LIMIT, "the gradients are not finite") : 0;
 }
 
@@ -239,7 +239,8 @@ int trainer_step(trainer *t, const trainer_now *how, int micro, trainer_report *
     int rc = plan_run(t->micro_plan, t->ws, &run);
     if (rc < 0) return rc;
     take_loss(t, micro, report);
-    if (!isfinite(report->loss)) return error_set(ERR_LIMIT, "the loss is not finite");
+    report->lost = !isfinite(report->loss);
+    if (report->lost) return error_set(ERR_LIMIT, "the loss is not finite");
     if (last && t->options.ranks && (rc = trainer_ranks_reduce(t, report)) < 0) return rc;
     return last && t->split ? update(t, now, decay, report) : 0;
 }

@@ -86,6 +86,7 @@ typedef struct {
     float mean_loss, mean_divergence;
     ranks_times exchange;
     float divergence;                /* of the VAE: of its posteriors from the standard normal distribution, a picture; else 0 */
+    bool lost;                       /* the loss or the gradients were not finite */
 } trainer_report;
 /* One micro-batch, the micro-th (from 0) of its step; the last updates the weights. ERR_LIMIT if the loss, or the
  * gradients where they are summed, are not finite: then nothing was updated. */
@@ -93,6 +94,8 @@ int  trainer_step(trainer *t, const trainer_now *now, int micro, trainer_report 
 /* After that, and with the same inputs set again: the first step of the plan that wrote what is not finite, or the
  * weight that was not before; "" if there is none. */
 void trainer_find_lost(trainer *t, char *out, size_t size);
+/* Whether all that outlives steps is finite; else what is not, "weight of ...". */
+bool trainer_finite(const trainer *t, char *out, size_t size);
 
 /* What outlives steps, in an order of its own that depends on the model and the options only; it may be written from
  * outside, between steps. kind: "weight", "average", and "m", "v" or "moments", "scales". name: the checkpoint's. low:

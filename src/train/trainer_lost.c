@@ -40,6 +40,16 @@ static bool weight_lost(const trainer *t, char *out, size_t size) {
     return false;
 }
 
+bool trainer_finite(const trainer *t, char *out, size_t size) {
+    for (size_t i = 0; i < trainer_states(t); i++) {
+        trainer_state s = trainer_state_at(t, i);
+        if (!nn_type_is_float(s.type) || nn_finite(s.data, s.type, shape_elements(s.shape))) continue;
+        snprintf(out, size, "%s of %s", s.kind, s.name);
+        return false;
+    }
+    return true;
+}
+
 void trainer_find_lost(trainer *t, char *out, size_t size) {
     const plan *p = t->lost_in_update ? t->update_plan : t->micro_plan;
     search s = { .p = p, .ws = t->ws, .out = out, .size = size };

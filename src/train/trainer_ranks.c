@@ -66,5 +66,6 @@ int trainer_ranks_reduce(trainer *t, trainer_report *report) {
     report->mean_loss = all[0];
     report->mean_divergence = all[1];
     /* A rank whose own loss is not finite has told so instead of coming here: this is their sum. */
-    return isfinite(all[0]) ? 0 : error_set(ERR_LIMIT, "the loss is not finite");
+    report->lost = !isfinite(all[0]);
+    return report->lost ? error_set(ERR_LIMIT, "the loss is not finite") : 0;
 }

@@ -103,7 +103,67 @@ check "the others are trained on" test "$(wc -l <faults/log.jsonl)" = 6
 rm -f faulty/target/*.jpg
 expect "no item of use at all" 1 "$mien" train --base base.safetensors --data faulty --size 64 --batch 1 -j 1 --steps 6 --out none --quiet
 check "says so" said "there seems to be no item that can be used"
+check "a folder that was made for it is gone" test ! -e none
 rm -rf faults none
+
+# ---- numbers that are not finite ----
+# A decay of 1000 a step: soon the loss is infinite. What was before is kept, average and all, with the bits of a run that ends there.
+for how in "" "--clip 0.5 --accumulate 2"; do
+    wild="$small --lr 1 --weight-decay 1000 --ema 0.9 $how"
+    expect "a loss that is not finite${how:+, $how}" 1 "$mien" train $wild --steps 100 --out wild
+    n=$(grep -c . wild/log.jsonl)
+    check "the step before is kept" grep -q "the loss is not finite; it began at .*; the checkpoint of step $n has the numbers before" .stderr
+    expect "as many steps" 0 "$mien" train $wild --steps "$n" --out tame
+    check "the same bits" same_step wild tame "$(printf %06d "$n")"
+    rm -rf wild tame
+done
+# One bias of 1e25, behind which a gradient's square is beyond what f32 has, while the loss is as it should be.
+"$mien" init --base base.safetensors -o large.safetensors --dtype f32 -q || exit 1
+n=$(od -An -tu8 -N8 large.safetensors | tr -d ' ')
+at=$(tail -c +9 large.safetensors | head -c "$n" | sed 's/.*"middle_block.2.out_layers.3.bias":{[^}]*"data_offsets":\[\([0-9]*\),.*/\1/')
+printf '\121\131\004\151' | dd of=large.safetensors bs=1 seek=$((8 + n + at)) conv=notrunc 2>/dev/null
+expect "moments that are not finite beside a loss that is" 1 "$mien" train $small --control large.safetensors --steps 3 --checkpoint-every 2 --out large
+check "are named" said "after step 2 the v of control.middle_block_out.0.weight is not finite: no checkpoint is made of that"
+check "and not kept" test ! -e large/checkpoints/step-000002
+rm -rf large large.safetensors
+
+# ---- a folder that is moved, emptied or removed meanwhile ----
+# goes WHAT [OPTION...]: a run of seven steps and more in `here`; then whatever WHAT does, and a stop.
+goes() {
+    what=$1; shift
+    "$mien" train $small --out here --steps 100000 --checkpoint-every 0 --eval-every 0 "$@" 2>.stderr & pid=$!
+    until_there sh -c '[ "$(wc -l <here/log.jsonl)" -ge 7 ]'
+    eval "$what"
+    kill -TERM $pid
+    wait $pid; status=$?
+}
+# kept NAME: what is there is gone on with to the bits of a run that was left alone.
+kept() {
+    last=$(ls "$1/checkpoints" | sed 's/^step-0*//')
+    rm -rf alone
+    "$mien" train $small --out "$1" --resume --steps $((last + 1)) --eval-every 0 2>>.stderr && "$mien" train $small --out alone --steps $((last + 1)) --eval-every 0 2>>.stderr &&
+        for f in control state; do cmp "$1/checkpoints/step-$(printf %06d $((last + 1)))/$f.safetensors" "alone/checkpoints/step-$(printf %06d $((last + 1)))/$f.safetensors" || return 1; done
+}
+goes 'mv here there; mkdir -p here; echo mine >here/note.txt'
+check "moved: stopped as ever" test $status = 143
+check "is told of" said "here: the run's folder was moved; what is written goes to $(realpath there)"
+check "nothing is lost" kept there
+check "the lock went along" test ! -e there/.mien.lock
+check "what is in its place stays as it is" test "$(ls here | grep -v cache)" = note.txt
+rm -rf here there
+goes 'rm -rf here 2>/dev/null || rm -rf here'
+check "removed: stopped as ever" test $status = 143
+check "nothing that is in memory is lost" kept here
+rm -rf here
+goes 'rm -rf here; echo mine >here' --cache none
+check "removed, with a file in its place" kept here-1
+check "which is told" said "here: the run's folder is gone, with all that was in it; what is kept from now on goes to here-1"
+check "the file stays" test "$(cat here)" = mine
+rm -rf here here-1
+goes 'rm -f here/settings.json here/log.jsonl here/start.safetensors'
+check "emptied: settings are written again" said "here: settings.json was removed; it is written again"
+check "nothing is lost" kept here
+rm -rf here alone
 
 # ---- hostile replays ----
 # replay FILE ITEM TIMESTEP FIRST [ROWS [SIZE]]: two micro-batches of one; FIRST: a number of the noise, as printf's octal.
