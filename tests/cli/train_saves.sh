@@ -122,7 +122,7 @@ while [ $n -lt "$kills" ]; do
     kill -9 $pid 2>/dev/null
     wait $pid 2>/dev/null; status=$?
     [ $status = 137 ] || { wrong=$((wrong + 1)); sed 's/^/# /' .err; }
-    saved=$(sed -n 's/^saved //p' .out | tail -n 1)
+    saved=$(sed -n 's/^saved //p; s/^resumed //p' .out | tail -n 1)   # a kill may come between a checkpoint and its line
     [ -z "$saved" ] || done=$saved
     ls killed/checkpoints/step-*/checkpoint.json >/dev/null || wrong=$((wrong + 1))
     n=$((n + 1))
