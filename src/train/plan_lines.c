@@ -45,14 +45,17 @@ static void memory_lines(const plan_needs *n, text *out) {
     /* Where all is trained, a few constants are left. */
     if (n->weights > plan_memory(n) / 1000) line(out, "weights", n->weights, "read only");
     plan_size(size, n->summed);
-    snprintf(note, sizeof note, "%.1f million trained numbers%s%s%s", (double)n->trained / 1e6, n->summed ? "; " : "", n->summed ? size : "",
-             n->summed ? " of it gradients that wait to be summed or clipped" : "");
+    snprintf(note, sizeof note, "%.1f million trained numbers%s%s%s", (double)n->trained / 1e6,
+             n->summed ? "; " : "", n->summed ? size : "", n->summed ? " of it gradients that wait to be summed or clipped" : "");
     line(out, "states", n->states, note);
     double rest = n->flops - n->flops_again;
-    if (n->flops_again > 0 && rest > 0) snprintf(note, sizeof note, "computing some again: +%.1f%% arithmetic", 100 * n->flops_again / rest);
-    else snprintf(note, sizeof note, "nothing is computed twice");
+    if (n->flops_again > 0 && rest > 0)
+        snprintf(note, sizeof note, "computing some again: +%.1f%% arithmetic", 100 * n->flops_again / rest);
+    else
+        snprintf(note, sizeof note, "nothing is computed twice");
     line(out, "activations", n->activations, note);
-    if (n->encoders) line(out, "encoders", n->encoders, n->turns ? "while the cache lacks something, in turns with activations" : "while the cache lacks something");
+    const char *turns = n->turns ? "while the cache lacks something, in turns with activations" : "while the cache lacks something";
+    if (n->encoders) line(out, "encoders", n->encoders, turns);
     if (n->sheets) line(out, "sheets", n->sheets, "now and then, in the place of activations and encoders");
     if (n->data) line(out, "data", n->data, "items being prepared");
     *note = 0;

@@ -35,8 +35,8 @@ typedef struct {
 } plan_needs;
 
 uint64_t plan_memory(const plan_needs *n);
-/* Bytes of disk that are still to be written, at most: a checkpoint is written before another goes, and the best may be one more. `there`: bytes of
- * checkpoints that are there already. */
+/* Bytes of disk that are still to be written, at most: a checkpoint is written before another goes, and the best may be one
+ * more. `there`: bytes of checkpoints that are there already. */
 uint64_t plan_disk(const plan_needs *n, uint64_t there);
 /* Lines without indentation, each ended; memory first, then the disk, then what ranks tell each other. */
 void plan_lines(const plan_needs *n, text *out);

@@ -53,8 +53,8 @@ static const char *target_of(const run_settings *s) {
 
 static int tell_settings(const listener *l, const char *path, const char *is, const run_settings *s) {
     const char *size = setting(s, "size");
-    return tell(l, "%s: %s of %s: %" PRIu64 " items, %.20s x %.20s pixels, batch %.20s, learning rate %.30s", path, is, target_of(s), s->items,
-                size, size, setting(s, "batch"), setting(s, "lr"));
+    return tell(l, "%s: %s of %s: %" PRIu64 " items, %.20s x %.20s pixels, batch %.20s, learning rate %.30s", path, is,
+                target_of(s), s->items, size, size, setting(s, "batch"), setting(s, "lr"));
 }
 
 /* ---- the log -------------------------------------------------------------------------------------------------------------- */
@@ -182,7 +182,8 @@ static int tell_newest(const listener *l, const char *run) {
     for (size_t i = 0; rc == 0 && !whole && i < n; i++) {
         if ((rc = save_path(path, "%s/" SAVE_FOLDER "/step-%06" PRIu64, run, steps[i])) < 0) break;
         whole = look(path, &list) == 0;
-        if (!whole) rc = tell(l, "  the checkpoint of step %" PRIu64 " is not whole: %s", steps[i], error_without_path(error_message(), path));
+        if (!whole)
+            rc = tell(l, "  the checkpoint of step %" PRIu64 " is not whole: %s", steps[i], error_without_path(error_message(), path));
     }
     free(steps);
     if (rc < 0 || !whole) return rc < 0 ? rc : tell_none(l, run);

@@ -9,7 +9,8 @@
 #include "data/preview_paint.h"
 #include "image/png_text.h"
 
-enum { MARGIN = 12, HEAD = 44, SIDE = 256, PAD = 8, BETWEEN = 4, TEXT_LINES = 2, TEXT = TEXT_LINES * LABEL_LINE + 4, MOST_COLUMNS = 6, MOST = 600 };
+enum { MARGIN = 12, HEAD = 44, SIDE = 256, PAD = 8, BETWEEN = 4, TEXT_LINES = 2, TEXT = TEXT_LINES * LABEL_LINE + 4 };
+enum { MOST_COLUMNS = 6, MOST = 600 };
 enum { TILE_WIDTH = SIDE + 2 * PAD, TILE_HEIGHT = 2 * SIDE + BETWEEN + 2 * PAD };   /* TEXT more where there are captions */
 
 /* Fits into a box, its aspect kept. Smaller ones are enlarged by a whole factor, so that their pixels are seen as they are. */
@@ -41,7 +42,8 @@ static int show_sample(image *sheet, int x, int y, int height, const sheet_sampl
     paint_frame(sheet, tile, paint_edge);
     int rc = show(sheet, x + PAD, y + PAD, s->map, "no map");
     if (rc == 0) rc = show(sheet, x + PAD, y + PAD + SIDE + BETWEEN, s->picture, "no picture");
-    if (s->caption) label_paragraph(sheet, x + PAD, y + PAD + 2 * SIDE + BETWEEN + 4, SIDE, TEXT_LINES, &paint_text, s->caption, strlen(s->caption));
+    if (s->caption)
+        label_paragraph(sheet, x + PAD, y + PAD + 2 * SIDE + BETWEEN + 4, SIDE, TEXT_LINES, &paint_text, s->caption, strlen(s->caption));
     return rc;
 }
 
@@ -55,8 +57,10 @@ int sample_sheet(const sheet_sample *s, size_t n, const char *title, const char 
     paint_fill(out, (area){ 0, 0, out->width, out->height }, paint_page);
     int used = paint_line(out, MARGIN, 6, out->width - 2 * MARGIN, &paint_title, title);
     paint_line(out, MARGIN + used + 16, 14, out->width - used - 2 * MARGIN - 16, &paint_grey, about);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = show_sample(out, MARGIN + (int)(i % (size_t)columns) * (TILE_WIDTH + MARGIN), HEAD + (int)(i / (size_t)columns) * (height + MARGIN), height, &s[i]);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        int column = (int)i % columns, row = (int)i / columns;
+        rc = show_sample(out, MARGIN + column * (TILE_WIDTH + MARGIN), HEAD + row * (height + MARGIN), height, &s[i]);
+    }
     if (rc < 0) image_free(out);
     return rc;
 }

@@ -34,21 +34,29 @@ static int add_replay(const mien_train_options *o, run_settings *s) {
 int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settings *s) {
     static const char *const what[] = { [MIEN_TRAIN_CONTROL] = "control", [MIEN_TRAIN_BASE] = "base", [MIEN_TRAIN_VAE] = "vae" };
     static const char *const optimizers[] = { [MIEN_ADAMW] = "adamw", [MIEN_ADAMW8] = "adamw8" };
-    static const char *const predictions[] = { [MIEN_PREDICTION_AUTO] = "auto", [MIEN_PREDICTION_EPSILON] = "epsilon", [MIEN_PREDICTION_V] = "v" };
+    static const char *const predictions[] = {
+        [MIEN_PREDICTION_AUTO] = "auto", [MIEN_PREDICTION_EPSILON] = "epsilon", [MIEN_PREDICTION_V] = "v",
+    };
     int rc = run_settings_text(s, "what", what[o->what], false);
     const struct { const char *name; double x; } numbers[] = {
-        { "lr", o->rate }, { "beta1", o->beta1 }, { "beta2", o->beta2 }, { "epsilon", o->epsilon }, { "weight-decay", o->decay }, { "clip", o->clip }, { "ema", o->average },
+        { "lr", o->rate }, { "beta1", o->beta1 }, { "beta2", o->beta2 }, { "epsilon", o->epsilon }, { "weight-decay", o->decay },
+        { "clip", o->clip }, { "ema", o->average },
         { "prompt-dropout", o->prompt_dropout }, { "min-snr", o->min_snr }, { "noise-offset", o->noise_offset },
     };
     const struct { const char *name; long long x; } integers[] = {
-        { "batch", (long long)o->batch * ranks }, { "accumulate", o->accumulate }, { "size", o->size }, { "seed", (long long)o->seed }, { "warmup", (long long)o->warmup },
+        { "batch", (long long)o->batch * ranks }, { "accumulate", o->accumulate }, { "size", o->size },
+        { "seed", (long long)o->seed }, { "warmup", (long long)o->warmup },
     };
     const struct { const char *name; bool x; } flags[] = {
-        { "unlock-decoder", o->unlock_decoder }, { "only-mid-control", o->only_mid_control }, { "redraw", o->redraw }, { "mirror", o->mirror },
+        { "unlock-decoder", o->unlock_decoder }, { "only-mid-control", o->only_mid_control },
+        { "redraw", o->redraw }, { "mirror", o->mirror },
     };
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && rc == 0; i++) rc = run_settings_number(s, numbers[i].name, numbers[i].x, false);
-    for (size_t i = 0; i < sizeof integers / sizeof *integers && rc == 0; i++) rc = run_settings_integer(s, integers[i].name, integers[i].x, false);
-    for (size_t i = 0; i < sizeof flags / sizeof *flags && rc == 0; i++) rc = run_settings_flag(s, flags[i].name, flags[i].x, false);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && rc == 0; i++)
+        rc = run_settings_number(s, numbers[i].name, numbers[i].x, false);
+    for (size_t i = 0; i < sizeof integers / sizeof *integers && rc == 0; i++)
+        rc = run_settings_integer(s, integers[i].name, integers[i].x, false);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags && rc == 0; i++)
+        rc = run_settings_flag(s, flags[i].name, flags[i].x, false);
     if (rc == 0 && o->what == MIEN_TRAIN_BASE) rc = run_settings_flag(s, "freeze-text", o->freeze_text, false);
     if (rc == 0 && o->what == MIEN_TRAIN_VAE) rc = add_vae(o, s);
     if (rc == 0) rc = run_settings_text(s, "prediction", predictions[o->prediction], false);
@@ -68,7 +76,9 @@ int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settin
 /* Where train_settle has set it, the options said it, or the base is to learn it, or it was looked at. */
 static const char *predicted_by(const mien_train_options *o, const char *source) {
     static const struct { const char *source, *by; } told[] = {
-        { "scheduler_config.json", "as the base's scheduler_config.json says" }, { "metadata", "as the base's metadata say" }, { "the family", "as Stable Diffusion 1.x does" },
+        { "scheduler_config.json", "as the base's scheduler_config.json says" },
+        { "metadata", "as the base's metadata say" },
+        { "the family", "as Stable Diffusion 1.x does" },
     };
     if (o->prediction != MIEN_PREDICTION_AUTO) return "as --prediction says";
     for (size_t i = 0; i < sizeof told / sizeof *told; i++)
@@ -80,7 +90,8 @@ void train_note_choices(train_job *j) {
     const mien_train_options *o = j->o;
     const checkpoint_settings *s = checkpoint_settings_of(j->c);
     j->room.plan.numbers = j->bf16 ? "bf16" : "f32";
-    j->room.plan.numbers_by = o->dtype != MIEN_DTYPE_AUTO ? "as --dtype says" : j->bf16 ? "this processor computes in them" : "no AVX-512 bf16 here";
+    j->room.plan.numbers_by = j->bf16 ? "this processor computes in them" : "no AVX-512 bf16 here";
+    if (o->dtype != MIEN_DTYPE_AUTO) j->room.plan.numbers_by = "as --dtype says";
     if (o->what == MIEN_TRAIN_VAE) return;
     j->room.plan.prediction = s->prediction == PREDICT_V ? "v" : "epsilon";
     j->room.plan.prediction_by = predicted_by(o, s->prediction_source);
