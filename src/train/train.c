@@ -330,6 +330,13 @@ static int keep_now_and_then(train_job *j) {
     return 0;
 }
 
+/* Where the folder is by now. */
+static int sheet_now_and_then(train_job *j) {
+    if (!j->o->sheet_every || j->room.no_sheets || j->step % j->o->sheet_every != 0) return 0;
+    if (run_folder_follow(&j->folder, &j->settings, &j->o->hooks) < 0) train_say(j, MIEN_LOG_WARNING, error_message());
+    return train_sheet(j);
+}
+
 /* Of the log and the events, which are no part of the work: said once, until they can be written again. */
 static void note_told(train_job *j, int rc) {
     if (rc < 0 && !j->untold) train_say(j, MIEN_LOG_WARNING, error_message());
@@ -355,8 +362,7 @@ static int loop(train_job *j) {
         if (rc <= 0) break;
         note_told(j, tell_step(j, &s));
         int kept = j->ranks.rank ? 0 : keep_now_and_then(j);
-        if (kept == 0 && !j->ranks.rank && j->o->sheet_every && !j->room.no_sheets && j->step % j->o->sheet_every == 0)
-            kept = train_sheet(j);
+        if (kept == 0 && !j->ranks.rank) kept = sheet_now_and_then(j);
         if (kept < 0 && kept != ERR_CANCELLED) return kept;
     }
     bool stopped = stop_asked(stop) || rc == ERR_CANCELLED;
