@@ -8,7 +8,7 @@ DIR: pictures and sidecars of `mien synth`, of which the first --count are taken
 Readings are displacements between landmarks in the head's frame, in cm: x to the right of an upright picture, y up. From a picture's 2-D displacement they follow by the head's true turn and scale
 and, for the third dimension, by how far apart in depth the two landmarks are on the mean head (not on this one: nothing of the expression is given away). The same is computed from the
 points that the renderer put there ("true") and from those that were found ("measured"). Iris shift is measured from where the pupil of eyes that look straight
-ahead would be, not from the corners of the eye, which landmarks move with the gaze (docs/synth.md).
+ahead would be, not from the corners of the eye, which landmarks move with the gaze (docs/synth.md). Smile is how much higher the corners of the mouth lie than the middle of the upper lip.
 
 Columns: r between true and measured reading, which the bars are about (roll, yaw and pitch: between parameter and measured reading, too); slope and rms error; r between the parameter and the
 measured reading raw, and with the other parameters (pose, expression, shapes) regressed out of both; and the baseline: |r| between readings of shuffled pairs, mean and largest of 20.
@@ -157,7 +157,7 @@ def quantities(pictures):
     sides = (("left", 0, 105, 33, 133, 159, 145, 468), ("right", 1, 334, 263, 362, 386, 374, 473))
     out = [("mouth opening", lambda f: f["mouth"], between(pictures, 13, 14, 1), all_of, False),
            ("mouth width", lambda f: f["mouth_width"], between(pictures, 291, 61, 0), all_of, False),
-           ("smile", lambda f: f["smile"], between(pictures, (61, 291), (33, 263), 1), all_of, False)]
+           ("smile", lambda f: f["smile"], between(pictures, (61, 291), 13, 1), all_of, False)]
     for side, i, brow, outer, inner, upper, lower, pupil in sides:
         open_enough = lambda p, i=i: p.face["eyes"][i] > 0.5
         out += [(f"eyelid gap, {side}", lambda f, i=i: f["eyes"][i], between(pictures, upper, lower, 1), all_of, False),
