@@ -50,9 +50,11 @@ static int parse(arguments *a, int argc, char **argv) {
     if (status >= 0) return status;
     int wrong = a->common.wrong;
     bool scratch = j->scratch && *j->scratch, base = j->base && *j->base;
-    if (!base && !scratch) wrong |= misuse(&help, "--base SD is missing: the model to steer (or --scratch FOLDER: the configs of a new one)");
+    if (!base && !scratch)
+        wrong |= misuse(&help, "--base SD is missing: the model to steer (or --scratch FOLDER: the configs of a new one)");
     if (base && scratch) wrong |= misuse(&help, "--base and --scratch: a new ControlNet or a new base, one of them");
-    if (scratch && a->to >= 0) wrong |= misuse(&help, "--to is for a ControlNet: a new base has ldm's names (`mien convert` makes other layouts of it)");
+    if (scratch && a->to >= 0)
+        wrong |= misuse(&help, "--to is for a ControlNet: a new base has ldm's names (`mien convert` makes other layouts of it)");
     if (j->captions && !scratch) wrong |= misuse(&help, "--captions is for --scratch: it teaches a new base's tokenizer");
     if (!j->output || !*j->output) wrong |= misuse(&help, "-o OUT.safetensors is missing: the file to write");
     wrong |= timings_check(&help, &a->common, j->output, NULL);

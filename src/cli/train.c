@@ -68,14 +68,17 @@ static int check_target(const command_help *help, const arguments *a) {
 static int check(const command_help *help, const arguments *a) {
     const mien_train_options *j = &a->job;
     int wrong = check_target(help, a);
-    if (!j->base || !*j->base) wrong |= misuse(help, "--base SD is missing: the model whose ControlNet, or which itself, is trained");
+    if (!j->base || !*j->base)
+        wrong |= misuse(help, "--base SD is missing: the model whose ControlNet, or which itself, is trained");
     if (!j->data || !*j->data) wrong |= misuse(help, "--data DIR is missing: the data set");
     if (!j->output || !*j->output) wrong |= misuse(help, "--out RUN is missing: the folder of the run");
     if (j->cache_folder && !*j->cache_folder) wrong |= misuse(help, "--cache-folder '': the name of a folder was expected");
     if (j->size % 64) wrong |= misuse(help, "--size %d: a multiple of 64 was expected", j->size);
-    if (j->crop && (j->crop % 8 || j->crop > j->size)) wrong |= misuse(help, "--crop %d: a multiple of 8 up to --size, which is %d, was expected", j->crop, j->size);
+    if (j->crop && (j->crop % 8 || j->crop > j->size))
+        wrong |= misuse(help, "--crop %d: a multiple of 8 up to --size, which is %d, was expected", j->crop, j->size);
     if (a->steps && a->epochs) wrong |= misuse(help, "--steps and --epochs: one of them is enough");
-    if (a->rate != MIEN_RATE_CONSTANT && !a->steps && !a->epochs) wrong |= misuse(help, "--lr-schedule %s needs --steps or --epochs: over those the rate falls", mien_rate_names()[a->rate]);
+    if (a->rate != MIEN_RATE_CONSTANT && !a->steps && !a->epochs)
+        wrong |= misuse(help, "--lr-schedule %s needs --steps or --epochs: over those the rate falls", mien_rate_names()[a->rate]);
     if (j->replay && (j->crop || j->mirror || j->prompt_dropout > 0 || j->noise_offset > 0))
         wrong |= misuse(help, "--crop, --mirror, --prompt-dropout and --noise-offset are not for --replay, which has all that is drawn");
     return wrong | timings_check(help, &a->common, NULL, j->output);
@@ -164,7 +167,8 @@ static void take_over(arguments *a) {
 /* What the bar has beside the steps. */
 static void note_step(void *context, const mien_train_step *s) {
     progress *shown = context;
-    snprintf(shown->note, sizeof shown->note, "loss %.4g  %.3g images/s  memory %.2f GB  wait %.1f%%", s->smoothed, s->images_per_second, (double)s->peak_bytes * 1e-9, 100 * s->wait / s->seconds);
+    snprintf(shown->note, sizeof shown->note, "loss %.4g  %.3g images/s  memory %.2f GB  wait %.1f%%", s->smoothed,
+             s->images_per_second, (double)s->peak_bytes * 1e-9, 100 * s->wait / s->seconds);
 }
 
 static void show_plan(void *context, const char *line) {
@@ -195,16 +199,24 @@ static void print_end(const arguments *a, const mien_train_result *r, bool stopp
         print_summary(r, stopped);
         return;
     }
-    if (r->failed) snprintf(left_out, sizeof left_out, "; %" PRIu64 " item%s left out, as said above", r->failed, r->failed == 1 ? "" : "s");
-    printf("%s%s: %" PRIu64 " step%s, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; peak memory %.2f GB%s\n", stopped ? "stopped: " : "",
-           text_escape(output, sizeof output, a->job.output), r->steps, r->steps == 1 ? "" : "s", r->loss, r->total, r->load, r->wait, (double)r->peak_bytes * 1e-9, left_out);
+    if (r->failed)
+        snprintf(left_out, sizeof left_out, "; %" PRIu64 " item%s left out, as said above", r->failed, r->failed == 1 ? "" : "s");
+    printf("%s%s: %" PRIu64 " step%s, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; "
+           "peak memory %.2f GB%s\n",
+           stopped ? "stopped: " : "", text_escape(output, sizeof output, a->job.output), r->steps, r->steps == 1 ? "" : "s",
+           r->loss, r->total, r->load, r->wait, (double)r->peak_bytes * 1e-9, left_out);
     if (*r->checkpoint)
-        printf("newest checkpoint: %s/%s\n", text_escape(output, sizeof output, r->checkpoint), a->what == MIEN_TRAIN_CONTROL ? "control.safetensors" : "base.safetensors");
+        printf("newest checkpoint: %s/%s\n", text_escape(output, sizeof output, r->checkpoint),
+               a->what == MIEN_TRAIN_CONTROL ? "control.safetensors" : "base.safetensors");
 }
 
 int command_train(int argc, char **argv) {
     double begin = clock_seconds();
-    arguments a = { .job = mien_train_defaults(), .every = (size_t)mien_train_defaults().checkpoint_every, .sheet = (size_t)mien_train_defaults().sheet_every };
+    arguments a = {
+        .job = mien_train_defaults(),
+        .every = (size_t)mien_train_defaults().checkpoint_every,
+        .sheet = (size_t)mien_train_defaults().sheet_every,
+    };
     int status = parse(&a, argc, argv);
     if (status >= 0) return status;
     take_over(&a);

@@ -11,8 +11,8 @@
 #include "base/workers.h"
 #include "train/ranks_inside.h"
 
-/* How long the thread sleeps, in ns: while messages are under way (MPI moves them only while it is called), and while none is but another rank may fail. A message
- * that is awaited is looked at a few times before that. */
+/* How long the thread sleeps, in ns: while messages are under way (MPI moves them only while it is called), and while
+ * none is but another rank may fail. A message that is awaited is looked at a few times before that. */
 enum { NAP = 50000, REST = 5000000, LOOKS = 16 };
 /* Seconds: for last words after a failure; for what a rank that has ended sent before that. */
 enum { PATIENCE = 10, GRACE = 3 };
@@ -96,8 +96,9 @@ static void miss_ended(ranks *r) {
     else if (clock_seconds() - r->missed > GRACE) note_failure(r, ended, ERR_IO, "it has ended, and others wait for it");
 }
 
-/* Each rank's last word, to all: that it has failed, has heard of a failure, or is done. All stay until all have said it, so that each hears of it whatever else is
- * under way (MPI moves messages only while it is called), but not for long after a failure: those that are dead say nothing. */
+/* Each rank's last word, to all: that it has failed, has heard of a failure, or is done. All stay until all have said
+ * it, so that each hears of it whatever else is under way (MPI moves messages only while it is called), but not for
+ * long after a failure: those that are dead say nothing. */
 static void say_last(ranks *r) {
     double until = 0;
     int heard = 0, sent = 0;
@@ -150,7 +151,8 @@ static int start_gather(ranks *r) {
 
 static int start_piece(ranks *r) {
     int rc = r->rank ? r->t->receive(r->t->context, r->all, r->bytes, 0, TAG_SHARE, &r->in[0]) : 0;
-    for (int k = 1; k < r->count && !r->rank && rc == 0; k++) rc = r->t->send(r->t->context, r->all, r->bytes, k, TAG_SHARE, &r->out[k]);
+    for (int k = 1; k < r->count && !r->rank && rc == 0; k++)
+        rc = r->t->send(r->t->context, r->all, r->bytes, k, TAG_SHARE, &r->out[k]);
     return rc ? ranks_transport_failed(r, rc) : 0;
 }
 
@@ -243,7 +245,7 @@ static void *run(void *context) {
     return NULL;
 }
 
-/* ---- the owner --------------------------------------------------------------------------------------------------------------- */
+/* ---- the owner ---------------------------------------------------------------------------------------------------------- */
 
 int ranks_rank(const ranks *r) { return r ? r->rank : 0; }
 int ranks_count(const ranks *r) { return r ? r->count : 1; }
@@ -254,7 +256,8 @@ static int make_room(ranks *r) {
     r->heard = calloc(n, sizeof *r->heard);
     if (!m || !r->heard) return free(m), error_memory(n * each * sizeof *m);
     r->out = m, r->in = m + n, r->fail_out = m + 2 * n, r->fail_in = m + 3 * n;
-    for (int i = 0; i < RANKS_FLIGHTS; i++) r->flight[i].out = m + (4 + 2 * (size_t)i) * n, r->flight[i].in = m + (5 + 2 * (size_t)i) * n;
+    for (int i = 0; i < RANKS_FLIGHTS; i++)
+        r->flight[i].out = m + (4 + 2 * (size_t)i) * n, r->flight[i].in = m + (5 + 2 * (size_t)i) * n;
     pthread_mutex_lock(&r->lock);
     r->messages = m;
     pthread_cond_signal(&r->work);
@@ -315,7 +318,8 @@ static int ask(ranks *r, ranks_asked what) {
     return rc;
 }
 
-/* Room for what is asked. After a failure it stays as it is until the end: messages may still come into it, and the others read of it. */
+/* Room for what is asked. After a failure it stays as it is until the end: messages may still come into it, and the
+ * others read of it. */
 static int make_copy_room(ranks *r, size_t room) {
     pthread_mutex_lock(&r->lock);
     int rc = ranks_error_locked(r);
@@ -329,7 +333,8 @@ static int make_copy_room(ranks *r, size_t room) {
 
 int ranks_gather(ranks *r, const void *mine, size_t bytes, void *all) {
     size_t count = (size_t)r->count, room;
-    if (bytes > RANKS_MOST_BYTES || __builtin_mul_overflow(bytes, count + 1, &room)) return error_set(ERR_LIMIT, "%zu bytes are too many to be gathered", bytes);
+    if (bytes > RANKS_MOST_BYTES || __builtin_mul_overflow(bytes, count + 1, &room))
+        return error_set(ERR_LIMIT, "%zu bytes are too many to be gathered", bytes);
     int rc = make_copy_room(r, room);
     if (rc < 0) return rc;
     memcpy(r->all + count * bytes, mine, bytes);

@@ -8,8 +8,10 @@
 
 enum {
     TAG_LAST = 1, TAG_GATHER, TAG_SHARE, TAG_SUMS,                /* of bucket b: TAG_SUMS + 2 b, and + 1 */
-    RANKS_BUCKET = 25 << 20,                                      /* bytes, whole cache lines: messages are long enough for any network, and the last is soon there */
-    RANKS_FLIGHTS = 2,                                            /* buckets under way at once: while one is added up the other travels */
+    RANKS_BUCKET = 25 << 20,                                      /* bytes, whole cache lines: messages are long enough for
+                                                                   * any network, and the last is soon there */
+    RANKS_FLIGHTS = 2,                                            /* buckets under way at once: while one is added up the
+                                                                   * other travels */
     RANKS_PIECE = 1 << 22,                                        /* of what is shared */
 };
 
@@ -17,7 +19,11 @@ enum {
 typedef struct { int code, rank, last; char message[1012]; } ranks_failure;
 
 /* Numbers [begin,end) of the sums. */
-typedef struct { size_t begin, end, open, tensors; } ranks_bucket;    /* tensors: gradients that touch it; open: those of them that are not whole yet */
+typedef struct {
+    size_t begin, end;
+    size_t open;                     /* gradients that touch it and are not whole yet */
+    size_t tensors;                  /* that touch it */
+} ranks_bucket;
 
 typedef enum { FLIGHT_NONE, FLIGHT_OUT, FLIGHT_BACK } flight_phase;
 typedef struct {
@@ -47,7 +53,8 @@ struct ranks {
     double first, last;              /* when the step's first bucket set out, when the last was there */
 
     /* The thread's; or the owner's while nothing is asked and no bucket is whole: */
-    uint8_t *all;                    /* [count,bytes] gathered, [bytes] of this rank's; or [bytes], a piece that is shared: copies, since messages may outlive the call */
+    uint8_t *all;                    /* [count,bytes] gathered, [bytes] of this rank's; or [bytes], a piece that is shared:
+                                      * copies, since messages may outlive the call */
     size_t bytes, room;
     bool started;                    /* what is asked is under way */
     ranks_message *out, *in;         /* [count]: of what is asked */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The plugin: MPI behind train/ranks_transport.h. A shared object of its own, opened under mpirun only, so that MPI and the dozens of libraries that it brings cost
- * an ordinary start nothing, and a program that was built with them runs where they are not. */
+ * The plugin: MPI behind train/ranks_transport.h. A shared object of its own, opened under mpirun only, so that MPI and
+ * the dozens of libraries that it brings cost an ordinary start nothing, and a program that was built with them runs
+ * where they are not. */
 #include <mpi.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static int begin(void *context, int *mine, int *ranks, char why[256]) {
     if (over) return snprintf(why, 256, "MPI begins once in a process, and it has ended"), 1;
     rc = there ? MPI_Query_thread(&level) : MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
     /* A thread of ours makes the calls: the program that called us may make its own at the same time. */
-    if (rc == MPI_SUCCESS && level < (there ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED)) return snprintf(why, 256, "MPI was begun without MPI_THREAD_MULTIPLE"), 1;
+    if (rc == MPI_SUCCESS && level < (there ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED))
+        return snprintf(why, 256, "MPI was begun without MPI_THREAD_MULTIPLE"), 1;
     s->begun_here = !there;
     if (rc == MPI_SUCCESS) rc = MPI_Comm_dup(MPI_COMM_WORLD, &s->all);
     if (rc == MPI_SUCCESS) rc = MPI_Comm_set_errhandler(s->all, MPI_ERRORS_RETURN);
@@ -89,5 +91,13 @@ static void cancel(void *context, ranks_message *m) {
 }
 
 __attribute__((visibility("default"))) const ranks_transport mien_ranks_mpi = {
-    .version = RANKS_TRANSPORT, .context = &here, .begin = begin, .end = end, .send = send_, .receive = receive, .test = test, .cancel = cancel, .reason = reason,
+    .version = RANKS_TRANSPORT,
+    .context = &here,
+    .begin = begin,
+    .end = end,
+    .send = send_,
+    .receive = receive,
+    .test = test,
+    .cancel = cancel,
+    .reason = reason,
 };

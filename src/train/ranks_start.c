@@ -37,19 +37,22 @@ int ranks_open(ranks **out) {
     /* Open MPI's own plugins look for its names among all that are there. It stays: MPI does not begin twice. */
     void *plugin = dlopen(RANKS_PLUGIN, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
     if (!plugin)
-        return error_set(ERR_UNSUPPORTED, "started as one of %d processes, but this build of mien has no MPI, by which they would train together: install MPI (Debian: libopenmpi-dev) and "
-                                          "build again, or start one process (%s)", wanted, dlerror());
+        return error_set(ERR_UNSUPPORTED,
+                         "started as one of %d processes, but this build of mien has no MPI, by which they would train together: "
+                         "install MPI (Debian: libopenmpi-dev) and build again, or start one process (%s)", wanted, dlerror());
     const ranks_transport *t = dlsym(plugin, RANKS_SYMBOL);
     if (!t || t->version != RANKS_TRANSPORT) return error_set(ERR_UNSUPPORTED, RANKS_PLUGIN " is not that of this mien");
     int rc = ranks_open_on(t, out);
     if (rc < 0 || ranks_count(*out) == wanted) return rc;
-    rc = error_set(ERR_UNSUPPORTED, "started as one of %d processes, but MPI knows of %d: the mpirun (or srun --mpi) is not that of the MPI that mien was built with", wanted, ranks_count(*out));
+    rc = error_set(ERR_UNSUPPORTED,
+                   "started as one of %d processes, but MPI knows of %d: "
+                   "the mpirun (or srun --mpi) is not that of the MPI that mien was built with", wanted, ranks_count(*out));
     ranks_close(*out);
     *out = NULL;
     return rc;
 }
 
-/* ---- cores ------------------------------------------------------------------------------------------------------------------- */
+/* ---- cores -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct { char machine[256]; cpu_set_t may; } place;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Gradients, in buckets. A bucket is cut into a part a rank; each rank gets the others' copies of its part, adds them up in the order of the ranks, and sends
- * the sum to all (reduce-scatter, then all-gather): a rank sends 2 (N-1)/N of what there is, whatever N. */
+ * Gradients, in buckets. A bucket is cut into a part a rank; each rank gets the others' copies of its part, adds them
+ * up in the order of the ranks, and sends the sum to all (reduce-scatter, then all-gather): a rank sends 2 (N-1)/N of
+ * what there is, whatever N. */
 #define _DEFAULT_SOURCE
 #include <assert.h>
 #include <stdlib.h>
@@ -17,13 +18,14 @@ enum { BLOCK = 1024, LINE = 16, BUCKET = RANKS_BUCKET / sizeof(float) };
 
 /* Part k of a bucket, in whole cache lines. */
 static size_t part_at(const ranks *r, const ranks_bucket *b, int k) {
-    size_t lines = (b->end - b->begin + LINE - 1) / LINE, count = (size_t)r->count, at = lines / count * (size_t)k + lines % count * (size_t)k / count;
+    size_t lines = (b->end - b->begin + LINE - 1) / LINE, count = (size_t)r->count;
+    size_t at = lines / count * (size_t)k + lines % count * (size_t)k / count;
     return b->begin + at * LINE < b->end ? b->begin + at * LINE : b->end;
 }
 
 static size_t part_size(const ranks *r, const ranks_bucket *b, int k) { return part_at(r, b, k + 1) - part_at(r, b, k); }
 
-/* ---- what is exchanged ------------------------------------------------------------------------------------------------------ */
+/* ---- what is exchanged -------------------------------------------------------------------------------------------------- */
 
 static int check_ends(const size_t *ends, size_t n) {
     for (size_t i = 1; i < n; i++)
@@ -38,14 +40,16 @@ static bool is_empty(const ranks *r, size_t i) { return r->ends[i] == (i ? r->en
 
 static void fill_buckets(ranks *r, size_t n) {
     size_t all = r->ends[n - 1];
-    for (size_t b = 0; b < r->buckets; b++) r->bucket[b] = (ranks_bucket){ .begin = b * BUCKET, .end = b + 1 < r->buckets ? (b + 1) * BUCKET : all };
+    for (size_t b = 0; b < r->buckets; b++)
+        r->bucket[b] = (ranks_bucket){ .begin = b * BUCKET, .end = b + 1 < r->buckets ? (b + 1) * BUCKET : all };
     for (size_t i = 0; i < n; i++)
         for (size_t b = first_of(r, i); b < end_of(r, i) && !is_empty(r, i); b++) r->bucket[b].tensors++;
 }
 
 static int make_copies(ranks *r) {
     size_t count = (size_t)r->count, lines = (r->bucket[0].end + LINE - 1) / LINE, others = count - 1, bytes;
-    /* Of a shorter bucket this rank's part may be one line more than of the first: no part is more than a count-th, rounded up. */
+    /* Of a shorter bucket this rank's part may be one line more than of the first: no part is more than a count-th,
+     * rounded up. */
     size_t most = r->part_room = (lines + count - 1) / count * LINE;
     if (__builtin_mul_overflow(most * sizeof(float), others * RANKS_FLIGHTS, &bytes)) return error_memory(SIZE_MAX);
     if (!(r->copies = malloc(bytes + 1))) return error_memory(bytes);
@@ -71,7 +75,8 @@ static int compare_lists(ranks *r, const size_t *ends, size_t n) {
     if (!all) return error_memory((size_t)r->count * sizeof *all);
     int rc = ranks_gather(r, mine, sizeof mine, all);
     for (int k = 0; k < r->count && rc == 0; k++)
-        if (memcmp(all[k], mine, sizeof mine) != 0) rc = error_set(ERR_USAGE, "rank %d trains other weights than rank %d", k, r->rank);
+        if (memcmp(all[k], mine, sizeof mine) != 0)
+            rc = error_set(ERR_USAGE, "rank %d trains other weights than rank %d", k, r->rank);
     free(all);
     return rc;
 }
@@ -114,7 +119,7 @@ void sums_free(ranks *r) {
     free(r->ends);
 }
 
-/* ---- by the thread ------------------------------------------------------------------------------------------------------------ */
+/* ---- by the thread ------------------------------------------------------------------------------------------------------ */
 
 static int send_part(ranks *r, const ranks_flight *f, int part, int to, int tag) {
     const ranks_bucket *b = &r->bucket[f->bucket];
@@ -221,7 +226,7 @@ int sums_advance(ranks *r, size_t whole) {
     return any;
 }
 
-/* ---- by the owner -------------------------------------------------------------------------------------------------------------- */
+/* ---- by the owner ------------------------------------------------------------------------------------------------------- */
 
 void ranks_whole(ranks *r, size_t i) {
     pthread_mutex_lock(&r->lock);

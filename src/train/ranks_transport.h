@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What train/ranks.h needs of MPI, as a table: that of the plugin that is built against MPI (train/ranks_mpi.c), or a test's own. One thread makes all calls, and
- * none of them waits but begin and end. Messages between two ranks with one tag arrive in the order in which they were sent. */
+ * What train/ranks.h needs of MPI, as a table: that of the plugin that is built against MPI (train/ranks_mpi.c), or a
+ * test's own. One thread makes all calls, and none of them waits but begin and end. Messages between two ranks with one
+ * tag arrive in the order in which they were sent. */
 #ifndef TRAIN_RANKS_TRANSPORT_H
 #define TRAIN_RANKS_TRANSPORT_H
 

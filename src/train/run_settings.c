@@ -107,7 +107,8 @@ static int take_setting(void *context, const json_at *at) {
     double x;
     bool yes;
     if (json_is_nothing(at)) return run_settings_text(r->s, at->key, NULL, r->free);
-    if (json_has_text(at)) return json_need_string(at, &string) < 0 ? error_code() : run_settings_text(r->s, at->key, string, r->free);
+    if (json_has_text(at))
+        return json_need_string(at, &string) < 0 ? error_code() : run_settings_text(r->s, at->key, string, r->free);
     if (json_need_bool(at, &yes) == 0) return run_settings_flag(r->s, at->key, yes, r->free);
     if (json_need_integer(at, INT64_MIN, INT64_MAX, &n) == 0) return run_settings_integer(r->s, at->key, n, r->free);
     if (json_need_number(at, -INFINITY, INFINITY, &x) == 0) return run_settings_number(r->s, at->key, x, r->free);
@@ -157,7 +158,8 @@ static int check_kind(const json_at *root) {
     int rc = json_need_object(root);
     if (rc == 0) rc = json_need_field(root, "format", &at);
     if (rc == 0) rc = json_need_integer(&at, 1, INT64_MAX, &format);
-    if (rc == 0 && format != FORMAT) return json_error(&at, ERR_UNSUPPORTED, "format %lld is unknown: this mien writes and reads %d", format, FORMAT);
+    if (rc == 0 && format != FORMAT)
+        return json_error(&at, ERR_UNSUPPORTED, "format %lld is unknown: this mien writes and reads %d", format, FORMAT);
     if (rc == 0) rc = json_need_field(root, "kind", &at);
     if (rc == 0) rc = json_need_string(&at, &kind);
     return rc < 0 ? rc : strcmp(kind, "train") == 0 ? 0 : json_error(&at, ERR_FORMAT, "\"train\" was expected");
@@ -196,7 +198,8 @@ static const run_model *find_model(const run_settings *s, const char *what) {
 
 /* Names and values may be the file's: no longer than a message has room for. */
 static void tell_difference(text *out, const char *name, const char *there, const char *here) {
-    text_printf(out, "%s%.40s is %.80s there and %.80s here", out->size ? "; " : "", name, there ? there : "not set", here ? here : "not set");
+    text_printf(out, "%s%.40s is %.80s there and %.80s here", out->size ? "; " : "", name, there ? there : "not set",
+                here ? here : "not set");
 }
 
 bool run_settings_differ(const run_settings *there, const run_settings *here, text *out) {
@@ -212,11 +215,14 @@ bool run_settings_differ(const run_settings *there, const run_settings *here, te
         for (size_t i = 0; i < a->models; i++) {
             const run_model *x = &a->model[i], *y = find_model(b, x->what);
             if (y && (side || strcmp(x->hash, y->hash) == 0)) continue;
-            text_printf(out, y ? "%sthe %.40s is another model" : "%sthe %.40s is given on one side only", out->size ? "; " : "", x->what);
+            text_printf(out, y ? "%sthe %.40s is another model" : "%sthe %.40s is given on one side only",
+                        out->size ? "; " : "", x->what);
             differ = true;
         }
     }
     return differ;
 }
 
-bool run_settings_same_data(const run_settings *a, const run_settings *b) { return a->items == b->items && strcmp(a->data_hash, b->data_hash) == 0; }
+bool run_settings_same_data(const run_settings *a, const run_settings *b) {
+    return a->items == b->items && strcmp(a->data_hash, b->data_hash) == 0;
+}

@@ -16,8 +16,8 @@
 
 enum { RUN_SETTINGS_MOST = 128, RUN_MODELS_MOST = 8 };
 
-/* free: it changes no step's result (where checkpoints lie, how many steps there shall be), and may differ on resume. json: the value as it stands
- * in the file. */
+/* free: it changes no step's result (where checkpoints lie, how many steps there shall be), and may differ on resume.
+ * json: the value as it stands in the file. */
 typedef struct { const char *name, *json; bool free; } run_setting;
 typedef struct { const char *what, *hash; } run_model;          /* "base"; lower-case hex */
 
@@ -45,7 +45,8 @@ int  run_settings_write(const run_settings *s, text *out);
 /* Hostile bytes; name is what errors call them. On failure there is nothing to free. ERR_UNSUPPORTED: another format. */
 int  run_settings_read(const char *name, const uint8_t *data, size_t size, run_settings *out);
 
-/* Appends what of settings and models differs, for a person: "batch is 4 there and 8 here; ...". True if anything does (free settings aside). */
+/* Appends what of settings and models differs, for a person: "batch is 4 there and 8 here; ...". True if anything does
+ * (free settings aside). */
 bool run_settings_differ(const run_settings *there, const run_settings *here, text *out);
 bool run_settings_same_data(const run_settings *a, const run_settings *b);
 

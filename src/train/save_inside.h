@@ -38,7 +38,8 @@ void save_name(int place, const save_state *s, char out[SAVE_NAME]);
 int  save_hidden(const char *run, uint64_t step, unsigned n, char out[PATH_MAX]);
 /* Removes our files of a folder, checkpoint.json first, and the folder if nothing else is in it. */
 void save_remove(const char *path);
-/* If something is there by this name, it's the user's: it gets one beside `path`, of a checkpoint, that is free, and hooks (may be NULL) are told. */
+/* If something is there by this name, it's the user's: it gets one beside `path`, of a checkpoint, that is free, and
+ * hooks (may be NULL) are told. */
 int  save_show(const char *there, const char *path, const mien_hooks *hooks);
 /* Keeps the last `keep` and the best. */
 void save_prune(const char *run, uint64_t last, int keep, const mien_hooks *hooks);

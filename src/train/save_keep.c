@@ -72,7 +72,8 @@ int save_hidden(const char *run, uint64_t step, unsigned n, char out[PATH_MAX]) 
     return save_path(out, "%s/" SAVE_FOLDER "/.step-%06" PRIu64 ".mien-tmp-%ld-%u", run, step, (long)getpid(), n);
 }
 
-/* 0, or errno: EEXIST if the name is taken. Where the file system has no such call, nobody else takes names here: the run is locked. */
+/* 0, or errno: EEXIST if the name is taken. Where the file system has no such call, nobody else takes names here: the
+ * run is locked. */
 static int rename_new(const char *from, const char *to) {
     struct stat st;
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
@@ -121,27 +122,33 @@ static bool hidden_name(const char *name, char step[32]) {
     return save_folder_name(step, &unused);
 }
 
-/* Half written or half removed: by hidden names in both cases. What the user had put into one that was to go stays, by a name to be seen. */
+/* Half written or half removed: by hidden names in both cases. What the user had put into one that was to go stays, by
+ * a name to be seen. */
 void save_remove_leftovers(const char *run, const mien_hooks *hooks) {
     char path[PATH_MAX], inner[PATH_MAX], shown[PATH_MAX], step[32];
     if (save_path(path, "%s/" SAVE_FOLDER, run) < 0) return;
     DIR *dir = opendir(path);
     for (const struct dirent *e; dir && (e = readdir(dir));) {
-        if (!hidden_name(e->d_name, step) || save_path(inner, "%s/%s", path, e->d_name) < 0 || save_path(shown, "%s/%s", path, step) < 0) continue;
+        if (!hidden_name(e->d_name, step) || save_path(inner, "%s/%s", path, e->d_name) < 0 ||
+            save_path(shown, "%s/%s", path, step) < 0)
+            continue;
         save_remove(inner);
         save_show(inner, shown, hooks);
     }
     if (dir) closedir(dir);
 }
 
-/* One that is no longer kept, by way of a hidden name: a kill in between leaves nothing that looks like a checkpoint. What else is in it comes back. */
+/* One that is no longer kept, by way of a hidden name: a kill in between leaves nothing that looks like a checkpoint.
+ * What else is in it comes back. */
 static void remove_checkpoint(const char *run, uint64_t step, const char *path, const mien_hooks *hooks) {
     char hidden[PATH_MAX];
     int failed = EEXIST;
-    for (unsigned n = 0; failed == EEXIST && n < 1000 && save_hidden(run, step, n, hidden) == 0; n++) failed = rename_new(path, hidden);
+    for (unsigned n = 0; failed == EEXIST && n < 1000 && save_hidden(run, step, n, hidden) == 0; n++)
+        failed = rename_new(path, hidden);
     save_remove(failed ? path : hidden);
     if (!failed && rename_new(hidden, path) != 0) return;
-    if (hooks && hooks->log && access(path, F_OK) == 0) hooks->log(hooks->context, MIEN_LOG_INFO, path, "is no longer a checkpoint, and stays for what else is in it");
+    if (hooks && hooks->log && access(path, F_OK) == 0)
+        hooks->log(hooks->context, MIEN_LOG_INFO, path, "is no longer a checkpoint, and stays for what else is in it");
 }
 
 /* ---- keeping --------------------------------------------------------------------------------------------------------------- */
@@ -153,15 +160,16 @@ static int newest_first(const void *a, const void *b) {
     return x->step < y->step ? 1 : x->step > y->step ? -1 : 0;
 }
 
-/* Those up to a step that say they are whole. What cannot be read is nobody's to remove. Nor are those of later steps, from which a run has gone back: it found them broken, so
- * they take no whole one's place. */
+/* Those up to a step that say they are whole. What cannot be read is nobody's to remove. Nor are those of later steps,
+ * from which a run has gone back: it found them broken, so they take no whole one's place. */
 static size_t list_whole(const char *run, const uint64_t *steps, size_t n, uint64_t last, kept *out) {
     char path[PATH_MAX];
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         save_list l;
         if (steps[i] > last) continue;
-        if (save_path(path, "%s/" SAVE_FOLDER "/step-%06" PRIu64, run, steps[i]) == 0 && save_list_load(path, &l) == 0) out[count++] = (kept){ steps[i], l.measure };
+        if (save_path(path, "%s/" SAVE_FOLDER "/step-%06" PRIu64, run, steps[i]) == 0 && save_list_load(path, &l) == 0)
+            out[count++] = (kept){ steps[i], l.measure };
     }
     if (count) qsort(out, count, sizeof *out, newest_first);
     return count;

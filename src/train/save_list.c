@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * checkpoint.json: {"format":1,"step":123,"measure":0.0123,"files":{"state.safetensors":{"bytes":n,"sum":"0123456789abcdef"}, ...}} */
+ * checkpoint.json:
+ * {"format":1,"step":123,"measure":0.0123,"files":{"state.safetensors":{"bytes":n,"sum":"0123456789abcdef"}, ...}} */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,9 @@
 
 enum { FORMAT = 1, MEMORY = 1 << 18 };
 
-const char *const save_names[SAVE_FILES] = { "control.safetensors", "control_average.safetensors", "base.safetensors", "base_average.safetensors", "state.safetensors" };
+const char *const save_names[SAVE_FILES] = {
+    "control.safetensors", "control_average.safetensors", "base.safetensors", "base_average.safetensors", "state.safetensors",
+};
 
 int save_list_write(const save_list *l, text *out) {
     char number[NUMBER_TEXT] = "null";
@@ -28,7 +31,8 @@ int save_list_write(const save_list *l, text *out) {
     const char *before = "";
     for (int i = 0; i < SAVE_FILES; i++) {
         if (!l->has[i]) continue;
-        text_printf(out, "%s\"%s\":{\"bytes\":%" PRIu64 ",\"sum\":\"%016" PRIx64 "\"}", before, save_names[i], l->bytes[i], l->hash[i]);
+        text_printf(out, "%s\"%s\":{\"bytes\":%" PRIu64 ",\"sum\":\"%016" PRIx64 "\"}", before, save_names[i],
+                    l->bytes[i], l->hash[i]);
         before = ",";
     }
     text_add(out, "}}\n");
@@ -67,7 +71,8 @@ static int read_root(const json_at *root, save_list *l) {
     int rc = json_need_object(root);
     if (rc == 0) rc = json_need_field(root, "format", &at);
     if (rc == 0) rc = json_need_integer(&at, 1, INT64_MAX, &n);
-    if (rc == 0 && n != FORMAT) return json_error(&at, ERR_UNSUPPORTED, "format %lld is unknown: this mien writes and reads %d", n, FORMAT);
+    if (rc == 0 && n != FORMAT)
+        return json_error(&at, ERR_UNSUPPORTED, "format %lld is unknown: this mien writes and reads %d", n, FORMAT);
     if (rc == 0) rc = json_need_field(root, "step", &at);
     if (rc == 0) rc = json_need_integer(&at, 0, INT64_MAX, &n);
     if (rc < 0) return rc;

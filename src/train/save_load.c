@@ -20,7 +20,8 @@ static int check_file(const char *folder, const save_list *l, int k) {
     int rc = save_path(path, "%s/%s", folder, save_names[k]);
     if (rc == 0) rc = save_sum_file(path, &bytes, &sum);
     if (rc < 0) return rc;
-    if (bytes != l->bytes[k]) return error_set(ERR_FORMAT, "%s: has %" PRIu64 " bytes, %" PRIu64 " were written", path, bytes, l->bytes[k]);
+    if (bytes != l->bytes[k])
+        return error_set(ERR_FORMAT, "%s: has %" PRIu64 " bytes, %" PRIu64 " were written", path, bytes, l->bytes[k]);
     return sum == l->hash[k] ? 0 : error_set(ERR_FORMAT, "%s: its bytes are not those that were written", path);
 }
 
@@ -34,7 +35,9 @@ static int check_step(const char *folder, uint64_t step) {
     const stored_tensor *t = rc == 0 ? weights_find(w, "run.step") : NULL;
     if (t && t->type == STORED_U8 && t->bytes == sizeof is) memcpy(&is, t->data, sizeof is);
     weights_close(w);
-    return rc == 0 && is != step ? error_set(ERR_FORMAT, "%s: is of step %" PRIu64 ", and the folder of step %" PRIu64, path, is, step) : rc;
+    if (rc == 0 && is != step)
+        rc = error_set(ERR_FORMAT, "%s: is of step %" PRIu64 ", and the folder of step %" PRIu64, path, is, step);
+    return rc;
 }
 
 static int check_whole(const char *folder, uint64_t step, save_list *l) {
@@ -53,7 +56,8 @@ static int newest_first(const void *a, const void *b) {
 static void tell_broken(const mien_hooks *hooks, const char *path) {
     char line[1200];
     if (!hooks || !hooks->log) return;
-    snprintf(line, sizeof line, "this checkpoint is not whole, and an earlier one is looked for: %s", save_inner(error_message(), path));
+    snprintf(line, sizeof line, "this checkpoint is not whole, and an earlier one is looked for: %s",
+             save_inner(error_message(), path));
     hooks->log(hooks->context, MIEN_LOG_WARNING, path, line);
 }
 
@@ -76,7 +80,10 @@ int save_find(const char *run, const mien_hooks *hooks, save_found *out) {
     }
     free(steps);
     /* To begin anew would throw away whatever is the matter with them. */
-    if (rc == 0 && n && !found) rc = error_set(ERR_FORMAT, "%s: none of its %zu checkpoints can be gone on from: what was said of them must be mended, or they be moved away", run, n);
+    if (rc == 0 && n && !found)
+        rc = error_set(ERR_FORMAT,
+                       "%s: none of its %zu checkpoints can be gone on from: what was said of them must be mended, "
+                       "or they be moved away", run, n);
     return rc < 0 ? rc : found;
 }
 
@@ -86,7 +93,8 @@ static const stored_tensor *need(const weights *w, const char *name, stored_type
     const stored_tensor *t = weights_find(w, name);
     if (!t) return error_set(ERR_FORMAT, "%s: \"%s\" is missing", weights_path(w), name), NULL;
     if (t->type != type || t->bytes != bytes)
-        return error_set(ERR_FORMAT, "%s: \"%s\" has %zu bytes of type %s; %zu of %s were expected", weights_path(w), name, t->bytes, stored_type_name(t->type), bytes,
+        return error_set(ERR_FORMAT, "%s: \"%s\" has %zu bytes of type %s; %zu of %s were expected", weights_path(w),
+                         name, t->bytes, stored_type_name(t->type), bytes,
                          stored_type_name(type)), NULL;
     return t;
 }

@@ -51,8 +51,8 @@ static int add_sheets(const train_job *j, plan_needs *n) {
     return 0;
 }
 
-/* What can't be counted before: the threads that read items with their decoders, holes in the heap; and, of packed weights, ends of
- * huge pages. */
+/* What can't be counted before: the threads that read items with their decoders, holes in the heap; and, of packed
+ * weights, ends of huge pages. */
 enum { ALLOWANCE = 96 << 20, ENCODERS_BESIDE = 16 << 20 };
 
 /* Without a limit. The program's share is what it has while all of the small things are there: graphs, plans, primitives. */
@@ -79,7 +79,7 @@ static uint64_t least_of(const train_job *j, const plan_needs *n, size_t least) 
     return fixed(n) + larger(larger(least, n->encoders), j->o->measure_scale ? n->sheets : 0);
 }
 
-/* ---- what would fit ---------------------------------------------------------------------------------------------------------- */
+/* ---- what would fit ----------------------------------------------------------------------------------------------------- */
 
 enum { ADVICE = 128 };
 
@@ -185,7 +185,8 @@ static int say_nothing_fits(advice *a) {
     plan_size(nearest, a->nearest);
     if (a->n->program > a->limit) text_printf(&a->words, " Nothing fits: the program alone takes %s", program);
     else if (a->nearest)
-        text_printf(&a->words, " Nothing fits at this --size: with %s it is still %s, %s of them the program alone", a->nearest_with, nearest, program);
+        text_printf(&a->words, " Nothing fits at this --size: with %s it is still %s, %s of them the program alone",
+                    a->nearest_with, nearest, program);
     else
         text_printf(&a->words, " Nothing fits at this --size: batch, optimizer and clipping are at their least already, and %s of it are the program alone",
                     program);
@@ -208,7 +209,7 @@ static int refuse(const train_job *j, const plan_needs *n, uint64_t limit, size_
     return rc;
 }
 
-/* ---- deciding ---------------------------------------------------------------------------------------------------------------- */
+/* ---- deciding ----------------------------------------------------------------------------------------------------------- */
 
 /* Its plan once more, with a limit for activations. */
 static int compute_again(train_job *j, size_t limit) {
@@ -261,7 +262,7 @@ static int fit(train_job *j, uint64_t limit, size_t least) {
     return rc;
 }
 
-/* ---- telling ----------------------------------------------------------------------------------------------------------------- */
+/* ---- telling ------------------------------------------------------------------------------------------------------------ */
 
 /* What the plan says besides memory. */
 static int plan_rest(train_job *j) {
@@ -293,7 +294,8 @@ static int tell_plan(const train_job *j) {
     if (j->o->plan) plan_lines(n, &lines);
     if (lines.data) tell_lines(j, lines.data);
     text_free(&lines);
-    return j->ranks.rank ? 0 : run_folder_room(j->folder.path, plan_disk(n, save_bytes_there(j->folder.path)), "checkpoints and cache");
+    if (j->ranks.rank) return 0;
+    return run_folder_room(j->folder.path, plan_disk(n, save_bytes_there(j->folder.path)), "checkpoints and cache");
 }
 
 /* Of this process. Ranks of one machine share what it has. */
@@ -320,7 +322,7 @@ int train_make_room(train_job *j) {
     return rc;
 }
 
-/* ---- turns ------------------------------------------------------------------------------------------------------------------- */
+/* ---- turns -------------------------------------------------------------------------------------------------------------- */
 
 static void rest(void *trainer) { trainer_rest(trainer); }
 

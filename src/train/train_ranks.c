@@ -24,7 +24,9 @@ static void tell_unused(const train_job *j) {
     const ranks_machine *m = &j->ranks.machine;
     char line[256];
     if (!m->unused || j->ranks.rank || j->o->jobs > 0) return;
-    snprintf(line, sizeof line, "the starter has tied ranks to cores: %d of %d are used on this machine; mpirun --bind-to none gives all of them", m->used, m->used + m->unused);
+    snprintf(line, sizeof line,
+             "the starter has tied ranks to cores: %d of %d are used on this machine; mpirun --bind-to none gives all of them",
+             m->used, m->used + m->unused);
     train_say(j, MIEN_LOG_WARNING, line);
 }
 
@@ -50,8 +52,9 @@ static void tell_exchange(const train_job *j) {
     double n = (double)j->result->steps;
     char line[256];
     if (!j->o->profile || !j->ranks.all || n < 1) return;
-    snprintf(line, sizeof line, "gradients among %d ranks: a step, %.1f MB sent, %.3f s under way, of which %.3f s behind the backward pass", j->ranks.count,
-             (double)t->bytes / n * 1e-6, t->seconds / n, t->waited / n);
+    snprintf(line, sizeof line,
+             "gradients among %d ranks: a step, %.1f MB sent, %.3f s under way, of which %.3f s behind the backward pass",
+             j->ranks.count, (double)t->bytes / n * 1e-6, t->seconds / n, t->waited / n);
     j->o->profile(j->o->hooks.context, line);
 }
 
@@ -90,7 +93,8 @@ static int compare(train_job *j, const void *mine, size_t bytes, const char *wha
     uint8_t first[MOST];
     memcpy(first, mine, bytes);
     int rc = ranks_share(j->ranks.all, first, bytes);
-    if (rc == 0 && memcmp(first, mine, bytes) != 0) rc = error_set(ERR_USAGE, "its %s are not those of rank 0: all ranks need the same command line and the same files", what);
+    if (rc == 0 && memcmp(first, mine, bytes) != 0)
+        rc = error_set(ERR_USAGE, "its %s are not those of rank 0: all ranks need the same command line and the same files", what);
     return train_meet(j, rc);
 }
 
@@ -120,7 +124,8 @@ int train_compare(train_job *j) {
     return rc < 0 ? train_meet(j, rc) : compare(j, digest, sizeof digest, "settings, models or list of data");
 }
 
-/* Which of the data are taken, of which settings.json says nothing: among other items a place of the order would mean another one. */
+/* Which of the data are taken, of which settings.json says nothing: among other items a place of the order would mean
+ * another one. */
 int train_compare_items(train_job *j) {
     uint64_t list = batch_position_of(j->batch).items.data;
     return j->ranks.all ? compare(j, &list, sizeof list, "data, or the lists of --only and --exclude,") : 0;
@@ -129,7 +134,8 @@ int train_compare_items(train_job *j) {
 /* What rank 0 found in its checkpoint. */
 int train_share(train_job *j, const save_contents *what) {
     int rc = 0;
-    for (size_t i = 0; i < what->n_values && rc == 0; i++) rc = ranks_share(j->ranks.all, what->values[i].data, what->values[i].bytes);
+    for (size_t i = 0; i < what->n_values && rc == 0; i++)
+        rc = ranks_share(j->ranks.all, what->values[i].data, what->values[i].bytes);
     for (size_t i = 0; i < what->n_states && rc == 0; i++) {
         const save_state *s = &what->states[i];
         size_t n = shape_elements(s->shape);
