@@ -130,7 +130,7 @@ MIEN_API int mien_draw_file(const mien_draw_options *options, mien_draw_result *
 
 /* ---- judging pictures -------------------------------------------------------------------------------------------- */
 
-enum { MIEN_READINGS = 17, MIEN_MEASURES = 18 };
+enum { MIEN_READINGS = 13, MIEN_MEASURES = 16 };
 
 /* What is read off a face (pose, gaze, openings), and what is measured between the face that was wanted and the one that was
  * found; docs/eval.md defines each. What cannot be told is NaN. */

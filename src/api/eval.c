@@ -15,7 +15,8 @@ void mien_judgement_free(mien_judgement *j) { judgement_free(j); }
 
 int mien_judge(const mien *m, const mien_faces *wanted, const mien_image *picture, mien_judgement *out) {
     if (picture->width <= 0 || picture->height <= 0 || !picture->rgb) return error_set(ERR_USAGE, "a picture was expected");
-    if (wanted->width <= 0 || wanted->height <= 0 || wanted->count < 0) return error_set(ERR_USAGE, "wanted faces were expected, with the size of their picture");
+    if (wanted->width <= 0 || wanted->height <= 0 || wanted->count < 0)
+        return error_set(ERR_USAGE, "wanted faces were expected, with the size of their picture");
     image img = { picture->width, picture->height, picture->rgb };
     return judge_picture(m->mesh, wanted, &img, out, NULL);
 }

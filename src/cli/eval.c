@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -12,10 +11,11 @@
 #include "mien.h"
 
 static const char notes[] =
-    "M.json is a landmarks JSON, as `mien annotate --json` writes it, or the map beside it. The pictures were to show its faces at the same places; of\n"
-    "another aspect they are taken for what generate makes of such a photo: a part of it. Landmark errors are in distances between the outer eye\n"
-    "corners (IOD), gaze and lids in eye widths, poses in degrees: docs/eval.md defines each. With several pictures there are means with\n"
-    "95% intervals, too. Judge and annotator are the same network: what it does not see it neither asks for nor misses.";
+    "M.json is a landmarks JSON, as `mien annotate --json` writes it, or the map beside it. The pictures were to show its faces\n"
+    "at the same places; of another aspect they are taken for what generate makes of such a photo: a part of it. Landmark\n"
+    "errors are in distances between the outer eye corners (IOD), gaze and lids in eye widths, poses in degrees: docs/eval.md\n"
+    "defines each. With several pictures there are means with 95% intervals, too. Judge and annotator are the same network:\n"
+    "what it does not see it neither asks for nor misses.";
 
 typedef struct {
     common_options common;
@@ -29,13 +29,14 @@ static int parse(arguments *a, int argc, char **argv) {
     const option options[] = {
         { "map", 0, OPTION_TEXT, &j->map, 0, 0, "M.json", "what the pictures were to show", NULL },
         { "face", 0, OPTION_INT, &j->face, 1, 100, "K", "only its K-th face was wanted, as of generate --face K", NULL },
-        { "max-faces", 0, OPTION_INT, &j->max_faces, 1, 100, "N", "only its first N, as of generate --max-faces N, which is 1 there (default: all)", NULL },
+        { "max-faces", 0, OPTION_INT, &j->max_faces, 1, 100, "N", "only its first N, as of generate --max-faces N", NULL },
         { "json", 0, OPTION_TEXT, &a->json, 0, 0, "FILE.json", "write all numbers there", NULL },
         { "max-pixels", 0, OPTION_COUNT, &j->max_pixels, 1, 4e9, "N", "refuse pictures with more pixels (default 512000000)", NULL },
         { "force", 'f', OPTION_FLAG, &a->force, 0, 0, NULL, "overwrite FILE.json", NULL },
     };
     const command_help help = {
-        "eval", "PICTURE... --map M.json [OPTION...]", "Finds the faces of pictures again and measures how far they are from those that were wanted.", options,
+        "eval", "PICTURE... --map M.json [OPTION...]",
+        "Finds the faces of pictures again and measures how far they are from those that were wanted.", options,
         sizeof options / sizeof *options, notes,
     };
     int rest;
@@ -115,7 +116,9 @@ static int save_json(const arguments *a, const text *pictures, const mien_progre
     judgement_add_caveat(&doc);
     text_add(&doc, ",\n\"map\":");
     text_json_string(&doc, a->job.map);
-    text_printf(&doc, ",\"failed\":%llu,\n\"pictures\":[\n%s\n],\n\"summary\":{", (unsigned long long)p->failed, pictures->data ? pictures->data : "");
+    text_printf(&doc, ",\"failed\":%llu,\n\"pictures\":[\n", (unsigned long long)p->failed);
+    text_add(&doc, pictures->data ? pictures->data : "");   /* long */
+    text_add(&doc, "\n],\n\"summary\":{");
     judgement_add_summary(&doc, s);
     text_add(&doc, "}}\n");
     doc.failed |= pictures->failed;
@@ -130,7 +133,8 @@ static int save_json(const arguments *a, const text *pictures, const mien_progre
 static int refuse_json(const arguments *a) {
     if (!a->json) return 0;
     int rc = output_refuse(a->json, &(output_rules){ .force = a->force, .inputs = &a->job.map, .n_inputs = 1 });
-    if (rc == 0) rc = output_refuse(a->json, &(output_rules){ .force = true, .inputs = a->job.pictures, .n_inputs = a->job.n_pictures });
+    const output_rules pictures = { .force = true, .inputs = a->job.pictures, .n_inputs = a->job.n_pictures };
+    if (rc == 0) rc = output_refuse(a->json, &pictures);
     return rc;
 }
 
@@ -138,7 +142,8 @@ static int run(arguments *a, double begin) {
     listener l = { .a = a };
     mien *m;
     if (refuse_json(a) < 0) return work_failed(&a->common), EXIT_MISUSE;
-    if (mien_open(&(mien_options){ .cpu = cpu_choices[a->common.cpu], .profile = a->common.profile }, &m) < 0) return work_failed(&a->common);
+    mien_options how = { .cpu = cpu_choices[a->common.cpu], .profile = a->common.profile };
+    if (mien_open(&how, &m) < 0) return work_failed(&a->common);
     double loaded = clock_seconds();
     mien_progress result = { 0 };
     mien_summary summary = { 0 };

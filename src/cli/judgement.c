@@ -26,14 +26,17 @@ static void print_face(const mien_face_judgement *f) {
     printf("  %-30s %9s %9s\n", "", "wanted", "found");
     for (int i = 0; i < MIEN_READINGS; i++) {
         const mien_measure *m = mien_reading_at(i);
-        printf("  %-30s %9s %9s  %s\n", m->title, number(a, sizeof a, f->wanted[i], m->digits), number(b, sizeof b, f->found[i], m->digits), m->unit);
+        number(a, sizeof a, f->wanted[i], m->digits);
+        number(b, sizeof b, f->found[i], m->digits);
+        printf("  %-30s %9s %9s  %s\n", m->title, a, b, m->unit);
     }
 }
 
 void judgement_headline(const mien_judgement *j, char *out, size_t size) {
     int more = j->found - j->matched;
     int n = snprintf(out, size, "%d of %d face%s found", j->matched, j->wanted, j->wanted == 1 ? "" : "s");
-    if (more && n > 0 && (size_t)n < size) n += snprintf(out + n, size - (size_t)n, ", and %d that %s not wanted there", more, more == 1 ? "was" : "were");
+    if (more && n > 0 && (size_t)n < size)
+        n += snprintf(out + n, size - (size_t)n, ", and %d that %s not wanted there", more, more == 1 ? "was" : "were");
     if (n > 0 && (size_t)n < size) snprintf(out + n, size - (size_t)n, "; score %.2f", j->score);
 }
 
@@ -47,8 +50,10 @@ void judgement_print(const mien_judgement *j) {
 
 static void print_estimate(const char *title, const mien_estimate *e, double scale, int digits, const char *unit) {
     char v[32], l[32], h[32];
-    printf("  %-30s %9s  %9s .. %-9s %s\n", title, number(v, sizeof v, scale * e->value, digits), number(l, sizeof l, scale * e->low, digits),
-           number(h, sizeof h, scale * e->high, digits), unit);
+    number(v, sizeof v, scale * e->value, digits);
+    number(l, sizeof l, scale * e->low, digits);
+    number(h, sizeof h, scale * e->high, digits);
+    printf("  %-30s %9s  %9s .. %-9s %s\n", title, v, l, h, unit);
 }
 
 void judgement_print_summary(const mien_summary *s) {
@@ -92,7 +97,8 @@ static void add_estimate(text *out, const char *name, const mien_estimate *e) {
 }
 
 void judgement_add_summary(text *out, const mien_summary *s) {
-    text_printf(out, "\"pictures\":%" PRIu64 ",\"wanted\":%" PRIu64 ",\"found\":%" PRIu64 ",\"matched\":%" PRIu64 ",", s->pictures, s->wanted, s->found, s->matched);
+    text_printf(out, "\"pictures\":%" PRIu64 ",\"wanted\":%" PRIu64 ",\"found\":%" PRIu64 ",\"matched\":%" PRIu64 ",",
+                s->pictures, s->wanted, s->found, s->matched);
     add_estimate(out, "detection", &s->detection);
     text_add(out, ",");
     add_estimate(out, "agreement", &s->agreement);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/head_shape.h"
 
-/* Printed by tests/reference/head_shape.py, with numpy 2.3, of the landmarks that `mien annotate` gives for happy, neutral and screaming of the
- * ControlNet Face repository's four photos and for the demo's astronaut. In the order: middle line, then pairs. */
+/* Printed by tests/reference/head_shape.py, with numpy 2.3, of the landmarks that `mien annotate` gives for happy, neutral and
+ * screaming of the ControlNet Face repository's four photos and for the demo's astronaut. In the order: middle line, then pairs. */
 const head_point head_points[HEAD_POINTS] = {
     { 10, { 0, 0.3956, 0.2111 } },
     { 151, { 0, 0.2343, 0.2577 } },
@@ -31,5 +31,3 @@ const head_point head_points[HEAD_POINTS] = {
     { 116, { -0.6968, -0.3141, -0.0814 } },
     { 345, { 0.6968, -0.3141, -0.0814 } },
 };
-
-const double head_eye[3] = { 0.3496, -0.1439, 0.0869 };

@@ -8,7 +8,8 @@
 #include "base/error.h"
 #include "base/number.h"
 
-const char judge_caveat[] = "Judge and annotator are the same network (MediaPipe FaceMesh): what it does not see it neither asks for nor misses.";
+const char judge_caveat[] =
+    "Judge and annotator are the same network (MediaPipe FaceMesh): what it does not see it neither asks for nor misses.";
 
 /* What counts for the score, each in units of an error that can just be seen. */
 static const struct { measure_error kind; double unit; } counted[] = {

@@ -52,7 +52,8 @@ static int wanted_of(const job *k, const image *picture, const char *path, faces
     if (!out->face) return error_memory(bytes);
     if (bytes) memcpy(out->face, k->wanted.face, bytes);
     if (!k->map && wanted_fit(out, picture->width, picture->height))
-        say(k, MIEN_LOG_INFO, path, "it is of another aspect than the landmarks' photo: judged as the part of it that generate cuts out");
+        say(k, MIEN_LOG_INFO, path,
+            "it is of another aspect than the landmarks' photo: judged as the part of it that generate cuts out");
     return 0;
 }
 
@@ -76,12 +77,17 @@ static int judge_one(job *k, const char *path) {
     return 0;
 }
 
+static void fail(job *k, const char *path) {
+    k->progress.failed++;
+    say(k, MIEN_LOG_ITEM_FAILED, path, error_without_path(error_message(), path));
+}
+
 static int judge_all(job *k) {
     for (int i = 0; i < k->o->n_pictures; i++) {
         if (stop_asked(k->o->hooks.stop)) return error_set(ERR_CANCELLED, "stopped");
         int rc = judge_one(k, k->o->pictures[i]);
         if (rc == ERR_MEMORY) return rc;
-        if (rc < 0) k->progress.failed++, say(k, MIEN_LOG_ITEM_FAILED, k->o->pictures[i], error_without_path(error_message(), k->o->pictures[i]));
+        if (rc < 0) fail(k, k->o->pictures[i]);
         else k->progress.done++;
         tell(k);
     }

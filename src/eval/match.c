@@ -11,8 +11,9 @@
 
 const double match_most = 1;
 
-/* The assignment by shortest augmenting paths (Jonker and Volgenant 1987, in its plain form): n rows, each with a column of its own among the m
- * found faces and n more that stand for "none", at the price `most`. Rows and columns count from 1: column 0 holds the row that looks for one. */
+/* The assignment by shortest augmenting paths (Jonker and Volgenant 1987, in its plain form): n rows, each with a column of its
+ * own among the m found faces and n more that stand for "none", at the price `most`. Rows and columns count from 1: column 0
+ * holds the row that looks for one. */
 typedef struct {
     int n, columns;
     const double *distance;
@@ -87,7 +88,8 @@ int match_faces(const faces *wanted, const faces *found, double most, int *pair)
     double *distance = malloc(bytes ? bytes : 1);
     if (!distance) return error_memory(bytes);
     for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < m; j++) distance[i * m + j] = measure_distance(&wanted->face[i], &found->face[j], wanted->width, wanted->height);
+        for (size_t j = 0; j < m; j++)
+            distance[i * m + j] = measure_distance(&wanted->face[i], &found->face[j], wanted->width, wanted->height);
     int rc = match_distances(distance, wanted->count, found->count, most, pair);
     free(distance);
     return rc;

@@ -3,48 +3,49 @@
 
 #include <math.h>
 
-#include "eval/head_shape.h"
 #include "eval/measure_inside.h"
 #include "face/topology.h"
 
-const double measure_closed = 0.1;
+const double measure_closed = 0.15;
 
 const measure_about measure_readings[READINGS] = {
     { "yaw", "yaw", "degrees", 1 }, { "pitch", "pitch", "degrees", 1 }, { "roll", "roll", "degrees", 1 },
     { "gaze_x_left", "gaze across, left eye", "eye widths", 3 }, { "gaze_x_right", "gaze across, right eye", "eye widths", 3 },
     { "gaze_y_left", "gaze up, left eye", "eye widths", 3 }, { "gaze_y_right", "gaze up, right eye", "eye widths", 3 },
-    { "eye_gaze_x_left", "iris across, left eye", "eye widths", 3 }, { "eye_gaze_x_right", "iris across, right eye", "eye widths", 3 },
-    { "eye_gaze_y_left", "iris up, left eye", "eye widths", 3 }, { "eye_gaze_y_right", "iris up, right eye", "eye widths", 3 },
     { "eye_open_left", "left eye's opening", "eye widths", 3 }, { "eye_open_right", "right eye's opening", "eye widths", 3 },
     { "mouth_open", "mouth's opening", "IOD", 3 }, { "smile", "mouth's corners", "IOD", 3 },
     { "brow_left", "left brow", "IOD", 3 }, { "brow_right", "right brow", "IOD", 3 },
 };
 
 const measure_about measure_errors[ERRORS] = {
-    { "landmarks", "landmarks", "IOD", 4 }, { "oval", "  oval", "IOD", 4 }, { "brows", "  brows", "IOD", 4 }, { "eyes", "  eyes", "IOD", 4 },
+    { "landmarks", "landmarks", "IOD", 4 }, { "oval", "  oval", "IOD", 4 }, { "brows", "  brows", "IOD", 4 },
+    { "eyes", "  eyes", "IOD", 4 },
     { "mouth", "  mouth", "IOD", 4 }, { "irises", "  irises", "IOD", 4 },
     { "gaze_x", "gaze across", "eye widths", 4 }, { "gaze_y", "gaze up", "eye widths", 4 },
-    { "eye_gaze_x", "  in the eye, across", "eye widths", 4 }, { "eye_gaze_y", "  in the eye, up", "eye widths", 4 },
-    { "pose", "head pose", "degrees", 2 }, { "yaw", "  yaw", "degrees", 2 }, { "pitch", "  pitch", "degrees", 2 }, { "roll", "  roll", "degrees", 2 },
-    { "eye_open", "eyes' opening", "eye widths", 4 }, { "mouth_open", "mouth's opening", "IOD", 4 }, { "smile", "mouth's corners", "IOD", 4 },
+    { "pose", "head pose", "degrees", 2 }, { "yaw", "  yaw", "degrees", 2 }, { "pitch", "  pitch", "degrees", 2 },
+    { "roll", "  roll", "degrees", 2 },
+    { "eye_open", "eyes' opening", "eye widths", 4 }, { "mouth_open", "mouth's opening", "IOD", 4 },
+    { "smile", "mouth's corners", "IOD", 4 },
     { "brow", "brows' height", "IOD", 4 },
 };
 
 /* ---- which points ---------------------------------------------------------------------------------------------------- */
 
-enum { LEFT_CORNER = 33, RIGHT_CORNER = 263, LIDS = 3, LIPS = 3, BROW = 10, NOSE_BASE = 2 };
+enum { LEFT_CORNER = 33, RIGHT_CORNER = 263, OUTER = 7, INNER = 6, LIDS = 3, LIPS = 3, BROW = 10 };
 
-/* One eye, from left to right in the image. */
+/* One eye. outer, inner: beside its corners, outside of the lids. */
 typedef struct {
-    int16_t corner[2], upper[LIDS], lower[LIDS], brow[BROW], iris;
-    int side;                            /* of the head's x: -1, 1 */
+    int16_t corner[2], outer[OUTER], inner[INNER], upper[LIDS], lower[LIDS], brow[BROW], iris;
 } eye_points;
 
 static const eye_points eyes[MEASURE_EYES] = {
-    { { 33, 133 }, { 160, 159, 158 }, { 144, 145, 153 }, { 46, 53, 52, 65, 55, 70, 63, 105, 66, 107 }, TOPOLOGY_LEFT_PUPIL, -1 },
-    { { 362, 263 }, { 385, 386, 387 }, { 380, 374, 373 }, { 276, 283, 282, 295, 285, 300, 293, 334, 296, 336 }, TOPOLOGY_RIGHT_PUPIL, 1 },
+    { { 33, 133 }, { 35, 31, 113, 226, 130, 25, 247 }, { 244, 189, 233, 112, 243, 190 }, { 160, 159, 158 }, { 144, 145, 153 },
+      { 46, 53, 52, 65, 55, 70, 63, 105, 66, 107 }, TOPOLOGY_LEFT_PUPIL },
+    { { 362, 263 }, { 265, 261, 342, 446, 359, 255, 467 }, { 464, 413, 453, 341, 463, 414 }, { 385, 386, 387 }, { 380, 374, 373 },
+      { 276, 283, 282, 295, 285, 300, 293, 334, 296, 336 }, TOPOLOGY_RIGHT_PUPIL },
 };
-static const int16_t upper_lip[LIPS] = { 82, 13, 312 }, lower_lip[LIPS] = { 87, 14, 317 }, mouth_corners[2] = { 61, 291 };
+static const int16_t upper_lip[LIPS] = { 82, 13, 312 }, lower_lip[LIPS] = { 87, 14, 317 };
+static const int16_t mouth_corners[2] = { 61, 291 }, mouth_middle[2] = { 13, 14 };
 
 /* Which of the map's groups (face/topology.h) make a part; 0 ends them, by number from 1. */
 static const struct { measure_error part; int8_t group[3]; } parts[] = {
@@ -90,32 +91,30 @@ static double height_over(const headed *h, const int16_t *upper, const int16_t *
 
 static void read_eye(const headed *h, int e, double iod, face_reading *out) {
     const eye_points *p = &eyes[e];
-    double iris[3], middle[3], brow[3], *v = out->value;
+    double iris[3], outer[3], inner[3], brow[3], *v = out->value;
     double width = distance3(h->f, p->corner[0], p->corner[1], h->width, h->height);
-    double place_x = p->side * head_eye[0] * h->pose.scale, place_y = head_eye[1] * h->pose.scale;
     in_head(h, p->iris, iris);
-    mean_of(h, p->corner, 2, middle);
+    mean_of(h, p->outer, OUTER, outer);
+    mean_of(h, p->inner, INNER, inner);
     mean_of(h, p->brow, BROW, brow);
-    v[READ_BROW_0 + e] = (brow[1] - place_y) / iod;
+    v[READ_BROW_0 + e] = (brow[1] - (outer[1] + inner[1]) / 2) / iod;
     if (!(width > 0)) return;
-    v[READ_GAZE_X_0 + e] = (iris[0] - place_x) / width;
-    v[READ_GAZE_Y_0 + e] = (iris[1] - place_y) / width;
-    v[READ_EYE_GAZE_X_0 + e] = (iris[0] - middle[0]) / width;
-    v[READ_EYE_GAZE_Y_0 + e] = (iris[1] - middle[1]) / width;
+    v[READ_GAZE_X_0 + e] = (iris[0] - (outer[0] + inner[0]) / 2) / width;
+    v[READ_GAZE_Y_0 + e] = (iris[1] - (outer[1] + inner[1]) / 2) / width;
     v[READ_EYE_OPEN_0 + e] = height_over(h, p->upper, p->lower, LIDS) / width;
 }
 
 void measure_read(const face *f, int width, int height, face_reading *out) {
     headed h = { .f = f, .width = width, .height = height };
-    double iod = eye_distance(f, width, height), corners[3], base[3], *v = out->value;
+    double iod = eye_distance(f, width, height), corners[3], middle[3], *v = out->value;
     for (int i = 0; i < READINGS; i++) v[i] = NAN;
     if (!measure_pose(f, width, height, &h.pose) || !(iod > 0)) return;
     measure_angles(&h.pose, &v[READ_YAW], &v[READ_PITCH], &v[READ_ROLL]);
     for (int e = 0; e < MEASURE_EYES; e++) read_eye(&h, e, iod, out);
     mean_of(&h, mouth_corners, 2, corners);
-    in_head(&h, NOSE_BASE, base);
+    mean_of(&h, mouth_middle, 2, middle);
     v[READ_MOUTH_OPEN] = height_over(&h, upper_lip, lower_lip, LIPS) / iod;
-    v[READ_SMILE] = (corners[1] - base[1]) / iod;
+    v[READ_SMILE] = (corners[1] - middle[1]) / iod;
 }
 
 /* ---- errors ---------------------------------------------------------------------------------------------------------- */
@@ -147,8 +146,6 @@ void measure_compare(const face_reading *wanted, const face_reading *found, doub
     for (int i = 0; i < ERRORS; i++) error[i] = NAN;
     error[ERROR_GAZE_X] = of_eyes(w + READ_GAZE_X_0, f + READ_GAZE_X_0, open);
     error[ERROR_GAZE_Y] = of_eyes(w + READ_GAZE_Y_0, f + READ_GAZE_Y_0, open);
-    error[ERROR_EYE_GAZE_X] = of_eyes(w + READ_EYE_GAZE_X_0, f + READ_EYE_GAZE_X_0, open);
-    error[ERROR_EYE_GAZE_Y] = of_eyes(w + READ_EYE_GAZE_Y_0, f + READ_EYE_GAZE_Y_0, open);
     error[ERROR_POSE] = of_pose(w, f);
     error[ERROR_YAW] = of_angle(w[READ_YAW], f[READ_YAW]);
     error[ERROR_PITCH] = of_angle(w[READ_PITCH], f[READ_PITCH]);

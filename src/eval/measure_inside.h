@@ -7,7 +7,8 @@
 #include "eval/measure.h"
 
 void   measure_place(const face *f, int i, int width, int height, double out[3]);   /* of a landmark, in pixels */
-void   measure_in_head(const head_pose *p, const double at[3], double out[3]);      /* from there to the head's frame, in the mean head's IOD */
+/* From there to the head's frame, in the mean head's IOD. */
+void   measure_in_head(const head_pose *p, const double at[3], double out[3]);
 void   measure_rotation(double yaw, double pitch, double roll, double r[3][3]);     /* the rotation that measure_angles tells */
 double measure_rotation_angle(const double a[3][3], const double b[3][3]);          /* degrees */
 

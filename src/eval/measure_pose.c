@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where a head is and how it is turned: the similarity that carries the mean head's points onto a face's with the least squares, in closed form
- * (Horn 1987, "Closed-form solution of absolute orientation using unit quaternions"). */
+ * Where a head is and how it is turned: the similarity that carries the mean head's points onto a face's with the least squares,
+ * in closed form (Horn 1987, "Closed-form solution of absolute orientation using unit quaternions"). */
 #include <math.h>
 #include <string.h>
 
@@ -20,7 +20,8 @@ void measure_place(const face *f, int i, int width, int height, double out[3]) {
 
 /* ---- the rotation ---------------------------------------------------------------------------------------------------- */
 
-/* Eigenvalues and eigenvectors (columns of v) of a symmetric matrix, by Jacobi's rotations; a is used up, its diagonal has the eigenvalues. */
+/* Eigenvalues and eigenvectors (columns of v) of a symmetric matrix, by Jacobi's rotations; a is used up, its diagonal has the
+ * eigenvalues. */
 static void eigen(double a[4][4], double v[4][4]) {
     enum { SWEEPS = 30 };
     for (int i = 0; i < 4; i++)
@@ -29,8 +30,8 @@ static void eigen(double a[4][4], double v[4][4]) {
         for (int p = 0; p < 3; p++)
             for (int q = p + 1; q < 4; q++) {
                 if (a[p][q] == 0) continue;
-                double theta = (a[q][q] - a[p][p]) / (2 * a[p][q]), t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1));
-                double c = 1 / sqrt(t * t + 1), s = t * c;
+                double theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
+                double t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1)), c = 1 / sqrt(t * t + 1), s = t * c;
                 for (int k = 0; k < 4; k++) {
                     double x = a[k][p], y = a[k][q];
                     a[k][p] = c * x - s * y;
@@ -57,7 +58,8 @@ static void rotation_of(const double q[4], double r[3][3]) {
     memcpy(r, of, sizeof of);
 }
 
-/* s[a][b]: the sum of a's coordinate a times b's coordinate b, both about their means. False if two rotations are as good: the points lie on a line. */
+/* s[a][b]: the sum of a's coordinate a times b's coordinate b, both about their means. False if two rotations are as good: the
+ * points lie on a line. */
 static bool rotate(const double s[3][3], double r[3][3]) {
     double n[4][4] = {
         { s[0][0] + s[1][1] + s[2][2], s[1][2] - s[2][1], s[2][0] - s[0][2], s[0][1] - s[1][0] },
@@ -127,7 +129,8 @@ void measure_angles(const head_pose *p, double *yaw, double *pitch, double *roll
 }
 
 void measure_rotation(double yaw, double pitch, double roll, double r[3][3]) {
-    double cy = cos(yaw / degree), sy = sin(yaw / degree), cp = cos(pitch / degree), sp = sin(pitch / degree), cr = cos(roll / degree), sr = sin(roll / degree);
+    double cy = cos(yaw / degree), sy = sin(yaw / degree), cp = cos(pitch / degree), sp = sin(pitch / degree);
+    double cr = cos(roll / degree), sr = sin(roll / degree);
     const double of[3][3] = {
         { cy * cr + sy * sp * sr, cy * sr - sy * sp * cr, sy * cp },
         { -cp * sr, cp * cr, sp },

@@ -238,7 +238,8 @@ static int interval(values *v, statistic *of, const bootstrap *how, double level
 
 static double level_of(const bootstrap *how) { return how && how->level > 0 && how->level < 1 ? how->level : usual_level; }
 
-static int estimate_of(statistic *of, const double *x, const double *y, const uint64_t *cluster, size_t n, const bootstrap *how, estimate *out) {
+static int estimate_of(statistic *of, const double *x, const double *y, const uint64_t *cluster, size_t n, const bootstrap *how,
+                       estimate *out) {
     values v;
     *out = (estimate){ .value = NAN, .low = NAN, .high = NAN };
     int rc = gather(x, y, cluster, n, &v);
@@ -265,7 +266,7 @@ int statistics_median(const double *x, const uint64_t *cluster, size_t n, const 
 int statistics_rate(const double *x, const uint64_t *cluster, size_t n, const bootstrap *how, estimate *out) {
     int rc = estimate_of(mean_of, x, NULL, cluster, n, how, out);
     if (rc < 0 || !out->clusters) return rc;
-    double trials = (double)out->clusters, z = quantile_of_normal((1 + level_of(how)) / 2), zz = z * z / trials, p = out->value;
+    double trials = (double)out->clusters, p = out->value, z = quantile_of_normal((1 + level_of(how)) / 2), zz = z * z / trials;
     double middle = (p + zz / 2) / (1 + zz), half = z * sqrt(p * (1 - p) / trials + zz / (4 * trials)) / (1 + zz);
     out->low = fmin(fmax(0, middle - half), out->low);
     out->high = fmax(fmin(1, middle + half), out->high);

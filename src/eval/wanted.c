@@ -28,7 +28,8 @@ static void leave_out_small(faces *f, const faces_origin *origin) {
     double least = origin->has_settings ? origin->settings.min_face : 0;
     int n = 0;
     for (int i = 0; i < f->count; i++)
-        if (!(least > 0) || face_size(&f->face[i], f->width, f->height) >= least) memmove(&f->face[n++], &f->face[i], sizeof *f->face);
+        if (!(least > 0) || face_size(&f->face[i], f->width, f->height) >= least)
+            memmove(&f->face[n++], &f->face[i], sizeof *f->face);
     f->count = n;
 }
 
@@ -71,7 +72,8 @@ static int load_beside(const char *path, const uint8_t *map, size_t size, faces 
     int rc = beside(path, name);
     if (rc < 0) return rc;
     if (access(name, F_OK) < 0)
-        return error_set(ERR_USAGE, "%s: a map does not tell its landmarks, and %s, where `mien annotate --json` writes them, is not there", path, name);
+        return error_set(ERR_USAGE, "%s: a map does not tell its landmarks, and %s, where `mien annotate --json` writes them, is not "
+                         "there", path, name);
     rc = file_load(name, FACES_MOST_BYTES, &json, &json_size);
     if (rc < 0) return rc;
     rc = faces_json_read(name, json, json_size, out, &origin);
@@ -105,7 +107,8 @@ int wanted_load(const char *path, faces *out, bool *map) {
 /* ---- of a picture ---------------------------------------------------------------------------------------------------- */
 
 int wanted_choose(faces *f, int face, int max_faces) {
-    if (face > f->count) return error_set(ERR_USAGE, "face %d was asked for, but there %s %d", face, f->count == 1 ? "is" : "are", f->count);
+    if (face > f->count)
+        return error_set(ERR_USAGE, "face %d was asked for, but there %s %d", face, f->count == 1 ? "is" : "are", f->count);
     if (face > 0) {
         memmove(f->face, f->face + face - 1, sizeof *f->face);
         f->count = 1;
@@ -116,9 +119,10 @@ int wanted_choose(faces *f, int face, int max_faces) {
 }
 
 bool wanted_fit(faces *f, int width, int height) {
-    picture_size size = { width, height }, usual;
-    bool by_default = size_choose((picture_size){ 0 }, width < height ? width : height, f->width, f->height, false, &usual) == 0 && usual.width == width && usual.height == height;
-    if (size_stretches(by_default ? (picture_size){ 0 } : size, size, f->width, f->height)) return false;
+    picture_size size = { width, height }, none = { 0 }, usual;
+    bool known = size_choose(none, width < height ? width : height, f->width, f->height, false, &usual) == 0;
+    bool by_default = known && usual.width == width && usual.height == height;
+    if (size_stretches(by_default ? none : size, size, f->width, f->height)) return false;
     window_apply(window_choose(f, size), f);
     return true;
 }

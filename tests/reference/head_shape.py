@@ -57,7 +57,6 @@ c, s = np.cos(LEAN), np.sin(LEAN)
 mean = mean @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
 for i in stable:
     print("    { %d, { %.4f, %.4f, %.4f } }," % (i, *(mean[at[i]] + 0.0)))
-print("eye", (mean[at[362]] + mean[at[263]]) / 2)
 for a, f in zip(shapes[::2], sys.argv[1:]):
     s, r, t = fit(a, mean)
     print(f, "rms off", np.sqrt(((s * a @ r.T + t - mean)[:n] ** 2).sum(1).mean()))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * --keep-best with a judge whose scores are planted: which pictures are written, under which names, and what a later run takes for done. The model is a
- * small random one. */
+ * --keep-best with a judge whose scores are planted: which pictures are written, under which names, and what a later run takes
+ * for done. The model is a small random one. */
 #include <math.h>
 #include <sys/stat.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which found face answers which wanted one, and what is judged of them: permuted, missing, additional, too far; against every assignment there is. */
+ * Which found face answers which wanted one, and what is judged of them: permuted, missing, additional, too far; against every
+ * assignment there is. */
 #include <math.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is measured between two faces, where the answer was planted: points moved, irises swapped, heads turned, lids and lips opened by so much.
- * The face is the drawn one of the goldens, 320 x 320. */
+ * What is measured between two faces, where the answer was planted: points moved, irises swapped, heads turned, lids and lips
+ * opened by so much. The face is the drawn one of the goldens, 320 x 320. */
 #include <math.h>
 #include <string.h>
 
@@ -220,8 +220,6 @@ static void test_gaze(void **unused) {
     measure_faces(&f, &g, WIDTH, HEIGHT, &m);
     expect_near("gaze across", m.error[ERROR_GAZE_X], 0.15, 1e-3);
     expect_near("gaze up", m.error[ERROR_GAZE_Y], 0.07, 1e-3);
-    expect_near("in the eye, across", m.error[ERROR_EYE_GAZE_X], 0.15, 1e-3);
-    expect_near("in the eye, up", m.error[ERROR_EYE_GAZE_Y], 0.07, 1e-3);
     expect_near("reading", m.found.value[READ_GAZE_X_0] - m.wanted.value[READ_GAZE_X_0], 0.2, 1e-3);
     expect_near("reading", m.found.value[READ_GAZE_Y_1] - m.wanted.value[READ_GAZE_Y_1], 0.04, 1e-3);
     expect_near("pose", m.error[ERROR_POSE], 0, 1e-9);
@@ -266,7 +264,7 @@ static void test_openings(void **unused) {
     expect_near("eyes", m.error[ERROR_EYE_OPEN], 0.075, 1e-3);
     expect_near("left eye", m.found.value[READ_EYE_OPEN_0] - m.wanted.value[READ_EYE_OPEN_0], 0.1, 1e-3);
     expect_near("mouth", m.error[ERROR_MOUTH_OPEN], 0.2, 1e-3);
-    expect_near("corners", m.error[ERROR_SMILE], 0.04, 1e-3);
+    expect_near("corners", m.error[ERROR_SMILE], 0.06, 1e-3);   /* up by 0.04, and the middle of the lips by 0.1 */
     expect_near("brows", m.error[ERROR_BROW], 0.02, 1e-3);
     expect_near("brow", m.found.value[READ_BROW_0] - m.wanted.value[READ_BROW_0], 0.04, 1e-3);
     expect_near("gaze", m.error[ERROR_GAZE_X] + m.error[ERROR_GAZE_Y], 0, 1e-9);
@@ -286,7 +284,7 @@ static void test_closed(void **unused) {
     expect_near("gaze across", m.error[ERROR_GAZE_X], 0.1, 1e-3);
     for (int i = 0; i < 3; i++) put(&f, upper[1][i], spot_of(&f, lower[1][i]));
     measure_faces(&f, &g, WIDTH, HEIGHT, &m);
-    assert_true(isnan(m.error[ERROR_GAZE_X]) && isnan(m.error[ERROR_EYE_GAZE_Y]) && isfinite(m.error[ERROR_EYE_OPEN]));
+    assert_true(isnan(m.error[ERROR_GAZE_X]) && isnan(m.error[ERROR_GAZE_Y]) && isfinite(m.error[ERROR_EYE_OPEN]));
 }
 
 /* Faces that are none: no number, and no harm. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Estimates: known values, the same bits again, and intervals that cover what they should of simulated data, also of values that come in clusters. */
+ * Estimates: known values, the same bits again, and intervals that cover what they should of simulated data, also of values that
+ * come in clusters. */
 #include <math.h>
 #include <string.h>
 
@@ -105,8 +106,8 @@ static void test_same_again(void **unused) {
     }
 }
 
-/* 400 samples of a skewed distribution whose mean and median are known. Two in 100 samples may well miss by chance: the bounds are four standard
- * errors and the known shortfall of 40 values wide. */
+/* 400 samples of a skewed distribution whose mean and median are known. Two in 100 samples may well miss by chance: the bounds
+ * are four standard errors and the known shortfall of 40 values wide. */
 static void test_coverage(void **unused) {
     (void)unused;
     enum { SAMPLES = 400, N = 40 };
@@ -131,7 +132,8 @@ static void test_coverage(void **unused) {
     assert_in_range(difference, SAMPLES * 0.89, SAMPLES * 0.99);
 }
 
-/* Eight values a cluster that share most of what makes them differ: taken for independent, their interval would be far too narrow. */
+/* Eight values a cluster that share most of what makes them differ: taken for independent, their interval would be far too
+ * narrow. */
 static void test_clusters(void **unused) {
     (void)unused;
     enum { SAMPLES = 300, CLUSTERS = 40, EACH = 8, N = CLUSTERS * EACH };
