@@ -52,6 +52,14 @@ picture narrow.png 64 128
 expect "is judged as a part of the photo" 0 "$mien" eval --map a/astronaut.json narrow.png
 check "and says so" said "of another aspect"
 
+# Two people who look elsewhere: each picture obeys its own landmarks, and not the other's.
+"$mien" synth -o s -n 2 --seed 3 --size 192 --quiet && "$mien" annotate s -o sm --json --quiet
+expect "a rendered face" 0 "$mien" eval --map sm/3-000001.json s/3-000001.png
+check "obeys" printed "1 of 1 face found; score 0.00"
+expect "another's" 0 "$mien" eval --map sm/3-000001.json s/3-000002.png
+check "does not" not printed "score 0."
+check "though a face is found" printed "1 of 1 face found"
+
 expect "no map" 2 "$mien" eval "$photo"
 expect "no picture" 2 "$mien" eval --map a/astronaut.json
 expect "a missing picture" 2 "$mien" eval --map a/astronaut.json nowhere.png
