@@ -234,15 +234,10 @@ static int read_document(const json_at *root, faces *f, faces_origin *o) {
     return rc < 0 ? rc : read_faces(root, f);
 }
 
-int faces_json_read(const char *name, const uint8_t *data, size_t size, faces *f, faces_origin *origin) {
-    json *doc;
-    int rc = json_parse(name, data, size, most_memory, &doc);
-    if (rc < 0) return rc;
+int faces_json_at(const json_at *at, faces *f, faces_origin *origin) {
     faces read = { 0 };
     faces_origin from = { 0 };
-    json_at root = json_root(doc);
-    rc = read_document(&root, &read, &from);
-    json_free(doc);
+    int rc = read_document(at, &read, &from);
     if (rc < 0) {
         free(read.face);
         return rc;
@@ -250,6 +245,16 @@ int faces_json_read(const char *name, const uint8_t *data, size_t size, faces *f
     *f = read;
     if (origin) *origin = from;
     return 0;
+}
+
+int faces_json_read(const char *name, const uint8_t *data, size_t size, faces *f, faces_origin *origin) {
+    json *doc;
+    int rc = json_parse(name, data, size, most_memory, &doc);
+    if (rc < 0) return rc;
+    json_at root = json_root(doc);
+    rc = faces_json_at(&root, f, origin);
+    json_free(doc);
+    return rc;
 }
 
 int faces_json_load(const char *path, faces *f, faces_origin *origin) {

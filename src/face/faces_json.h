@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "face/face.h"
 
@@ -50,6 +51,8 @@ int  faces_json_write(const faces *f, const faces_origin *origin, text *out);
 /* `name` is for messages. *origin may be NULL. The caller frees f->face. */
 int  faces_json_read(const char *name, const uint8_t *data, size_t size, faces *f, faces_origin *origin);
 int  faces_json_load(const char *path, faces *f, faces_origin *origin);
+/* The same of such a document inside another. */
+int  faces_json_at(const json_at *at, faces *f, faces_origin *origin);
 
 /* The stamp of a picture drawn from faces, kept in its PNG (tEXt key FACES_STAMP_KEY): what a file was made from, so that
  * it need not be made again. json: the SHA-256 of the faces' document ("": not to be told). kind: "map", "overlay". A

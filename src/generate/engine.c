@@ -43,7 +43,7 @@ static int open_all(engine *e) {
     if (!e->d) return error_code();
     int rc = choose_type(e);
     if (e->options.checkpoint) e->c = e->options.checkpoint;
-    else if (rc == 0) rc = checkpoint_open(e->options.base, e->options.control, CHECKPOINT_UNET | CHECKPOINT_TEXT | CHECKPOINT_VAE | CHECKPOINT_CONTROL, &e->c);
+    else if (rc == 0) rc = checkpoint_open(e->options.base, e->options.control, CHECKPOINT_UNET | CHECKPOINT_TEXT | CHECKPOINT_VAE | (e->options.may_lack_control ? 0 : CHECKPOINT_CONTROL), &e->c);
     if (rc == 0) rc = configure(e);
     if (rc < 0) return rc;
     if (e->options.prediction == MIEN_PREDICTION_AUTO && checkpoint_settings_of(e->c)->prediction == PREDICT_UNKNOWN) e->options.prediction = e->options.likely;
@@ -92,6 +92,8 @@ void engine_close(engine *e) {
 
 const checkpoint *engine_checkpoint(const engine *e) { return e->c; }
 bool engine_bf16(const engine *e) { return e->type == NN_BF16; }
+int engine_threads(const engine *e) { return e->options.threads; }
+size_t engine_memory(const engine *e) { return e->limit; }
 
 mien_prediction engine_prediction(const engine *e) {
     prediction_type p = checkpoint_settings_of(e->c)->prediction;

@@ -30,6 +30,7 @@ typedef struct {
     mien_dtype dtype;
     mien_prediction prediction, likely;   /* likely: counts where prediction is AUTO and the model does not tell */
     size_t memory;                    /* the most to use; 0: what the machine has */
+    bool may_lack_control;            /* a base alone is fine: pictures without control */
     /* hooks.context */
     void (*say)(void *context, const char *message);
     void (*profile)(void *context, const char *line);   /* not NULL: every kernel is timed */
@@ -51,6 +52,8 @@ void engine_close(engine *e);
 const checkpoint *engine_checkpoint(const engine *e);
 int  engine_usual_side(const engine *e);          /* pixels: 512, or what the model was trained at */
 bool engine_bf16(const engine *e);
+int  engine_threads(const engine *e);
+size_t engine_memory(const engine *e);            /* the most that is to be used; 0: unknown */
 mien_prediction engine_prediction(const engine *e);   /* AUTO: not known before engine_sample has looked */
 
 /* What a job asks of the networks. */
@@ -74,6 +77,9 @@ int  engine_needs(const engine *e, const engine_shape *shape, engine_share *out)
 
 /* How many steps its sampler takes, which ddim_original may not be asked for exactly; 0 for 0. ERR_* for a number it does not have. */
 int  engine_steps(const engine *e, const picture_settings *how, int *steps);
+
+/* What pictures by these settings ask of the networks, and how many steps their sampler takes. */
+int  engine_shape_of(const engine *e, const picture_settings *how, int width, int height, bool many, engine_shape *out, int *steps);
 
 /* Seconds of what was done since the engine was opened. load: planning and packing. */
 typedef struct { double load, text, hint, decode; } engine_times;

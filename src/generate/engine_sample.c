@@ -74,6 +74,19 @@ int engine_steps(const engine *e, const picture_settings *how, int *steps) {
     return 0;
 }
 
+int engine_shape_of(const engine *e, const picture_settings *how, int width, int height, bool many, engine_shape *out, int *steps) {
+    int rc = engine_steps(e, how, steps);
+    if (rc < 0) return rc;
+    *out = (engine_shape){ .width = width, .height = height, .guidance = how->cfg != 1, .guess = how->guess,
+                           .only_mid = how->only_mid_control || checkpoint_settings_of(e->c)->only_mid_control,
+                           .many = many, .with = !*steps && how->strength != 0, .without = !*steps && how->strength == 0 };
+    for (int i = 0; i < *steps; i++) {
+        if (control_acts(how, i, *steps)) out->with = true;
+        else out->without = true;
+    }
+    return 0;
+}
+
 typedef struct {
     const sample_request *r;
     sampler *s;

@@ -35,18 +35,7 @@ static int say_cut(generator *g, const char *what, const char *prompt) {
 }
 
 static int make_shape(generator *g, prepared_job *p, bool batch) {
-    const picture_settings *s = &p->j.how;
-    engine_shape *shape = &p->shape;
-    int rc = engine_steps(g->e, s, &p->steps);
-    if (rc < 0) return rc;
-    *shape = (engine_shape){ .width = p->map.picture.width, .height = p->map.picture.height, .guidance = s->cfg != 1, .guess = s->guess,
-                             .only_mid = s->only_mid_control || checkpoint_settings_of(engine_checkpoint(g->e))->only_mid_control,
-                             .many = batch || p->j.count > 1, .with = !p->steps && s->strength != 0, .without = !p->steps && s->strength == 0 };
-    for (int i = 0; i < p->steps; i++) {
-        if (control_acts(s, i, p->steps)) shape->with = true;
-        else shape->without = true;
-    }
-    return 0;
+    return engine_shape_of(g->e, &p->j.how, p->map.picture.width, p->map.picture.height, batch || p->j.count > 1, &p->shape, &p->steps);
 }
 
 /* Of picture `seed`; where the best are kept, of those from `first` on, the one at place k. */
