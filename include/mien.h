@@ -677,6 +677,49 @@ MIEN_API mien_generate_options mien_generate_defaults(void);
  * MIEN_ERR_EXISTS before any work; MIEN_ERR_LIMIT if memory does not suffice, with what would fit. */
 MIEN_API int mien_generate(const mien_generate_options *options, mien_generate_result *result);
 
+/* ---- eval -------------------------------------------------------------------------------------------------------- */
+
+enum { MIEN_EVAL_ITEMS = 10000, MIEN_EVAL_SEEDS = 100 };
+
+typedef struct {
+    const char *base, *control;                 /* as of mien_generate; a base without a ControlNet gives pictures without control alone */
+    const char *data;                           /* as of mien_train: the maps, captions, photos and landmarks */
+    const char *output;                         /* the report's folder, made if needed */
+    mien_picture_settings picture;              /* the prompt apart, which is the item's caption; seed: of the choice of items and of all noise */
+    int count, seeds;                           /* items (0: 100), fewer if there are no more; pictures of each (0: 1) */
+    const char *only, *exclude;                 /* lists of items; NULL: all */
+    int redraw;                                 /* maps are drawn from the landmarks, at the pictures' size */
+    int no_photos, no_free;                     /* without the photos through the VAE; without the pictures without control */
+    int no_pictures, no_metadata;               /* pictures are not kept; they tell no settings */
+    int show;                                   /* items with pictures in report.html: 24; below 0: none */
+    mien_dtype dtype;
+    mien_prediction prediction;
+    size_t memory;
+    const char *models, *cpu;                   /* as in mien_options */
+    int jobs;                                   /* threads; 0: all cores */
+    int part, parts;                            /* this process does part 1..parts; 0: all */
+    void (*table)(void *context, const char *line);     /* the report in words, once it is made; hooks.context, as all; may be NULL */
+    void (*profile)(void *context, const char *line);
+    mien_hooks hooks;                           /* progress counts pictures */
+} mien_eval_options;
+
+typedef struct {
+    uint64_t items;                             /* of the whole set that is measured */
+    uint64_t left_out, unmeasured;              /* of these: what cannot be used; pictures that failed */
+    uint64_t pictures, skipped, failed;         /* of this part, now; skipped: measured by an earlier run; failed: with those of items left out */
+    uint64_t missing;                           /* pictures of other parts that nobody has measured yet */
+    int reported;                               /* report.json and report.html are written: nothing is missing */
+    double load, text, hint, sample, decode, photos, find, report, total;   /* seconds */
+} mien_eval_result;
+
+MIEN_API mien_eval_options mien_eval_defaults(void);    /* mien_picture_defaults with seed 0, count 100, seeds 1, show 24 */
+
+/* Makes pictures from items of a data set, finds the faces again, and reports how far they are from those that were wanted, beside the photos
+ * through the VAE, pictures without control and the faces of other items. What an earlier run, or another part, measured by the same settings
+ * is not done again; other settings are refused. The report is made by whichever run finds nothing missing. 0 also if items failed, or
+ * if others' parts are missing (result tells); else as mien_annotate. */
+MIEN_API int mien_eval(const mien_eval_options *options, mien_eval_result *result);
+
 /* ---- models: convert ---------------------------------------------------------------------------------------------- */
 
 /* LDM: one file under the original's names. CONTROL: the ControlNet alone, its names without "control_model.". DIFFUSERS: a

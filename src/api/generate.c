@@ -3,7 +3,6 @@
  * mien.h's pictures: the options are looked at here, the work is in generate/. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api/api.h"
 #include "base/error.h"
@@ -76,19 +75,6 @@ static int check_batch(const mien_generate_options *o) {
     return 0;
 }
 
-/* base and control have room for MIEN_PATH. */
-static int take_own(mien_generate_options *o, char *base, char *control) {
-    bool named = o->base && *o->base;
-    if (named && (strcmp(o->base, OWN_MODEL) != 0 || access(o->base, F_OK) == 0)) return 0;
-    int rc = own_model_find(false, base, MIEN_PATH);
-    if (rc == 0 && !o->control) rc = own_model_find(true, control, MIEN_PATH);
-    if (rc < 0) return rc;
-    if (!named && o->hooks.log) o->hooks.log(o->hooks.context, MIEN_LOG_INFO, base, "no base was named: this is " OWN_MODEL ", the small model that comes with mien");
-    o->base = base;
-    if (!o->control) o->control = control;
-    return 0;
-}
-
 /* ---- --check --------------------------------------------------------------------------------------------------------- */
 
 typedef struct { face_mesh *mesh; } checker;
@@ -121,9 +107,7 @@ int mien_generate(const mien_generate_options *options, mien_generate_result *re
     if (!o->picture.negative) o->picture.negative = "";
     char base[MIEN_PATH], control[MIEN_PATH];
     int rc = check_kinds(o);
-    if (rc == 0) rc = take_own(o, base, control);
-    if (rc == 0) rc = api_model(&o->base, base);
-    if (rc == 0) rc = api_model(&o->control, control);
+    if (rc == 0) rc = api_base(&o->base, &o->control, &o->hooks, base, control);
     if (rc == 0) rc = o->batch ? check_batch(o) : check_single(o);
     int taken = o->search.max_faces;
     if (rc == 0) rc = api_face_settings(&o->search);

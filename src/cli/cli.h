@@ -116,6 +116,7 @@ int command_convert(int argc, char **argv);
 int command_download(int argc, char **argv);
 int command_draw(int argc, char **argv);
 int command_eval(int argc, char **argv);
+int command_eval_data(int argc, char **argv);   /* eval without --map */
 int command_generate(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_init(int argc, char **argv);

@@ -21,7 +21,7 @@ static const command commands[] = {
     { "convert", "a model from one layout to another; a ControlNet to another base", command_convert },
     { "download", "the photos of a data set's list", command_download },
     { "draw", "landmarks JSON to face map", command_draw },
-    { "eval", "how far pictures are from the faces they were to show", command_eval },
+    { "eval", "how far pictures are from the faces they were to show: a report over a data set", command_eval },
     { "generate", "a photo's expression and gaze, and a prompt, to a picture", command_generate },
     { "init", "a new ControlNet for a base, or a new base", command_init },
     { "package", "a data set to a zip without photos, or to tar shards with them", command_package },
