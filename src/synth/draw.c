@@ -95,7 +95,8 @@ static void draw_camera(synth_face *f, const synth_draw_settings *s, chance *c) 
     double shorter = s->width < s->height ? s->width : s->height, room = held((1 - (double)f->size) * 0.25, 0, 0.1);
     double more_x = (s->width / shorter - 1) * 0.3, more_y = (s->height / shorter - 1) * 0.3;   /* beyond the square in the middle */
     f->offset_x = (float)held(chance_bell(c) * room / 2 + chance_between(c, -more_x, more_x), -0.5, 0.5);
-    f->offset_y = (float)held(chance_bell(c) * room / 2 + chance_between(c, -more_y, more_y), -0.5, 0.5);
+    double chin = 0.05 * (double)f->size;   /* the face lies lower in the head than its hair: its middle is the picture's */
+    f->offset_y = (float)held(chin + chance_bell(c) * room / 3 + chance_between(c, -more_y, more_y), -0.5, 0.5);
 }
 
 static void draw_light(synth_face *f, chance *c) {

@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "data/build_sidecar.h"
+#include "mien.h"
 #include "synth/caption.h"
 #include "synth/chance.h"
 #include "synth/draw.h"
@@ -95,8 +96,8 @@ static void test_golden(void **state) {
     }
     sha256_end(&s, digest);
     sha256_hex(digest, hex);
-    assert_int_equal(SYNTH_DRAW, 2);
-    assert_string_equal(hex, "3fd2de1fed8b5b6f62e47b5e012b8a6cfdad04f42b2c3c2e2539e70fb1566b9c");
+    assert_int_equal(SYNTH_DRAW, 3);
+    assert_string_equal(hex, "240b254b2c94dadd2b9b5c393d239a36cc819298c1c41b46dfababe83b822262");
 }
 
 static void test_independent(void **state) {
@@ -308,8 +309,26 @@ static void test_build_reads_it(void **state) {
     text_free(&doc);
 }
 
+/* ---- the options --------------------------------------------------------------------------------------------------------- */
+
+static void test_options(void **state) {
+    (void)state;
+    mien_synth_options good = mien_synth_defaults();
+    good.output = "/nowhere/at/all", good.count = 1;
+    mien_synth_options bad[12];
+    for (int i = 0; i < 12; i++) bad[i] = good;
+    bad[0].output = "", bad[1].count = 0, bad[2].first = 0, bad[3].width = 15, bad[4].height = 4097, bad[5].yaw = 46, bad[6].face_least = 0.7, bad[7].face_most = 1.1;
+    bad[8].quality = 0, bad[9].part = 3, bad[9].parts = 2, bad[10].cpu = "z80", bad[11].roll = (double)(0 * __builtin_inf());
+    for (int i = 0; i < 12; i++) {
+        mien_progress p;
+        assert_int_equal(mien_synth(&bad[i], &p), MIEN_ERR_USAGE);
+        assert_true(*mien_error() && p.total == 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options),
         cmocka_unit_test(test_chance), cmocka_unit_test(test_limits), cmocka_unit_test(test_golden), cmocka_unit_test(test_independent),
         cmocka_unit_test(test_identities), cmocka_unit_test(test_spread), cmocka_unit_test(test_captions_are_true), cmocka_unit_test(test_mirrored),
         cmocka_unit_test(test_few_words), cmocka_unit_test(test_sidecar), cmocka_unit_test(test_build_reads_it),
