@@ -62,6 +62,8 @@ $(BUILD)/obj/src/nn/cpu/ordered_avx%.o $(BUILD)/obj/src/nn/cpu/ordered_%_avx512.
 $(BUILD)/obj/src/nn/cpu/loops_avx%.o $(BUILD)/obj/src/nn/cpu/blocked_avx512.o $(BUILD)/obj/src/nn/cpu/blocked_across_avx512.o $(BUILD)/obj/src/nn/cpu/linear_transpose_avx512.o $(BUILD)/obj/src/nn/cpu/linear_gather_avx512.o $(BUILD)/obj/src/nn/cpu/turned_avx512.o: OPTIMIZE = -O3
 # Widening the models' f16 weights is a tenth of a short run unless it is vectorised.
 $(BUILD)/obj/src/nn/tensor.o: OPTIMIZE = -O3
+# The filters of PNG rows take half the time of writing a photo: 4.6 ms of 256x256 become 3.4.
+$(BUILD)/obj/src/image/png_write.o: OPTIMIZE = -O3
 
 # ---- what there is to build: every .c file, by its folder ----------------------------------------------------------------
 
