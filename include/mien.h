@@ -609,8 +609,9 @@ typedef struct {
 } mien_picture_settings;
 
 MIEN_API mien_picture_settings mien_picture_defaults(void);   /* the original's; the prompt is empty */
-/* Those that suit mien-tiny, the small model that comes with mien: nothing added to prompts, and less guidance. */
-MIEN_API mien_picture_settings mien_picture_own_defaults(void);
+/* Those that suit a base, as mien_generate_options has it (NULL: mien-tiny): where it carries a tokenizer of its own it knows the words of its captions alone, so
+ * nothing is added to prompts, the negative one is empty, and guidance is weaker. Of what can't be read: mien_picture_defaults. */
+MIEN_API mien_picture_settings mien_picture_defaults_of(const char *base);
 /* From the "parameters" text of a PNG by mien (or AUTOMATIC1111's program, as far as there is such a setting); what it does not
  * tell is left at its default. */
 MIEN_API int  mien_picture_settings_load(const char *png, mien_picture_settings *out);

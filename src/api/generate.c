@@ -3,6 +3,7 @@
  * mien.h's pictures: the options are looked at here, the work is in generate/. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/api.h"
 #include "base/error.h"
@@ -13,11 +14,11 @@
 #include "generate/job_line.h"
 #include "generate/output.h"
 #include "generate/own_model.h"
+#include "weights/merges.h"
 
 const char *const *mien_sampler_names(void) { return sampler_names; }
 const char *const *mien_rng_names(void) { return noise_names; }
 mien_picture_settings mien_picture_defaults(void) { return settings_defaults(); }
-mien_picture_settings mien_picture_own_defaults(void) { return own_model_settings(); }
 mien_generate_options mien_generate_defaults(void) { return (mien_generate_options){ .picture = settings_defaults() }; }
 
 int mien_picture_settings_load(const char *png, mien_picture_settings *out) {
@@ -73,6 +74,16 @@ static int check_batch(const mien_generate_options *o) {
     if (!o->output || !*o->output) return error_set(ERR_USAGE, "an output folder is needed: where a batch's pictures are written");
     if (o->save_map) return error_set(ERR_USAGE, "a batch saves no maps");
     return 0;
+}
+
+mien_picture_settings mien_picture_defaults_of(const char *base) {
+    char room[MIEN_PATH];
+    weights *w;
+    if (!base || !*base || (strcmp(base, OWN_MODEL) == 0 && access(base, F_OK) < 0)) return own_model_settings();
+    if (api_model(&base, room) < 0 || weights_open(base, &w) < 0) return settings_defaults();
+    bool own = weights_metadata(w, MERGES_KEY) != NULL;
+    weights_close(w);
+    return own ? own_model_settings() : settings_defaults();
 }
 
 /* ---- --check --------------------------------------------------------------------------------------------------------- */

@@ -3,7 +3,6 @@
  * mien eval over a data set: pictures are made, judged and reported. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/part.h"
@@ -160,11 +159,12 @@ static int run(arguments *a, double begin) {
 int command_eval_data(int argc, char **argv) {
     double begin = clock_seconds();
     arguments a;
-    mien_picture_settings usual = mien_picture_defaults(), own = mien_picture_own_defaults();
-    set_out(&a, &usual);
+    mien_picture_settings suits = mien_picture_defaults();
+    set_out(&a, &suits);
     int status = parse(&a, argc, argv);
-    if (status < 0 && (!a.job.base || !*a.job.base || strcmp(a.job.base, "mien-tiny") == 0)) {   /* over its settings */
-        set_out(&a, &own);
+    if (status < 0) {   /* over what suits the model */
+        suits = mien_picture_defaults_of(a.job.base);
+        set_out(&a, &suits);
         status = parse(&a, argc, argv);
     }
     if (status >= 0) return status;

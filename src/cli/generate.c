@@ -15,7 +15,8 @@ static const char *const predictions[] = { "auto", "epsilon", "v", NULL };
 
 static const char notes[] =
     "Models are .safetensors, .ckpt or diffusers folders of Stable Diffusion 1.x or 2.x; without --control the base must hold the ControlNet too.\n"
-    "Without --base mien-tiny is taken, a small model of drawn faces at 256x256, and then nothing is added to the prompt and --cfg is 3.\n"
+    "Without --base mien-tiny is taken, a small model of drawn faces at 256x256. A model that carries a tokenizer of its own, as it does, knows the words of its\n"
+    "captions alone: then nothing is added to the prompt, the negative one is empty and --cfg is 3, unless said otherwise.\n"
     "The map is drawn from the photo's best face, or those that --face or --max-faces take, at the picture's size: by default the photo's aspect\n"
     "with a short side of 512 (768 for a model that was trained so). --map takes one that is there, which `mien annotate` or `mien draw` made.\n"
     "--count N writes OUT.png, OUT-2.png, ... with seeds SEED, SEED+1, ... The seed is random if none is given, and printed.\n"
@@ -124,10 +125,10 @@ int command_generate(int argc, char **argv) {
         set_out(&a, &like);
         status = parse(&a, argc, argv);
     }
-    if (status < 0 && !a.like && (!a.job.base || !*a.job.base || strcmp(a.job.base, "mien-tiny") == 0)) {   /* over its settings */
-        mien_picture_settings own = mien_picture_own_defaults();
-        own.prompt = NULL;
-        set_out(&a, &own);
+    if (status < 0 && !a.like) {   /* over what suits the model */
+        mien_picture_settings suits = mien_picture_defaults_of(a.job.base);
+        suits.prompt = NULL;
+        set_out(&a, &suits);
         status = parse(&a, argc, argv);
     }
     if (status < 0) {

@@ -15,8 +15,8 @@
  * tree's models/tiny. ERR_USAGE, with these places, if there is none. */
 int own_model_find(bool control, char *path, size_t size);
 
-/* Settings that it makes good pictures with: it knows neither the words that are added for Stable Diffusion nor its list of faults, and its faces
- * fall apart under strong guidance. */
+/* Settings that it, and whatever learnt the words of its captions alone, makes good pictures with: it knows neither the words that are added for Stable Diffusion nor
+ * its list of faults, and its faces fall apart under strong guidance. */
 picture_settings own_model_settings(void);
 
 #endif

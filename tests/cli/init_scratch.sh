@@ -63,6 +63,7 @@ expect "a ControlNet of it" 0 "$mien" init --base learnt.safetensors -o learnt_c
 check "carries none" not grep -aq mien.merges learnt_control.safetensors
 unset_models="env MIEN_MODELS=$T/nothing"
 expect "generate, by the file alone" 0 $unset_models "$mien" generate --base learnt.safetensors --control learnt_control.safetensors --map learnt/source/0.png --prompt "a woman" -o learnt.png --steps 1 -q
+check "with what suits it: nothing is added to the prompt" eval '"$mien" info learnt.png >own.txt && grep -q "a woman$" own.txt && grep -q "CFG scale: 3[^0-9]" own.txt'
 expect "train" 0 "$mien" train --what base --base learnt.safetensors --data learnt --out learnt_run --batch 1 --size 64 --steps 1 -q
 check "the checkpoint carries it on" sh -c "'$mien' info learnt_run/checkpoints/step-000001/base.safetensors | grep -q 'tokenizer: its own, 531 tokens'"
 expect "as a folder" 0 sh -c "'$mien' convert learnt.safetensors learnt_folder --to diffusers -q && '$mien' init --scratch learnt_folder -o learnt_again.safetensors -q"
