@@ -83,7 +83,8 @@ static void draw_shapes(chance *c, synth_face *f) {
         &f->eye_tilt, &f->lips, &f->mouth_width, &f->brow_thickness, &f->brow_arch, &f->ears,
     };
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
-        double x = chance_bell(c) * 0.4;
+        bool delicate = shape[i] == &f->eye_size || shape[i] == &f->eye_tilt || shape[i] == &f->lips;   /* far from the middle, landmarks don't follow */
+        double x = chance_bell(c) * (delicate ? 0.28 : 0.4);
         *shape[i] = (float)(x < -1 ? -1 : x > 1 ? 1 : x);
     }
 }
