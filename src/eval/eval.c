@@ -129,13 +129,13 @@ static int check_folder(const char *path) {
 static int open_folder(evaluation *v) {
     const eval_options *o = v->o;
     char pictures[PATH_MAX];
-    if ((size_t)snprintf(pictures, sizeof pictures, "%s/pictures", o->output) >= sizeof pictures) return error_set(ERR_IO, "%s: the path is too long", o->output);
+    if ((size_t)snprintf(pictures, sizeof pictures, "%s/pictures/", o->output) >= sizeof pictures) return error_set(ERR_IO, "%s: the path is too long", o->output);
     int rc = folder_make(o->output);
     if (rc == 0) rc = folder_lock_take(o->output, o->part, o->parts, &v->lock);
     if (rc == 0 && v->lock.missing) eval_say(v, MIEN_LOG_WARNING, o->output, "cannot be locked here: see that no other process writes there");
     if (rc == 0) rc = check_folder(o->output);
     if (rc == 0) rc = eval_settings_hold(o->output, &v->settings);
-    if (rc == 0) rc = folder_check_links(o->output, pictures);
+    if (rc == 0 && folder_check_links(o->output, pictures) < 0) rc = error_set(ERR_USAGE, "%s", error_message());
     if (rc == 0 && !o->no_pictures) rc = folder_make(pictures);
     if (rc < 0) return rc;
     file_remove_leftovers(o->output, !o->parts);

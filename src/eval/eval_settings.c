@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +20,13 @@ enum { FORMAT = 1, MOST = 1 << 20 };
 static void put_value(const json_at *at, text *out) {
     const char *s;
     double x;
+    long long n;
     bool b;
     char number[NUMBER_TEXT];
     if (json_is_nothing(at)) text_add(out, "null");
     else if (json_has_text(at)) text_json_exact(out, json_need_string(at, &s) == 0 ? s : "");
     else if (json_need_bool(at, &b) == 0) text_add(out, b ? "true" : "false");
+    else if (json_need_integer(at, INT64_MIN, INT64_MAX, &n) == 0) text_printf(out, "%lld", n);
     else if (json_need_number(at, -HUGE_VAL, HUGE_VAL, &x) == 0) number_shortest_f64(number, x), text_add(out, number);
     else text_add(out, "?");
 }

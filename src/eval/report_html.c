@@ -29,7 +29,7 @@ static const char style[] =
     "article{border-top:1px solid var(--line);padding:.8rem 0}\n"
     "article h3{font-size:1rem;margin:0 0 .2rem;overflow-wrap:anywhere}\n"
     ".row{display:flex;flex-wrap:wrap;gap:.6rem;margin-top:.5rem}\n"
-    "figure{margin:0;width:min(256px,calc(50% - .3rem))}\n"
+    "figure{margin:0;width:min(172px,calc(50% - .3rem))}\n"
     "figure img{display:block;width:100%;height:auto;background:var(--tint);border-radius:4px}\n"
     "figcaption{font-size:.8rem;color:var(--soft)}\n"
     ".none{aspect-ratio:1;background:var(--tint);border-radius:4px;display:grid;place-items:center;font-size:.8rem;color:var(--soft);padding:.5rem;text-align:center}\n";
@@ -55,15 +55,17 @@ static void put_escaped(text *out, const char *s) {
     free(plain);
 }
 
-static void put_estimate(text *out, const estimate *e, double scale, int digits) {
+static void put_marked(text *out, const estimate *e, double scale, int digits, const char *mark) {
     if (!isfinite(e->value)) {
         text_add(out, "<td>&ndash;</td>");
         return;
     }
     text_printf(out, "<td>%.*f", digits, scale * e->value);
-    if (isfinite(e->low) && isfinite(e->high)) text_printf(out, " <small>%.*f&hairsp;&ndash;&hairsp;%.*f</small>", digits, scale * e->low, digits, scale * e->high);
-    text_add(out, "</td>");
+    if (isfinite(e->low) && isfinite(e->high)) text_printf(out, " <small>%.*f to %.*f</small>", digits, scale * e->low, digits, scale * e->high);
+    text_printf(out, "%s</td>", mark);
 }
+
+static void put_estimate(text *out, const estimate *e, double scale, int digits) { put_marked(out, e, scale, digits, ""); }
 
 /* ---- tables ---------------------------------------------------------------------------------------------------------- */
 
@@ -84,26 +86,41 @@ static void put_rates(const report *r, text *out) {
             if (g == GROUP_OTHERS) text_add(out, "<td>&ndash;</td>");
             else put_estimate(out, e[row], row < 3 ? 100 : 1, row < 3 ? 1 : 2);
         }
-        for (int g = 0; g < GROUPS; g++)
-            if (g != (int)r->judged && r->group[g].pictures) text_add(out, "<td></td>");
         text_add(out, "</tr>\n");
     }
 }
 
+static void put_title(const measure_about *about, text *out) {
+    bool inner = about->title[0] == ' ';
+    text_printf(out, "<tr><td%s>%s", inner ? " class=in" : "", about->title + (inner ? 2 : 0));
+}
+
 static void put_errors(const report *r, text *out) {
     put_heads(r, true, out);
-    for (int g = 0; g < GROUPS; g++)
-        if (g != (int)r->judged && r->group[g].pictures) text_printf(out, "<th>times that of:<br>%s</th>", group_title[g]);
     text_add(out, "</tr></thead><tbody>\n");
     put_rates(r, out);
     for (int m = 0; m < ERRORS; m++) {
-        const measure_about *about = &measure_errors[m];
-        bool inner = about->title[0] == ' ';
-        text_printf(out, "<tr><td%s>%s, %s</td>", inner ? " class=in" : "", about->title + (inner ? 2 : 0), about->unit);
+        put_title(&measure_errors[m], out);
+        text_printf(out, ", %s</td>", measure_errors[m].unit);
         for (int g = 0; g < GROUPS; g++)
-            if (r->group[g].pictures) put_estimate(out, &r->group[g].mean[m], 1, about->digits);
-        for (int g = 0; g < GROUPS; g++)
-            if (g != (int)r->judged && r->group[g].pictures) put_estimate(out, &r->against[g].ratio[m], 1, 2);
+            if (r->group[g].pictures) put_estimate(out, &r->group[g].mean[m], 1, measure_errors[m].digits);
+        text_add(out, "</tr>\n");
+    }
+    text_add(out, "</tbody></table></div>\n");
+}
+
+static void put_ratios(const report *r, text *out) {
+    text_printf(out, "<h2>Errors %s, as multiples</h2><p class=soft>Over the faces that both have. An asterisk: the intervals of the two means do not overlap.</p>\n", group_title[r->judged]);
+    text_add(out, "<div class=wide><table><thead><tr><th></th>");
+    for (int g = 0; g < GROUPS; g++)
+        if (g != (int)r->judged && r->group[g].pictures) text_printf(out, "<th>of %s</th>", group_title[g]);
+    text_add(out, "</tr></thead><tbody>\n");
+    for (int m = 0; m < ERRORS; m++) {
+        put_title(&measure_errors[m], out);
+        for (int g = 0; g < GROUPS; g++) {
+            if (g == (int)r->judged || !r->group[g].pictures) continue;
+            put_marked(out, &r->against[g].ratio[m], 1, 2, r->against[g].overlap[m] ? "" : " *");
+        }
         text_add(out, "</tr>\n");
     }
     text_add(out, "</tbody></table></div>\n");
@@ -138,7 +155,7 @@ static void put_base64(text *out, const uint8_t *data, size_t size) {
 }
 
 /* Shrunk to what is shown; over it, the faces that were found. */
-static int put_picture(const image *picture, const faces *over, cpu_level cpu, text *out) {
+static int put_picture(const image *picture, const faces *over, cpu_level cpu, const char *caption, text *out) {
     int longer = picture->width > picture->height ? picture->width : picture->height;
     int width = longer > SHOWN_SIDE ? picture->width * SHOWN_SIDE / longer : picture->width, height = longer > SHOWN_SIDE ? picture->height * SHOWN_SIDE / longer : picture->height;
     image small = { 0 };
@@ -148,7 +165,9 @@ static int put_picture(const image *picture, const faces *over, cpu_level cpu, t
     if (rc == 0 && over && (rc = face_map_draw(over, 0, &small)) > 0) rc = 0;
     if (rc == 0) rc = image_encode_jpeg(&small, JPEG_QUALITY, &jpeg, &size);
     if (rc == 0) {
-        text_printf(out, "<img width=%d height=%d alt=\"\" src=\"data:image/jpeg;base64,", small.width, small.height);
+        text_printf(out, "<img width=%d height=%d alt=\"", small.width, small.height);
+        put_escaped(out, caption);
+        text_add(out, "\" src=\"data:image/jpeg;base64,");
         put_base64(out, jpeg, size);
         text_add(out, "\">");
     }
@@ -160,7 +179,7 @@ static int put_picture(const image *picture, const faces *over, cpu_level cpu, t
 /* A failure is shown in the picture's place, unless memory is the reason. */
 static int put_figure(int rc, const image *picture, const faces *over, cpu_level cpu, const char *caption, text *out) {
     text_add(out, "<figure>");
-    if (rc == 0) rc = put_picture(picture, over, cpu, out);
+    if (rc == 0) rc = put_picture(picture, over, cpu, caption, out);
     if (rc < 0) {
         text_add(out, "<div class=none>");
         put_escaped(out, rc == ERR_EXISTS ? "not kept" : error_message());
@@ -253,7 +272,7 @@ static void gallery_free(gallery *g) {
 static void caption_of(const report *r, const report_item *i, eval_kind kind, char *out, size_t size) {
     const report_picture *p = &i->picture[eval_slot(r->v, kind, 0)];
     if (!p->there) snprintf(out, size, "%s: failed", group_title[kind]);
-    else if (!p->j.matched) snprintf(out, size, "%s: no wanted face at its place", group_title[kind]);
+    else if (!p->j.matched) snprintf(out, size, "%s: no face at the wanted place", group_title[kind]);
     else snprintf(out, size, "%s: landmarks %.3f, score %.2f", group_title[kind], p->j.error[ERROR_LANDMARKS], p->j.score);
 }
 
@@ -337,8 +356,8 @@ static void put_settings(evaluation *v, text *out) {
     const picture_settings *s = &v->o->picture;
     text_printf(out, "<p class=soft>Base %s", v->base_hash);
     if (v->has[EVAL_CONTROL]) text_printf(out, ", ControlNet %s", v->control_hash);
-    text_printf(out, "; %d steps of %s, guidance %g, strength %g, from %g to %g%s; %s; seed %lld, %d a item; mien " MIEN_VERSION ".</p>\n", s->steps, sampler_names[s->sampler], s->cfg, s->strength,
-                s->start, s->end, s->guess ? ", guess mode" : "", engine_bf16(v->e) ? "bf16" : "f32", s->seed, v->seeds);
+    text_printf(out, "; %d step%s of %s, guidance %g, strength %g, from %g to %g%s; %s; seed %lld, %d picture%s of each item; mien " MIEN_VERSION ".</p>\n", s->steps, s->steps == 1 ? "" : "s", sampler_names[s->sampler], s->cfg, s->strength,
+                s->start, s->end, s->guess ? ", guess mode" : "", engine_bf16(v->e) ? "bf16" : "f32", s->seed, v->seeds, v->seeds == 1 ? "" : "s");
     if (*s->added || *s->negative) {
         text_add(out, "<p class=soft>Added to captions: ");
         put_escaped(out, *s->added ? s->added : "nothing");
@@ -370,6 +389,7 @@ int report_html(evaluation *v, const report *r, text *out) {
     put_escaped(out, judge_caveat);
     text_add(out, "</p>\n<h2>Errors</h2><p class=soft>Means, and their 95% intervals. Of pictures without control faces are compared wherever they are.</p>\n");
     put_errors(r, out);
+    put_ratios(r, out);
     text_add(out, "<h2>Wanted and found</h2><p class=soft>Correlations of what is read off the wanted face and off the one that was found.</p>\n");
     put_readings(r, out);
     int rc = put_gallery(v, r, out);

@@ -49,11 +49,14 @@ static bool say_ratio(const report *r, group_kind other, measure_error m, const 
     add(out, " %s %s, and of ", measure_errors[m].unit, in_words[r->judged]);
     add_estimate(out, &b->mean[m], 1, measure_errors[m].digits, "");
     add(out, " %s", in_words[other]);
+    bool one = !(q->ratio[m].low > 1 || q->ratio[m].high < 1);
     if (isfinite(q->ratio[m].value)) {
-        add(out, ": ");
-        add_estimate(out, &q->ratio[m], 1, 2, " times as much");
+        add(out, "; over faces that both have it is ");
+        add_estimate(out, &q->ratio[m], 1, 2, " times");
+        add(out, " as much");
     }
-    add(out, q->overlap[m] ? "; the intervals overlap, so that these pictures do not tell them apart." : "; the intervals do not overlap.");
+    add(out, !q->overlap[m] ? ". The two intervals do not overlap." : one ? ". The intervals overlap: these pictures do not tell the two apart."
+                                                                          : ". The two intervals overlap; that of the ratio leaves out 1.");
     return true;
 }
 
