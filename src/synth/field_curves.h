@@ -42,9 +42,11 @@ LANE eye_curves eye_at(const scene *s, vf x) {
     e.q = vmax(1 - e.u * e.u, splat(0));
     vf base = 2.6f + s->eye_tilt * e.u, root = vsqrt(e.q), fourth = vsqrt(root), bend = root * fourth * vsqrt(fourth);   /* q^(7/8) */
     vf open = by_side(x, s->lid_open);
-    e.low = base - by_side(x, s->lid_down) * bend * (1 + 0.10f * e.u);
+    vf rest = by_side(x, s->lid_down) * bend * (1 + 0.10f * e.u);
     e.wide = base + by_side(x, s->lid_up) * bend * (1 - 0.13f * e.u);
-    e.up = e.low + (e.wide - e.low) * open;
+    /* A lid that closes comes down to a lower one that comes up to meet it: less than half of its way below the corners. */
+    e.low = base - rest * (0.45f + 0.55f * vmin(open, splat(1)));
+    e.up = e.low + (e.wide - base + rest) * open;
     return e;
 }
 

@@ -133,9 +133,9 @@ static void features_set(scene *s, const synth_face *f) {
     for (int i = 0; i < 2; i++) {
         float up = f->gaze_y[i] > 0 ? f->gaze_y[i] : 0, down = f->gaze_y[i] < 0 ? -f->gaze_y[i] : 0, big = 1 + 0.14f * f->eye_size;
         /* The lids go with a glance up or down; without it FaceMesh sees no glance. A smile lifts the lower lid. */
-        s->lid_up[i] = 0.62f * big + 0.008f * up - 0.022f * down;
-        s->lid_down[i] = 0.46f * big - 0.010f * up + 0.010f * down - 0.06f * (smile > 0 ? smile : 0);
-        s->lid_open[i] = f->eyes[i];
+        s->lid_up[i] = 0.625f * big + 0.010f * up - 0.024f * down;
+        s->lid_down[i] = 0.46f * big - 0.012f * up + 0.012f * down - 0.06f * (smile > 0 ? smile : 0);
+        s->lid_open[i] = f->eyes[i] > 1 ? 1 + 0.8f * (f->eyes[i] - 1) : f->eyes[i];
         s->brow_lift[i] = (f->brows[i] > 0 ? 0.95f : 0.55f) * f->brows[i];
         s->brow_inner[i] = f->brows[i] < 0 ? 0.35f * f->brows[i] : 0;
         s->gaze[i][0] = (float)(sine(f->gaze_x[i]) * cosine(f->gaze_y[i]));
@@ -199,6 +199,10 @@ static void light_set(scene *s, const synth_face *f) {
         s->sky[i] = sky[i] * f->ambient * 0.6f;
         s->front[i] = f->ambient * 0.5f;
     }
+    /* Brows are seen by their contrast: grey or fair ones are never as light as the skin. */
+    float light = 0.3f * s->brow[0] + 0.5f * s->brow[1] + 0.2f * s->brow[2], most = 0.38f * (0.3f * s->skin[0] + 0.5f * s->skin[1] + 0.2f * s->skin[2]);
+    if (light > most)
+        for (int i = 0; i < 3; i++) s->brow[i] *= most / light;
     s->tone = (0.3f * f->skin.r + 0.5f * f->skin.g + 0.2f * f->skin.b - 0.2f) / 0.65f;
     s->tone = s->tone < 0 ? 0 : s->tone > 1 ? 1 : s->tone;
     s->to_key[0] = (float)(sine(f->key_azimuth) * cosine(f->key_elevation));

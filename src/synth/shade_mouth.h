@@ -21,9 +21,9 @@ LANE v3 mouth_inside(const met *m, const mouth_curves *c) {
     v3 d = m->r->head.d;
     vf deep = 0.8f / vmax(-d.z, splat(0.35f)), x = m->p.x + d.x * deep, y = m->p.y + d.y * deep, edge = m->pixel * 0.7f;
     float gap = 3.3f * s->face->mouth, top = s->mouth_y + s->gap_up;
-    v3 inside = towards(v3_of(0.13f, 0.028f, 0.026f), 0.035f, 0.009f, 0.009f, smoothstep(y - top, 0, -1.4f));
+    v3 inside = towards(v3_of(0.042f, 0.011f, 0.010f), 0.014f, 0.005f, 0.005f, smoothstep(y - top, 0, -1.4f));
     vf tongue = 1 - sq(x * (1 / 1.45f)) - sq((y - (top - gap * 0.92f)) * (1 / (0.15f + 0.22f * gap)));
-    inside = towards(inside, 0.27f, 0.085f, 0.08f, cover(tongue, edge + 0.30f) * 0.9f);
+    inside = towards(inside, 0.10f, 0.030f, 0.028f, cover(tongue, edge + 0.45f) * 0.9f);
     vf arch = 0.12f * x * x, gapped = vabs(x * (1 / 0.78f) - vfloor(x * (1 / 0.78f)) - 0.5f), slit = 1 - 0.5f * bell((0.5f - gapped) * 9);
     vf lower_teeth = cover(vmin((top - gap + 0.30f + arch * 0.5f) - y, 2.0f - vabs(x)), edge + 0.02f) * clamp01(splat(3 * s->face->mouth - 2));
     inside = v3_mix(inside, v3_scale(v3_of(0.62f, 0.57f, 0.49f), slit), lower_teeth);

@@ -32,7 +32,10 @@ LANE vf folds(const met *m) {
             dark = dark + (age - 0.25f) * 0.30f * stroke(x, y, 4.95f, 2.65f - 0.15f * (float)i, 5.9f, 3.2f - 0.65f * (float)i, 0.12f);
         dark = dark + (age - 0.25f) * 0.25f * stroke(x, y, mx + 0.35f, my - 0.4f, mx + 0.5f, my - 2.0f, 0.2f);
     }
-    /* Brows drawn together. */
+    /* Raised brows fold the forehead, lowered ones are drawn together. */
+    vf raised = vmax(choose(m->p.x < splat(0), splat(s->face->brows[0]), splat(s->face->brows[1])), splat(0));
+    vf crease = (y - 0.35f * raised + 0.1f * sine_turns(m->p.x * 0.11f)) * (1 / 0.8f), line = crease - vfloor(crease) - 0.5f;
+    dark = dark + raised * 0.20f * bell(line * 4.5f) * bell(m->p.x * 0.24f) * smoothstep(y, 5.9f, 6.5f) * smoothstep(y, 8.6f, 8.0f);
     float frown = -0.5f * (s->face->brows[0] + s->face->brows[1]);
     if (frown > 0) dark = dark + frown * 0.35f * stroke(x, y, 0.55f, 3.5f, 0.45f, 4.9f, 0.16f);
     return dark;
