@@ -23,7 +23,7 @@ LANE vf hair_face(const scene *s, vf x, vf y, vf z) {
     return d + 0.22f * sine_turns(x * 0.31f) * sine_turns(y * 0.13f + z * 0.21f) ;
 }
 /* Above 0 below the hair of nape and temples. */
-LANE vf hair_low(const scene *s, vf y, vf z) { return s->hair_below - y - s->hair_slope * vmax(-2.7f - z, splat(-4)); }
+LANE vf hair_low(const scene *s, vf y, vf z) { return (s->hair_body ? 0.0f : s->hair_below) - y - s->hair_slope * vmax(-2.7f - z, splat(-4)); }
 
 LANE vf to_hair(const scene *s, vf x, vf y, vf z) {
     vf d = to_ellipsoid(&s->hair_cap, x, y, z);

@@ -58,7 +58,7 @@ LANE v3 shade_eye(const met *m, v3 skin) {
     const scene *s = m->s;
     eye_curves e = eye_at(s, m->p.x);
     vf y = m->p.y, edge = m->pixel * 0.7f, on = smoothstep(1.12f - vabs(e.u), 0, 0.12f), fine = vmin(edge, splat(0.25f));
-    float lash = 0.21f - 0.035f * s->face->sex;
+    float lash = 0.25f - 0.035f * s->face->sex - 0.04f * s->tone;
 
     vf crease = vmax(e.wide, e.up) + 0.26f + 0.10f * e.q;
     skin = darker(skin, 0.06f * on * bell((y - crease) / (0.10f + fine)));

@@ -82,7 +82,7 @@ LANE v3 haired(const met *m, v3 c) {
     const scene *s = m->s;
     if (s->hair == SYNTH_HAIR_BALD) return c;
     bool shaved = s->hair == SYNTH_HAIR_SHAVED;
-    vf outside = hair_face(s, m->p.x, m->p.y, m->p.z), low = s->hair_body ? s->hair_below - m->p.y : hair_low(s, m->p.y, m->p.z);
+    vf outside = hair_face(s, m->p.x, m->p.y, m->p.z), low = hair_low(s, m->p.y, m->p.z);
     vf grain = noise2(m->p.x * 6, m->p.y * 3 + m->p.z * 3, s->face->seed + 90);
     vf share = smoothstep(vmin(outside, -low) + 0.5f * (grain - 0.5f), shaved ? -0.35f : -0.25f, shaved ? 0.5f : 0.35f);
     share *= smoothstep(splat(7.6f) - vabs(m->p.x) + smoothstep(m->p.y, 3.5f, 4.5f) * 3, 0, 0.3f);      /* not on the ears */
