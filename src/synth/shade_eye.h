@@ -58,7 +58,7 @@ LANE v3 shade_eye(const met *m, v3 skin) {
     const scene *s = m->s;
     eye_curves e = eye_at(s, m->p.x);
     vf y = m->p.y, edge = m->pixel * 0.7f, on = smoothstep(1.12f - vabs(e.u), 0, 0.12f), fine = vmin(edge, splat(0.25f));
-    float lash = 0.25f - 0.035f * s->face->sex - 0.04f * s->tone;
+    float lash = 0.26f - 0.035f * s->face->sex - 0.04f * s->tone;
 
     vf crease = vmax(e.wide, e.up) + 0.26f + 0.10f * e.q;
     skin = darker(skin, 0.06f * on * bell((y - crease) / (0.10f + fine)));
@@ -72,7 +72,7 @@ LANE v3 shade_eye(const met *m, v3 skin) {
     }
     /* A pale rim of the lower lid, then its lashes; the upper lashes are the darkest line of a face. */
     skin = darker(skin, 0.58f * on * bell((y - e.low + 0.03f) / (0.07f + fine * 0.6f)));
-    vf thick = lash * (0.75f + 0.35f * clamp01(e.u)) * (0.65f + 0.35f * clamp01(e.up - e.low)) + fine * 0.4f, above = y - e.up - 0.4f * thick;
+    vf thick = lash * (0.75f + 0.35f * clamp01(e.u)) * (0.85f + 0.15f * clamp01(e.up - e.low)) + fine * 0.4f, above = y - e.up - 0.4f * thick;
     skin = v3_mix(skin, v3_of(0.014f, 0.011f, 0.010f), 0.92f * on * bell(above / thick));
     vf wing = bell((vabs(e.u) - 1.06f) * 7) * bell((y - 2.6f - s->eye_tilt * e.u) * 6);
     return darker(skin, 0.55f * wing);
