@@ -27,7 +27,7 @@ prefix="$tmp/moved here"
 # All that is promised is there, and nothing holds the path it was built or staged at.
 (cd "$prefix" && for file in bin/mien include/mien.h lib/libmien.so lib/libmien.so.0 lib/pkgconfig/mien.pc \
         share/man/man1/mien.1 share/mien/models/face_detection_short_range.tflite \
-        share/mien/models/face_landmark_with_attention.tflite share/mien/models/bpe_simple_vocab_16e6.txt share/doc/mien/LICENSE share/doc/mien/NOTICE \
+        share/mien/models/face_landmark_with_attention.tflite share/mien/models/bpe_simple_vocab_16e6.txt $([ ! -e models/tiny/mien-tiny.safetensors ] || echo share/mien/models/tiny/mien-tiny.safetensors) share/doc/mien/LICENSE share/doc/mien/NOTICE \
         $([ "${ONEDNN:-}" = system ] || echo lib/mien/libdnnl.so.3); do
     [ -e "$file" ] || echo "$file is missing"
 done; grep -rl "$tmp" . | sed 's/$/ holds the staging path/'
