@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do measured landmarks follow what was rendered? Finds the faces of `mien synth`'s pictures again and compares with what their sidecars know.
 
-usage: synth_follow.py MIEN [DIR] [--count 1000] [--seed 7] [--json FILE] [--worst N] [-- OPTION OF MIEN SYNTH ...]
+usage: synth_follow.py MIEN [DIR] [--count 1000] [--seed 7] [--json FILE] [--worst N] [--subsets] [-- OPTION OF MIEN SYNTH ...]
 
 DIR: pictures and sidecars of `mien synth`, of which the first --count are taken; without it so many are rendered into a temporary folder.
 
@@ -244,6 +244,32 @@ def landmark_errors(pictures):
     return out
 
 
+def brightness(c):
+    return 0.3 * c[0] + 0.59 * c[1] + 0.11 * c[2]
+
+
+SUBSETS = (("all", lambda f: True), ("no glasses", lambda f: f["glasses"] == "none"), ("glasses", lambda f: f["glasses"] != "none"), ("light skin", lambda f: brightness(f["skin"]) > 0.55),
+           ("dark skin", lambda f: brightness(f["skin"]) < 0.4), ("no beard", lambda f: f["beard"] in ("none", "stubble")), ("beard", lambda f: f["beard"] not in ("none", "stubble")),
+           ("|yaw| < 15", lambda f: abs(f["yaw"]) < 15), ("|yaw| > 20", lambda f: abs(f["yaw"]) > 20), ("pitch > 10", lambda f: f["pitch"] > 10), ("pitch < -10", lambda f: f["pitch"] < -10),
+           ("large", lambda f: f["size"] > 0.55), ("small", lambda f: f["size"] < 0.5), ("old", lambda f: f["age"] > 0.62), ("hair in face", lambda f: f["hair"] in ("fringe", "bob", "long")),
+           ("short hair", lambda f: f["hair"] in ("short", "bald", "shaved", "bun")), ("light from side", lambda f: abs(f["key_azimuth"]) > 45), ("dim", lambda f: f["key"] + f["ambient"] < 1.1))
+
+
+def report_subsets(pictures):
+    """Who is followed worse: r and slope of each reading among some of the pictures."""
+    rows = quantities(pictures)
+    short = lambda name: name.replace("eyelid gap", "lid").replace("brow height", "brow").replace("iris shift", "iris").replace("mouth opening", "mouth").replace(", left", " l").replace(", right", " r")
+    print(f"{'':16} {'n':>4} " + " ".join(f"{short(r[0])[:10]:>10}" for r in rows))
+    for name, counts in SUBSETS:
+        some = [p for p in pictures if counts(p.face)]
+        cells = []
+        for _, _, read, also, _ in rows:
+            these = [p for p in some if also(p)]
+            true, got = [read(p, p.true) for p in these], [read(p, p.found) for p in these]
+            cells.append(f"{correlation(true, got):5.2f} {slope(true, got):4.2f}" if len(these) > 8 else "")
+        print(f"{name:16} {len(some):4} " + " ".join(f"{c:>10}" for c in cells))
+
+
 def report(pictures, more, worst):
     found = [p for p in pictures if p.found]
     n, k = len(pictures), len(found)
@@ -280,6 +306,7 @@ def main():
     a.add_argument("--seed", type=int, default=7)
     a.add_argument("--json")
     a.add_argument("--worst", type=int, default=0)
+    a.add_argument("--subsets", action="store_true")
     o = a.parse_args(argv[:len(argv) - len(rest) - 1] if "--" in argv else argv)
     with tempfile.TemporaryDirectory() as scratch:
         folder = o.folder or scratch + "/pictures"
@@ -290,6 +317,8 @@ def main():
             sys.exit(f"{folder}: no sidecars of mien synth")
         more = annotate(o.mien, pictures, scratch + "/found")
     fine, numbers = report(pictures, more, o.worst)
+    if o.subsets:
+        report_subsets([p for p in pictures if p.found])
     if o.json:
         pathlib.Path(o.json).write_text(json.dumps(numbers, indent=1) + "\n")
     sys.exit(0 if fine else 1)

@@ -114,7 +114,7 @@ int tokenizer_words_add(tokenizer_words *w, const char *utf8, size_t size) {
 
 /* ---- learning ------------------------------------------------------------------------------------------------------------------ */
 
-typedef struct { uint64_t pair, count; } candidate;       /* pair: first << 32 | second */
+typedef struct { uint64_t pair; uint64_t count; bool banned; } candidate;   /* pair: first << 32 | second */
 typedef struct { uint32_t at, length; uint64_t count; } cut;               /* a word: its tokens from ids[at] on */
 
 typedef struct {
@@ -159,7 +159,7 @@ static void count_pairs(learner *l, const cut *w, bool less) {
         uint32_t *place = l->room ? pair_place(l, pair) : NULL;
         if (!place || !*place) {
             if (l->n_pairs == l->room && (l->rc = grow_pairs(l)) < 0) return;
-            l->pairs[l->n_pairs] = (candidate){ pair, 0 };
+            l->pairs[l->n_pairs] = (candidate){ pair, 0, false };
             *(place = pair_place(l, pair)) = (uint32_t)++l->n_pairs;
         }
         candidate *c = &l->pairs[*place - 1];
@@ -216,10 +216,16 @@ static candidate *best(const learner *l) {
     candidate *top = NULL;
     for (size_t i = 0; i < l->n_pairs; i++) {
         candidate *c = &l->pairs[i];
-        if (c->count < 2) continue;
+        if (c->banned || c->count < 2) continue;
         if (!top || c->count > top->count || (c->count == top->count && c->pair < top->pair)) top = c;
     }
     return top;
+}
+
+static bool is_name(const learner *l, const char *name) {
+    for (size_t i = 0; i < l->names; i++)
+        if (strcmp(l->name[i], name) == 0) return true;
+    return false;
 }
 
 static void merge_in(learner *l, cut *w, int32_t a, int32_t b, int32_t both) {
@@ -237,7 +243,6 @@ static void merge_in(learner *l, cut *w, int32_t a, int32_t b, int32_t both) {
     count_pairs(l, w, false);
 }
 
-/* No token is made in two ways: what is within one was never merged across its borders, so its pieces were merged as they would be alone. */
 static int learn(learner *l, size_t entries, text *merges) {
     text_add(merges, "#version: 0.2\n");
     while (l->rc == 0 && l->names + 2 < entries) {
@@ -246,6 +251,8 @@ static int learn(learner *l, size_t entries, text *merges) {
         int32_t a = (int32_t)(c->pair >> 32), b = (int32_t)(uint32_t)c->pair;
         char *name = arena_printf(&l->memory, "%s%s", l->name[a], l->name[b]);
         if (!name) return error_code();
+        c->banned = true;        /* two ways to one token would be two ids for it: the first way stays the only one */
+        if (is_name(l, name)) continue;
         text_printf(merges, "%s %s\n", l->name[a], l->name[b]);
         l->name[l->names] = name;
         for (size_t i = 0; i < l->n_words && l->rc == 0; i++) merge_in(l, &l->words[i], a, b, (int32_t)l->names);

@@ -31,7 +31,7 @@ static void set_both(float sides[2], float x, chance *c, double apart) {
 static void draw_free(synth_face *f, chance *c) {
     f->mouth = (float)(chance_of(c, 0.3) ? 0 : chance_between(c, 0.15, 1));
     f->smile = (float)chance_between(c, -0.5, 1);
-    float lids = (float)(chance_of(c, 0.18) ? 0 : chance_of(c, 0.7) ? chance_between(c, 0.3, 1.25) : chance_between(c, 0.8, 1.25));
+    float lids = (float)(chance_of(c, 0.18) ? 0 : chance_of(c, 0.7) ? chance_between(c, 0.35, 1.25) : chance_between(c, 0.8, 1.25));
     set_both(f->eyes, lids, c, lids > 0 ? 0.03 : 0);
     set_both(f->brows, (float)chance_between(c, -1, 1), c, 0.08);
     if (chance_of(c, 0.1)) f->brows[chance_of(c, 0.5)] = (float)chance_between(c, 0.6, 1);   /* one alone */
@@ -63,9 +63,12 @@ static void draw_expression(synth_face *f, chance *c) {
     if (m == FREE) draw_free(f, c);
     else draw_mood(f, &mood_range[m], c);
     if (m == WINKING) f->eyes[chance_of(c, 0.5)] = 0;
+    /* What is covered is not found: wide mouths in beards, and brows under hair. */
+    bool bearded = f->beard > SYNTH_BEARD_STUBBLE, fringed = f->hair == SYNTH_HAIR_FRINGE || f->hair == SYNTH_HAIR_CURLY || f->hair == SYNTH_HAIR_BOB || f->hair == SYNTH_HAIR_LONG;
+    if (bearded && f->mouth > 0.4f) f->mouth = 0.4f + (f->mouth - 0.4f) * 0.6f;
     for (int i = 0; i < 2; i++) {
-        f->eyes[i] = f->eyes[i] > 0 ? (float)held((double)f->eyes[i], 0.3, 1.25) : 0;
-        f->brows[i] = (float)held((double)f->brows[i], -1, 1);
+        f->eyes[i] = f->eyes[i] > 0 ? (float)held((double)f->eyes[i], 0.35, 1.25) : 0;
+        f->brows[i] = (float)held((double)f->brows[i], -1, fringed ? 0.75 : 1);
     }
 }
 
@@ -80,7 +83,7 @@ static void draw_gaze(synth_face *f, chance *c) {
     for (int i = 0; i < 2; i++) {
         f->gaze_x[i] = (float)(x + (i ? -apart : apart));
         f->gaze_y[i] = (float)y;
-        if (y < -8 && f->eyes[i] > 0) f->eyes[i] = (float)held((double)f->eyes[i] + (y + 8) * 0.01, 0.3, 1.25);   /* lids follow more than the renderer lets them */
+        if (y < -8 && f->eyes[i] > 0) f->eyes[i] = (float)held((double)f->eyes[i] + (y + 8) * 0.01, 0.35, 1.25);   /* lids follow more than the renderer lets them */
     }
 }
 
@@ -99,11 +102,13 @@ static void draw_camera(synth_face *f, const synth_draw_settings *s, chance *c) 
     f->offset_y = (float)held(chin + chance_bell(c) * room / 3 + chance_between(c, -more_y, more_y), -0.5, 0.5);
 }
 
-static void draw_light(synth_face *f, chance *c) {
+/* Cameras expose for the face: darker skin gets more light. */
+static void draw_light(synth_face *f, synth_skin skin, chance *c) {
+    static const double exposure[SYNTH_SKINS] = { 1, 1.12, 1.35 };
     f->key_azimuth = (float)turned(c, 70);
     f->key_elevation = (float)chance_between(c, -5, 60);
-    f->key = (float)chance_between(c, 0.6, 1.1);
-    f->ambient = (float)chance_between(c, 0.28, 0.5);
+    f->key = (float)(chance_between(c, 0.6, 1.1) * exposure[skin]);
+    f->ambient = (float)(chance_between(c, 0.28, 0.5) * exposure[skin]);
     float warm = (float)chance_between(c, -0.06, 0.08);
     f->key_colour = (synth_colour){ 0.95f + (warm > 0 ? 0.05f : 0.6f * warm), 0.95f, 0.95f - (warm > 0 ? warm : 0) };
     f->grain = (float)chance_between(c, 0, 0.008);
@@ -140,7 +145,7 @@ void synth_draw_face(uint64_t seed, uint64_t number, const synth_draw_settings *
     c = chance_begin(seed, number, "gaze");
     draw_gaze(&out->face, &c);
     c = chance_begin(seed, number, "light");
-    draw_light(&out->face, &c);
+    draw_light(&out->face, out->skin, &c);
     c = chance_begin(seed, number, "surroundings");
     draw_surroundings(out, s, &c);
     c = chance_begin(seed, number, "grain");

@@ -5,7 +5,7 @@
  *
  * Expressions are mixed: about half are ones that people have (a smile raises cheeks and opens the mouth a little, surprise raises brows and opens
  * everything), the others free, so that each part is also seen without the others that usually go with it. What MediaPipe cannot tell apart is not drawn: mouths
- * between closed and 0.15 open, lids between closed and 0.3. */
+ * between closed and 0.15 open, lids between closed and 0.35. */
 #ifndef SYNTH_DRAW_H
 #define SYNTH_DRAW_H
 
@@ -15,7 +15,7 @@
 #include "synth/head.h"
 
 /* Raised whenever the same seed, number and settings give other parameters or another caption. */
-enum { SYNTH_DRAW = 4 };
+enum { SYNTH_DRAW = 5 };
 
 typedef enum { SYNTH_SURROUNDINGS_ANY, SYNTH_SURROUNDINGS_PLAIN } synth_surroundings;
 

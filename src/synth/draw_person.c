@@ -46,8 +46,8 @@ static const synth_colour hairs[SYNTH_HAIR_COLOURS][2] = {
     { { 0.50f, 0.18f, 0.07f }, { 0.76f, 0.34f, 0.13f } }, { { 0.40f, 0.40f, 0.41f }, { 0.60f, 0.60f, 0.61f } }, { { 0.84f, 0.84f, 0.83f }, { 0.95f, 0.95f, 0.94f } },
 };
 static const synth_colour irises[SYNTH_EYE_COLOURS][2] = {
-    { { 0.13f, 0.08f, 0.05f }, { 0.22f, 0.13f, 0.08f } }, { { 0.28f, 0.17f, 0.09f }, { 0.40f, 0.25f, 0.13f } }, { { 0.18f, 0.30f, 0.15f }, { 0.28f, 0.40f, 0.22f } },
-    { { 0.12f, 0.26f, 0.46f }, { 0.24f, 0.39f, 0.56f } }, { { 0.27f, 0.32f, 0.36f }, { 0.37f, 0.42f, 0.45f } },
+    { { 0.17f, 0.10f, 0.06f }, { 0.24f, 0.15f, 0.09f } }, { { 0.27f, 0.16f, 0.09f }, { 0.36f, 0.22f, 0.12f } }, { { 0.17f, 0.28f, 0.14f }, { 0.25f, 0.36f, 0.19f } },
+    { { 0.12f, 0.24f, 0.42f }, { 0.20f, 0.34f, 0.50f } }, { { 0.23f, 0.28f, 0.32f }, { 0.31f, 0.36f, 0.39f } },
 };
 
 static void draw_colours(chance *c, synth_draw *d) {
@@ -67,8 +67,8 @@ static void draw_colours(chance *c, synth_draw *d) {
     f->brow_colour = scaled(mixed(brow, scaled(f->skin, 0.3), 0.25), 0.62);
     d->eye_colour = (synth_eye_colour)chance_pick(c, eye_weight[d->skin], SYNTH_EYE_COLOURS);
     f->iris = mixed(irises[d->eye_colour][0], irises[d->eye_colour][1], chance_unit(c));
-    synth_colour red = d->skin == SYNTH_LIGHT_SKIN ? (synth_colour){ 0.66f, 0.24f, 0.25f } : (synth_colour){ 0.76f, 0.36f, 0.37f };   /* lighter than dark skin, darker than light */
-    synth_colour lips = mixed(scaled(f->skin, 0.9), red, chance_between(c, 0.45, 0.7));
+    synth_colour red = d->skin == SYNTH_LIGHT_SKIN ? (synth_colour){ 0.66f, 0.24f, 0.25f } : (synth_colour){ 0.80f, 0.38f, 0.39f };   /* lighter than dark skin, darker than light */
+    synth_colour lips = mixed(scaled(f->skin, 0.9), red, chance_between(c, 0.5, 0.75));
     d->lipstick = chance_of(c, d->woman ? 0.25 : 0);
     f->lip_colour = d->lipstick ? mixed((synth_colour){ 0.58f, 0.06f, 0.11f }, (synth_colour){ 0.80f, 0.14f, 0.20f }, chance_unit(c)) : lips;
     f->blush = (float)chance_between(c, 0.1, d->woman ? 0.6 : 0.4);
@@ -93,7 +93,7 @@ static void draw_hair(chance *c, synth_draw *d) {
     /* bald, shaved, short, fringe, curly, bob, long, bun */
     static const double of_women[SYNTH_HAIRS] = { 0.01, 0.02, 0.12, 0.17, 0.15, 0.17, 0.23, 0.13 }, of_men[SYNTH_HAIRS] = { 0.05, 0.14, 0.44, 0.13, 0.14, 0.02, 0.06, 0.02 },
                         of_old_men[SYNTH_HAIRS] = { 0.28, 0.14, 0.42, 0.05, 0.07, 0.01, 0.03, 0 };
-    static const double beard[SYNTH_BEARDS] = { 0.68, 0.16, 0.05, 0.04, 0.07 };
+    static const double beard[SYNTH_BEARDS] = { 0.71, 0.16, 0.05, 0.04, 0.04 };
     synth_face *f = &d->face;
     int old_mans = chance_pick(c, of_old_men, SYNTH_HAIRS), mans = chance_pick(c, of_men, SYNTH_HAIRS), womans = chance_pick(c, of_women, SYNTH_HAIRS);
     f->hair = d->woman ? womans : f->age > 0.6f ? old_mans : mans;

@@ -73,7 +73,7 @@ static void test_limits(void **state) {
             assert_true(f->yaw >= -all[k].yaw && f->yaw <= all[k].yaw && f->pitch >= -all[k].pitch && f->pitch <= all[k].pitch && f->roll >= -all[k].roll && f->roll <= all[k].roll);
             assert_true(f->size >= (float)all[k].face_least && f->size <= (float)all[k].face_most);
             assert_true(f->mouth == 0 || f->mouth >= 0.15f);
-            for (int side = 0; side < 2; side++) assert_true(f->eyes[side] == 0 || f->eyes[side] >= 0.3f);
+            for (int side = 0; side < 2; side++) assert_true(f->eyes[side] == 0 || f->eyes[side] >= 0.35f);
             float apart = f->gaze_x[0] - f->gaze_x[1];
             assert_true(apart >= 0 && apart < 3.3f && f->gaze_y[0] == f->gaze_y[1]);   /* eyes meet before the face, or far away */
             if (k == 1) assert_true(f->background == SYNTH_BACKGROUND_PLAIN && d.identity >= 1 && d.identity <= 5);
@@ -96,8 +96,8 @@ static void test_golden(void **state) {
     }
     sha256_end(&s, digest);
     sha256_hex(digest, hex);
-    assert_int_equal(SYNTH_DRAW, 4);
-    assert_string_equal(hex, "20d1b2bfe7ea1ce45340c2c3c02488d634b3af3326b6ac6493e9faa844b7554d");
+    assert_int_equal(SYNTH_DRAW, 5);
+    assert_string_equal(hex, "db032b522891f884e407fe9e9f9bd90bc0be6644a46d6bdd145fdd4454739ae3");
 }
 
 static void test_independent(void **state) {
