@@ -164,7 +164,10 @@ static void test_chance(void **state) {
 /* A weight in two halves has the bits of one in f32, step by step. */
 static void test_halves(void **state) {
     (void)state;
-    if (cpu_level_here() < CPU_AVX512_BF16) skip();
+    if (cpu_level_here() < CPU_AVX512_BF16) {
+        print_message("skipped: no AVX-512 bf16 here\n");
+        skip();
+    }
     float dw[N], joined[N];
     unsigned seed = 4;
     lone *whole = lone_new(1), *halves = lone_of(1, true);

@@ -201,7 +201,10 @@ static void test_many_members(void **state) {
 /* Places and sizes above 4 GB: with MIEN_TEST_LARGE only (tests/soak/zip_large.sh), since it writes 9 GB. */
 static void test_large(void **state) {
     (void)state;
-    if (!getenv("MIEN_TEST_LARGE")) skip();
+    if (!getenv("MIEN_TEST_LARGE")) {
+        print_message("skipped: it writes 9 GB: tests/soak/zip_large.sh\n");
+        skip();
+    }
     enum { BLOCK = 1 << 20, BLOCKS = 4097 };
     uint8_t *block = malloc(BLOCK);
     for (int i = 0; i < BLOCK; i++) block[i] = (uint8_t)(i * 31 >> 3);

@@ -80,7 +80,10 @@ static void resize_windows(void **state) {
 /* The AVX2 loops against the plain ones, to the last pixel of the picture; weights of every size there can be. */
 static void resize_levels(void **state) {
     (void)state;
-    if (cpu_level_here() < CPU_AVX2) skip();
+    if (cpu_level_here() < CPU_AVX2) {
+        print_message("skipped: no AVX2 here\n");
+        skip();
+    }
     dice d = { 1 };
     for (int round = 0; round < 300; round++) {
         int width = dice_between(&d, 1, 90), height = dice_between(&d, 1, 9), out = dice_between(&d, 1, 40), taps = dice_between(&d, 1, 5) * 4;

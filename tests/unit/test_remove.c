@@ -74,7 +74,8 @@ static void test_lost(void **state) {
     assert_int_equal(spool_flush(r->ids), 0);
     if (!empty_unnamed()) {
         removal_free(r);
-        skip();                    /* no /proc */
+        print_message("skipped: no /proc\n");
+        skip();
     }
     assert_int_equal(removal_has(r, "a"), ERR_IO);
     assert_int_equal(removal_add(r, "a", digest), ERR_IO);

@@ -170,7 +170,10 @@ static void by_reference(void **state) {
 }
 static void avx2(void **state) {
     (void)state;
-    if (cpu_level_here() < CPU_AVX2) skip();
+    if (cpu_level_here() < CPU_AVX2) {
+        print_message("skipped: no AVX2 here\n");
+        skip();
+    }
     for (int family = 1; family <= 2; family++) check_controlled(family, CPU_AVX2, NN_F32);
 }
 static void bf16(void **state) {

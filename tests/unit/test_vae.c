@@ -65,7 +65,10 @@ static void f32(void **state) { (void)state; check_all(CPU_BEST, NN_F32); }
 static void by_reference(void **state) { (void)state; check_decoder(1, CPU_REFERENCE, NN_F32), check_encoder(2, CPU_REFERENCE, NN_F32); }
 static void avx2(void **state) {
     (void)state;
-    if (cpu_level_here() < CPU_AVX2) skip();
+    if (cpu_level_here() < CPU_AVX2) {
+        print_message("skipped: no AVX2 here\n");
+        skip();
+    }
     check_all(CPU_AVX2, NN_F32);
 }
 static void bf16(void **state) { (void)state; check_all(cpu_level_here() >= CPU_AVX512_BF16 ? CPU_BEST : CPU_REFERENCE, NN_BF16); }
