@@ -107,8 +107,8 @@ LANE vf to_glasses(const scene *s, vf x, vf y, vf z) {
         vf p = vabs(u) - 1.75f, q = vabs(v) - 1.15f;
         ring = length2(vmax(p, splat(0)), vmax(q, splat(0))) + vmin(vmax(p, q), splat(0)) - 0.65f;
     }
-    vf d = length2(ring, bent) - 0.12f;
-    rod bridge = { 0, 3.0f, 5.75f, 0.95f, 2.75f, 5.7f, 0.12f, 0.12f };
+    vf d = length2(ring, bent) - 0.10f;
+    rod bridge = { 0, 3.0f, 5.75f, 0.95f, 2.75f, 5.7f, 0.10f, 0.10f };
     d = vmin(d, to_rod(&bridge, a, y, z));
     rod temple = { 5.45f, 2.9f, 4.0f, 7.75f, 2.6f, -2.5f, 0.13f, 0.13f };
     return vmin(d, to_rod(&temple, a, y, z));
