@@ -63,7 +63,8 @@ static void draw_expression(synth_face *f, chance *c) {
     if (m == FREE) draw_free(f, c);
     else draw_mood(f, &mood_range[m], c);
     if (m == WINKING) f->eyes[chance_of(c, 0.5)] = 0;
-    /* What is covered is not found: wide mouths in beards, and brows under hair. */
+    /* What is covered is not found: closed eyes behind glasses, wide mouths in beards, and brows under hair. */
+    if (f->glasses && f->eyes[0] == 0 && f->eyes[1] == 0) set_both(f->eyes, (float)chance_between(c, 0.6, 1.1), c, 0.03);
     bool bearded = f->beard > SYNTH_BEARD_STUBBLE, fringed = f->hair == SYNTH_HAIR_FRINGE || f->hair == SYNTH_HAIR_CURLY || f->hair == SYNTH_HAIR_BOB || f->hair == SYNTH_HAIR_LONG;
     if (bearded && f->mouth > 0.4f) f->mouth = 0.4f + (f->mouth - 0.4f) * 0.6f;
     for (int i = 0; i < 2; i++) {
