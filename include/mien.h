@@ -805,6 +805,13 @@ typedef enum { MIEN_ADAMW, MIEN_ADAMW8 } mien_optimizer;      /* ADAMW8: moments
 typedef enum { MIEN_CACHE_ALL, MIEN_CACHE_LATENTS, MIEN_CACHE_NONE } mien_train_cache;
 typedef enum { MIEN_RATE_CONSTANT, MIEN_RATE_LINEAR, MIEN_RATE_COSINE } mien_rate;
 
+/* What an evaluation came to, docs/eval.md; NaN where nothing is to tell it from. */
+typedef struct {
+    int measured, items;                        /* measured 0: there was none at this step */
+    double found, score, score_low, score_high; /* found: a fraction; the score with its 95% interval */
+    double landmarks, gaze_x, gaze_y;           /* IOD, eye widths */
+} mien_train_figures;
+
 /* One optimiser step, after it. */
 typedef struct {
     uint64_t step, steps;                       /* from 1; of how many */
@@ -815,6 +822,8 @@ typedef struct {
     uint64_t epoch;                             /* of its first item, from 0 */
     double divergence;                          /* of a VAE's posteriors from the standard normal distribution, a picture; else 0 */
     double exchange;                            /* seconds of it that were spent waiting for other ranks' gradients */
+    mien_train_figures figures;                 /* of the pictures that were made after it */
+    double score;                               /* of the last evaluation; NaN: none yet */
 } mien_train_step;
 
 typedef struct {
@@ -862,11 +871,16 @@ typedef struct {
     const char *replay;                         /* a file of items and draws; NULL: none */
     int resume, data_changed;
     uint64_t checkpoint_every, sheet_every;     /* steps: 5000, 2500 */
+    const char *eval_data;                      /* of a ControlNet: a data set by which it is evaluated whenever sheets are made, best of items that it is not
+                                                 * trained with; the best checkpoint is then the one of the best score. NULL: it is not */
+    int eval_items;                             /* how many of its items: 8, those that mien_eval takes */
+    double eval_cfg;                            /* guidance of these pictures: 9 */
     double checkpoint_minutes;                  /* 30 */
     int keep;                                   /* checkpoints: 5 */
     const char *cpu;
     int jobs;                                   /* threads of a step; 0: all cores */
     void (*step)(void *context, const mien_train_step *s);        /* hooks.context; may be NULL */
+    void (*evaluated)(void *context, const char *line);           /* what an evaluation came to; may be NULL */
     void (*plan)(void *context, const char *line);                /* what memory and disk will be used, before the first step; may be NULL */
     void (*profile)(void *context, const char *line);
     mien_hooks hooks;                           /* progress counts steps */

@@ -23,6 +23,7 @@ mien_train_options mien_train_defaults(void) {
     return (mien_train_options){
         .batch = 4, .accumulate = 1, .rate = 1e-5, .size = 512, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .decay = 0.01,
         .kl_weight = 1e-6, .checkpoint_every = 5000, .sheet_every = 2500, .checkpoint_minutes = 30, .keep = 5,
+        .eval_items = 8, .eval_cfg = 9,
     };
 }
 
@@ -40,6 +41,7 @@ static int check_target(const mien_train_options *o) {
         { "only_mid_control", o->only_mid_control, control },
         { "unlock_decoder", o->unlock_decoder, control },
         { "redraw", o->redraw, control },
+        { "eval_data", o->eval_data != NULL, control },
         { "freeze_text", o->freeze_text, base },
         { "crop", o->crop, vae },
         { "measure_scale", o->measure_scale, vae },
@@ -98,6 +100,9 @@ static int check(const mien_train_options *o) {
         return error_set(ERR_USAGE, "a rate that falls needs steps or epochs to fall over");
     if (o->optimizer != MIEN_ADAMW && o->optimizer != MIEN_ADAMW8)
         return error_set(ERR_USAGE, "optimizer %d: MIEN_ADAMW or MIEN_ADAMW8 was expected", (int)o->optimizer);
+    if (o->eval_data && (!*o->eval_data || o->eval_items < 1 || o->eval_items > MIEN_EVAL_ITEMS || !within(o->eval_cfg, 0, 100)))
+        return error_set(ERR_USAGE, "eval_data is a data set, eval_items from 1 to %d, eval_cfg from 0 to 100", MIEN_EVAL_ITEMS);
+    if (o->eval_data && !o->sheet_every) return error_set(ERR_USAGE, "eval_data: it is evaluated when sheets are made, and there are to be none");
     return check_target(o);
 }
 

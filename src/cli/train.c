@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -130,6 +131,9 @@ static int parse(arguments *a, int argc, char **argv) {
         { "memory", 0, OPTION_BYTES, &j->memory, 1e6, 0x1p63, "SIZE", "use no more than, say, 6G; where it helps, some of a step is computed again (default: what is free)", NULL },
         { "checkpoint-every", 0, OPTION_COUNT, &a->every, 0, 1e12, "N", "steps between checkpoints (default 5000; and every 30 minutes)", NULL },
         { "eval-every", 0, OPTION_COUNT, &a->sheet, 0, 1e12, "N", "steps between sheets of pictures of four items (default 2500; 0: none)", NULL },
+        { "eval-data", 0, OPTION_TEXT, &j->eval_data, 0, 0, "DIR", "then also measure, as eval does, how a few items of that data set obey: held-out ones", NULL },
+        { "eval-items", 0, OPTION_INT, &j->eval_items, 1, MIEN_EVAL_ITEMS, "N", "how many of them (default 8)", NULL },
+        { "eval-cfg", 0, OPTION_NUMBER, &j->eval_cfg, 0, 100, "X", "their pictures' guidance (default 9)", NULL },
         { "keep", 0, OPTION_INT, &j->keep, 1, 1000, "N", "checkpoints that are kept (default 5)", NULL },
         { "replay", 0, OPTION_TEXT, &j->replay, 0, 0, "FILE", "items, timesteps and noise from a .safetensors file, to compare with another program", NULL },
     };
@@ -167,8 +171,16 @@ static void take_over(arguments *a) {
 /* What the bar has beside the steps. */
 static void note_step(void *context, const mien_train_step *s) {
     progress *shown = context;
-    snprintf(shown->note, sizeof shown->note, "loss %.4g  %.3g images/s  memory %.2f GB  wait %.1f%%", s->smoothed,
-             s->images_per_second, (double)s->peak_bytes * 1e-9, 100 * s->wait / s->seconds);
+    int n = snprintf(shown->note, sizeof shown->note, "loss %.4g  %.3g images/s  memory %.2f GB  wait %.1f%%", s->smoothed,
+                     s->images_per_second, (double)s->peak_bytes * 1e-9, 100 * s->wait / s->seconds);
+    if (isfinite(s->score) && n > 0 && (size_t)n < sizeof shown->note) snprintf(shown->note + n, sizeof shown->note - (size_t)n, "  score %.2f", s->score);
+}
+
+static void show_evaluation(void *context, const char *line) {
+    progress *shown = context;
+    if (shown->common->quiet || shown->common->log_json) return;
+    progress_clear(shown);
+    fprintf(stderr, "%s\n", line);
 }
 
 static void show_plan(void *context, const char *line) {
@@ -226,6 +238,7 @@ int command_train(int argc, char **argv) {
     a.shown.kind = PROGRESS_SLOW;
     a.shown.endless = !a.steps && !a.epochs;
     a.job.plan = show_plan;
+    a.job.evaluated = show_evaluation;
     a.job.step = note_step;
     a.job.profile = a.common.profile ? print_profile : NULL;
     catch_signals_saying(a.common.log_json ? NULL : "mien: stopping with a checkpoint after this step; again stops at once\n");

@@ -186,6 +186,15 @@ int train_log_add(train_log *l, const log_line *n) {
     measure(&t, "images_per_second", n->images_per_second);
     measure(&t, "wait", n->wait);
     measure(&t, "exchange", n->exchange);
+    if (n->figures.measured) {
+        number(&t, "eval_found", n->figures.found);
+        number(&t, "eval_score", n->figures.score);
+        number(&t, "eval_score_low", n->figures.score_low);
+        number(&t, "eval_score_high", n->figures.score_high);
+        number(&t, "eval_landmarks", n->figures.landmarks);
+        number(&t, "eval_gaze_x", n->figures.gaze_x);
+        number(&t, "eval_gaze_y", n->figures.gaze_y);
+    }
     if (n->peak_bytes) text_printf(&t, ",\"peak_bytes\":%" PRIu64, n->peak_bytes);
     text_add(&t, "}\n");
     int rc = text_check(&t);

@@ -23,6 +23,7 @@ typedef struct {
     double divergence;               /* of a VAE's posteriors, a picture */
     double exchange;                 /* seconds of it in which other ranks' gradients were waited for */
     uint64_t peak_bytes;             /* the process's, so far */
+    mien_train_figures figures;      /* "eval_found", ...: if it was evaluated */
 } log_line;
 
 typedef struct train_log train_log;

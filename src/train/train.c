@@ -290,6 +290,7 @@ static int tell_step(train_job *j, mien_train_step *s) {
         .norm = s->norm > 0 ? s->norm : NAN,
         .divergence = j->o->what == MIEN_TRAIN_VAE ? s->divergence : NAN,
         .exchange = j->ranks.all ? s->exchange : NAN,
+        .figures = s->figures,
         .peak_bytes = peak,
     };
     event_scalar scalars[] = {
@@ -321,7 +322,7 @@ static int tell_step(train_job *j, mien_train_step *s) {
 /* A disk that is full, a folder that is gone for a while, or memory that others have, is no reason to lose what memory
  * holds: the older checkpoints stay, and the next time it is tried again. */
 static int keep_now_and_then(train_job *j) {
-    bool due = (j->o->checkpoint_every && j->step % j->o->checkpoint_every == 0) ||
+    bool due = j->best_now || (j->o->checkpoint_every && j->step % j->o->checkpoint_every == 0) ||
                (j->o->checkpoint_minutes > 0 && clock_seconds() - j->kept.at > 60 * j->o->checkpoint_minutes);
     if (!due) return 0;
     int rc = train_keep(j);
@@ -357,11 +358,15 @@ static int loop(train_job *j) {
     const volatile int *stop = train_stop(j);
     mien_train_step s;
     int rc = 1;
+    if (!j->step && !j->ranks.rank && train_eval(j) < 0) rc = ERR_CANCELLED;   /* as it begins */
     while (rc > 0 && (!j->steps || j->step < j->steps) && !stop_asked(stop)) {
         rc = one_step(j, &s);
         if (rc <= 0) break;
+        int kept = j->ranks.rank ? 0 : train_eval(j);
+        s.figures = j->figures;
+        s.score = j->eval.any ? j->eval.score : NAN;
         note_told(j, tell_step(j, &s));
-        int kept = j->ranks.rank ? 0 : keep_now_and_then(j);
+        if (kept == 0 && !j->ranks.rank) kept = keep_now_and_then(j);
         if (kept == 0 && !j->ranks.rank) kept = sheet_now_and_then(j);
         if (kept < 0 && kept != ERR_CANCELLED) return kept;
     }

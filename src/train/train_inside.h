@@ -38,6 +38,13 @@ typedef struct {
     bool no_sheets;                  /* memory does not suffice for them */
 } train_room;
 
+/* What evaluations have shown so far; kept in checkpoints, as it lies in memory. Zeroed: nothing yet. */
+typedef struct {
+    uint64_t step, since, below;     /* of the last one; the first of those in a row that were below the beginning, and how many */
+    double score, best, first_low;   /* of the last, the best; the lower end of the first one's interval */
+    bool any, has_best, told;
+} train_evaluations;
+
 typedef struct {
     const mien_train_options *o;
     cpu_level cpu;
@@ -58,7 +65,10 @@ typedef struct {
     uint64_t step;                   /* done so far */
     smooth loss;
     char position[BATCH_POSITION_TEXT];
+    train_evaluations eval;
 
+    mien_train_figures figures;      /* of the last step, if it was evaluated */
+    bool best_now;                   /* and none was better */
     struct { uint64_t step; double at; } kept;   /* the last checkpoint; seconds */
     bool unchanged;                  /* the step that failed has changed none of it */
     uint64_t steps;                  /* of the run; 0: without end */
@@ -142,6 +152,16 @@ int train_sheet(train_job *j);
 /* What makes them: with the trainer's weights, if there is a trainer by now. */
 engine_options train_engine(const train_job *j);
 engine_shape   train_sheet_shape(const train_job *j);
+
+/* ---- train_eval.c: how well a ControlNet obeys ---- */
+
+/* If it is due after this step. What goes wrong is told and ends nothing, but for a stop. */
+int    train_eval(train_job *j);
+/* What the best checkpoint has the least of: the score of this step's evaluation (NaN: there was none) or, where nothing is evaluated, the loss. */
+double train_eval_measure(const train_job *j);
+/* Takes in an evaluation's interval; what there is to say of the sudden convergence, "" if nothing. Told once the interval lies below that of the first evaluation two times in a
+ * row, and taken back if it meets that again. Returns out. */
+const char *train_eval_note(train_evaluations *t, uint64_t step, double low, double high, char *out, size_t size);
 
 /* ---- train_reconstruct.c ---- */
 

@@ -11,7 +11,7 @@ void train_say(const train_job *j, mien_log_kind kind, const char *message) {
     if (j->o->hooks.log) j->o->hooks.log(j->o->hooks.context, kind, NULL, message);
 }
 
-enum { VALUES = 4 };
+enum { VALUES = 5 };
 
 /* The trainer's states and the job's own, as save.h wants them; the list is the caller's to free. */
 static int contents(train_job *j, save_value values[VALUES], save_contents *out, save_state **list) {
@@ -26,8 +26,10 @@ static int contents(train_job *j, save_value values[VALUES], save_contents *out,
     values[1] = (save_value){ "loss", &j->loss, sizeof j->loss, false };
     values[2] = (save_value){ "position", j->position, sizeof j->position, false };
     /* Each rank leaves out items of its own, so none follows from another's. Other ranks than there were go on from rank 0's. */
+    size_t more = 3;
     if (j->ranks.all)
-        values[3] = (save_value){ "positions", j->ranks.positions, (size_t)j->ranks.count * BATCH_POSITION_TEXT, true };
+        values[more++] = (save_value){ "positions", j->ranks.positions, (size_t)j->ranks.count * BATCH_POSITION_TEXT, true };
+    if (j->o->eval_data) values[more++] = (save_value){ "evaluations", &j->eval, sizeof j->eval, true };
     *list = s;
     /* So that whoever generates with it does as it was trained. */
     static const save_metadata only_mid = { "mien.only_mid_control", "true" };
@@ -39,7 +41,7 @@ static int contents(train_job *j, save_value values[VALUES], save_contents *out,
         .states = s,
         .n_states = n,
         .values = values,
-        .n_values = j->ranks.all ? 4 : 3,
+        .n_values = more,
         .dtype = MIEN_DTYPE_F32,
     };
     return 0;
@@ -66,7 +68,7 @@ static int check_finite(const train_job *j) {
 
 /* It may be moved while the checkpoint is written. */
 static int write_there(train_job *j, const save_contents *what, int most) {
-    save_options how = { .step = j->step, .measure = smooth_value(&j->loss), .keep = most, .hooks = &j->o->hooks };
+    save_options how = { .step = j->step, .measure = train_eval_measure(j), .keep = most, .hooks = &j->o->hooks };
     int rc = run_folder_follow(&j->folder, &j->settings, &j->o->hooks);
     how.run = j->folder.path;
     if (rc >= 0) rc = save_write(&how, what);

@@ -2,10 +2,13 @@
 #include "train/train_inside.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "data/dataset.h"
 #include "image/image.h"
 
 static int add_vae(const mien_train_options *o, run_settings *s) {
@@ -28,6 +31,19 @@ static int add_replay(const mien_train_options *o, run_settings *s) {
     int rc = file_hash_until(o->replay, o->hooks.stop, hex);
     if (rc == 0) return errno = ENOENT, error_errno("%s", o->replay);
     return rc < 0 ? rc : run_settings_text(s, "replay", hex, false);
+}
+
+/* By what its list holds: it may have been moved. */
+static int add_evaluation(const mien_train_options *o, run_settings *s) {
+    char hex[20];
+    dataset *d;
+    int rc = dataset_open(o->eval_data, &d);
+    if (rc < 0) return rc;
+    snprintf(hex, sizeof hex, "%016" PRIx64, dataset_fingerprint(d));
+    dataset_close(d);
+    rc = run_settings_text(s, "eval-data", hex, false);
+    if (rc == 0) rc = run_settings_integer(s, "eval-items", o->eval_items, false);
+    return rc < 0 ? rc : run_settings_number(s, "eval-cfg", o->eval_cfg, false);
 }
 
 /* Free ones change no step's numbers: they may differ when a run goes on. */
@@ -69,6 +85,8 @@ int train_settings(const mien_train_options *o, bool bf16, int ranks, run_settin
     bool falls = o->schedule != MIEN_RATE_CONSTANT;
     if (rc == 0) rc = run_settings_integer(s, "steps", (long long)o->steps, !falls);
     if (rc == 0) rc = run_settings_integer(s, "epochs", (long long)o->epochs, !falls);
+    /* Checkpoints compare by it; so a run has it from its beginning, or not. */
+    if (rc == 0 && o->eval_data) rc = add_evaluation(o, s);
     if (rc == 0) rc = run_settings_integer(s, "checkpoint-every", (long long)o->checkpoint_every, true);
     return rc;
 }
