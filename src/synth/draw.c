@@ -15,7 +15,7 @@ static double turned(chance *c, double most) {
 /* ---- expression ------------------------------------------------------------------------------------------------------ */
 
 typedef enum { CALM, SMILING, LAUGHING, SAD, SURPRISED, ANGRY, TALKING, WINKING, ASLEEP, FREE, MOODS } mood;
-static const double mood_weight[MOODS] = { 0.07, 0.10, 0.08, 0.06, 0.06, 0.06, 0.07, 0.02, 0.03, 0.45 };
+static const double mood_weight[MOODS] = { 0.06, 0.09, 0.07, 0.06, 0.06, 0.06, 0.06, 0.02, 0.03, 0.49 };
 
 /* Most likely in the middle of the range. */
 static float about(chance *c, double least, double most) {
@@ -31,7 +31,7 @@ static void set_both(float sides[2], float x, chance *c, double apart) {
 static void draw_free(synth_face *f, chance *c) {
     f->mouth = (float)(chance_of(c, 0.3) ? 0 : chance_between(c, 0.15, 1));
     f->smile = (float)chance_between(c, -0.5, 1);
-    float lids = (float)(chance_of(c, 0.18) ? 0 : chance_of(c, 0.7) ? chance_between(c, 0.35, 1.25) : chance_between(c, 0.8, 1.25));
+    float lids = (float)(chance_of(c, 0.2) ? 0 : chance_of(c, 0.9) ? chance_between(c, 0.35, 1.25) : chance_between(c, 0.8, 1.25));
     set_both(f->eyes, lids, c, lids > 0 ? 0.03 : 0);
     set_both(f->brows, (float)chance_between(c, -1, 1), c, 0.08);
     if (chance_of(c, 0.1)) f->brows[chance_of(c, 0.5)] = (float)chance_between(c, 0.6, 1);   /* one alone */

@@ -15,7 +15,7 @@
 #include "synth/head.h"
 
 /* Raised whenever the same seed, number and settings give other parameters or another caption. */
-enum { SYNTH_DRAW = 6 };
+enum { SYNTH_DRAW = 7 };
 
 typedef enum { SYNTH_SURROUNDINGS_ANY, SYNTH_SURROUNDINGS_PLAIN } synth_surroundings;
 

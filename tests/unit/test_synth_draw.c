@@ -96,8 +96,8 @@ static void test_golden(void **state) {
     }
     sha256_end(&s, digest);
     sha256_hex(digest, hex);
-    assert_int_equal(SYNTH_DRAW, 6);
-    assert_string_equal(hex, "a978f07bbf2c0ecb4a41f1cc77ca28812472aede0cec39d50dfa15d5149e13a0");
+    assert_int_equal(SYNTH_DRAW, 7);
+    assert_string_equal(hex, "f4ed4b41e4204f13ca4e95b3acf6519864cb4e1d5a598498edd2d93c020926df");
 }
 
 static void test_independent(void **state) {
