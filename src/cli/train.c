@@ -76,7 +76,7 @@ static int check(const command_help *help, const arguments *a) {
     if (j->cache_folder && !*j->cache_folder) wrong |= misuse(help, "--cache-folder '': the name of a folder was expected");
     if (j->size % 64) wrong |= misuse(help, "--size %d: a multiple of 64 was expected", j->size);
     if (j->crop && (j->crop % 8 || j->crop > j->size))
-        wrong |= misuse(help, "--crop %d: a multiple of 8 up to --size, which is %d, was expected", j->crop, j->size);
+        wrong |= misuse(help, "--crop %d: a multiple of 8 up to --size, which is %d, was expected; without --crop the whole square is taken", j->crop, j->size);
     if (a->steps && a->epochs) wrong |= misuse(help, "--steps and --epochs: one of them is enough");
     if (a->rate != MIEN_RATE_CONSTANT && !a->steps && !a->epochs)
         wrong |= misuse(help, "--lr-schedule %s needs --steps or --epochs: over those the rate falls", mien_rate_names()[a->rate]);

@@ -42,7 +42,9 @@ int clip_takes(const checkpoint *c, const clip_config *f, const tokenizer *t) {
     int32_t most = tokenizer_most(t), pad = checkpoint_settings_of(c)->pad_token;
     if (f->positions < TOKENS) return error_set(ERR_UNSUPPORTED, "the text encoder takes %zu tokens, %d were expected", f->positions, TOKENS);
     if ((size_t)most >= f->vocabulary)
-        return error_set(ERR_UNSUPPORTED, "the text encoder knows %zu tokens, but %s gives ids up to %d", f->vocabulary, checkpoint_merges(c) ? "its tokenizer" : checkpoint_tokenizer(c) ? "the tokenizer beside it" : "CLIP's vocabulary", (int)most);
+        return error_set(ERR_UNSUPPORTED, "the text encoder knows %zu tokens, but %s gives ids up to %d%s", f->vocabulary,
+                         checkpoint_merges(c) ? "its tokenizer" : checkpoint_tokenizer(c) ? "the tokenizer beside it" : "CLIP's vocabulary", (int)most,
+                         checkpoint_merges(c) || checkpoint_tokenizer(c) ? "" : "; a base whose own tokenizer fits is made by mien init --scratch --captions");
     if (pad < 0 || (size_t)pad >= f->vocabulary) return error_set(ERR_UNSUPPORTED, "the text encoder knows %zu tokens, but prompts are filled up with token %d", f->vocabulary, (int)pad);
     return 0;
 }

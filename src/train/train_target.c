@@ -9,6 +9,8 @@
 #include "base/peak_memory.h"
 #include "base/stop.h"
 #include "generate/engine.h"
+#include "model/clip.h"
+#include "model/tokenizer_learn.h"
 #include "train/train_inside.h"
 
 unsigned train_networks(const mien_train_options *o) {
@@ -125,10 +127,24 @@ static int ask_for_all(train_job *j) {
     return rc;
 }
 
+/* A VAE is trained without the text encoder, and its checkpoints have it as it is: hours later neither a base nor a
+ * ControlNet could be trained over them. */
+static void warn_of_text(const train_job *j) {
+    char line[600];
+    tokenizer *t = NULL;
+    clip_config clip;
+    if (j->ranks.rank || clip_configure(j->c, &clip) < 0 || clip.vocabulary >= VOCABULARY_MOST) return;
+    if (clip_tokenizer(j->c, &t) == 0 && clip_takes(j->c, &clip, t) < 0) {
+        snprintf(line, sizeof line, "of what comes of this, nothing but the VAE will be of use: %s", error_message());
+        train_say(j, MIEN_LOG_WARNING, line);
+    }
+    tokenizer_close(t);
+}
+
 int train_settle(train_job *j) {
     const mien_train_options *o = j->o;
     bool unknown = checkpoint_settings_of(j->c)->prediction == PREDICT_UNKNOWN;
-    if (o->what == MIEN_TRAIN_VAE) return 0;
+    if (o->what == MIEN_TRAIN_VAE) return warn_of_text(j), 0;
     if (o->prediction != MIEN_PREDICTION_AUTO)
         checkpoint_set_prediction(j->c, o->prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON);
     else if (unknown && o->what == MIEN_TRAIN_BASE) checkpoint_set_prediction(j->c, PREDICT_EPSILON);   /* it does from now on */

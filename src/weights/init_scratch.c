@@ -16,6 +16,8 @@
 #include "weights/merges.h"
 #include "weights/scratch_config.h"
 
+enum { CLIPS = 49408 };              /* tokens of CLIP's vocabulary */
+
 typedef struct {
     const mien_init_options *o;
     scratch_config config;
@@ -216,6 +218,13 @@ static void count(work *w) {
     }
 }
 
+/* Ids beyond the text encoder's table would only be met when it is trained, perhaps hours of a VAE's training later. */
+static int refuse_small(const scratch_config *c, const char *folder) {
+    return error_set(ERR_FORMAT,
+                     "%s/text_encoder/config.json: vocab_size is %zu, but there is no tokenizer/ in this folder, and CLIP's has %d tokens: "
+                     "--captions FILE learns a tokenizer of its own from the captions of a prompt.jsonl", folder, c->text.vocabulary, CLIPS);
+}
+
 /* What the captions say, or the folder's own; a text encoder has no more tokens than its tokenizer. */
 static int tokenizer(work *w, init_learn learn) {
     scratch_config *c = &w->config;
@@ -229,11 +238,11 @@ static int tokenizer(work *w, init_learn learn) {
     else if (c->has_text && n > 0 && n < (int)sizeof folder && access(folder, F_OK) == 0) {
         *strrchr(folder, '/') = 0;
         rc = merges_of_folder(folder, &merges);
-        if (rc == 0 && c->text.vocabulary != 49408)
+        if (rc == 0 && c->text.vocabulary != CLIPS)
             convert_log(&w->j, MIEN_LOG_WARNING,
                         "%s: its ids don't follow from its merges, so the model can't carry it: keep it beside the model, "
                         "in a folder of that name", folder);
-    }
+    } else if (c->has_text && c->text.vocabulary < CLIPS) rc = refuse_small(c, w->o->scratch);
     if (rc >= 0 && merges.data) {
         size_t tokens = merges_tokens(merges.data);
         if (tokens > c->text.vocabulary)

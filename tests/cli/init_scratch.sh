@@ -4,6 +4,7 @@
 # mien init --scratch: a base from config files, and that everything else takes it. (How its numbers are spread, and which configs make a
 # model: tests/unit/test_scratch.c; beside diffusers: bench/scratch_exact.py.)
 . "$(dirname "$0")/lib"
+make_model=$(realpath "${BUILD:-build}/tests/make_model")
 clip=$(realpath -m "${CLIP_DIR:-third_party/clip}")
 cd "$T"
 
@@ -36,13 +37,15 @@ if ls "$clip"/bpe_* >/dev/null 2>&1; then
     check "to a picture of the size that it is for" eval '"$mien" info out.png >size && grep -q "64 x 64" size'
     expect "train runs on it" 0 "$mien" train --base base.safetensors --data set --out run --batch 1 --size 64 --steps 2 -q
     check "to a ControlNet" test -s run/checkpoints/step-000002/control.safetensors
-    sed 's/"hidden_size"/"vocab_size": 2048, "hidden_size"/' small/text_encoder/config.json >t && cp -r small words && mv t words/text_encoder/config.json
-    expect "of 2,048 words" 0 sh -c "'$mien' init --scratch words -o words.safetensors -q && '$mien' init --base words.safetensors -o words_control.safetensors -q"
-    check "the last of which fills up" grep -aq '"mien.pad_token":"2047"' words.safetensors
+    "$make_model" sd1 words.safetensors --vocabulary 2048 >/dev/null && "$mien" init --base words.safetensors -o words_control.safetensors -q
     expect "CLIP's vocabulary is too large for it" 1 "$mien" generate --base words.safetensors --control words_control.safetensors --map set/source/0.png --prompt x -o no.png --size 64 --steps 1
     check "says so" said "the text encoder knows 2048 tokens, but CLIP's vocabulary gives ids up to 49407"
     expect "for training too" 1 "$mien" train --base words.safetensors --data set --out no --batch 1 --size 64 --steps 1
-    check "says so again" said "the text encoder knows 2048 tokens, but CLIP's vocabulary gives ids up to 49407"
+    check "says so again" said "the text encoder knows 2048 tokens, but CLIP's vocabulary gives ids up to 49407; a base whose own tokenizer fits is made by mien init --scratch --captions"
+    expect "a VAE could be trained all the same" 0 "$mien" train --what vae --base words.safetensors --data set --out words --batch 1 --size 64 --steps 1 --eval-every 0
+    check "but it is told what that is not good for" said "of what comes of this, nothing but the VAE will be of use: the text encoder knows 2048 tokens"
+    expect "of one that fits" 0 "$mien" train --what vae --base base.safetensors --data set --out fits --batch 1 --size 64 --steps 1 --eval-every 0
+    check "nothing is said" not said "of use"
 else skip "generate and train" "no vocabulary (make setup)"; fi
 
 # A tokenizer of its own, which the file carries.
@@ -78,6 +81,9 @@ check "and not carried" not grep -aq mien.merges other_ids.safetensors
 LC_ALL=C sed 's/#version: 0.2\\n\(.\) /#version: 0.2\\n\1x/' learnt.safetensors >broken.safetensors
 expect "a broken list" 1 "$mien" generate --base broken.safetensors --control learnt_control.safetensors --map learnt/source/0.png --prompt x -o no.png --steps 1
 check "is told of" said "the model's tokenizer: line 2 of the merges is no pair of tokens"
+expect "fewer words than CLIP has, and no captions" 1 "$mien" init --scratch learnt/configs -o no.safetensors
+check "are refused at once" said "learnt/configs/text_encoder/config.json: vocab_size is 600, but there is no tokenizer/ in this folder, and CLIP's has 49408 tokens: --captions FILE"
+check "nothing is made" test ! -e no.safetensors
 expect "a ControlNet learns no words" 2 "$mien" init --base base.safetensors --captions lines.txt -o no.safetensors
 expect "captions that are not there" 1 "$mien" init --scratch learnt/configs --captions nothing.txt -o no.safetensors
 check "are named" said "nothing.txt"

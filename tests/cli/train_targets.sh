@@ -125,7 +125,7 @@ done
 for what in vae control; do refused "--freeze-text is not for --what $what, but for base" --what $what --freeze-text; done
 refused "Try 'mien train --help'" --freeze-text
 refused "--crop 36: a multiple of 8 up to --size, which is 64, was expected" --what vae --crop 36
-refused "--crop 128: a multiple of 8 up to --size" --what vae --crop 128
+refused "--crop 128: a multiple of 8 up to --size, which is 64, was expected; without --crop the whole square is taken" --what vae --crop 128
 expect "a rate that falls without end" 2 run --out no --lr-schedule cosine
 check "is refused by its name" said "--lr-schedule cosine needs --steps or --epochs"
 refused "are not for --replay" --replay base.safetensors --mirror
