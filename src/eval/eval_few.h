@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A few items, measured by an engine that is open: how well a model that is being trained obeys by now. The same pictures, and so the same
- * figures, as those of the job by the same options; nothing stays of it in the
+ * A few items, measured by an engine that is open: how well a model that is being trained obeys by now. By the same weights the same
+ * pictures as those of the job by the same options; nothing stays of it in the
  * output folder. */
 #ifndef EVAL_EVAL_FEW_H
 #define EVAL_EVAL_FEW_H
