@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do measured landmarks follow what was rendered? Finds the faces of `mien synth`'s pictures again and compares with what their sidecars know.
+"""Do measured landmarks follow what was rendered? Finds the faces of `mien synth`'s pictures again, and compares them with what
+the sidecars know.
 
 usage: synth_follow.py MIEN [DIR] [--count 1000] [--seed 7] [--json FILE] [--worst N] [--subsets] [-- OPTION OF MIEN SYNTH ...]
 
-DIR: pictures and sidecars of `mien synth`, of which the first --count are taken; without it so many are rendered into a temporary folder.
+DIR: pictures and sidecars of `mien synth`, of which the first --count are taken; without it so many are rendered into a
+temporary folder. --subsets shows who is followed worse: dark skin, glasses, beards, ...
 
-Readings are displacements between landmarks in the head's frame, in cm: x to the right of an upright picture, y up. From a picture's 2-D displacement they follow by the head's true turn and scale
-and, for the third dimension, by how far apart in depth the two landmarks are on the mean head (not on this one: nothing of the expression is given away). The same is computed from the
-points that the renderer put there ("true") and from those that were found ("measured"). Iris shift is measured from where the pupil of eyes that look straight
-ahead would be, not from the corners of the eye, which landmarks move with the gaze (docs/synth.md). Smile is how much higher the corners of the mouth lie than the middle of the upper lip.
+Readings are displacements between landmarks in the head's frame, in cm: x to the right of an upright picture, y up. They follow
+from a picture's 2-D displacements by the head's true turn and scale and, for the third dimension, by how far apart in depth the
+two landmarks are on the mean head (not on this one: nothing of the expression is given away). The same is computed from the
+points that the renderer put there ("true") and from those that were found ("measured"). Iris shift is measured from where the
+pupil of eyes that look straight ahead would be, not from the corners of the eye, which landmarks move with the gaze
+(docs/synth.md). Smile is how much higher the corners of the mouth lie than the middle of the upper lip.
 
-Columns: r between true and measured reading, which the bars are about (roll, yaw and pitch: between parameter and measured reading, too); slope and rms error; r between the parameter and the
-measured reading raw, and with the other parameters (pose, expression, shapes) regressed out of both; and the baseline: |r| between readings of shuffled pairs, mean and largest of 20.
+Columns: r between true and measured reading, which the bars are about (roll, yaw and pitch: between parameter and measured
+reading, too); slope and rms error; r between the parameter and the measured reading raw, and with the other parameters (pose,
+expression, shapes) regressed out of both; and the baseline: |r| between readings of shuffled pairs, mean and largest of 20.
 Exits 1 if a bar is missed.
 """
 import argparse

@@ -11,7 +11,10 @@
 #include "synth/head.h"
 
 mien_synth_options mien_synth_defaults(void) {
-    return (mien_synth_options){ .first = 1, .width = 256, .height = 256, .yaw = 35, .pitch = 20, .roll = 25, .face_least = 0.42, .face_most = 0.66, .quality = 95 };
+    return (mien_synth_options){
+        .first = 1, .width = 256, .height = 256, .yaw = 35, .pitch = 20, .roll = 25, .face_least = 0.42, .face_most = 0.66,
+        .quality = 95,
+    };
 }
 
 /* Written so that NaN is outside. */
@@ -25,8 +28,10 @@ int mien_synth(const mien_synth_options *o, mien_progress *result) {
     if (result) *result = (mien_progress){ 0 };
     if (!o->output || !*o->output) return error_set(ERR_USAGE, "an output is needed: a folder");
     if (!o->count) return error_set(ERR_USAGE, "count is 0: nothing to render");
-    if (o->seed > most || o->first < 1 || o->first > most || o->count > most - o->first || o->identities > most) return error_set(ERR_USAGE, "seed, first, count and identities are at most 2^53, first at least 1");
-    if (o->format != MIEN_PICTURE_PNG && o->format != MIEN_PICTURE_JPG) return error_set(ERR_USAGE, "format %d: there is none of that number", (int)o->format);
+    if (o->seed > most || o->first < 1 || o->first > most || o->count > most - o->first || o->identities > most)
+        return error_set(ERR_USAGE, "seed, first, count and identities are at most 2^53, first at least 1");
+    if (o->format != MIEN_PICTURE_PNG && o->format != MIEN_PICTURE_JPG)
+        return error_set(ERR_USAGE, "format %d: there is none of that number", (int)o->format);
     if (o->cpu && !cpu_level_parse(o->cpu, &level)) return error_set(ERR_USAGE, "%s: no such processor level", o->cpu);
     int rc = api_part(o->part, o->parts);
     if (rc == 0) rc = check("width", o->width, SYNTH_LEAST, SYNTH_MOST);

@@ -40,17 +40,21 @@ static int parse(arguments *a, int argc, char **argv) {
         { "yaw", 0, OPTION_NUMBER, &j->yaw, 0, 45, "DEGREES", "heads turn left and right by so much at most (default 35)", NULL },
         { "pitch", 0, OPTION_NUMBER, &j->pitch, 0, 35, "DEGREES", "up and down (default 20)", NULL },
         { "roll", 0, OPTION_NUMBER, &j->roll, 0, 90, "DEGREES", "lean to the side (default 25)", NULL },
-        { "face", 0, OPTION_RANGE, a->face, 0.2, 1, "A:B", "18 cm of face is A to B of the shorter side (default 0.42:0.66)", NULL },
-        { "identities", 0, OPTION_COUNT, &a->identities, 1, 1e12, "K", "only K different people (default: a new one each time)", NULL },
+        { "face", 0, OPTION_RANGE, a->face, 0.2, 1, "A:B", "18 cm of face is A to B of the shorter side (default 0.42:0.66)",
+          NULL },
+        { "identities", 0, OPTION_COUNT, &a->identities, 1, 1e12, "K", "only K different people (default: a new one each time)",
+          NULL },
         { "plain", 0, OPTION_FLAG, &j->plain, 0, 0, NULL, "one colour behind them, and nothing else", NULL },
         { "format", 0, OPTION_CHOICE, &a->format, 0, 0, NULL, "of the pictures (default png)", formats },
         { "quality", 0, OPTION_INT, &j->quality, 1, 100, "Q", "of JPEGs (default 95)", NULL },
-        { "no-metadata", 0, OPTION_FLAG, &j->no_metadata, 0, 0, NULL, "pictures do not say in their files that they were rendered", NULL },
+        { "no-metadata", 0, OPTION_FLAG, &j->no_metadata, 0, 0, NULL,
+          "pictures do not say in their files that they were rendered", NULL },
         { "part", 0, OPTION_I_OF_N, a->part, 1, 1e6, "I/N", "do only the I-th of N parts of the pictures", NULL },
         { "force", 'f', OPTION_FLAG, &j->force, 0, 0, NULL, "do everything again, over whatever is there", NULL },
     };
     const command_help help = {
-        "synth", "-o DIR --count N --seed S [OPTION...]", "Renders faces, with captions and all that is true of them: a data set with no rights attached.", options,
+        "synth", "-o DIR --count N --seed S [OPTION...]",
+        "Renders faces, with captions and all that is true of them: a data set with no rights attached.", options,
         sizeof options / sizeof *options, notes,
     };
     int rest;
@@ -86,7 +90,8 @@ static void print_summary(const arguments *a, const mien_progress *p, bool whole
     }
     char name[4 * 4096];
     text_escape(name, sizeof name, a->job.output);
-    printf("%s%s: %" PRIu64 " of %" PRIu64 " picture%s rendered", whole ? "" : "stopped: ", name, p->done, p->total, p->total == 1 ? "" : "s");
+    printf("%s%s: %" PRIu64 " of %" PRIu64 " picture%s rendered", whole ? "" : "stopped: ", name, p->done, p->total,
+        p->total == 1 ? "" : "s");
     if (p->count[0].n) printf(", %" PRIu64 " of them in place of ones by other settings", p->count[0].n);
     printf("; %" PRIu64 " done before, %" PRIu64 " failed; %.1f s", p->skipped, p->failed, p->seconds);
     if (p->done && p->seconds > 0) printf(", %.1f a second", (double)p->done / p->seconds);

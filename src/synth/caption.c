@@ -38,10 +38,14 @@ static const char *mood_word(const synth_face *f) {
     return "";
 }
 
-/* Where the eyes look as seen in the picture: degrees right and up of the camera. The eyes turn with the head, which leans last. */
+/* Where the eyes look as seen in the picture: degrees right and up of the camera. The eyes turn with the head, which
+ * leans last. */
 static void look(const synth_face *f, double *right, double *up) {
-    double r = (double)f->roll * 0.017453292519943295, c = 1 - r * r / 2 + r * r * r * r / 24, s = r - r * r * r / 6 + r * r * r * r * r / 120;   /* |r| is small, or nothing is said */
-    double x = (double)f->yaw + (double)(f->gaze_x[0] + f->gaze_x[1]) / 2, y = (double)f->pitch + (double)(f->gaze_y[0] + f->gaze_y[1]) / 2;
+    /* |r| is small, or nothing is said */
+    double r = (double)f->roll * 0.017453292519943295, c = 1 - r * r / 2 + r * r * r * r / 24,
+        s = r - r * r * r / 6 + r * r * r * r * r / 120;
+    double x = (double)f->yaw + (double)(f->gaze_x[0] + f->gaze_x[1]) / 2,
+        y = (double)f->pitch + (double)(f->gaze_y[0] + f->gaze_y[1]) / 2;
     *right = x * c + y * s;
     *up = y * c - x * s;
 }
@@ -89,13 +93,15 @@ static void say_head(clauses *k, const synth_face *f) {
     else if (f->roll < -9) say(k, "head tilted left");
 }
 
-/* ---- the person and what is round it ---------------------------------------------------------------------------------------- */
+/* ---- the person and what is round it --------------------------------------------------------------------------------------- */
 
 /* What follows "with", or "" where there is no hair. */
 static void hair_words(const synth_draw *d, char out[CLAUSE_ROOM]) {
     static const char *const with[SYNTH_HAIRS] = {
-        [SYNTH_HAIR_BALD] = "", [SYNTH_HAIR_SHAVED] = "very short %s hair", [SYNTH_HAIR_SHORT] = "short %s hair", [SYNTH_HAIR_FRINGE] = "%s hair and a fringe",
-        [SYNTH_HAIR_CURLY] = "curly %s hair", [SYNTH_HAIR_BOB] = "a %s bob", [SYNTH_HAIR_LONG] = "long %s hair", [SYNTH_HAIR_BUN] = "%s hair in a bun",
+        [SYNTH_HAIR_BALD] = "", [SYNTH_HAIR_SHAVED] = "very short %s hair", [SYNTH_HAIR_SHORT] = "short %s hair",
+        [SYNTH_HAIR_FRINGE] = "%s hair and a fringe",
+        [SYNTH_HAIR_CURLY] = "curly %s hair", [SYNTH_HAIR_BOB] = "a %s bob", [SYNTH_HAIR_LONG] = "long %s hair",
+        [SYNTH_HAIR_BUN] = "%s hair in a bun",
     };
     const char *at = strstr(with[d->face.hair], "%s"), *form = with[d->face.hair];
     out[0] = 0;
@@ -156,12 +162,15 @@ static void add_list(text *out, const clauses *k) {
     for (int i = 0; i < k->n; i++) text_printf(out, "%s%s", i == 0 ? " with " : i + 1 < k->n ? ", " : " and ", k->said[i]);
 }
 
-static const char *person_word(const synth_draw *d, chance *c) { return chance_of(c, 0.08) ? "person" : d->woman ? "woman" : "man"; }
+static const char *person_word(const synth_draw *d, chance *c) {
+    return chance_of(c, 0.08) ? "person" : d->woman ? "woman" : "man";
+}
 
 /* "a smiling young bald man with glasses" */
 static void add_subject(text *out, const synth_draw *d, bool alone, chance *c) {
     const synth_face *f = &d->face;
-    const char *mood = chance_of(c, 0.85) ? mood_word(f) : "", *age = chance_of(c, 0.75) ? age_word(f) : "", *person = person_word(d, c);
+    const char *mood = chance_of(c, 0.85) ? mood_word(f) : "", *age = chance_of(c, 0.75) ? age_word(f) : "",
+        *person = person_word(d, c);
     const char *bald = f->hair == SYNTH_HAIR_BALD && chance_of(c, 0.85) ? "bald " : "";
     char hair[CLAUSE_ROOM], all[128];
     snprintf(all, sizeof all, "%s%s%s%s%s", mood, *mood ? " " : "", age, bald, person);

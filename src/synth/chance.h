@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Numbers by chance that follow from a seed, a number and a name alone: what is drawn under one name changes nothing that is drawn under
- * another, and no thread, part or order of work shows in them. Arithmetic only, so they are the same on every machine. */
+ * Numbers by chance that follow from a seed, a number and a name alone: what is drawn under one name changes nothing that is
+ * drawn under another, and no thread, part or order of work shows in them. Arithmetic only, so they are the same on every
+ * machine. */
 #ifndef SYNTH_CHANCE_H
 #define SYNTH_CHANCE_H
 

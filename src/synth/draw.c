@@ -31,13 +31,15 @@ static void set_both(float sides[2], float x, chance *c, double apart) {
 static void draw_free(synth_face *f, chance *c) {
     f->mouth = (float)(chance_of(c, 0.3) ? 0 : chance_between(c, 0.15, 1));
     f->smile = (float)chance_between(c, -0.5, 1);
-    float lids = (float)(chance_of(c, 0.2) ? 0 : chance_of(c, 0.9) ? chance_between(c, 0.35, 1.25) : chance_between(c, 0.8, 1.25));
+    float lids = (float)(chance_of(c, 0.2) ? 0 : chance_of(c, 0.9) ? chance_between(c, 0.35, 1.25)
+        : chance_between(c, 0.8, 1.25));
     set_both(f->eyes, lids, c, lids > 0 ? 0.03 : 0);
     set_both(f->brows, (float)chance_between(c, -1, 1), c, 0.08);
     if (chance_of(c, 0.1)) f->brows[chance_of(c, 0.5)] = (float)chance_between(c, 0.6, 1);   /* one alone */
 }
 
-typedef struct { double mouth[2], smile[2], eyes[2], brows[2], closed; } mood_ranges;   /* closed: how probable a closed mouth is */
+/* closed: how probable a closed mouth is */
+typedef struct { double mouth[2], smile[2], eyes[2], brows[2], closed; } mood_ranges;
 
 static const mood_ranges mood_range[MOODS] = {
     [CALM] =      { { 0.15, 0.30 }, { -0.10, 0.15 }, { 0.85, 1.10 }, { -0.20, 0.25 }, 0.90 },
@@ -65,7 +67,8 @@ static void draw_expression(synth_face *f, chance *c) {
     if (m == WINKING) f->eyes[chance_of(c, 0.5)] = 0;
     /* What is covered is not found: closed eyes behind glasses, wide mouths in beards, and brows under hair. */
     if (f->glasses && f->eyes[0] == 0 && f->eyes[1] == 0) set_both(f->eyes, (float)chance_between(c, 0.6, 1.1), c, 0.03);
-    bool bearded = f->beard > SYNTH_BEARD_STUBBLE, fringed = f->hair == SYNTH_HAIR_FRINGE || f->hair == SYNTH_HAIR_CURLY || f->hair == SYNTH_HAIR_BOB || f->hair == SYNTH_HAIR_LONG;
+    bool bearded = f->beard > SYNTH_BEARD_STUBBLE, fringed = f->hair == SYNTH_HAIR_FRINGE || f->hair == SYNTH_HAIR_CURLY ||
+        f->hair == SYNTH_HAIR_BOB || f->hair == SYNTH_HAIR_LONG;
     if (bearded && f->mouth > 0.4f) f->mouth = 0.4f + (f->mouth - 0.4f) * 0.6f;
     for (int i = 0; i < 2; i++) {
         f->eyes[i] = f->eyes[i] > 0 ? (float)held((double)f->eyes[i], 0.35, 1.25) : 0;
@@ -73,7 +76,8 @@ static void draw_expression(synth_face *f, chance *c) {
     }
 }
 
-/* Three in ten look at the camera, whichever way the head is turned, as far as eyes go; the eyes of all of them meet at some distance. */
+/* Three in ten look at the camera, whichever way the head is turned, as far as eyes go; the eyes of all of them meet at some
+ * distance. */
 static void draw_gaze(synth_face *f, chance *c) {
     double x = chance_between(c, -30, 30), y = chance_between(c, -20, 20);
     if (chance_of(c, 0.3)) {
@@ -84,7 +88,8 @@ static void draw_gaze(synth_face *f, chance *c) {
     for (int i = 0; i < 2; i++) {
         f->gaze_x[i] = (float)(x + (i ? -apart : apart));
         f->gaze_y[i] = (float)y;
-        if (y < -8 && f->eyes[i] > 0) f->eyes[i] = (float)held((double)f->eyes[i] + (y + 8) * 0.01, 0.35, 1.25);   /* lids follow more than the renderer lets them */
+        /* lids follow more than the renderer lets them */
+        if (y < -8 && f->eyes[i] > 0) f->eyes[i] = (float)held((double)f->eyes[i] + (y + 8) * 0.01, 0.35, 1.25);
     }
 }
 
@@ -97,7 +102,8 @@ static void draw_camera(synth_face *f, const synth_draw_settings *s, chance *c) 
     f->distance = (float)chance_between(c, 50, 110);
     f->size = (float)chance_between(c, s->face_least, s->face_most);
     double shorter = s->width < s->height ? s->width : s->height, room = held((1 - (double)f->size) * 0.25, 0, 0.1);
-    double more_x = (s->width / shorter - 1) * 0.3, more_y = (s->height / shorter - 1) * 0.3;   /* beyond the square in the middle */
+    /* beyond the square in the middle */
+    double more_x = (s->width / shorter - 1) * 0.3, more_y = (s->height / shorter - 1) * 0.3;
     f->offset_x = (float)held(chance_bell(c) * room / 2 + chance_between(c, -more_x, more_x), -0.5, 0.5);
     double chin = 0.05 * (double)f->size;   /* the face lies lower in the head than its hair: its middle is the picture's */
     f->offset_y = (float)held(chin + chance_bell(c) * room / 3 + chance_between(c, -more_y, more_y), -0.5, 0.5);
@@ -117,7 +123,8 @@ static void draw_light(synth_face *f, synth_skin skin, chance *c) {
 
 static void draw_surroundings(synth_draw *d, const synth_draw_settings *s, chance *c) {
     static const double background_weight[SYNTH_BACKGROUNDS] = {
-        [SYNTH_BACKGROUND_PLAIN] = 0.3, [SYNTH_BACKGROUND_GRADIENT] = 0.25, [SYNTH_BACKGROUND_BOKEH] = 0.15, [SYNTH_BACKGROUND_BLOCKS] = 0.15,
+        [SYNTH_BACKGROUND_PLAIN] = 0.3, [SYNTH_BACKGROUND_GRADIENT] = 0.25, [SYNTH_BACKGROUND_BOKEH] = 0.15,
+        [SYNTH_BACKGROUND_BLOCKS] = 0.15,
         [SYNTH_BACKGROUND_CLOUDS] = 0.15,
     };
     static const double clothes_weight[SYNTH_CLOTHES_KINDS] = { 0.35, 0.2, 0.2, 0.25 };
@@ -126,7 +133,8 @@ static void draw_surroundings(synth_draw *d, const synth_draw_settings *s, chanc
     f->background = s->surroundings == SYNTH_SURROUNDINGS_PLAIN ? SYNTH_BACKGROUND_PLAIN : kind;
     d->background_paint = synth_paint_draw(c, &f->background_a);
     f->background_b = synth_paint_near(c, f->background_a);
-    if (f->background == SYNTH_BACKGROUND_BOKEH || f->background == SYNTH_BACKGROUND_BLOCKS) synth_paint_draw(c, &f->background_b);
+    if (f->background == SYNTH_BACKGROUND_BOKEH || f->background == SYNTH_BACKGROUND_BLOCKS)
+        synth_paint_draw(c, &f->background_b);
     f->clothes = chance_pick(c, clothes_weight, SYNTH_CLOTHES_KINDS);
     d->clothes_paint = synth_paint_draw(c, &f->clothes_a);
     int other = synth_paint_draw(c, &f->clothes_b);

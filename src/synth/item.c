@@ -21,7 +21,9 @@
 
 /* ---- the job ----------------------------------------------------------------------------------------------------------- */
 
-void synth_id(uint64_t seed, uint64_t number, char out[SYNTH_ID]) { snprintf(out, SYNTH_ID, "%" PRIu64 "-%06" PRIu64, seed, number); }
+void synth_id(uint64_t seed, uint64_t number, char out[SYNTH_ID]) {
+    snprintf(out, SYNTH_ID, "%" PRIu64 "-%06" PRIu64, seed, number);
+}
 
 static void add_setting(text *out, const char *name, double x) {
     char number[NUMBER_TEXT];
@@ -35,10 +37,12 @@ void synth_item_job(const mien_synth_options *o, item_job *out) {
     char hex[65];
     *out = (item_job){
         .options = o, .cpu = CPU_BEST,
-        .draw = { o->width, o->height, o->yaw, o->pitch, o->roll, o->face_least, o->face_most, o->identities, o->plain ? SYNTH_SURROUNDINGS_PLAIN : SYNTH_SURROUNDINGS_ANY },
+        .draw = { o->width, o->height, o->yaw, o->pitch, o->roll, o->face_least, o->face_most, o->identities,
+                  o->plain ? SYNTH_SURROUNDINGS_PLAIN : SYNTH_SURROUNDINGS_ANY },
     };
     if (o->cpu) cpu_level_parse(o->cpu, &out->cpu);
-    text_printf(&all, "%d %d %" PRIu64 " %d %d %d %d\n", o->width, o->height, o->identities, o->plain != 0, (int)o->format, o->format == MIEN_PICTURE_JPG ? o->quality : 0,
+    text_printf(&all, "%d %d %" PRIu64 " %d %d %d %d\n", o->width, o->height, o->identities, o->plain != 0, (int)o->format,
+        o->format == MIEN_PICTURE_JPG ? o->quality : 0,
                 o->no_metadata != 0);
     add_setting(&all, "yaw", o->yaw);
     add_setting(&all, "pitch", o->pitch);
@@ -73,7 +77,8 @@ static int place(const work *w, const char *name, const char *ending, char out[P
     return fits ? 0 : error_set(ERR_IO, "the output's path is too long");
 }
 
-/* A file that holds these bytes: 1, another one: 0; absent: -1 in *there. What has no bytes was lost in a power failure and counts as absent. */
+/* Whether something is there, and whether it is ours: a file that holds these bytes. One without bytes was lost in a power failure
+ * and is ours, too. */
 static int look_at_picture(const char *path, const char *sha256, bool *there, bool *ours) {
     struct stat st;
     char hex[65];
@@ -88,7 +93,8 @@ static int look_at_picture(const char *path, const char *sha256, bool *there, bo
 }
 
 static int refuse(const char *path, bool edited) {
-    return error_set(ERR_EXISTS, edited ? "%s may have been changed since mien wrote it (--force overwrites it)" : "%s is there and is not a file of this job (--force overwrites it)", path);
+    return error_set(ERR_EXISTS, edited ? "%s may have been changed since mien wrote it (--force overwrites it)"
+        : "%s is there and is not a file of this job (--force overwrites it)", path);
 }
 
 /* What lies there. ITEM_THERE if nothing is to be done. */
@@ -114,8 +120,9 @@ static int look(work *w, item_result *result) {
 static void say_of_it(work *w) {
     const mien_synth_options *o = w->job->options;
     synth_caption(o->seed, w->number, &w->job->draw, &w->drawn, &w->caption);
-    text_printf(&w->words, "%s\nRendered by mien synth, not a photograph. Renderer: %d, Seed: %" PRIu64 ", Number: %" PRIu64 ", Size: %dx%d, Version: mien %s",
-                w->caption.data ? w->caption.data : "", SYNTH_RENDERER, o->seed, w->number, o->width, o->height, MIEN_VERSION);
+    text_add(&w->words, w->caption.data ? w->caption.data : "");
+    text_printf(&w->words, "\nRendered by mien synth, not a photograph. Renderer: %d, Seed: %" PRIu64 ", ", SYNTH_RENDERER, o->seed);
+    text_printf(&w->words, "Number: %" PRIu64 ", Size: %dx%d, Version: mien %s", w->number, o->width, o->height, MIEN_VERSION);
 }
 
 static int draw(work *w, synth_truth *truth, mien_synth_times *times) {
@@ -162,7 +169,8 @@ static int write_files(work *w, const synth_truth *truth) {
     synth_sidecar_write(&w->origin, &w->drawn, truth, w->caption.data, &w->doc);
     rc = text_check(&w->doc);
     if (rc < 0) return rc;
-    return w->seen.state == SYNTH_ABSENT && !force ? file_save_new(w->sidecar, w->doc.data, w->doc.size) : file_save(w->sidecar, w->doc.data, w->doc.size);
+    bool is_new = w->seen.state == SYNTH_ABSENT && !force;
+    return is_new ? file_save_new(w->sidecar, w->doc.data, w->doc.size) : file_save(w->sidecar, w->doc.data, w->doc.size);
 }
 
 static int make(work *w, mien_synth_times *times, item_result *result) {

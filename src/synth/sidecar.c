@@ -72,7 +72,8 @@ static void add_truth(text *out, const synth_truth *t) {
     text_add(out, ",\"ahead\":{");
     for (int i = 0; i < 2; i++) text_printf(out, "%s\"%d\":", i ? "," : "", t->ahead[i].landmark), add_point(out, &t->ahead[i]);
     text_add(out, "},\"points\":{");
-    for (int i = 0; i < SYNTH_POINTS; i++) text_printf(out, "%s\"%d\":", i ? "," : "", t->point[i].landmark), add_point(out, &t->point[i]);
+    for (int i = 0; i < SYNTH_POINTS; i++)
+        text_printf(out, "%s\"%d\":", i ? "," : "", t->point[i].landmark), add_point(out, &t->point[i]);
     text_add(out, "}}");
 }
 
@@ -80,14 +81,22 @@ void synth_sidecar_write(const synth_origin *o, const synth_draw *d, const synth
     char sum[65];
     text_add(out, "{\"caption\": ");
     text_json_exact(out, caption);
-    text_printf(out, ", \"NSFW\": \"UNLIKELY\",\n\"synth\": {\"format\":%d,\"renderer\":%d,\"draw\":%d,\"seed\":%" PRIu64 ",\"number\":%" PRIu64 ",\"settings\":\"%s\",\n", FORMAT,
-                SYNTH_RENDERER, SYNTH_DRAW, o->seed, o->number, o->settings);
+    text_add(out, ", \"NSFW\": \"UNLIKELY\",\n");
+    text_printf(out, "\"synth\": {\"format\":%d,\"renderer\":%d,\"draw\":%d,", FORMAT, SYNTH_RENDERER, SYNTH_DRAW);
+    text_printf(out, "\"seed\":%" PRIu64 ",\"number\":%" PRIu64 ",\"settings\":\"%s\",\n", o->seed, o->number, o->settings);
     text_add(out, "\"file\":");
     text_json_exact(out, o->file);
-    text_printf(out, ",\"sha256\":\"%s\",\"width\":%d,\"height\":%d,\"identity\":%" PRIu64 ",\n", o->sha256, o->width, o->height, d->identity);
-    text_printf(out, "\"words\":{\"person\":\"%s\",\"hair\":\"%s\",\"eyes\":\"%s\",\"skin\":\"%s\",\"background\":\"%s\",\"clothes\":\"%s\"},\n", d->woman ? "woman" : "man",
-                synth_hair_words[d->hair_colour], synth_eye_words[d->eye_colour], synth_skin_words[d->skin], synth_paint_words[d->background_paint],
-                synth_paint_words[d->clothes_paint]);
+    text_printf(out, ",\"sha256\":\"%s\",\"width\":%d,\"height\":%d,\"identity\":%" PRIu64 ",\n", o->sha256, o->width, o->height,
+        d->identity);
+    const char *const words[][2] = {
+        { "person", d->woman ? "woman" : "man" }, { "hair", synth_hair_words[d->hair_colour] }, { "eyes", synth_eye_words[d->eye_colour] },
+        { "skin", synth_skin_words[d->skin] }, { "background", synth_paint_words[d->background_paint] },
+        { "clothes", synth_paint_words[d->clothes_paint] },
+    };
+    text_add(out, "\"words\":{");
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        text_printf(out, "%s\"%s\":\"%s\"", i ? "," : "", words[i][0], words[i][1]);
+    text_add(out, "},\n");
     add_face(out, &d->face);
     add_truth(out, truth);
     if (!out->data) return;
@@ -100,7 +109,8 @@ void synth_sidecar_write(const synth_origin *o, const synth_draw *d, const synth
 static bool is_edited(const uint8_t *data, size_t size) {
     enum { TAIL = sizeof sum_begin - 1 + 64 + 4 };
     char sum[65];
-    if (size < TAIL || memcmp(data + size - TAIL, sum_begin, sizeof sum_begin - 1) != 0 || memcmp(data + size - 4, "\"}}\n", 4) != 0) return true;
+    if (size < TAIL || memcmp(data + size - TAIL, sum_begin, sizeof sum_begin - 1) != 0 ||
+        memcmp(data + size - 4, "\"}}\n", 4) != 0) return true;
     hash_of(data, size - TAIL, sum);
     return memcmp(sum, data + size - 68, 64) != 0;
 }
@@ -114,7 +124,8 @@ static bool integer_is(const json_at *object, const char *key, uint64_t want) {
 static bool read_text(const json_at *object, const char *key, char *out, size_t room) {
     json_at at;
     const char *s;
-    return json_field(object, key, &at) && json_has_text(&at) && json_need_string(&at, &s) == 0 && (size_t)snprintf(out, room, "%s", s) < room;
+    return json_field(object, key, &at) && json_has_text(&at) && json_need_string(&at, &s) == 0 &&
+        (size_t)snprintf(out, room, "%s", s) < room;
 }
 
 /* A name in the same folder and nothing else. */
@@ -124,10 +135,13 @@ static void read_document(const json_at *root, const synth_origin *o, synth_seen
     json_at synth;
     char settings[17];
     out->state = SYNTH_FOREIGN;
-    if (json_need_object(root) < 0 || !json_field(root, "synth", &synth) || json_need_object(&synth) < 0 || !integer_is(&synth, "format", FORMAT)) return;
-    if (!read_text(&synth, "file", out->file, sizeof out->file) || !name_is_plain(out->file) || !read_text(&synth, "sha256", out->sha256, sizeof out->sha256)) return;
-    bool same = integer_is(&synth, "renderer", SYNTH_RENDERER) && integer_is(&synth, "draw", SYNTH_DRAW) && integer_is(&synth, "seed", o->seed) &&
-                integer_is(&synth, "number", o->number) && read_text(&synth, "settings", settings, sizeof settings) && strcmp(settings, o->settings) == 0 &&
+    if (json_need_object(root) < 0 || !json_field(root, "synth", &synth) || json_need_object(&synth) < 0 ||
+        !integer_is(&synth, "format", FORMAT)) return;
+    if (!read_text(&synth, "file", out->file, sizeof out->file) || !name_is_plain(out->file) ||
+        !read_text(&synth, "sha256", out->sha256, sizeof out->sha256)) return;
+    bool same = integer_is(&synth, "renderer", SYNTH_RENDERER) && integer_is(&synth, "draw", SYNTH_DRAW) &&
+                integer_is(&synth, "seed", o->seed) && integer_is(&synth, "number", o->number) &&
+                read_text(&synth, "settings", settings, sizeof settings) && strcmp(settings, o->settings) == 0 &&
                 strcmp(out->file, o->file) == 0;
     out->state = same ? SYNTH_SAME : SYNTH_OTHER;
 }

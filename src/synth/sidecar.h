@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What lies beside a rendered picture: <id>.json, a sidecar as `mien build` reads it, with all that is known of the picture under "synth" (docs/formats.md).
+ * What lies beside a rendered picture: <id>.json, a sidecar as `mien build` reads it, with all that is known of the picture
+ * under "synth" (docs/formats.md).
  *
  *     {"caption": "...", "NSFW": "UNLIKELY",
  *     "synth": {"format":1,"renderer":1,"draw":1,"seed":7,"number":42,"settings":"0123456789abcdef",
@@ -10,7 +11,8 @@
  *     "truth":{...},
  *     "sum":"..."}}
  *
- * It vouches for the picture (sha256), and "sum", the SHA-256 of all bytes before it, for itself: so a run knows what is done, and what somebody edited. */
+ * It vouches for the picture (sha256), and "sum", the SHA-256 of all bytes before it, for itself: so a run knows what is done,
+ * and what somebody edited. */
 #ifndef SYNTH_SIDECAR_H
 #define SYNTH_SIDECAR_H
 
@@ -28,7 +30,8 @@ typedef struct {
     int width, height;
 } synth_origin;
 
-void synth_sidecar_write(const synth_origin *origin, const synth_draw *d, const synth_truth *truth, const char *caption, text *out);
+void synth_sidecar_write(const synth_origin *origin, const synth_draw *d, const synth_truth *truth, const char *caption,
+    text *out);
 
 typedef enum {
     SYNTH_ABSENT,

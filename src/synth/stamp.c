@@ -42,7 +42,8 @@ static void add_bytes(text *out, const uint8_t *data, size_t size) {
 static int add_to_jpeg(const char *words, uint8_t **data, size_t *size) {
     static const char name[] = "http://ns.adobe.com/xap/1.0/";   /* its NUL belongs to it */
     enum { SOI = 2, JFIF = 18 };
-    if (*size < SOI + JFIF || (*data)[3] != 0xe0 || (*data)[5] != JFIF - 2 || strlen(words) > 60000) return error_set(ERR_FORMAT, "JPEG: no place for what it says of itself");
+    if (*size < SOI + JFIF || (*data)[3] != 0xe0 || (*data)[5] != JFIF - 2 || strlen(words) > 60000)
+        return error_set(ERR_FORMAT, "JPEG: no place for what it says of itself");
     text out = { 0 };
     add_bytes(&out, *data, SOI + JFIF);
     add_segment(&out, 0xe1, name, sizeof name, xmp, sizeof xmp - 1);

@@ -113,21 +113,25 @@ static void end_worker(void *context, void *own) {
 static int run(job *j) {
     const mien_synth_options *o = j->options;
     struct stat st;
-    if (stat(o->output, &st) == 0 ? !S_ISDIR(st.st_mode) : errno == ENOTDIR) return error_set(ERR_USAGE, "%s: is not a folder", o->output);
+    if (stat(o->output, &st) == 0 ? !S_ISDIR(st.st_mode) : errno == ENOTDIR)
+        return error_set(ERR_USAGE, "%s: is not a folder", o->output);
     int rc = folder_make(o->output);
     if (rc == 0) rc = folder_lock_take(o->output, o->part, o->parts, &j->lock);
-    if (rc == 0 && j->lock.missing) say(j, MIEN_LOG_WARNING, o->output, "cannot be locked here: see that no other process writes there");
+    if (rc == 0 && j->lock.missing)
+        say(j, MIEN_LOG_WARNING, o->output, "cannot be locked here: see that no other process writes there");
     if (rc == 0) file_remove_leftovers(o->output, !o->parts);
     if (rc == 0) rc = count_all(j);
     if (rc < 0 || !j->progress.total) return rc;
     return workers_run(&(workers_job){
-        .jobs = o->jobs, .most = j->progress.total, .item_size = sizeof(item), .stop = o->hooks.stop, .next = next_item, .work = work_item, .count = count_item,
+        .jobs = o->jobs, .most = j->progress.total, .item_size = sizeof(item), .stop = o->hooks.stop, .next = next_item,
+        .work = work_item, .count = count_item,
         .begin = begin_worker, .end = end_worker, .tick = tell_progress, .context = j,
     });
 }
 
 int synth_run(const mien_synth_options *options, mien_progress *result) {
-    job j = { .options = options, .lock = FOLDER_UNLOCKED, .begin = clock_seconds(), .progress = { .n_counts = COUNTS, .count = { { "replaced", 0 } } } };
+    job j = { .options = options, .lock = FOLDER_UNLOCKED, .begin = clock_seconds(), .progress.n_counts = COUNTS };
+    j.progress.count[COUNT_REPLACED].name = "replaced";
     synth_item_job(options, &j.items);
     int rc = run(&j);
     folder_lock_release(&j.lock);

@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     synth_seen seen;
     synth_sidecar_read(data, size, &origin, &seen);
     if ((seen.state == SYNTH_LOST) != (size == 0) || seen.state == SYNTH_ABSENT) abort();
-    if (seen.state >= SYNTH_OTHER && (!*seen.file || strchr(seen.file, '/') || *seen.file == '.')) abort();   /* it becomes a path */
+    /* it becomes a path */
+    if (seen.state >= SYNTH_OTHER && (!*seen.file || strchr(seen.file, '/') || *seen.file == '.')) abort();
     if (seen.state == SYNTH_SAME && strcmp(seen.file, origin.file) != 0) abort();
     return 0;
 }

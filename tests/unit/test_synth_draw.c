@@ -42,7 +42,8 @@ static char *captioned(uint64_t seed, uint64_t number, const synth_draw *d) {
 
 static void test_chance(void **state) {
     (void)state;
-    chance a = chance_begin(7, 1, "x"), b = chance_begin(7, 1, "x"), others[3] = { chance_begin(8, 1, "x"), chance_begin(7, 2, "x"), chance_begin(7, 1, "y") };
+    chance a = chance_begin(7, 1, "x"), b = chance_begin(7, 1, "x");
+    chance others[3] = { chance_begin(8, 1, "x"), chance_begin(7, 2, "x"), chance_begin(7, 1, "y") };
     uint64_t first = chance_bits(&a);
     assert_true(first == chance_bits(&b));
     for (int i = 0; i < 3; i++) assert_true(first != chance_bits(&others[i]));
@@ -62,7 +63,10 @@ static void test_chance(void **state) {
 
 static void test_limits(void **state) {
     (void)state;
-    const synth_draw_settings all[] = { usual, { 512, 256, 45, 35, 90, 0.2, 1, 5, SYNTH_SURROUNDINGS_PLAIN }, { 16, 4096, 0, 0, 0, 0.6, 0.6, 1, SYNTH_SURROUNDINGS_ANY } };
+    const synth_draw_settings all[] = {
+        usual, { 512, 256, 45, 35, 90, 0.2, 1, 5, SYNTH_SURROUNDINGS_PLAIN },
+        { 16, 4096, 0, 0, 0, 0.6, 0.6, 1, SYNTH_SURROUNDINGS_ANY },
+    };
     for (size_t k = 0; k < sizeof all / sizeof *all; k++)
         for (uint64_t i = 1; i <= MANY; i++) {
             synth_draw d = drawn(3, i, &all[k]);
@@ -70,12 +74,14 @@ static void test_limits(void **state) {
             synth_face held = *f;
             assert_int_equal(synth_face_check(&held), 0);
             assert_memory_equal(&held, f, sizeof held);   /* nothing was outside */
-            assert_true(f->yaw >= -all[k].yaw && f->yaw <= all[k].yaw && f->pitch >= -all[k].pitch && f->pitch <= all[k].pitch && f->roll >= -all[k].roll && f->roll <= all[k].roll);
+            assert_true(f->yaw >= -all[k].yaw && f->yaw <= all[k].yaw && f->pitch >= -all[k].pitch && f->pitch <= all[k].pitch &&
+                f->roll >= -all[k].roll && f->roll <= all[k].roll);
             assert_true(f->size >= (float)all[k].face_least && f->size <= (float)all[k].face_most);
             assert_true(f->mouth == 0 || f->mouth >= 0.15f);
             for (int side = 0; side < 2; side++) assert_true(f->eyes[side] == 0 || f->eyes[side] >= 0.35f);
             float apart = f->gaze_x[0] - f->gaze_x[1];
-            assert_true(apart >= 0 && apart < 3.3f && f->gaze_y[0] == f->gaze_y[1]);   /* eyes meet before the face, or far away */
+            /* eyes meet before the face, or far away */
+            assert_true(apart >= 0 && apart < 3.3f && f->gaze_y[0] == f->gaze_y[1]);
             if (k == 1) assert_true(f->background == SYNTH_BACKGROUND_PLAIN && d.identity >= 1 && d.identity <= 5);
         }
 }
@@ -109,7 +115,8 @@ static void test_independent(void **state) {
     synth_draw_settings narrow = usual;
     narrow.yaw = 5, narrow.surroundings = SYNTH_SURROUNDINGS_PLAIN;
     b = drawn(7, 42, &narrow);
-    assert_true(a.face.mouth == b.face.mouth && a.face.smile == b.face.smile && a.face.nose_width == b.face.nose_width && a.face.seed == b.face.seed && a.face.yaw != b.face.yaw);
+    assert_true(a.face.mouth == b.face.mouth && a.face.smile == b.face.smile && a.face.nose_width == b.face.nose_width &&
+        a.face.seed == b.face.seed && a.face.yaw != b.face.yaw);
     assert_true(a.face.pitch == b.face.pitch && a.background_paint == b.background_paint);
 }
 
@@ -135,14 +142,16 @@ static void test_identities(void **state) {
 /* Every part of the ranges is drawn, and no two things always together. */
 static void test_spread(void **state) {
     (void)state;
-    int women = 0, open = 0, wide = 0, smiles = 0, frowns = 0, closed = 0, winks = 0, left = 0, up = 0, raised = 0, lowered = 0, far = 0, hair[SYNTH_HAIRS] = { 0 };
+    int women = 0, open = 0, wide = 0, smiles = 0, frowns = 0, closed = 0, winks = 0, left = 0, up = 0, raised = 0, lowered = 0;
+    int far = 0, hair[SYNTH_HAIRS] = { 0 };
     double xy = 0, xx = 0, yy = 0, mx = 0, my = 0;
     for (uint64_t i = 1; i <= MANY; i++) {
         synth_draw d = drawn(11, i, &usual);
         const synth_face *f = &d.face;
         women += d.woman, open += f->mouth > 0, wide += f->mouth > 0.6f, smiles += f->smile > 0.4f, frowns += f->smile < -0.2f;
         closed += f->eyes[0] == 0 && f->eyes[1] == 0, winks += (f->eyes[0] == 0) != (f->eyes[1] == 0);
-        left += f->gaze_x[0] < -12, up += f->gaze_y[0] > 8, raised += f->brows[0] > 0.5f, lowered += f->brows[0] < -0.5f, far += f->yaw > 20;
+        left += f->gaze_x[0] < -12, up += f->gaze_y[0] > 8, raised += f->brows[0] > 0.5f, lowered += f->brows[0] < -0.5f,
+            far += f->yaw > 20;
         hair[f->hair]++;
         mx += (double)f->mouth, my += (double)f->smile, xy += (double)f->mouth * (double)f->smile;
         xx += (double)f->mouth * (double)f->mouth, yy += (double)f->smile * (double)f->smile;
@@ -165,15 +174,24 @@ static void expect_true_words(const char *caption, const synth_draw *d) {
     const synth_face *f = &d->face;
     float x = f->yaw + (f->gaze_x[0] + f->gaze_x[1]) / 2, y = f->pitch + f->gaze_y[0];
     const struct { const char *words; bool holds; } rules[] = {
-        { "woman", d->woman }, { "man", true }, { "young", f->age < 0.3f }, { "old ", f->age > 0.6f || says(caption, "old eyes") }, { "laughing", f->mouth > 0.3f && f->smile > 0.3f },
-        { "smiling", f->smile > 0.3f }, { "sad", f->smile < 0 }, { "surprised", f->brows[0] > 0.3f && f->mouth > 0.2f }, { "angry", f->brows[0] < -0.3f },
-        { "winking", (f->eyes[0] == 0) != (f->eyes[1] == 0) }, { "eyes closed", f->eyes[0] == 0 && f->eyes[1] == 0 }, { "mouth open", f->mouth > 0.2f },
-        { "mouth wide open", f->mouth > 0.5f }, { "mouth closed", f->mouth == 0 }, { "brows raised", f->brows[0] > 0.4f && f->brows[1] > 0.4f }, { "brows lowered", f->brows[0] < -0.4f },
-        { "turned left", f->yaw < -8 }, { "turned right", f->yaw > 8 }, { "tilted left", f->roll < -5 }, { "tilted right", f->roll > 5 }, { "head up", f->pitch > 5 }, { "head down", f->pitch < -5 },
-        { "looking left", x < -5 }, { "looking right", x > 5 }, { "looking up", y > 2 || x * f->roll < 0 }, { "looking down", y < -2 || x * f->roll > 0 },
-        { "at the camera", x > -12 && x < 12 && y > -12 && y < 12 }, { "glasses", f->glasses != SYNTH_GLASSES_NONE }, { "a beard", f->beard == SYNTH_BEARD_FULL },
-        { "moustache", f->beard == SYNTH_BEARD_MOUSTACHE }, { "bald", f->hair == SYNTH_HAIR_BALD }, { "bun", f->hair == SYNTH_HAIR_BUN }, { "red hair", d->hair_colour == SYNTH_RED_HAIR },
-        { "blue eyes", d->eye_colour == SYNTH_BLUE_EYES }, { "plain", f->background == SYNTH_BACKGROUND_PLAIN }, { "dark skin", d->skin == SYNTH_DARK_SKIN },
+        { "woman", d->woman }, { "man", true }, { "young", f->age < 0.3f },
+        { "old ", f->age > 0.6f || says(caption, "old eyes") }, { "laughing", f->mouth > 0.3f && f->smile > 0.3f },
+        { "smiling", f->smile > 0.3f }, { "sad", f->smile < 0 }, { "surprised", f->brows[0] > 0.3f && f->mouth > 0.2f },
+        { "angry", f->brows[0] < -0.3f },
+        { "winking", (f->eyes[0] == 0) != (f->eyes[1] == 0) }, { "eyes closed", f->eyes[0] == 0 && f->eyes[1] == 0 },
+        { "mouth open", f->mouth > 0.2f },
+        { "mouth wide open", f->mouth > 0.5f }, { "mouth closed", f->mouth == 0 },
+        { "brows raised", f->brows[0] > 0.4f && f->brows[1] > 0.4f }, { "brows lowered", f->brows[0] < -0.4f },
+        { "turned left", f->yaw < -8 }, { "turned right", f->yaw > 8 }, { "tilted left", f->roll < -5 },
+        { "tilted right", f->roll > 5 }, { "head up", f->pitch > 5 }, { "head down", f->pitch < -5 },
+        { "looking left", x < -5 }, { "looking right", x > 5 }, { "looking up", y > 2 || x * f->roll < 0 },
+        { "looking down", y < -2 || x * f->roll > 0 },
+        { "at the camera", x > -12 && x < 12 && y > -12 && y < 12 }, { "glasses", f->glasses != SYNTH_GLASSES_NONE },
+        { "a beard", f->beard == SYNTH_BEARD_FULL },
+        { "moustache", f->beard == SYNTH_BEARD_MOUSTACHE }, { "bald", f->hair == SYNTH_HAIR_BALD },
+        { "bun", f->hair == SYNTH_HAIR_BUN }, { "red hair", d->hair_colour == SYNTH_RED_HAIR },
+        { "blue eyes", d->eye_colour == SYNTH_BLUE_EYES }, { "plain", f->background == SYNTH_BACKGROUND_PLAIN },
+        { "dark skin", d->skin == SYNTH_DARK_SKIN },
         { "striped shirt", f->clothes == SYNTH_CLOTHES_STRIPES },
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
@@ -189,7 +207,8 @@ static void test_captions_are_true(void **state) {
         synth_draw d = drawn(5, i, &usual);
         char *caption = captioned(5, i, &d);
         expect_true_words(caption, &d);
-        for (const char *s = caption; *s; s++) assert_true((*s >= 'a' && *s <= 'z') || *s == ' ' || *s == ',' || *s == '-' || (*s == '3' && s[1] == 'd'));
+        for (const char *s = caption; *s; s++)
+            assert_true((*s >= 'a' && *s <= 'z') || *s == ' ' || *s == ',' || *s == '-' || (*s == '3' && s[1] == 'd'));
         assert_false(says(caption, "  ") || says(caption, " ,") || says(caption, ",,"));
         assert_true(strlen(caption) < 300);
         empty += !*caption, gaze += says(caption, "looking");
@@ -249,7 +268,9 @@ static text sidecar_of(uint64_t number, synth_origin *origin) {
     synth_draw d = drawn(7, number, &usual);
     synth_truth truth = { .cm = 8.25f, .turn = { 1, 0, 0, 0, 1, 0, 0, 0, 1 }, .ahead = { { 468, 1, 2, 3 }, { 473, 4, 5, 6 } } };
     for (int i = 0; i < SYNTH_POINTS; i++) truth.point[i] = (synth_point){ i, 0.1f * (float)i, 128, 80 };
-    *origin = (synth_origin){ .seed = 7, .number = number, .settings = "0123456789abcdef", .file = "7-000042.png", .width = 256, .height = 256 };
+    *origin = (synth_origin){
+        .seed = 7, .number = number, .settings = "0123456789abcdef", .file = "7-000042.png", .width = 256, .height = 256,
+    };
     memset(origin->sha256, 'a', 64);
     text out = { 0 };
     synth_sidecar_write(origin, &d, &truth, "a \"smiling\" woman", &out);
@@ -317,7 +338,8 @@ static void test_options(void **state) {
     good.output = "/nowhere/at/all", good.count = 1;
     mien_synth_options bad[12];
     for (int i = 0; i < 12; i++) bad[i] = good;
-    bad[0].output = "", bad[1].count = 0, bad[2].first = 0, bad[3].width = 15, bad[4].height = 4097, bad[5].yaw = 46, bad[6].face_least = 0.7, bad[7].face_most = 1.1;
+    bad[0].output = "", bad[1].count = 0, bad[2].first = 0, bad[3].width = 15, bad[4].height = 4097, bad[5].yaw = 46,
+        bad[6].face_least = 0.7, bad[7].face_most = 1.1;
     bad[8].quality = 0, bad[9].part = 3, bad[9].parts = 2, bad[10].cpu = "z80", bad[11].roll = (double)(0 * __builtin_inf());
     for (int i = 0; i < 12; i++) {
         mien_progress p;
@@ -329,8 +351,10 @@ static void test_options(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options),
-        cmocka_unit_test(test_chance), cmocka_unit_test(test_limits), cmocka_unit_test(test_golden), cmocka_unit_test(test_independent),
-        cmocka_unit_test(test_identities), cmocka_unit_test(test_spread), cmocka_unit_test(test_captions_are_true), cmocka_unit_test(test_mirrored),
+        cmocka_unit_test(test_chance), cmocka_unit_test(test_limits), cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_independent),
+        cmocka_unit_test(test_identities), cmocka_unit_test(test_spread), cmocka_unit_test(test_captions_are_true),
+        cmocka_unit_test(test_mirrored),
         cmocka_unit_test(test_few_words), cmocka_unit_test(test_sidecar), cmocka_unit_test(test_build_reads_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
