@@ -102,9 +102,9 @@ LANE vf to_cloth(const scene *s, vf x, vf y, vf z, vf torso, vf neck) {
 LANE vf to_glasses(const scene *s, vf x, vf y, vf z) {
     vf a = vabs(x), u = a - (s->eye_x + 0.15f), v = y - 2.25f, bent = z - 5.75f + 0.055f * a * a;
     vf ring;
-    if (s->face->glasses == SYNTH_GLASSES_ROUND) ring = length2(u, v) - 2.3f;
+    if (s->face->glasses == SYNTH_GLASSES_ROUND) ring = length2(u, v + 0.1f) - 2.4f;
     else {
-        vf p = vabs(u) - 1.75f, q = vabs(v) - 1.15f;
+        vf p = vabs(u) - 1.80f, q = vabs(v + 0.15f) - 1.40f;
         ring = length2(vmax(p, splat(0)), vmax(q, splat(0))) + vmin(vmax(p, q), splat(0)) - 0.65f;
     }
     vf d = length2(ring, bent) - 0.10f;

@@ -45,7 +45,7 @@ LANE eye_curves eye_at(const scene *s, vf x) {
     vf rest = by_side(x, s->lid_down) * bend * (1 + 0.10f * e.u);
     e.wide = base + by_side(x, s->lid_up) * bend * (1 - 0.13f * e.u);
     /* A lid that closes comes down to a lower one that comes up to meet it: less than half of its way below the corners. */
-    e.low = base - rest * (0.45f + 0.55f * vmin(open, splat(1)));
+    e.low = base - rest * (0.68f + 0.32f * vmin(open, splat(1)));
     e.up = e.low + (e.wide - base + rest) * open;
     return e;
 }

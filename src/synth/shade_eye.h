@@ -72,7 +72,7 @@ LANE v3 shade_eye(const met *m, v3 skin) {
     }
     /* A pale rim of the lower lid, then its lashes; the upper lashes are the darkest line of a face. */
     skin = darker(skin, 0.58f * on * bell((y - e.low + 0.03f) / (0.07f + fine * 0.6f)));
-    vf thick = lash * (0.75f + 0.35f * clamp01(e.u)) * (0.85f + 0.15f * clamp01(e.up - e.low)) + fine * 0.4f, above = y - e.up - 0.4f * thick * smoothstep(e.up - e.low, 0.1f, 0.8f);
+    vf thick = lash * (0.75f + 0.35f * clamp01(e.u)) * (0.60f + 0.40f * smoothstep(e.up - e.low, 0, 0.3f)) + fine * 0.4f, above = y - e.up - 0.4f * thick * smoothstep(e.up - e.low, 0.1f, 0.8f);
     skin = v3_mix(skin, v3_of(0.014f, 0.011f, 0.010f), 0.92f * on * bell(above / thick));
     vf wing = bell((vabs(e.u) - 1.06f) * 7) * bell((y - 2.6f - s->eye_tilt * e.u) * 6);
     return darker(skin, 0.55f * wing);
