@@ -16,11 +16,17 @@ mien_eval_options mien_eval_defaults(void) {
 
 static int check_kinds(const mien_eval_options *o) {
     if (o->dtype == MIEN_DTYPE_F16) return error_set(ERR_USAGE, "dtype f16: mien computes in bf16 or f32");
-    if (o->dtype < MIEN_DTYPE_AUTO || o->dtype > MIEN_DTYPE_F32) return error_set(ERR_USAGE, "dtype %d: there is none of that number", (int)o->dtype);
-    if (o->prediction < MIEN_PREDICTION_AUTO || o->prediction > MIEN_PREDICTION_V) return error_set(ERR_USAGE, "prediction %d: there is none of that number", (int)o->prediction);
-    if (o->count < 1 || o->count > MIEN_EVAL_ITEMS) return error_set(ERR_USAGE, "count is %d: 1 to %d items are possible", o->count, MIEN_EVAL_ITEMS);
-    if (o->seeds < 1 || o->seeds > MIEN_EVAL_SEEDS) return error_set(ERR_USAGE, "seeds is %d: 1 to %d are possible", o->seeds, MIEN_EVAL_SEEDS);
-    if (o->picture.seed < 0) return error_set(ERR_USAGE, "seed is %lld: one from 0 on is needed, so that it is the same evaluation when it goes on", o->picture.seed);
+    if (o->dtype < MIEN_DTYPE_AUTO || o->dtype > MIEN_DTYPE_F32)
+        return error_set(ERR_USAGE, "dtype %d: there is none of that number", (int)o->dtype);
+    if (o->prediction < MIEN_PREDICTION_AUTO || o->prediction > MIEN_PREDICTION_V)
+        return error_set(ERR_USAGE, "prediction %d: there is none of that number", (int)o->prediction);
+    if (o->count < 1 || o->count > MIEN_EVAL_ITEMS)
+        return error_set(ERR_USAGE, "count is %d: 1 to %d items are possible", o->count, MIEN_EVAL_ITEMS);
+    if (o->seeds < 1 || o->seeds > MIEN_EVAL_SEEDS)
+        return error_set(ERR_USAGE, "seeds is %d: 1 to %d are possible", o->seeds, MIEN_EVAL_SEEDS);
+    if (o->picture.seed < 0)
+        return error_set(ERR_USAGE, "seed is %lld: one from 0 on is needed, so that it is the same evaluation when it goes on",
+                         o->picture.seed);
     if (o->picture.steps < 1) return error_set(ERR_USAGE, "steps is %d: 1 at least is needed", o->picture.steps);
     return o->jobs < 0 ? error_set(ERR_USAGE, "jobs is a number from 0 on") : 0;
 }

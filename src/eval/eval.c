@@ -33,7 +33,9 @@ void eval_tell(evaluation *v) {
 bool eval_ends_all(int rc) { return rc == ERR_CANCELLED || rc == ERR_FULL || rc == ERR_MEMORY; }
 
 static void say_of_map(void *context, const char *path, const char *message) { (void)context, (void)path, (void)message; }
-static void warn_of_map(void *context, const char *path, const char *message) { eval_say(context, MIEN_LOG_WARNING, path, message); }
+static void warn_of_map(void *context, const char *path, const char *message) {
+    eval_say(context, MIEN_LOG_WARNING, path, message);
+}
 static void say_of_engine(void *context, const char *message) { eval_say(context, MIEN_LOG_INFO, NULL, message); }
 static void profile_of_engine(void *context, const char *line) {
     evaluation *v = context;
@@ -45,8 +47,18 @@ static void profile_of_engine(void *context, const char *line) {
 static int open_model(evaluation *v) {
     const eval_options *o = v->o;
     engine_options how = {
-        .base = o->base, .control = o->control, .cpu = v->cpu, .threads = o->jobs, .dtype = o->dtype, .prediction = o->prediction, .memory = o->memory,
-        .may_lack_control = true, .say = say_of_engine, .profile = o->profile ? profile_of_engine : NULL, .context = v, .stop = o->hooks.stop,
+        .base = o->base,
+        .control = o->control,
+        .cpu = v->cpu,
+        .threads = o->jobs,
+        .dtype = o->dtype,
+        .prediction = o->prediction,
+        .memory = o->memory,
+        .may_lack_control = true,
+        .say = say_of_engine,
+        .profile = o->profile ? profile_of_engine : NULL,
+        .context = v,
+        .stop = o->hooks.stop,
     };
     int rc = engine_open(&how, &v->e);
     if (rc < 0) return rc;
@@ -55,7 +67,8 @@ static int open_model(evaluation *v) {
     v->has[EVAL_FREE] = !o->no_free || !v->has[EVAL_CONTROL];
     v->has[EVAL_PHOTO] = !o->no_photos && vae_round_possible(c);
     if (!v->has[EVAL_CONTROL]) eval_say(v, MIEN_LOG_INFO, NULL, "there is no ControlNet: pictures without control are judged");
-    if (!o->no_photos && !v->has[EVAL_PHOTO]) eval_say(v, MIEN_LOG_WARNING, NULL, "the model's VAE has no encoder: no photo goes through it");
+    if (!o->no_photos && !v->has[EVAL_PHOTO])
+        eval_say(v, MIEN_LOG_WARNING, NULL, "the model's VAE has no encoder: no photo goes through it");
     rc = model_hash(c, false, o->hooks.stop, v->base_hash);
     if (rc == 0 && v->has[EVAL_CONTROL]) rc = model_hash(c, true, o->hooks.stop, v->control_hash);
     return rc;
@@ -80,7 +93,9 @@ static int write_settings(evaluation *v) {
     static const char *const predictions[] = { "auto", "epsilon", "v" };
     const picture_settings *s = &v->o->picture;
     text *t = &v->settings;
-    text_printf(t, "{\"format\":1,\"kind\":\"eval\",\"mien\":\"" MIEN_VERSION "\",\"settings\":{\"count\":%d,\"seeds\":%d,\"seed\":%lld,\"steps\":%d", v->o->count, v->seeds, s->seed, s->steps);
+    text_printf(t, "{\"format\":1,\"kind\":\"eval\",\"mien\":\"" MIEN_VERSION "\",\"settings\":{\"count\":%d,\"seeds\":%d",
+                v->o->count, v->seeds);
+    text_printf(t, ",\"seed\":%lld,\"steps\":%d", s->seed, s->steps);
     put_text(t, "sampler", sampler_names[s->sampler]);
     put_text(t, "rng", noise_names[s->rng]);
     put_number(t, "cfg", s->cfg);
@@ -102,7 +117,8 @@ static int write_settings(evaluation *v) {
     put_flag(t, "metadata", !v->o->no_metadata);
     text_printf(t, "},\"models\":{\"base\":\"%s\"", v->base_hash);
     if (v->has[EVAL_CONTROL]) text_printf(t, ",\"control\":\"%s\"", v->control_hash);
-    text_printf(t, "},\"data\":{\"lines\":%" PRIu64 ",\"fingerprint\":\"%016" PRIx64 "\",\"items\":%zu,\"chosen\":\"%s\"}}\n", dataset_count(v->d), dataset_fingerprint(v->d), v->n, v->chosen);
+    text_printf(t, "},\"data\":{\"lines\":%" PRIu64 ",\"fingerprint\":\"%016" PRIx64 "\",\"items\":%zu,\"chosen\":\"%s\"}}\n",
+                dataset_count(v->d), dataset_fingerprint(v->d), v->n, v->chosen);
     return text_check(t);
 }
 
@@ -115,7 +131,8 @@ static int check_folder(const char *path) {
     const struct dirent *e;
     if (stat(path, &st) < 0) return errno == ENOENT ? 0 : (error_errno("%s", path), ERR_USAGE);
     if (!S_ISDIR(st.st_mode)) return error_set(ERR_USAGE, "%s: is not a folder", path);
-    if ((size_t)snprintf(name, sizeof name, "%s/settings.json", path) >= sizeof name) return error_set(ERR_IO, "%s: the path is too long", path);
+    if ((size_t)snprintf(name, sizeof name, "%s/settings.json", path) >= sizeof name)
+        return error_set(ERR_IO, "%s: the path is too long", path);
     if (lstat(name, &st) == 0) return 0;
     DIR *dir = opendir(path);
     if (!dir) return error_errno("%s", path);
@@ -123,16 +140,19 @@ static int check_folder(const char *path) {
     bool empty = true;
     while ((rc = folder_next(dir, path, &e)) == 1) empty &= e->d_name[0] == '.';
     closedir(dir);
-    return rc == 0 && !empty ? error_set(ERR_USAGE, "%s: is no report of mien eval (it has no settings.json) and is not empty", path) : rc;
+    return rc == 0 && !empty
+            ? error_set(ERR_USAGE, "%s: is no report of mien eval (it has no settings.json) and is not empty", path) : rc;
 }
 
 static int open_folder(evaluation *v) {
     const eval_options *o = v->o;
     char pictures[PATH_MAX];
-    if ((size_t)snprintf(pictures, sizeof pictures, "%s/pictures/", o->output) >= sizeof pictures) return error_set(ERR_IO, "%s: the path is too long", o->output);
+    if ((size_t)snprintf(pictures, sizeof pictures, "%s/pictures/", o->output) >= sizeof pictures)
+        return error_set(ERR_IO, "%s: the path is too long", o->output);
     int rc = folder_make(o->output);
     if (rc == 0) rc = folder_lock_take(o->output, o->part, o->parts, &v->lock);
-    if (rc == 0 && v->lock.missing) eval_say(v, MIEN_LOG_WARNING, o->output, "cannot be locked here: see that no other process writes there");
+    if (rc == 0 && v->lock.missing)
+        eval_say(v, MIEN_LOG_WARNING, o->output, "cannot be locked here: see that no other process writes there");
     if (rc == 0) rc = check_folder(o->output);
     if (rc == 0) rc = eval_settings_hold(o->output, &v->settings);
     if (rc == 0 && folder_check_links(o->output, pictures) < 0) rc = error_set(ERR_USAGE, "%s", error_message());
@@ -151,14 +171,16 @@ static uint64_t count_missing(const evaluation *v) {
     eval_kind kind;
     int k;
     for (size_t i = 0; i < v->n; i++)
-        for (size_t s = 0; s < eval_slots(v) && !v->item[i].failed; s++) n += eval_slot_used(v, s, &kind, &k) && v->item[i].state[s] == PICTURE_MISSING;
+        for (size_t s = 0; s < eval_slots(v) && !v->item[i].failed; s++)
+            n += eval_slot_used(v, s, &kind, &k) && v->item[i].state[s] == PICTURE_MISSING;
     return n;
 }
 
 static int save(const evaluation *v, const char *name, const text *what) {
     char path[PATH_MAX];
-    return (size_t)snprintf(path, sizeof path, "%s/%s", v->o->output, name) < sizeof path ? file_save(path, what->data, what->size)
-                                                                                         : error_set(ERR_IO, "%s: the path is too long", v->o->output);
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", v->o->output, name) >= sizeof path)
+        return error_set(ERR_IO, "%s: the path is too long", v->o->output);
+    return file_save(path, what->data, what->size);
 }
 
 static int write_report(evaluation *v) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The job: pictures of a data set's items, the faces in them found again, and a report on how far they are from those that were wanted.
+ * The job: pictures of a data set's items, the faces in them found again, and a report on how far they are from those that were
+ * wanted.
  *
  *     REPORT/settings.json              what the results follow from (eval/eval_settings.h)
  *     REPORT/eval.jsonl                 a line a picture (eval/eval_record.h); eval.I-of-N.jsonl of a part

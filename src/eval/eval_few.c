@@ -72,7 +72,8 @@ static int one_item(evaluation *v, const ready_item *r, uint64_t item, samples *
     float *latent = malloc(n * sizeof *latent);
     if (!latent) return error_memory(n * sizeof *latent);
     int rc = engine_begin(v->e, &r->shape, r->prompt.data, r->shape.guidance ? r->how.negative : NULL, &r->map.picture);
-    for (int k = 0; k < v->seeds && rc == 0; k++) rc = stop_asked(v->o->hooks.stop) ? error_set(ERR_CANCELLED, "stopped") : one_picture(v, r, item, k, latent, s);
+    for (int k = 0; k < v->seeds && rc == 0; k++)
+        rc = stop_asked(v->o->hooks.stop) ? error_set(ERR_CANCELLED, "stopped") : one_picture(v, r, item, k, latent, s);
     free(latent);
     return rc;
 }

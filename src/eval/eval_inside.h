@@ -59,7 +59,8 @@ int  eval_choose(evaluation *v);
 int  eval_look(evaluation *v);
 void eval_forget(evaluation *v);
 
-/* A picture's place in eval_item.state, and how many there are: the photo, then those with control, then those without. k: which of the seeds. */
+/* A picture's place in eval_item.state, and how many there are: the photo, then those with control, then those without. k: which
+ * of the seeds. */
 size_t eval_slot(const evaluation *v, eval_kind kind, int k);
 size_t eval_slots(const evaluation *v);
 bool   eval_slot_used(const evaluation *v, size_t slot, eval_kind *kind, int *k);

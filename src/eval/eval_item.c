@@ -48,11 +48,13 @@ static int find_on_photo(evaluation *v, ready_item *r) {
     int rc = eval_open_mesh(v);
     if (rc == 0) rc = load_photo(v, r, &photo);
     if (rc < 0) return rc;
-    rc = photo.width > FACES_MOST_SIDE || photo.height > FACES_MOST_SIDE ? error_set(ERR_LIMIT, "%d x %d: a side longer than %d pixels", photo.width, photo.height, FACES_MOST_SIDE)
-                                                                        : face_mesh_find(v->maps.mesh, &photo, &usual_search, NULL, &r->wanted);
+    if (photo.width > FACES_MOST_SIDE || photo.height > FACES_MOST_SIDE)
+        rc = error_set(ERR_LIMIT, "%d x %d: a side longer than %d pixels", photo.width, photo.height, FACES_MOST_SIDE);
+    else rc = face_mesh_find(v->maps.mesh, &photo, &usual_search, NULL, &r->wanted);
     image_free(&photo);
     r->from_photo = true;
-    if (rc == 0 && !r->wanted.count) rc = error_set(ERR_UNSUPPORTED, "no landmarks lie beside its map, and no face is found on its photo");
+    if (rc == 0 && !r->wanted.count)
+        rc = error_set(ERR_UNSUPPORTED, "no landmarks lie beside its map, and no face is found on its photo");
     return rc;
 }
 
@@ -114,7 +116,8 @@ static void fit_wanted(evaluation *v, ready_item *r) {
 static int check_shape(const ready_item *r) {
     const image *map = &r->map.picture;
     if (size_aspect_error(map->width, map->height, r->width, r->height) <= most_stretched) return 0;
-    return error_set(ERR_FORMAT, "its landmarks are of a photo of %dx%d, its map makes pictures of %dx%d", r->width, r->height, map->width, map->height);
+    return error_set(ERR_FORMAT, "its landmarks are of a photo of %dx%d, its map makes pictures of %dx%d", r->width, r->height,
+                     map->width, map->height);
 }
 
 static int make_map(evaluation *v, ready_item *r) {
@@ -170,17 +173,21 @@ void ready_item_free(ready_item *r) {
 
 /* ---- its photo ------------------------------------------------------------------------------------------------------- */
 
-/* The window of `r` in a photo's own pixels, to the nearest. A part of it may lie beside the photo, where there is nothing to be encoded. */
+/* The window of `r` in a photo's own pixels, to the nearest. A part of it may lie beside the photo, where there is nothing to be
+ * encoded. */
 static int cut_photo(const ready_item *r, image *photo) {
     double sx = (double)photo->width / r->width, sy = (double)photo->height / r->height;
-    int x = (int)lround(r->window.x * sx), y = (int)lround(r->window.y * sy), right = (int)lround((r->window.x + r->window.width) * sx);
+    int x = (int)lround(r->window.x * sx), y = (int)lround(r->window.y * sy),
+        right = (int)lround((r->window.x + r->window.width) * sx);
     int below = (int)lround((r->window.y + r->window.height) * sy);
     image part;
-    if (x < 0 || y < 0 || right > photo->width || below > photo->height) return error_set(ERR_UNSUPPORTED, "its map shows more than its photo has");
+    if (x < 0 || y < 0 || right > photo->width || below > photo->height)
+        return error_set(ERR_UNSUPPORTED, "its map shows more than its photo has");
     int rc = image_new(right - x, below - y, &part);
     if (rc < 0) return rc;
     for (int i = 0; i < part.height; i++)
-        memcpy(part.rgb + (size_t)i * (size_t)part.width * 3, photo->rgb + ((size_t)(y + i) * (size_t)photo->width + (size_t)x) * 3, (size_t)part.width * 3);
+        memcpy(part.rgb + (size_t)i * (size_t)part.width * 3,
+               photo->rgb + ((size_t)(y + i) * (size_t)photo->width + (size_t)x) * 3, (size_t)part.width * 3);
     image_free(photo);
     *photo = part;
     return 0;
@@ -191,7 +198,8 @@ int ready_item_photo(evaluation *v, const ready_item *r, image *out) {
     int rc = load_photo(v, r, &photo);
     if (rc < 0) return rc;
     if (size_aspect_error(photo.width, photo.height, r->width, r->height) > most_stretched)
-        rc = error_set(ERR_FORMAT, "its landmarks are of a photo of %dx%d, its photo is %dx%d", r->width, r->height, photo.width, photo.height);
+        rc = error_set(ERR_FORMAT, "its landmarks are of a photo of %dx%d, its photo is %dx%d", r->width, r->height, photo.width,
+                       photo.height);
     if (rc == 0 && r->cut) rc = cut_photo(r, &photo);
     if (rc == 0) rc = image_resize(&photo, r->map.picture.width, r->map.picture.height, RESIZE_BICUBIC, v->cpu, out);
     image_free(&photo);

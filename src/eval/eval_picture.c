@@ -33,7 +33,8 @@ static int note(evaluation *v, const eval_record *r) {
 
 static int note_item(evaluation *v, const ready_item *r) {
     if (r->item->known) return 0;
-    int rc = note(v, &(eval_record){ .what = EVAL_LINE_ITEM, .line = r->item->line, .id = r->item->id, .prompt = r->how.prompt, .map = r->map.hash, .from_photo = r->from_photo,
+    int rc = note(v, &(eval_record){ .what = EVAL_LINE_ITEM, .line = r->item->line, .id = r->item->id, .prompt = r->how.prompt,
+                                     .map = r->map.hash, .from_photo = r->from_photo,
                                      .width = r->map.picture.width, .height = r->map.picture.height, .faces = r->wanted });
     r->item->known |= rc == 0;
     return rc;
@@ -62,7 +63,8 @@ static int drop_item(evaluation *v, eval_item *i, int rc) {
     v->result.failed += n;
     v->progress.failed += n;
     eval_say(v, MIEN_LOG_ITEM_FAILED, name_of(i, room), why);
-    rc = i->failed || i->known ? 0 : note(v, &(eval_record){ .what = EVAL_LINE_FAILED, .line = i->line, .id = i->id, .kind = EVAL_KINDS, .why = why });
+    rc = i->failed || i->known ? 0
+            : note(v, &(eval_record){ .what = EVAL_LINE_FAILED, .line = i->line, .id = i->id, .kind = EVAL_KINDS, .why = why });
     i->failed = true;
     return rc;
 }
@@ -78,7 +80,8 @@ static int fail_picture(evaluation *v, const ready_item *r, eval_kind kind, int 
     eval_say(v, MIEN_LOG_ITEM_FAILED, name_of(r->item, room), why);
     rc = note_item(v, r);
     if (rc == 0 && *state == PICTURE_MISSING)
-        rc = note(v, &(eval_record){ .what = EVAL_LINE_FAILED, .line = r->item->line, .id = r->item->id, .kind = kind, .seed = eval_seed(v, r->item, kind, k), .why = why });
+        rc = note(v, &(eval_record){ .what = EVAL_LINE_FAILED, .line = r->item->line, .id = r->item->id, .kind = kind,
+                                     .seed = eval_seed(v, r->item, kind, k), .why = why });
     *state = PICTURE_FAILED;
     return rc;
 }
@@ -89,7 +92,8 @@ bool eval_picture_name(const evaluation *v, const eval_item *i, eval_kind kind, 
     char seed[32] = "";
     bool named = list_id_fits(i->id);
     if (kind != EVAL_PHOTO) snprintf(seed, sizeof seed, "-%lld", eval_seed(v, i, kind, k));
-    snprintf(out, NAME_MAX + 32, "pictures/%06" PRIu64 "%s%s-%s%s.png", i->line + 1, named ? "-" : "", named ? i->id : "", eval_kind_word[kind], seed);
+    snprintf(out, NAME_MAX + 32, "pictures/%06" PRIu64 "%s%s-%s%s.png", i->line + 1, named ? "-" : "", named ? i->id : "",
+             eval_kind_word[kind], seed);
     return !v->o->no_pictures;
 }
 
@@ -98,7 +102,8 @@ static int keep_picture(evaluation *v, const ready_item *r, eval_kind kind, int 
     char name[NAME_MAX + 32], path[PATH_MAX];
     struct stat st;
     if (!eval_picture_name(v, r->item, kind, k, name)) return 0;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", v->o->output, name) >= sizeof path) return error_set(ERR_IO, "%s: the path is too long", v->o->output);
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", v->o->output, name) >= sizeof path)
+        return error_set(ERR_IO, "%s: the path is too long", v->o->output);
     if (words && lstat(path, &st) == 0) {
         char *there = S_ISREG(st.st_mode) ? output_parameters(path) : NULL;
         bool same = there && strcmp(there, words) == 0;
@@ -161,7 +166,8 @@ static int count_photos(const evaluation *v) {
 int eval_run_photos(evaluation *v) {
     vae_round *vae = NULL;
     if (!v->has[EVAL_PHOTO] || !count_photos(v)) return 0;
-    int rc = vae_round_open(&(vae_round_options){ .c = engine_checkpoint(v->e), .cpu = v->cpu, .threads = engine_threads(v->e), .bf16 = engine_bf16(v->e), .memory = engine_memory(v->e),
+    int rc = vae_round_open(&(vae_round_options){ .c = engine_checkpoint(v->e), .cpu = v->cpu, .threads = engine_threads(v->e),
+                                                  .bf16 = engine_bf16(v->e), .memory = engine_memory(v->e),
                                                   .stop = v->o->hooks.stop }, &vae);
     for (size_t i = 0; i < v->n && rc == 0; i++) {
         if (!v->item[i].mine || v->item[i].state[eval_slot(v, EVAL_PHOTO, 0)] == PICTURE_MEASURED) continue;
@@ -226,10 +232,12 @@ static int run_item(evaluation *v, ready_item *r) {
     r->shape.without |= wants(v, r->item, EVAL_FREE);
     r->shape.with &= control;
     int rc = engine_fit(v->e, &r->shape);
-    if (rc == 0) rc = engine_begin(v->e, &r->shape, r->prompt.data, r->shape.guidance ? r->how.negative : NULL, control ? &r->map.picture : NULL);
+    const char *negative = r->shape.guidance ? r->how.negative : NULL;
+    if (rc == 0) rc = engine_begin(v->e, &r->shape, r->prompt.data, negative, control ? &r->map.picture : NULL);
     for (int kind = EVAL_CONTROL; kind <= EVAL_FREE && rc == 0; kind++)
         for (int k = 0; k < v->seeds && rc == 0; k++)
-            if (v->has[kind] && r->item->state[eval_slot(v, kind, k)] != PICTURE_MEASURED) rc = run_picture(v, r, kind, k, latent);
+            if (v->has[kind] && r->item->state[eval_slot(v, kind, k)] != PICTURE_MEASURED)
+                rc = run_picture(v, r, kind, k, latent);
     free(latent);
     return rc;
 }

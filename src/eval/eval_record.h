@@ -8,9 +8,9 @@
  *
  *     {"picture":"control","line":12,"seed":7,"faces":{...}}
  *
- * and what could not be done: {"failed":"item","line":12,"item":"anna","why":"..."}, or a picture's kind and seed. `faces` are landmarks JSON,
- * so that all is measured anew whenever a report is made; `line` is the item's line in prompt.jsonl, from 1. What was done counts, whatever
- * failed before or after; of several lines that say the same the first. */
+ * and what could not be done: {"failed":"item","line":12,"item":"anna","why":"..."}, or a picture's kind and seed. `faces` are
+ * landmarks JSON, so that all is measured anew whenever a report is made; `line` is the item's line in prompt.jsonl, from 1.
+ * What was done counts, whatever failed before or after; of several lines that say the same the first. */
 #ifndef EVAL_RECORD_H
 #define EVAL_RECORD_H
 
@@ -44,8 +44,8 @@ typedef struct {
 
 /* Appends the line without its newline. ERR_FORMAT for landmarks that are no numbers. */
 int  eval_record_write(const eval_record *r, text *out);
-/* Of hostile bytes. Strings live as long as the line's document; the caller frees faces.face. Lines of unknown kinds are EVAL_LINE_OTHER. without_faces: they
- * are checked by no one, and left out. */
+/* Of hostile bytes. Strings live as long as the line's document; the caller frees faces.face. Lines of unknown kinds are
+ * EVAL_LINE_OTHER. without_faces: they are checked by no one, and left out. */
 int  eval_record_read(const json_at *line, bool without_faces, eval_record *out);
 
 #endif

@@ -70,7 +70,8 @@ static int check_head(const json_at *root) {
     if (rc == 0 && strcmp(kind, "eval") != 0) rc = json_error(&at, ERR_USAGE, "is of another kind of folder (%.40s)", kind);
     if (rc == 0) rc = json_need_field(root, "format", &at);
     if (rc == 0) rc = json_need_integer(&at, 0, INT_MAX, &format);
-    return rc < 0 || format == FORMAT ? rc : json_error(&at, ERR_UNSUPPORTED, "format %lld is unknown: this program reads format %d", format, FORMAT);
+    return rc < 0 || format == FORMAT ? rc
+            : json_error(&at, ERR_UNSUPPORTED, "format %lld is unknown: this program reads format %d", format, FORMAT);
 }
 
 int eval_settings_compare(const char *name, const char *data, size_t size, const text *ours) {
@@ -105,7 +106,8 @@ static int compare_file(const char *path, const text *ours) {
 /* Parts may begin at the same moment: one writes, the others compare. */
 int eval_settings_hold(const char *folder, const text *ours) {
     char path[PATH_MAX];
-    if ((size_t)snprintf(path, sizeof path, "%s/settings.json", folder) >= sizeof path) return error_set(ERR_IO, "%s: the path is too long", folder);
+    if ((size_t)snprintf(path, sizeof path, "%s/settings.json", folder) >= sizeof path)
+        return error_set(ERR_IO, "%s: the path is too long", folder);
     int rc = file_save_new(path, ours->data, ours->size);
     return rc == ERR_EXISTS ? compare_file(path, ours) : rc;
 }

@@ -9,7 +9,8 @@
 
 #include "base/text.h"
 
-/* Where there is none yet, it is written; where there is one it must say the same, version apart: ERR_USAGE names the first difference. */
+/* Where there is none yet, it is written; where there is one it must say the same, version apart: ERR_USAGE names the first
+ * difference. */
 int eval_settings_hold(const char *folder, const text *ours);
 /* The same of bytes that were read, hostile ones; name is what errors call them. */
 int eval_settings_compare(const char *name, const char *data, size_t size, const text *ours);

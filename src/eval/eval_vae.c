@@ -73,12 +73,14 @@ static int make_plan(vae_round *v, int width, int height) {
     drop_plan(v);
     int rc = build(v, width, height);
     if (rc < 0) return rc;
-    v->p = plan_new(v->g, v->d, v->weights, &(plan_options){ .threads = v->o.threads, .no_reference = device_level(v->d) > CPU_REFERENCE, .stop = v->o.stop });
+    bool kernels = device_level(v->d) > CPU_REFERENCE;
+    plan_options how = { .threads = v->o.threads, .no_reference = kernels, .stop = v->o.stop };
+    v->p = plan_new(v->g, v->d, v->weights, &how);
     if (!v->p) return error_code();
     size_t needed = plan_bytes(v->p) + params_bytes(v->weights);
     if (v->o.memory && needed > v->o.memory)
-        return error_set(ERR_LIMIT, "a photo of %dx%d through the VAE needs %.2f GB of memory, and %.2f GB are free (--no-photos goes without)", width, height, (double)needed * 1e-9,
-                         (double)v->o.memory * 1e-9);
+        return error_set(ERR_LIMIT, "a photo of %dx%d through the VAE needs %.2f GB of memory, and %.2f GB are free (--no-photos goes "
+                         "without)", width, height, (double)needed * 1e-9, (double)v->o.memory * 1e-9);
     if (!(v->ws = workspace_new(plan_bytes(v->p)))) return error_code();
     v->width = width;
     v->height = height;

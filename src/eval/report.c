@@ -126,11 +126,13 @@ static void count(report *r) {
 }
 
 int report_make(const evaluation *v, report *out) {
-    report r = { .v = v, .n = v->n, .item = calloc(v->n + 1, sizeof *r.item), .judged = v->has[EVAL_CONTROL] ? GROUP_CONTROL : GROUP_FREE };
+    report r = { .v = v, .n = v->n, .item = calloc(v->n + 1, sizeof *r.item) };
+    r.judged = v->has[EVAL_CONTROL] ? GROUP_CONTROL : GROUP_FREE;
     int rc = r.item ? 0 : error_memory(v->n * sizeof *r.item);
     for (size_t i = 0; i < v->n && rc == 0; i++) {
         r.item[i].item = &v->item[i];
-        if (!(r.item[i].picture = calloc(eval_slots(v), sizeof *r.item[i].picture))) rc = error_memory(eval_slots(v) * sizeof *r.item[i].picture);
+        if (!(r.item[i].picture = calloc(eval_slots(v), sizeof *r.item[i].picture)))
+            rc = error_memory(eval_slots(v) * sizeof *r.item[i].picture);
     }
     if (rc == 0) rc = read_all(&r);
     if (rc == 0) count(&r);

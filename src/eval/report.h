@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is reported of an evaluation, from its journals alone: everything is measured anew from the landmarks that they keep. The same journals
- * give the same numbers, in whatever order their lines stand.
+ * What is reported of an evaluation, from its journals alone: everything is measured anew from the landmarks that they keep. The
+ * same journals give the same numbers, in whatever order their lines stand.
  *
- * Groups: pictures with control; without it (same caption, same noise); the photos through the VAE; and the faces of the first group beside the
- * wanted face of another item, which is what a face is worth that nobody asked for. Where there is no control, the pictures without it are judged. Of
- * these, faces are compared wherever they are: nothing told them their place. */
+ * Groups: pictures with control; without it (same caption, same noise); the photos through the VAE; and the faces of the first
+ * group beside the wanted face of another item, which is what a face is worth that nobody asked for. Where there is no control,
+ * the pictures without it are judged. Of these, faces are compared wherever they are: nothing told them their place. */
 #ifndef EVAL_REPORT_H
 #define EVAL_REPORT_H
 
@@ -14,7 +14,8 @@
 #include "eval/statistics.h"
 
 typedef enum { GROUP_CONTROL, GROUP_FREE, GROUP_PHOTO, GROUP_OTHERS, GROUPS } group_kind;
-_Static_assert((int)GROUP_CONTROL == (int)EVAL_CONTROL && (int)GROUP_FREE == (int)EVAL_FREE && (int)GROUP_PHOTO == (int)EVAL_PHOTO, "a group of each kind");
+_Static_assert((int)GROUP_CONTROL == (int)EVAL_CONTROL && (int)GROUP_FREE == (int)EVAL_FREE
+               && (int)GROUP_PHOTO == (int)EVAL_PHOTO, "a group of each kind");
 extern const char *const group_word[GROUPS], *const group_title[GROUPS];    /* "control"; "with control" */
 
 typedef struct {
@@ -35,7 +36,8 @@ typedef struct {
 
 typedef struct {
     size_t pictures, faces;              /* that were made; that were wanted in them. 0: no such group */
-    estimate detected, answered, agree;  /* rates: pictures with any face; wanted faces that one answers at its place; pictures with as many faces as wanted */
+    /* Rates: pictures with any face; wanted faces that one answers at its place; pictures with as many faces as wanted. */
+    estimate detected, answered, agree;
     estimate score;
     estimate mean[ERRORS], median[ERRORS];
     estimate correlation[READINGS], slope[READINGS];    /* of what was found over what was wanted; not of GROUP_OTHERS */

@@ -61,7 +61,8 @@ static void put_marked(text *out, const estimate *e, double scale, int digits, c
         return;
     }
     text_printf(out, "<td>%.*f", digits, scale * e->value);
-    if (isfinite(e->low) && isfinite(e->high)) text_printf(out, " <small>%.*f to %.*f</small>", digits, scale * e->low, digits, scale * e->high);
+    if (isfinite(e->low) && isfinite(e->high))
+        text_printf(out, " <small>%.*f to %.*f</small>", digits, scale * e->low, digits, scale * e->high);
     text_printf(out, "%s</td>", mark);
 }
 
@@ -76,7 +77,8 @@ static void put_heads(const report *r, bool others, text *out) {
 }
 
 static void put_rates(const report *r, text *out) {
-    static const char *const title[] = { "pictures with a face, %", "wanted faces at their places, %", "as many faces as wanted, %", "score" };
+    static const char *const title[] = { "pictures with a face, %", "wanted faces at their places, %",
+                                         "as many faces as wanted, %", "score" };
     for (int row = 0; row < 4; row++) {
         text_printf(out, "<tr><td>%s</td>", title[row]);
         for (int g = 0; g < GROUPS; g++) {
@@ -110,7 +112,8 @@ static void put_errors(const report *r, text *out) {
 }
 
 static void put_ratios(const report *r, text *out) {
-    text_printf(out, "<h2>Errors %s, as multiples</h2><p class=soft>Over the faces that both have. An asterisk: the intervals of the two means do not overlap.</p>\n", group_title[r->judged]);
+    text_printf(out, "<h2>Errors %s, as multiples</h2><p class=soft>Over the faces that both have. An asterisk: the intervals of "
+                     "the two means do not overlap.</p>\n", group_title[r->judged]);
     text_add(out, "<div class=wide><table><thead><tr><th></th>");
     for (int g = 0; g < GROUPS; g++)
         if (g != (int)r->judged && r->group[g].pictures) text_printf(out, "<th>of %s</th>", group_title[g]);
@@ -157,7 +160,8 @@ static void put_base64(text *out, const uint8_t *data, size_t size) {
 /* Shrunk to what is shown; over it, the faces that were found. */
 static int put_picture(const image *picture, const faces *over, cpu_level cpu, const char *caption, text *out) {
     int longer = picture->width > picture->height ? picture->width : picture->height;
-    int width = longer > SHOWN_SIDE ? picture->width * SHOWN_SIDE / longer : picture->width, height = longer > SHOWN_SIDE ? picture->height * SHOWN_SIDE / longer : picture->height;
+    int part = longer > SHOWN_SIDE ? SHOWN_SIDE : longer;
+    int width = picture->width * part / longer, height = picture->height * part / longer;
     image small = { 0 };
     uint8_t *jpeg = NULL;
     size_t size;
@@ -240,7 +244,8 @@ static int choose(gallery *g, int most) {
     g->shown = calloc((size_t)g->n + 1, sizeof *g->shown);
     g->found = calloc((size_t)g->n + 1, sizeof *g->found);
     int rc = g->shown && g->found ? 0 : error_memory((size_t)g->n * sizeof *g->found);
-    for (int i = 0; i < g->n && rc == 0; i++) g->shown[i] = &r->item[rank[g->n > 1 ? (size_t)i * (n - 1) / (size_t)(g->n - 1) : 0].at];
+    for (int i = 0; i < g->n && rc == 0; i++)
+        g->shown[i] = &r->item[rank[g->n > 1 ? (size_t)i * (n - 1) / (size_t)(g->n - 1) : 0].at];
     free(rank);
     return rc;
 }
@@ -284,7 +289,8 @@ static int put_made(evaluation *v, const gallery *g, int i, eval_kind kind, text
     int rc = load_kept(v, g->shown[i]->item, kind, 0, &picture);
     caption_of(g->r, g->shown[i], kind, caption, sizeof caption);
     int failed = put_figure(rc, &picture, NULL, v->cpu, caption, out);
-    if (failed == 0 && rc == 0 && kind == (eval_kind)g->r->judged) failed = put_figure(0, &picture, found, v->cpu, "landmarks that were found", out);
+    if (failed == 0 && rc == 0 && kind == (eval_kind)g->r->judged)
+        failed = put_figure(0, &picture, found, v->cpu, "landmarks that were found", out);
     image_free(&picture);
     return failed;
 }
@@ -320,7 +326,8 @@ static int put_gallery(evaluation *v, const report *r, text *out) {
     if (v->o->show <= 0 || !r->measured) return 0;
     int rc = choose(&g, v->o->show);
     if (rc == 0) rc = journal_read(v->o->output, EVAL_JOURNAL, note_found, &g);
-    text_printf(out, "<h2>Pictures</h2><p class=soft>%d of %zu items, from the most obedient to the least; the first seed of each.</p>\n", g.n, r->measured);
+    text_printf(out, "<h2>Pictures</h2><p class=soft>%d of %zu items, from the most obedient to the least; the first seed of "
+                     "each.</p>\n", g.n, r->measured);
     for (int i = 0; i < g.n && rc == 0; i++) rc = put_item(v, &g, i, out);
     gallery_free(&g);
     return rc;
@@ -356,8 +363,10 @@ static void put_settings(evaluation *v, text *out) {
     const picture_settings *s = &v->o->picture;
     text_printf(out, "<p class=soft>Base %s", v->base_hash);
     if (v->has[EVAL_CONTROL]) text_printf(out, ", ControlNet %s", v->control_hash);
-    text_printf(out, "; %d step%s of %s, guidance %g, strength %g, from %g to %g%s; %s; seed %lld, %d picture%s of each item; mien " MIEN_VERSION ".</p>\n", s->steps, s->steps == 1 ? "" : "s", sampler_names[s->sampler], s->cfg, s->strength,
-                s->start, s->end, s->guess ? ", guess mode" : "", engine_bf16(v->e) ? "bf16" : "f32", s->seed, v->seeds, v->seeds == 1 ? "" : "s");
+    text_printf(out, "; %d step%s of %s, guidance %g, strength %g, from %g to %g%s", s->steps, s->steps == 1 ? "" : "s",
+                sampler_names[s->sampler], s->cfg, s->strength, s->start, s->end, s->guess ? ", guess mode" : "");
+    text_printf(out, "; %s; seed %lld, %d picture%s of each item; mien " MIEN_VERSION ".</p>\n", engine_bf16(v->e) ? "bf16" : "f32",
+                s->seed, v->seeds, v->seeds == 1 ? "" : "s");
     if (*s->added || *s->negative) {
         text_add(out, "<p class=soft>Added to captions: ");
         put_escaped(out, *s->added ? s->added : "nothing");
@@ -370,15 +379,19 @@ static void put_settings(evaluation *v, text *out) {
 int report_html(evaluation *v, const report *r, text *out) {
     char sentence[REPORT_SENTENCES][REPORT_SENTENCE];
     int n = report_sentences(r, sentence);
-    text_add(out, "<!doctype html>\n<html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\">\n"
-                  "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n<title>mien eval</title>\n<style>\n");
+    text_add(out, "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+                  "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n"
+                  "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; img-src data:; "
+                  "style-src 'unsafe-inline'\">\n<title>mien eval</title>\n<style>\n");
     text_add(out, style);
     text_add(out, "</style></head><body>\n<h1>How well the pictures obey</h1>\n");
     put_settings(v, out);
     text_printf(out, "<p>%zu item%s measured", r->measured, r->measured == 1 ? "" : "s");
     if (r->left_out) text_printf(out, ", %zu left out", r->left_out);
     if (r->failed) text_printf(out, ", %zu picture%s failed", r->failed, r->failed == 1 ? "" : "s");
-    if (r->from_photo) text_printf(out, "; of %zu the wanted faces were found on the photo, since no landmarks lie beside the map", r->from_photo);
+    if (r->from_photo)
+        text_printf(out, "; of %zu the wanted faces were found on the photo, since no landmarks lie beside the map",
+                    r->from_photo);
     text_add(out, ".</p>\n<ul>\n");
     for (int i = 0; i < n; i++) {
         text_add(out, "<li>");
@@ -387,10 +400,12 @@ int report_html(evaluation *v, const report *r, text *out) {
     }
     text_add(out, "</ul>\n<p class=soft>");
     put_escaped(out, judge_caveat);
-    text_add(out, "</p>\n<h2>Errors</h2><p class=soft>Means, and their 95% intervals. Of pictures without control faces are compared wherever they are.</p>\n");
+    text_add(out, "</p>\n<h2>Errors</h2><p class=soft>Means, and their 95% intervals. Of pictures without control "
+                  "faces are compared wherever they are.</p>\n");
     put_errors(r, out);
     put_ratios(r, out);
-    text_add(out, "<h2>Wanted and found</h2><p class=soft>Correlations of what is read off the wanted face and off the one that was found.</p>\n");
+    text_add(out, "<h2>Wanted and found</h2><p class=soft>Correlations of what is read off the wanted face and off "
+                  "the one that was found.</p>\n");
     put_readings(r, out);
     int rc = put_gallery(v, r, out);
     put_left_out(r, out);

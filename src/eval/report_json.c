@@ -124,7 +124,8 @@ static void put_item(const report *r, const report_item *i, text *out) {
         return;
     }
     put_text(out, "prompt", i->prompt);
-    text_printf(out, ",\"width\":%d,\"height\":%d,\"wanted\":%d,\"from\":\"%s\",\"pictures\":[", i->width, i->height, i->wanted.count, i->from_photo ? "photo" : "landmarks");
+    text_printf(out, ",\"width\":%d,\"height\":%d,\"wanted\":%d,\"from\":\"%s\",\"pictures\":[", i->width, i->height,
+                i->wanted.count, i->from_photo ? "photo" : "landmarks");
     for (size_t s = 0; s < eval_slots(r->v); s++) {
         if (!eval_slot_used(r->v, s, &kind, &k)) continue;
         text_add(out, first ? "\n " : ",\n ");
@@ -149,8 +150,9 @@ int report_json(const report *r, text *out) {
     put_text(out, "caveat", judge_caveat);
     text_add(out, ",\n");
     put_settings(r, out);
-    text_printf(out, ",\n\"items\":%zu,\"measured\":%zu,\"left_out\":%zu,\"failed_pictures\":%zu,\"landmarks_found_on_photos\":%zu,\n\"seen\":[", r->n, r->measured, r->left_out, r->failed,
-                r->from_photo);
+    text_printf(out, ",\n\"items\":%zu,\"measured\":%zu,\"left_out\":%zu,\"failed_pictures\":%zu", r->n, r->measured, r->left_out,
+                r->failed);
+    text_printf(out, ",\"landmarks_found_on_photos\":%zu,\n\"seen\":[", r->from_photo);
     for (int i = 0; i < n; i++) {
         text_add(out, i ? ",\n " : "\n ");
         text_json_exact(out, sentence[i]);

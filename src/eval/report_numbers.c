@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From judgements to means, rates, ratios and correlations, with their intervals. A cluster is an item: its pictures and faces are drawn together. */
+ * From judgements to means, rates, ratios and correlations, with their intervals. A cluster is an item: its pictures and faces
+ * are drawn together. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,9 @@ static void table_free(table *t) {
 
 /* ---- filling --------------------------------------------------------------------------------------------------------- */
 
-static const mien_face_judgement *face_of(const report_picture *p, int f) { return p->anywhere ? &p->anywhere[f] : &p->j.face[f]; }
+static const mien_face_judgement *face_of(const report_picture *p, int f) {
+    return p->anywhere ? &p->anywhere[f] : &p->j.face[f];
+}
 
 static void put_face(table *t, size_t row, int g, const report_picture *p, int f) {
     const mien_face_judgement *j = face_of(p, f);
@@ -161,7 +164,8 @@ static int count_group(const report *r, table *t, int g, report_group *out) {
 static int count_ratios(report *r, const table *t, int g) {
     static const bootstrap how = { 0 };
     int rc = 0;
-    for (int m = 0; m < ERRORS && rc == 0; m++) rc = statistics_ratio(t->error[r->judged][m], t->error[g][m], t->cluster, t->rows, &how, &r->against[g].ratio[m]);
+    for (int m = 0; m < ERRORS && rc == 0; m++)
+        rc = statistics_ratio(t->error[r->judged][m], t->error[g][m], t->cluster, t->rows, &how, &r->against[g].ratio[m]);
     return rc;
 }
 
@@ -175,7 +179,8 @@ int report_count(report *r) {
     for (int g = 0; g < GROUPS && rc == 0; g++)
         if (g != (int)r->judged) rc = count_group(r, &t, g, &r->group[g]);
     for (int g = 0; g < GROUPS; g++)
-        for (int m = 0; m < ERRORS; m++) r->against[g].overlap[m] = statistics_overlap(&r->group[r->judged].mean[m], &r->group[g].mean[m]);
+        for (int m = 0; m < ERRORS; m++)
+            r->against[g].overlap[m] = statistics_overlap(&r->group[r->judged].mean[m], &r->group[g].mean[m]);
     table_free(&t);
     return rc;
 }

@@ -23,7 +23,8 @@ static void add_estimate(char out[REPORT_SENTENCE], const estimate *e, double sc
     if (isfinite(e->low) && isfinite(e->high)) add(out, " (%.*f to %.*f)", digits, scale * e->low, digits, scale * e->high);
 }
 
-static const char *const in_words[GROUPS] = { "with control", "without control", "in photos through the VAE", "beside another's wanted face" };
+static const char *const in_words[GROUPS] = { "with control", "without control", "in photos through the VAE",
+                                              "beside another's wanted face" };
 
 static void say_faces(const report *r, char out[REPORT_SENTENCE]) {
     static const group_kind order[] = { GROUP_CONTROL, GROUP_FREE, GROUP_PHOTO };
@@ -55,8 +56,9 @@ static bool say_ratio(const report *r, group_kind other, measure_error m, const 
         add_estimate(out, &q->ratio[m], 1, 2, " times");
         add(out, " as much");
     }
-    add(out, !q->overlap[m] ? ". The two intervals do not overlap." : one ? ". The intervals overlap: these pictures do not tell the two apart."
-                                                                          : ". The two intervals overlap; that of the ratio leaves out 1.");
+    if (!q->overlap[m]) add(out, ". The two intervals do not overlap.");
+    else if (one) add(out, ". The intervals overlap: these pictures do not tell the two apart.");
+    else add(out, ". The two intervals overlap; that of the ratio leaves out 1.");
     return true;
 }
 
@@ -109,7 +111,8 @@ static void put_heads(writer *w, const report *r, const char *what, bool others)
 }
 
 static void put_rates(writer *w, const report *r) {
-    static const char *const title[] = { "pictures with a face, %", "wanted faces at their places, %", "as many faces as wanted, %", "score" };
+    static const char *const title[] = { "pictures with a face, %", "wanted faces at their places, %",
+                                         "as many faces as wanted, %", "score" };
     for (int row = 0; row < 4; row++) {
         put(w, "%-32s", title[row]);
         for (int g = 0; g < GROUP_OTHERS; g++) {
@@ -147,10 +150,19 @@ void report_table(const report *r, void (*line)(void *context, const char *text)
     int n = report_sentences(r, sentence);
     put(&w, "%zu item%s measured", r->measured, r->measured == 1 ? "" : "s");
     for (int g = 0; g < GROUP_OTHERS; g++)
-        if (r->group[g].pictures) put(&w, ", %zu picture%s %s", r->group[g].pictures, r->group[g].pictures == 1 ? "" : "s", in_words[g]);
+        if (r->group[g].pictures)
+            put(&w, ", %zu picture%s %s", r->group[g].pictures, r->group[g].pictures == 1 ? "" : "s", in_words[g]);
     end(&w);
-    if (r->left_out || r->failed) put(&w, "%zu item%s could not be used, %zu picture%s failed", r->left_out, r->left_out == 1 ? "" : "s", r->failed, r->failed == 1 ? "" : "s"), end(&w);
-    if (r->from_photo) put(&w, "of %zu item%s the wanted faces were found on the photo: no landmarks lie beside the map", r->from_photo, r->from_photo == 1 ? "" : "s"), end(&w);
+    if (r->left_out || r->failed) {
+        put(&w, "%zu item%s could not be used, %zu picture%s failed", r->left_out, r->left_out == 1 ? "" : "s", r->failed,
+            r->failed == 1 ? "" : "s");
+        end(&w);
+    }
+    if (r->from_photo) {
+        put(&w, "of %zu item%s the wanted faces were found on the photo: no landmarks lie beside the map", r->from_photo,
+            r->from_photo == 1 ? "" : "s");
+        end(&w);
+    }
     end(&w);
     put_heads(&w, r, "mean [95% interval]", true);
     put_rates(&w, r);

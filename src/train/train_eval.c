@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How well the ControlNet that is trained obeys by now: pictures of a few held-out items, by the trainer's own weights, in which the faces are
- * found again. Nothing of it is drawn from training's generators, so a run is the same with it and without. */
+ * How well the ControlNet that is trained obeys by now: pictures of a few held-out items, by the trainer's own weights, in which
+ * the faces are found again. Nothing of it is drawn from training's generators, so a run is the same with it and without. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,8 @@
 
 static eval_options few_of(const train_job *j) {
     eval_options o = {
-        .data = j->o->eval_data, .output = j->folder.path, .picture = mien_picture_defaults(), .count = j->o->eval_items, .seeds = 1,
+        .data = j->o->eval_data, .output = j->folder.path, .picture = mien_picture_defaults(), .count = j->o->eval_items,
+            .seeds = 1,
         .redraw = 1, .hooks.stop = j->o->hooks.stop,
     };
     o.picture.seed = 0;
@@ -50,7 +51,9 @@ const char *train_eval_note(train_evaluations *t, uint64_t step, double low, dou
         return out;
     }
     if (!(high < t->first_low)) {
-        if (t->told) snprintf(out, size, "the score's interval meets that of the beginning again: it was not lasting from step %llu on", (unsigned long long)t->since);
+        if (t->told)
+            snprintf(out, size, "the score's interval meets that of the beginning again: it was not lasting from step %llu on",
+                     (unsigned long long)t->since);
         t->below = 0;
         t->told = false;
         return out;
@@ -58,7 +61,8 @@ const char *train_eval_note(train_evaluations *t, uint64_t step, double low, dou
     if (!t->below++) t->since = step;
     if (t->below < IN_A_ROW || t->told) return out;
     t->told = true;
-    snprintf(out, size, "the control has taken hold: from step %llu on the score's interval lies below that of the beginning", (unsigned long long)t->since);
+    snprintf(out, size, "the control has taken hold: from step %llu on the score's interval lies below that of the beginning",
+             (unsigned long long)t->since);
     return out;
 }
 
@@ -71,17 +75,22 @@ static void say(const train_job *j, const char *line) {
 
 static void tell(train_job *j, const eval_figures *f) {
     event_scalar scalars[] = {
-        { "eval/found", f->found.value }, { "eval/score", f->score.value }, { "eval/score_low", f->score.low }, { "eval/score_high", f->score.high },
+        { "eval/found", f->found.value }, { "eval/score", f->score.value }, { "eval/score_low", f->score.low },
+            { "eval/score_high", f->score.high },
         { "eval/landmarks", f->landmarks.value }, { "eval/gaze_x", f->gaze_x.value }, { "eval/gaze_y", f->gaze_y.value },
     };
     char line[400];
     int n;
-    if (events_scalars(j->events, j->step, (double)time(NULL), scalars, sizeof scalars / sizeof *scalars) < 0) train_say(j, MIEN_LOG_WARNING, error_message());
-    n = snprintf(line, sizeof line, "step %llu: %.0f%% of the faces of %zu items are found at their places; score %.2f", (unsigned long long)j->step, 100 * f->found.value, f->items,
+    if (events_scalars(j->events, j->step, (double)time(NULL), scalars, sizeof scalars / sizeof *scalars) < 0)
+        train_say(j, MIEN_LOG_WARNING, error_message());
+    n = snprintf(line, sizeof line, "step %llu: %.0f%% of the faces of %zu items are found at their places; score %.2f",
+                 (unsigned long long)j->step, 100 * f->found.value, f->items,
                  f->score.value);
     if (isfinite(f->score.low)) n += snprintf(line + n, sizeof line - (size_t)n, " (%.2f to %.2f)", f->score.low, f->score.high);
-    if (isfinite(f->landmarks.value)) n += snprintf(line + n, sizeof line - (size_t)n, ", landmarks %.3f IOD", f->landmarks.value);
-    if (isfinite(f->gaze_x.value)) snprintf(line + n, sizeof line - (size_t)n, ", gaze %.3f and %.3f eye widths", f->gaze_x.value, f->gaze_y.value);
+    if (isfinite(f->landmarks.value))
+        n += snprintf(line + n, sizeof line - (size_t)n, ", landmarks %.3f IOD", f->landmarks.value);
+    if (isfinite(f->gaze_x.value))
+        snprintf(line + n, sizeof line - (size_t)n, ", gaze %.3f and %.3f eye widths", f->gaze_x.value, f->gaze_y.value);
     say(j, line);
 }
 
@@ -90,7 +99,8 @@ static void take(train_job *j, const eval_figures *f) {
     train_evaluations *t = &j->eval;
     t->step = j->step;
     t->score = f->score.value;
-    j->figures = (mien_train_figures){ .measured = 1, .items = (int)f->items, .found = f->found.value, .score = f->score.value, .score_low = f->score.low, .score_high = f->score.high,
+    j->figures = (mien_train_figures){ .measured = 1, .items = (int)f->items, .found = f->found.value, .score = f->score.value,
+                                       .score_low = f->score.low, .score_high = f->score.high,
                                        .landmarks = f->landmarks.value, .gaze_x = f->gaze_x.value, .gaze_y = f->gaze_y.value };
     j->best_now = t->score < t->best || !t->has_best;
     if (j->best_now) t->best = t->score, t->has_best = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An evaluation's journal and settings from hostile bytes: what is read of a line can be written, and reads back as the same line. */
+ * An evaluation's journal and settings from hostile bytes: what is read of a line can be written, and reads back as the same
+ * line. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The report of planted journals: shifts and gazes of known size become the numbers that they are, whatever order the lines stand in and
- * however many parts wrote them; and what journals and settings may not say. */
+ * The report of planted journals: shifts and gazes of known size become the numbers that they are, whatever order the lines
+ * stand in and however many parts wrote them; and what journals and settings may not say. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,8 @@
 #include "fixtures.h"
 #include "scratch.h"
 
-enum { ITEMS = 7, SEEDS = 2, KNOWN = 5, NO_FACE = 3, SIDE = 512 };   /* items 5 and 6 cannot be used; item 3 has no face without control */
+/* Items 5 and 6 cannot be used; item 3 has no face without control. */
+enum { ITEMS = 7, SEEDS = 2, KNOWN = 5, NO_FACE = 3, SIDE = 512 };
 static face_point drawn[FACE_LANDMARKS];
 
 static int load_face(void **unused) {
@@ -30,7 +31,8 @@ static int load_face(void **unused) {
 /* ---- what is planted ------------------------------------------------------------------------------------------------- */
 
 static double iod(void) {
-    double x = (double)(drawn[263].x - drawn[33].x), y = (double)(drawn[263].y - drawn[33].y), z = (double)(drawn[263].z - drawn[33].z);
+    double x = (double)(drawn[263].x - drawn[33].x), y = (double)(drawn[263].y - drawn[33].y),
+        z = (double)(drawn[263].z - drawn[33].z);
     return sqrt(x * x + y * y + z * z);
 }
 
@@ -47,8 +49,12 @@ static face face_of(int item, double shift, double gaze) {
 }
 
 /* In IOD: of pictures with control, of photos, of pictures without control, which are beyond the reach of one. */
-static double shift_of(eval_kind kind, int item, int k) { return kind == EVAL_CONTROL ? 0.02 * (1 + item) + 0.01 * k : kind == EVAL_PHOTO ? 0.02 : 2.0 + 0.1 * item; }
-static double gaze_of(eval_kind kind, int item, int k) { return kind == EVAL_CONTROL ? 0.001 * (1 + k) : kind == EVAL_PHOTO ? 0.0005 : -2 * wanted_gaze(item) + 0.008; }
+static double shift_of(eval_kind kind, int item, int k) {
+    return kind == EVAL_CONTROL ? 0.02 * (1 + item) + 0.01 * k : kind == EVAL_PHOTO ? 0.02 : 2.0 + 0.1 * item;
+}
+static double gaze_of(eval_kind kind, int item, int k) {
+    return kind == EVAL_CONTROL ? 0.001 * (1 + k) : kind == EVAL_PHOTO ? 0.0005 : -2 * wanted_gaze(item) + 0.008;
+}
 
 typedef struct { evaluation v; eval_options o; eval_item item[ITEMS]; char ids[ITEMS][16]; uint8_t state[ITEMS][1 + 2 * SEEDS]; } planted;
 
@@ -56,10 +62,12 @@ static void set_out(planted *p, const char *folder) {
     memset(p, 0, sizeof *p);
     p->o = (eval_options){ .output = folder, .count = ITEMS, .seeds = SEEDS };
     p->v = (evaluation){ .o = &p->o, .item = p->item, .n = ITEMS, .seeds = SEEDS, .has = { true, true, true } };
-    text_add(&p->v.settings, "{\"format\":1,\"kind\":\"eval\",\"mien\":\"0\",\"settings\":{\"count\":7},\"models\":{\"base\":\"0123456789\"}}\n");
+    text_add(&p->v.settings,
+             "{\"format\":1,\"kind\":\"eval\",\"mien\":\"0\",\"settings\":{\"count\":7},\"models\":{\"base\":\"0123456789\"}}\n");
     for (int i = 0; i < ITEMS; i++) {
         snprintf(p->ids[i], sizeof p->ids[i], "item%d", i);
-        p->item[i] = (eval_item){ .line = (uint64_t)(10 + 3 * ((i * 4) % ITEMS)), .id = p->ids[i], .state = p->state[i], .mine = true };
+        p->item[i] = (eval_item){ .line = (uint64_t)(10 + 3 * ((i * 4) % ITEMS)), .id = p->ids[i], .state = p->state[i],
+                                  .mine = true };
     }
 }
 
@@ -69,7 +77,8 @@ static void add(lines *l, const eval_record *r) { assert_int_equal(eval_record_w
 
 static void plant_picture(lines *l, const planted *p, int i, eval_kind kind, int k) {
     face f = face_of(i, shift_of(kind, i, k), gaze_of(kind, i, k));
-    eval_record r = { .what = EVAL_LINE_PICTURE, .line = p->item[i].line, .kind = kind, .seed = eval_seed(&p->v, &p->item[i], kind, k), .faces = { SIDE, SIDE, 1, &f } };
+    eval_record r = { .what = EVAL_LINE_PICTURE, .line = p->item[i].line, .kind = kind,
+                      .seed = eval_seed(&p->v, &p->item[i], kind, k), .faces = { SIDE, SIDE, 1, &f } };
     if (kind == EVAL_FREE && i == NO_FACE) r.faces = (faces){ SIDE, SIDE, 0, NULL };
     if (kind == EVAL_CONTROL && i == 0 && k == 1) {
         r.what = EVAL_LINE_FAILED;
@@ -84,9 +93,11 @@ static void plant(lines *l, const planted *p) {
     for (int i = 0; i < ITEMS; i++) {
         face f = face_of(i, 0, 0);
         if (i < KNOWN)
-            add(l, &(eval_record){ .what = EVAL_LINE_ITEM, .line = p->item[i].line, .id = p->ids[i], .prompt = "a \"face\" <b>", .map = "0123456789", .width = SIDE, .height = SIDE,
+            add(l, &(eval_record){ .what = EVAL_LINE_ITEM, .line = p->item[i].line, .id = p->ids[i], .prompt = "a \"face\" <b>",
+                                   .map = "0123456789", .width = SIDE, .height = SIDE,
                                    .from_photo = i == 1, .faces = { SIDE, SIDE, 1, &f } });
-        else add(l, &(eval_record){ .what = EVAL_LINE_FAILED, .line = p->item[i].line, .id = p->ids[i], .kind = EVAL_KINDS, .why = "its map is not there" });
+        else add(l, &(eval_record){ .what = EVAL_LINE_FAILED, .line = p->item[i].line, .id = p->ids[i], .kind = EVAL_KINDS,
+                                    .why = "its map is not there" });
         for (int k = 0; k < SEEDS && i < KNOWN; k++) {
             plant_picture(l, p, i, EVAL_CONTROL, k);
             plant_picture(l, p, i, EVAL_FREE, k);
@@ -94,7 +105,8 @@ static void plant(lines *l, const planted *p) {
         if (i < KNOWN) plant_picture(l, p, i, EVAL_PHOTO, 0);
     }
     text_add(&l->line[l->n++], "{\"remark\":\"of a later version\"}");
-    text_add(&l->line[l->n++], "{\"picture\":\"control\",\"line\":4000,\"seed\":1,\"faces\":{\"format\":1,\"width\":1,\"height\":1,\"faces\":[]}}");
+    text_add(&l->line[l->n++],
+             "{\"picture\":\"control\",\"line\":4000,\"seed\":1,\"faces\":{\"format\":1,\"width\":1,\"height\":1,\"faces\":[]}}");
 }
 
 static void lines_free(lines *l) {
@@ -150,11 +162,13 @@ static void check_groups(const report *r) {
     expect_number("free answered", f->answered.value, 0, 0);
     expect_number("free agrees", f->agree.value, 0.8, 1e-12);
     for (int m = 0; m < ERRORS; m++)
-        for (int g = 0; g < GROUP_OTHERS; g++) expect_number(measure_errors[m].key, r->group[g].mean[m].value, mean_of((eval_kind)g, (measure_error)m), 1e-9);
+        for (int g = 0; g < GROUP_OTHERS; g++)
+            expect_number(measure_errors[m].key, r->group[g].mean[m].value, mean_of((eval_kind)g, (measure_error)m), 1e-9);
     /* Shifts of the whole face are landmark errors of just that, irises aside: 1e-3 of it for their gaze. */
     expect_number("photos' landmarks", p->mean[ERROR_OVAL].value, 0.02, 1e-4);
     expect_number("free landmarks", f->mean[ERROR_OVAL].value, (2.0 + 2.1 + 2.2 + 2.4) / 4, 1e-3);
-    expect_number("control's landmarks", c->mean[ERROR_OVAL].value, (0.02 + 0.04 + 0.05 + 0.06 + 0.07 + 0.08 + 0.09 + 0.10 + 0.11) / 9, 1e-4);
+    expect_number("control's landmarks", c->mean[ERROR_OVAL].value,
+                  (0.02 + 0.04 + 0.05 + 0.06 + 0.07 + 0.08 + 0.09 + 0.10 + 0.11) / 9, 1e-4);
     assert_int_equal(c->mean[ERROR_OVAL].clusters, KNOWN);
     assert_true(c->mean[ERROR_OVAL].low < c->mean[ERROR_OVAL].value && c->mean[ERROR_OVAL].value < c->mean[ERROR_OVAL].high);
 }
@@ -279,7 +293,8 @@ static void test_state(void **state) {
         assert_int_equal(p.item[i].known, i < KNOWN);
         assert_int_equal(p.item[i].failed, i >= KNOWN);
         for (size_t s = 0; s < 1 + 2 * SEEDS; s++)
-            assert_int_equal(p.state[i][s], i >= KNOWN ? PICTURE_MISSING : i == 0 && s == eval_slot(&p.v, EVAL_CONTROL, 1) ? PICTURE_FAILED : PICTURE_MEASURED);
+            assert_int_equal(p.state[i][s], i >= KNOWN ? PICTURE_MISSING : i == 0 && s == eval_slot(&p.v, EVAL_CONTROL, 1)
+                             ? PICTURE_FAILED : PICTURE_MEASURED);
     }
     lines_free(&l);
     text_free(&p.v.settings);
@@ -308,8 +323,10 @@ static void test_hostile_lines(void **state) {
     assert_int_equal(read_line("{\"failed\":\"item\",\"line\":1,\"item\":\"x\",\"why\":\"y\"}"), EVAL_LINE_FAILED);
     assert_int_equal(read_line("{\"mark\":\"begin\"}"), EVAL_LINE_OTHER);
     static const char *const wrong[] = {
-        "{\"picture\":\"item\",\"line\":1,\"seed\":2," NONE "}", "{\"picture\":\"free\",\"line\":0,\"seed\":2," NONE "}", "{\"picture\":\"free\",\"line\":1,\"seed\":-1," NONE "}",
-        "{\"picture\":\"free\",\"line\":1,\"seed\":2}", "{\"picture\":7,\"line\":1,\"seed\":2," NONE "}", "{\"failed\":\"control\",\"line\":1,\"item\":\"x\",\"why\":\"y\"}",
+        "{\"picture\":\"item\",\"line\":1,\"seed\":2," NONE "}", "{\"picture\":\"free\",\"line\":0,\"seed\":2," NONE "}",
+            "{\"picture\":\"free\",\"line\":1,\"seed\":-1," NONE "}",
+        "{\"picture\":\"free\",\"line\":1,\"seed\":2}", "{\"picture\":7,\"line\":1,\"seed\":2," NONE "}",
+            "{\"failed\":\"control\",\"line\":1,\"item\":\"x\",\"why\":\"y\"}",
         "{\"item\":\"x\",\"line\":1,\"from\":\"photo\",\"prompt\":\"\",\"width\":0,\"height\":8,\"map\":\"\"," NONE "}",
         "{\"item\":\"x\",\"line\":1,\"from\":\"photo\",\"prompt\":\"\",\"width\":8,\"height\":8,\"map\":\"0123456789a\"," NONE "}",
         "{\"picture\":\"free\",\"line\":1,\"seed\":2,\"faces\":{\"format\":2,\"width\":8,\"height\":8,\"faces\":[]}}",
@@ -330,7 +347,8 @@ static int compare(const char *there, const char *here) {
 
 static void test_settings(void **state) {
     (void)state;
-    assert_int_equal(compare(HEAD "{\"steps\":20,\"cfg\":9,\"guess\":false}" TAIL, HEAD "{\"steps\":20,\"cfg\":9.0,\"guess\":false}" TAIL), 0);
+    assert_int_equal(compare(HEAD "{\"steps\":20,\"cfg\":9,\"guess\":false}" TAIL,
+                             HEAD "{\"steps\":20,\"cfg\":9.0,\"guess\":false}" TAIL), 0);
     assert_int_equal(compare(HEAD "{\"steps\":20}" TAIL, HEAD "{\"steps\":30}" TAIL), ERR_USAGE);
     assert_non_null(strstr(error_message(), "steps is 20 there and 30 here"));
     assert_int_equal(compare(HEAD "{}" TAIL, HEAD "{\"steps\":30}" TAIL), ERR_USAGE);
@@ -342,7 +360,8 @@ static void test_settings(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_order), cmocka_unit_test(test_state), cmocka_unit_test(test_hostile_lines), cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_order), cmocka_unit_test(test_state),
+            cmocka_unit_test(test_hostile_lines), cmocka_unit_test(test_settings),
     };
     return cmocka_run_group_tests(tests, load_face, NULL);
 }

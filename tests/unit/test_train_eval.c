@@ -14,7 +14,9 @@
 
 static char line[200];
 
-static const char *note(train_evaluations *t, uint64_t step, double low, double high) { return train_eval_note(t, step, low, high, line, sizeof line); }
+static const char *note(train_evaluations *t, uint64_t step, double low, double high) {
+    return train_eval_note(t, step, low, high, line, sizeof line);
+}
 
 static void test_hold(void **state) {
     train_evaluations t = { 0 };
