@@ -641,7 +641,8 @@ MIEN_API void mien_generate_result_free(mien_generate_result *r);
 typedef struct {
     const char *base, *control;                 /* files or folders; control NULL: the one in the base's file. base NULL (or "mien-tiny"):
                                                  * mien-tiny, and its control, which the log is told (info) */
-    const char *photo, *map, *faces;            /* one of them; faces: landmarks JSON. In a batch, for lines that have none */
+    const char *photo, *map, *faces;            /* one of them; faces: landmarks JSON. In a batch, for lines that have none. None, and no
+                                                 * control: the base makes the picture alone, which the log is told (info) */
     const char *output;                         /* a PNG; further pictures are OUT-2.png, ...; NULL with steps 0: none. Of
                                                  * a batch: a folder */
     const char *batch;                          /* JSON lines, one job each (docs/formats.md); NULL: none */

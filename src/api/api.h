@@ -17,7 +17,8 @@ int api_face_settings(mien_face_settings *s);
 int api_part(int part, int parts);
 /* Where no such file exists and that is the name of a model that was pulled: its file, in room. ERR_USAGE if it was not pulled yet. NULL stays. */
 int api_model(const char **path, char room[MIEN_PATH]);
-/* The same of a base and its ControlNet, of which both may be NULL: no base is mien-tiny, with its own ControlNet unless another is named. */
+/* The same of a base and its ControlNet, of which both may be NULL: no base is mien-tiny, with its own ControlNet unless another is named.
+ * control itself NULL: none is wanted. */
 int api_base(const char **base, const char **control, const mien_hooks *hooks, char base_room[MIEN_PATH], char control_room[MIEN_PATH]);
 
 #endif

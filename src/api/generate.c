@@ -60,10 +60,23 @@ static int check_kinds(const mien_generate_options *o) {
     return 0;
 }
 
+/* What is of a map, where there is none. */
+static int check_alone(const mien_generate_options *o) {
+    const struct { bool asked; const char *what; } of_map[] = {
+        { o->face, "a face" }, { o->search.max_faces, "faces" }, { o->allow_empty, "an empty map" }, { o->save_map, "the map" },
+        { o->check, "a check" }, { o->keep_best, "the best" },
+    };
+    for (size_t i = 0; i < sizeof of_map / sizeof *of_map; i++)
+        if (of_map[i].asked)
+            return error_set(ERR_USAGE, "%s was asked for, but the base makes the picture alone: one of photo, map and faces is needed", of_map[i].what);
+    return 0;
+}
+
 /* Of one control map; a batch's lines are looked at one by one. */
 static int check_single(const mien_generate_options *o) {
     generate_job j = generate_defaults(o);
     int rc = job_check(&j);
+    if (rc == 0 && j.alone) rc = check_alone(o);
     if (rc == 0 && o->keep_best > j.count) rc = error_set(ERR_USAGE, "the best %d of %d pictures: count must be more", o->keep_best, j.count);
     if (rc == 0 && !(o->output && *o->output) && (o->picture.steps > 0 || o->preview))
         rc = error_set(ERR_USAGE, "an output is needed: where to write the picture");
@@ -118,7 +131,8 @@ int mien_generate(const mien_generate_options *options, mien_generate_result *re
     if (!o->picture.negative) o->picture.negative = "";
     char base[MIEN_PATH], control[MIEN_PATH];
     int rc = check_kinds(o);
-    if (rc == 0) rc = api_base(&o->base, &o->control, &o->hooks, base, control);
+    bool alone = generate_is_alone(o);
+    if (rc == 0) rc = api_base(&o->base, alone ? NULL : &o->control, &o->hooks, base, control);
     if (rc == 0) rc = o->batch ? check_batch(o) : check_single(o);
     int taken = o->search.max_faces;
     if (rc == 0) rc = api_face_settings(&o->search);

@@ -15,6 +15,7 @@ static const char *const predictions[] = { "auto", "epsilon", "v", NULL };
 
 static const char notes[] =
     "Models are .safetensors, .ckpt or diffusers folders of Stable Diffusion 1.x or 2.x; without --control the base must hold the ControlNet too.\n"
+    "With neither --control nor --photo, --map or --faces the base makes the picture alone, square, and no face steers it.\n"
     "Without --base mien-tiny is taken, a small model of drawn faces at 256x256. A model that carries a tokenizer of its own, as it does, knows the words of its\n"
     "captions alone: then nothing is added to the prompt, the negative one is empty and --cfg is 3, unless said otherwise.\n"
     "The map is drawn from the photo's best face, or those that --face or --max-faces take, at the picture's size: by default the photo's aspect\n"
@@ -71,7 +72,7 @@ static int parse(generate_arguments *a, int argc, char **argv) {
         { "force", 'f', OPTION_FLAG, &j->force, 0, 0, NULL, "overwrite what is there", NULL },
     };
     const command_help help = {
-        "generate", "--photo PHOTO --prompt TEXT -o OUT.png [--base SD] [--control CONTROL] [OPTION...]",
+        "generate", "[--photo PHOTO] --prompt TEXT -o OUT.png [--base SD] [--control CONTROL] [OPTION...]",
         "Makes a picture by Stable Diffusion and a ControlNet, steered by the expression and gaze of a photo's face.", options, sizeof options / sizeof *options, notes,
     };
     int rest;
@@ -81,7 +82,11 @@ static int parse(generate_arguments *a, int argc, char **argv) {
     if (!j->output && !(j->batch == NULL && s->steps == 0)) wrong |= misuse(&help, "-o is missing: %s", j->batch ? "the folder to write pictures to" : "the picture to write");
     int maps = (j->photo != NULL) + (j->map != NULL) + (j->faces != NULL);
     if (maps > 1) wrong |= misuse(&help, "one of --photo, --map and --faces was expected, not several");
-    if (maps == 0 && !j->batch) wrong |= misuse(&help, "--photo PHOTO is missing (or --map or --faces): whose face steers the picture");
+    if (maps == 0 && !j->batch && j->control)
+        wrong |= misuse(&help, "--photo PHOTO is missing (or --map or --faces): whose face steers the picture; without --control the base makes one alone");
+    const char *of_map = maps || j->batch || j->control ? NULL : j->face ? "--face" : j->search.max_faces ? "--max-faces" : j->allow_empty ? "--allow-empty"
+                         : j->save_map ? "--save-map" : j->keep_best ? "--keep-best" : j->check ? "--check" : NULL;
+    if (of_map) wrong |= misuse(&help, "%s: without --photo, --map or --faces there is no map", of_map);
     if (!s->prompt && !a->like && !j->batch && s->steps) wrong |= misuse(&help, "--prompt TEXT is missing: what to make (--prompt '' says nothing of it)");
     if (j->keep_best && !j->batch && j->keep_best > (j->count ? j->count : 1)) wrong |= misuse(&help, "--keep-best %d: of --count %d pictures", j->keep_best, j->count ? j->count : 1);
     if (j->batch && j->save_map) wrong |= misuse(&help, "--save-map: a batch saves no maps");

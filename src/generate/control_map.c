@@ -174,10 +174,18 @@ static void hash_map(control_map *c) {
     c->hash[10] = 0;
 }
 
+/* Nothing but the picture's size: square, unless both sides are asked for. */
+static int lay_empty(const generate_job *j, int usual, image *out) {
+    picture_size size;
+    int rc = size_choose(asked(j), usual, 1, 1, false, &size);
+    return rc == 0 ? image_new(size.width, size.height, out) : rc;
+}
+
 int control_map_make(map_maker *m, const generate_job *j, int usual, control_map *out) {
     faces f = { 0 };
     const char *path = j->photo ? j->photo : j->faces;
     int rc;
+    if (j->alone) return lay_empty(j, usual, &out->picture);
     if (j->map) {
         rc = take_map(m, j, usual, &out->picture);
     } else {

@@ -28,7 +28,8 @@ typedef struct {
     char hash[11];                  /* first digits of the SHA-256 of "WxH\n" and its bytes */
 } control_map;
 
-/* usual: the short side, where the job names none. ERR_USAGE for a job that cannot be (no such face, an aspect that does not fit);
+/* Of a job that is alone, a black one without a hash: there is no map, but the picture has a size.
+ * usual: the short side, where the job names none. ERR_USAGE for a job that cannot be (no such face, an aspect that does not fit);
  * ERR_UNSUPPORTED if there is no face in the photo, unless the job allows that. The caller frees out->picture and out->wanted.face. */
 int control_map_make(map_maker *m, const generate_job *j, int usual, control_map *out);
 

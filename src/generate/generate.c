@@ -31,11 +31,15 @@ static void profile_of_engine(void *context, const char *line) {
     g->o->profile(g->o->hooks.context, line);
 }
 
+bool generate_is_alone(const generate_options *o) { return !o->photo && !o->map && !o->faces && !o->batch && !o->control; }
+
 generate_job generate_defaults(const generate_options *o) {
-    return (generate_job){
+    generate_job j = {
         .how = o->picture, .photo = o->photo, .map = o->map, .faces = o->faces, .count = o->count ? o->count : 1, .face = o->face,
-        .max_faces = o->search.max_faces ? o->search.max_faces : 1, .allow_empty = o->allow_empty,
+        .max_faces = o->search.max_faces ? o->search.max_faces : 1, .allow_empty = o->allow_empty, .alone = generate_is_alone(o),
     };
+    if (j.alone) j.how.strength = 0, j.how.guess = j.how.only_mid_control = 0;   /* the base's file may hold a ControlNet */
+    return j;
 }
 
 int generate_writes(const generate_options *o, const generate_job *j) { return o->keep_best && o->keep_best < j->count ? o->keep_best : j->count; }
@@ -98,7 +102,7 @@ static int open_engine(generator *g) {
     const generate_options *o = g->o;
     engine_options how = {
         .base = o->base, .control = o->control, .cpu = g->cpu, .threads = o->jobs, .dtype = choose_dtype(g), .prediction = o->prediction, .likely = o->picture.prediction,
-        .memory = o->memory,
+        .memory = o->memory, .may_lack_control = generate_is_alone(o),
         .say = say_of_engine, .profile = o->profile ? profile_of_engine : NULL, .context = g, .stop = o->hooks.stop,
     };
     return engine_open(&how, &g->e);
@@ -121,11 +125,11 @@ static int hash_models(generator *g) {
     if (g->o->no_metadata && !*like->base_hash && !*like->control_hash) return 0;
     double begin = clock_seconds();
     int rc = hash_model(g, false, g->base_hash);
-    if (rc == 0) rc = hash_model(g, true, g->control_hash);
+    if (rc == 0 && !generate_is_alone(g->o)) rc = hash_model(g, true, g->control_hash);
     g->result.load += clock_seconds() - begin;
     if (rc < 0) return rc;
     warn_of_other(g, "model", like->base_hash, g->base_hash);
-    warn_of_other(g, "ControlNet", like->control_hash, g->control_hash);
+    if (*g->control_hash) warn_of_other(g, "ControlNet", like->control_hash, g->control_hash);
     return 0;
 }
 
@@ -138,6 +142,8 @@ static int run_single(generator *g) {
     if (g->o->output) snprintf(p->path, sizeof p->path, "%s", g->o->output);
     int rc = check_outputs(g->o, &p->j);
     if (rc == 0) rc = open_engine(g);
+    if (rc == 0 && p->j.alone)
+        generate_say(g, MIEN_LOG_INFO, NULL, "without a photo, a map or landmarks the base makes the picture alone: no face steers it");
     if (rc == 0) rc = prepare_job(g, p, false);
     if (rc == 0 && g->o->output) rc = hash_models(g);
     if (rc == 0) {

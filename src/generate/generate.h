@@ -4,6 +4,8 @@
 #ifndef GENERATE_GENERATE_H
 #define GENERATE_GENERATE_H
 
+#include <stdbool.h>
+
 #include "base/cpu.h"
 #include "face/face.h"
 #include "generate/job_line.h"
@@ -13,6 +15,8 @@
 typedef mien_generate_options generate_options;
 typedef mien_generate_result generate_result;
 
+/* Whether the base makes its pictures alone: the options name no ControlNet and nothing that a map could be made of. */
+bool generate_is_alone(const generate_options *options);
 /* The one job that options are, or what a batch's lines begin with. */
 generate_job generate_defaults(const generate_options *options);
 

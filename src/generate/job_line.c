@@ -14,7 +14,7 @@ int job_check(const generate_job *j) {
         rc = error_set(ERR_USAGE, "seed is %lld: the seeds of %d pictures from there on would be too large", j->how.seed, j->count);
     if (rc == 0 && (j->face < 0 || j->face > 100)) rc = error_set(ERR_USAGE, "face is %d: 1 to 100 is possible", j->face);
     if (rc == 0 && (j->max_faces < 1 || j->max_faces > 100)) rc = error_set(ERR_USAGE, "max_faces is %d: 1 to 100 is possible", j->max_faces);
-    if (rc == 0 && (j->photo != NULL) + (j->map != NULL) + (j->faces != NULL) != 1)
+    if (rc == 0 && !j->alone && (j->photo != NULL) + (j->map != NULL) + (j->faces != NULL) != 1)
         rc = error_set(ERR_USAGE, "one of photo, map and faces is needed%s", j->photo || j->map || j->faces ? ", not several" : "");
     return rc;
 }

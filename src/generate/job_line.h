@@ -22,6 +22,7 @@ typedef struct {
     picture_settings how;
     const char *photo, *map, *faces;       /* one of them, or none */
     int count, face, max_faces, allow_empty;
+    bool alone;                            /* none of these: the base makes it by itself, without control */
     char name[JOB_NAME];                   /* of a line: [A-Za-z0-9._-]{1,200}, without ".png"; "" if it tells none */
     json *doc;                             /* where a line's texts are */
 } generate_job;

@@ -63,7 +63,7 @@ void parameters_write(const picture_record *r, text *out) {
     if (r->how.eta != 0) add_number(out, "Eta", r->how.eta);
     text_printf(out, ", RNG: %s, Precision: %s", r->how.rng == MIEN_RNG_TORCH_CUDA ? "NV" : "CPU", r->how.dtype == MIEN_DTYPE_BF16 ? "bf16" : "f32");
     if (r->how.prediction != MIEN_PREDICTION_AUTO) text_printf(out, ", Prediction: %s", r->how.prediction == MIEN_PREDICTION_V ? "v" : "epsilon");
-    add_control(r, out);
+    if (!r->alone) add_control(r, out);
     if (r->best_of) text_printf(out, ", Best of: %d, First seed: %lld, Place: %d", r->best_of, r->first_seed, r->place);
     text_printf(out, ", Version: mien %s", MIEN_VERSION);
 }

@@ -8,6 +8,7 @@
  *     ControlNet 0: "Module: mediapipe_face, Model: control [0123456789], Weight: 1, Guidance Start: 0, Guidance End: 1,
  *     Control Mode: Balanced, Map: 0123456789", Version: mien 0.1.0          (one line, this and the two above)
  *
+ * A picture that the base made alone has nothing of a ControlNet.
  * A picture that was kept as one of the best of several has "Best of: 8, First seed: 1, Place: 1" before the version.
  *
  * No path and no name stands in it. Map: the first digits of the SHA-256 of the control map, by which a later run knows it again. */
@@ -26,6 +27,7 @@ typedef struct {
     char map[11];             /* "": unknown */
     int best_of, place;       /* it was kept of so many, being at that place from 1 on; best_of 0: it was not chosen */
     long long first_seed;     /* theirs began there */
+    bool alone;               /* the base made it by itself: nothing is written of a control. Not read */
 } picture_record;
 
 /* Line ends and control characters in prompts become blanks, which are the same to the tokenizer, or nearly. */

@@ -40,7 +40,7 @@ static int make_shape(generator *g, prepared_job *p, bool batch) {
 
 /* Of picture `seed`; where the best are kept, of those from `first` on, the one at place k. */
 static picture_record record_of(const generator *g, const prepared_job *p, long long seed, long long first, int k) {
-    picture_record r = { .how = p->j.how };
+    picture_record r = { .how = p->j.how, .alone = p->j.alone };
     if (g->o->keep_best) r.best_of = p->j.count, r.first_seed = first, r.place = k + 1;
     r.how.width = p->map.picture.width;
     r.how.height = p->map.picture.height;

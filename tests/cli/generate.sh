@@ -25,6 +25,11 @@ expect "no output" 2 $g1 --map map.png --prompt x
 check "says so" said "-o is missing"
 expect "nothing that steers" 2 $g1 --prompt x -o o.png
 check "says so" said "--photo PHOTO is missing (or --map or --faces)"
+check "and how to do without" said "without --control the base makes one alone"
+for o in "--save-map m.png" --check "--keep-best 1" "--face 1" "--max-faces 2" --allow-empty; do
+    expect "the base alone: $o" 2 "$mien" generate --base sd1.safetensors --prompt x -o o.png $o
+    check "says why" said "${o%% *}: without --photo, --map or --faces there is no map"
+done
 expect "no prompt" 2 $g1 --map map.png -o o.png
 check "says so" said "--prompt TEXT is missing"
 expect "two things that steer" 2 $g1 --prompt x --map map.png --faces f.json -o o.png
@@ -54,6 +59,29 @@ expect "timings in a further output's" 2 $small -o o.png --count 2 --timings o-2
 expect "seeds beyond the largest" 2 $small --seed 9223372036854775807 --count 2 -o o.png
 check "says so" said "the seeds of 2 pictures from there on would be too large"
 check "nothing was written" test ! -e o.png
+
+# ---- the base alone
+b1="$mien generate --base sd1.safetensors -j 1 --dtype f32 --size 64 --prompt smile --steps 2 --seed 1"
+expect "a base alone" 0 $b1 -o alone.png
+check "says so" said "without a photo, a map or landmarks the base makes the picture alone: no face steers it"
+check "tells of a square picture" printed "alone.png: 64 x 64, seed 1, 2 steps (0 with control)"
+"$mien" info alone.png >alone.txt
+check "its settings name no ControlNet" not grep -q ControlNet alone.txt
+check "but the model" grep -q "Model hash" alone.txt
+expect "with a ControlNet whose strength is 0" 0 $small --strength 0 -o none.png -q
+expect "without metadata" 0 $b1 -o alone0.png --no-metadata -q
+expect "the other without" 0 $small --strength 0 -o none0.png --no-metadata -q
+check "is the same picture" cmp alone0.png none0.png
+"$build/tests/make_model" sd1 both1.safetensors --parts unet,vae,text,control || exit 1
+expect "a base with a ControlNet in its file, alone" 0 $b1 --base both1.safetensors -o alone1.png
+check "says so" said "the base makes the picture alone"
+check "none of its steps has control" printed "(0 with control)"
+expect "at its usual size" 0 "$mien" generate --base sd1.safetensors -j 1 --prompt smile --steps 0 -o usual.png
+check "is square" printed "usual.png: 512 x 512"
+expect "settings of a steered picture" 0 $small -o steered.png -q
+expect "taken over" 0 "$mien" generate --base sd1.safetensors -j 1 --like steered.png -o unsteered.png
+check "without a word of another ControlNet" not said "another ControlNet"
+check "tell nothing of control" printed "(0 with control)"
 
 # ---- a picture
 expect "a picture" 0 $small -o o.png --save-map m.png
@@ -107,6 +135,9 @@ own "as it is installed, by a variable that has none" "$T/nowhere" env LD_LIBRAR
 rm installed/share/mien/models/tiny/mien-tiny-control.safetensors
 expect "without its ControlNet" 2 env MIEN_MODELS="$T/nowhere" installed/bin/mien generate --map map.png --prompt x --size 64 -o no.png
 check "says so" said "mien-tiny's ControlNet, the small model that comes with mien, is not there"
+expect "alone it needs none" 0 env MIEN_MODELS="$T/nowhere" LD_LIBRARY_PATH="$onednn/lib:${LD_LIBRARY_PATH:-}" installed/bin/mien generate -j 1 --prompt smile --size 64 --steps 1 -o tiny-alone.png
+check "says what it takes" said "no base was named: this is mien-tiny"
+check "and that no face steers it" said "the base makes the picture alone"
 own "one is named" "$T/named" "$mien" generate --control c1.safetensors --size 64
 
 finish
