@@ -53,7 +53,22 @@ static const char *name_of(const eval_item *i, char room[64]) {
     return *i->id ? i->id : room;
 }
 
-/* The last error is why an item cannot be used: ends nothing but the item. */
+/* Why an item cannot be used. Where pictures of it were measured before, it is what those lack that failed. */
+static int note_dropped(evaluation *v, eval_item *i, const char *why) {
+    eval_record r = { .what = EVAL_LINE_FAILED, .line = i->line, .id = i->id, .kind = EVAL_KINDS, .why = why };
+    int k, rc = 0;
+    if (!i->known && !i->failed) rc = note(v, &r);
+    i->failed = true;
+    for (size_t s = 0; s < eval_slots(v) && rc == 0 && i->known; s++) {
+        if (!eval_slot_used(v, s, &r.kind, &k) || i->state[s] != PICTURE_MISSING) continue;
+        r.seed = eval_seed(v, i, r.kind, k);
+        rc = note(v, &r);
+        i->state[s] = PICTURE_FAILED;
+    }
+    return rc;
+}
+
+/* The last error ends nothing but the item. */
 static int drop_item(evaluation *v, eval_item *i, int rc) {
     char why[1024], room[64];
     if (eval_ends_all(rc)) return rc;
@@ -63,10 +78,7 @@ static int drop_item(evaluation *v, eval_item *i, int rc) {
     v->result.failed += n;
     v->progress.failed += n;
     eval_say(v, MIEN_LOG_ITEM_FAILED, name_of(i, room), why);
-    rc = i->failed || i->known ? 0
-            : note(v, &(eval_record){ .what = EVAL_LINE_FAILED, .line = i->line, .id = i->id, .kind = EVAL_KINDS, .why = why });
-    i->failed = true;
-    return rc;
+    return note_dropped(v, i, why);
 }
 
 /* The same of one picture. */

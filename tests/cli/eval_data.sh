@@ -93,6 +93,13 @@ for line in '{"picture":"control","line":-1,"seed":1,"faces":{}}' '{"item":"x","
     $e --out lies -q >/dev/null 2>.stderr; status=$?
     check "a line that is none: $line" test $status = 1 -o $status = 3
 done
+mkdir half && cp whole/settings.json half && grep -v '"picture":"control"' whole/eval.jsonl >half/eval.jsonl && mv set/source/0.png away
+expect "a map that is gone by now" 3 $e --out half
+check "ends no report" test -s half/report.json
+check "that says so" grep -q '"failed":"set/source/0.png: No such file' half/report.json
+mv away set/source/0.png
+expect "and is there again" 3 $e --out half -q
+check "is in it, too" cmp half/report.json whole/report.json
 rm whole/pictures/*photo.png
 expect "pictures that are gone" 3 $e --out whole -q
 check "do not matter to the numbers" cmp before/report.json whole/report.json
