@@ -346,6 +346,11 @@ bool file_same_place(const char *a, const char *b) {
     return stat_folder_of(a, &p, &x) && stat_folder_of(b, &q, &y) && strcmp(p, q) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+bool file_is_at(int fd, const char *path) {
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
 int folder_next(DIR *dir, const char *path, const struct dirent **out) {
     errno = 0;
     *out = readdir(dir);

@@ -60,6 +60,8 @@ void file_remove_old_leftovers_of(const char *path);
 
 /* Whether two paths are one name in one folder, be something there or not. */
 bool file_same_place(const char *a, const char *b);
+/* Whether what is open is (still) what a path leads to. */
+bool file_is_at(int fd, const char *path);
 
 /* The next entry of a folder that is open: 1, 0 at its end, or ERR_IO where it can't be read on: whoever would stop there as at its end
  * would miss files. `path` is for the message. */

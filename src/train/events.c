@@ -201,6 +201,19 @@ int events_open(const char *folder, uint64_t step, double now, events **out) {
     return rc;
 }
 
+int events_follow(events **e, const char *folder, uint64_t step, double now) {
+    char path[PATH_MAX];
+    events *anew;
+    int n = snprintf(path, sizeof path, "%s%s", folder, strrchr((*e)->path, '/'));
+    if (n < 0 || (size_t)n >= sizeof path) return error_set(ERR_IO, "%s: the path is too long", folder);
+    if (file_is_at((*e)->fd, path)) return memcpy((*e)->path, path, sizeof path), 0;
+    int rc = events_open(folder, step, now, &anew);
+    if (rc < 0) return rc;
+    events_close(*e);
+    *e = anew;
+    return 1;
+}
+
 /* Summary: 1 value, any number of them. Value: 1 tag, 2 simple_value, 4 image. */
 static void put_value(text *summary, const text *value) {
     if (value->failed) summary->failed = true;

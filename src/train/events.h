@@ -14,6 +14,9 @@ typedef struct events events;
  * start's events of a step replace an earlier one's, and what was there of steps behind `step` (the last that is done;
  * 0: a new run) is dropped. `now`: seconds since 1970. */
 int  events_open(const char *folder, uint64_t step, double now, events **out);
+/* The folder may be another one by now: 0, the file is in it (it may have been moved along); 1, it is not, and one was made as above; ERR_*: neither, and
+ * the old one stays open. */
+int  events_follow(events **e, const char *folder, uint64_t step, double now);
 /* Numbers of a step under their tags ("train/loss"); NaN is left out. After ERR_FULL nothing of it stays, and the next
  * may be tried. */
 typedef struct { const char *tag; double value; } event_scalar;

@@ -127,18 +127,34 @@ static int open_file(train_log *l) {
     return S_ISREG(st.st_mode) ? 0 : error_set(ERR_IO, "%s: is not a regular file", l->path);
 }
 
+static int log_path(const char *folder, char out[PATH_MAX]) {
+    int n = snprintf(out, PATH_MAX, "%s/log.jsonl", folder);
+    return n < 0 || n >= PATH_MAX ? error_set(ERR_IO, "%s: the path is too long", folder) : 0;
+}
+
 int train_log_open(const char *folder, uint64_t step, const mien_hooks *hooks, train_log **out) {
     train_log *l = malloc(sizeof *l);
     struct stat st;
     if (!l) return error_memory(sizeof *l);
     *l = (train_log){ .fd = -1 };
-    int n = snprintf(l->path, sizeof l->path, "%s/log.jsonl", folder), rc = 0;
-    if (n < 0 || (size_t)n >= sizeof l->path) rc = error_set(ERR_IO, "%s: the path is too long", folder);
-    else if (lstat(l->path, &st) == 0 && S_ISREG(st.st_mode)) rc = cut_off(l->path, step, hooks);
+    int rc = log_path(folder, l->path);
+    if (rc == 0 && lstat(l->path, &st) == 0 && S_ISREG(st.st_mode)) rc = cut_off(l->path, step, hooks);
     if (rc == 0) rc = open_file(l);
     if (rc < 0) train_log_close(l);
     else *out = l;
     return rc;
+}
+
+int train_log_follow(train_log **l, const char *folder, uint64_t step, const mien_hooks *hooks) {
+    char path[PATH_MAX];
+    train_log *anew;
+    int rc = log_path(folder, path);
+    if (rc < 0) return rc;
+    if (file_is_at((*l)->fd, path)) return memcpy((*l)->path, path, sizeof path), 0;
+    if ((rc = train_log_open(folder, step, hooks, &anew)) < 0) return rc;
+    train_log_close(*l);
+    *l = anew;
+    return 1;
 }
 
 static int put(train_log *l, const char *s, size_t size) {

@@ -31,6 +31,9 @@ typedef struct train_log train_log;
 /* Opens it for appending behind step `step` (0: a new run); it is made if need be. What stands there of later steps,
  * torn or unreadable is cut off, and hooks (may be NULL) are told how much. */
 int  train_log_open(const char *folder, uint64_t step, const mien_hooks *hooks, train_log **out);
+/* The folder may be another one by now: 0, it is the file there (which may have been moved with its folder); 1, it is not, and another was opened in its
+ * place, as above; ERR_*: neither, and the old one stays open. */
+int  train_log_follow(train_log **l, const char *folder, uint64_t step, const mien_hooks *hooks);
 /* After ERR_FULL nothing of the line stays, and the next one may be tried. */
 int  train_log_add(train_log *l, const log_line *line);
 /* What was added outlives a power failure: before a checkpoint that counts on it. */

@@ -94,15 +94,15 @@ static int find_end(const char *data, size_t size, log_end *out) {
     return 0;
 }
 
-/* The end of RUN/log.jsonl, however long it is; none is fine. */
-static int read_end(const char *run, log_end *out) {
+/* The end of RUN/log.jsonl, however long it is; none is fine, and one that can't be opened is told of. */
+static int read_end(const listener *l, const char *run, log_end *out) {
     char path[PATH_MAX];
     struct stat st;
     *out = (log_end){ 0 };
     int rc = save_path(path, "%s/log.jsonl", run);
     if (rc < 0) return rc;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return errno == ENOENT ? 0 : error_errno("%s", path);
+    if (fd < 0) return errno == ENOENT ? 0 : tell(l, "  the log can't be read: %s", (error_errno("%s", path), error_message()));
     char *tail = malloc(TAIL);
     ssize_t n = -1;
     if (!tail) rc = error_memory(TAIL);
@@ -113,25 +113,30 @@ static int read_end(const char *run, log_end *out) {
     return rc;
 }
 
-static int tell_steps(const listener *l, const run_settings *s, const char *run) {
+/* kept: the step of the newest checkpoint, or 0. It is behind a log only where that was lost. */
+static int tell_steps(const listener *l, const run_settings *s, const char *run, uint64_t kept) {
     log_end end;
     char of[80] = "";
     const char *steps = setting(s, "steps"), *epochs = setting(s, "epochs");
-    int rc = read_end(run, &end);
+    int rc = read_end(l, run, &end);
     if (rc < 0) return rc;
     if (is_number_above_0(steps)) snprintf(of, sizeof of, " of %.30s", steps);
     else if (is_number_above_0(epochs)) snprintf(of, sizeof of, ", of %.30s epoch%s", epochs, strcmp(epochs, "1") == 0 ? "" : "s");
+    if (end.step < kept)
+        return end.step ? tell(l, "  steps done: %" PRIu64 "%s, by the newest checkpoint; the log ends at step %" PRIu64, kept, of, end.step)
+                        : tell(l, "  steps done: %" PRIu64 "%s, by the newest checkpoint; there is no log of them", kept, of);
     if (!end.step) return tell(l, "  steps done: none yet%s", of);
     return tell(l, "  steps done: %" PRIu64 "%s%s", end.step, of, end.loss);
 }
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------------------ */
 
-/* By names and sizes: only --resume reads every byte. */
-static int look(const char *folder, save_list *list) {
+/* By names and sizes: only --resume reads every byte. step: what its folder's name says; 0: any. */
+static int look(const char *folder, uint64_t step, save_list *list) {
     char path[PATH_MAX];
     struct stat st;
     int rc = save_list_load(folder, list);
+    if (rc == 0 && step && list->step != step) rc = save_other_step(folder, list->step);
     for (int k = 0; rc == 0 && k < SAVE_FILES; k++) {
         if (!list->has[k]) continue;
         if ((rc = save_path(path, "%s/%s", folder, save_names[k])) < 0) return rc;
@@ -171,24 +176,31 @@ static int tell_none(const listener *l, const char *run) {
     return tell(l, "  no checkpoint yet%s", begun ? "; start.safetensors is the ControlNet before its first step" : "");
 }
 
-static int tell_newest(const listener *l, const char *run) {
-    char path[PATH_MAX];
+typedef struct { char path[PATH_MAX]; save_list list; size_t folders; bool found; } newest;
+
+/* The newest one that looks whole; those that don't are told of, unless l is NULL. */
+static int find_newest(const listener *l, const char *run, newest *out) {
     uint64_t *steps;
-    size_t n;
-    save_list list;
-    int rc = save_steps(run, &steps, &n), whole = 0;
+    *out = (newest){ 0 };
+    int rc = save_steps(run, &steps, &out->folders);
     if (rc < 0) return rc;
-    if (n) qsort(steps, n, sizeof *steps, newest_first);
-    for (size_t i = 0; rc == 0 && !whole && i < n; i++) {
-        if ((rc = save_path(path, "%s/" SAVE_FOLDER "/step-%06" PRIu64, run, steps[i])) < 0) break;
-        whole = look(path, &list) == 0;
-        if (!whole)
-            rc = tell(l, "  the checkpoint of step %" PRIu64 " is not whole: %s", steps[i], error_without_path(error_message(), path));
+    if (out->folders) qsort(steps, out->folders, sizeof *steps, newest_first);
+    for (size_t i = 0; rc == 0 && !out->found && i < out->folders; i++) {
+        if ((rc = save_path(out->path, "%s/" SAVE_FOLDER "/step-%06" PRIu64, run, steps[i])) < 0) break;
+        out->found = look(out->path, steps[i], &out->list) == 0;
+        if (!out->found && l)
+            rc = tell(l, "  the checkpoint of step %" PRIu64 " is not whole: %s", steps[i], error_without_path(error_message(), out->path));
     }
     free(steps);
-    if (rc < 0 || !whole) return rc < 0 ? rc : tell_none(l, run);
-    rc = tell(l, "  newest checkpoint: step %" PRIu64 "%s", list.step, n > 1 ? "; there are others" : "");
-    return rc < 0 ? rc : tell_files(l, path, &list);
+    return rc;
+}
+
+static int tell_newest(const listener *l, const char *run) {
+    newest n;
+    int rc = find_newest(l, run, &n);
+    if (rc < 0 || !n.found) return rc < 0 ? rc : tell_none(l, run);
+    rc = tell(l, "  newest checkpoint: step %" PRIu64 "%s", n.list.step, n.folders > 1 ? "; there are others" : "");
+    return rc < 0 ? rc : tell_files(l, n.path, &n.list);
 }
 
 /* ---- what is told of ---------------------------------------------------------------------------------------------------------- */
@@ -210,7 +222,9 @@ static int describe_run(const listener *l, const char *path) {
     free(data);
     if (rc < 0) return rc;
     rc = tell_settings(l, path, "a training run", &s);
-    if (rc == 0) rc = tell_steps(l, &s, path);
+    newest n;
+    if (rc == 0) rc = find_newest(NULL, path, &n);
+    if (rc == 0) rc = tell_steps(l, &s, path, n.found ? n.list.step : 0);
     if (rc == 0) rc = tell_newest(l, path);
     run_settings_free(&s);
     return rc;
@@ -218,7 +232,7 @@ static int describe_run(const listener *l, const char *path) {
 
 static int describe_checkpoint(const listener *l, const char *path) {
     save_list list;
-    int rc = look(path, &list);
+    int rc = look(path, 0, &list);
     if (rc == 0) rc = tell(l, "%s: a checkpoint of a training run, after step %" PRIu64, path, list.step);
     return rc < 0 ? rc : tell_files(l, path, &list);
 }
@@ -248,6 +262,13 @@ static int describe_log(const listener *l, const char *path, const char *data, s
     return rc < 0 ? rc : 1;
 }
 
+/* Damaged ones are told of as what they were. */
+static bool is_of_a_run(const char *path, const uint8_t *data, size_t size) {
+    static const char mark[] = "\"kind\":\"train\"";
+    const char *name = strrchr(path, '/');
+    return strcmp(name ? name + 1 : path, "settings.json") == 0 && memmem(data, size, mark, sizeof mark - 1);
+}
+
 int run_describe_file(const char *path, const uint8_t *data, size_t size, run_line *line, void *context) {
     const listener l = { line, context };
     run_settings s;
@@ -257,11 +278,13 @@ int run_describe_file(const char *path, const uint8_t *data, size_t size, run_li
     int rc = newline ? read_line((const char *)data, (size_t)((const uint8_t *)newline - data), &first) : 0;
     if (rc < 0) return rc;
     if (rc == 1 && *first.loss) return describe_log(&l, path, (const char *)data, size);
-    if (size <= SETTINGS_BYTES && run_settings_read(path, data, size, &s) == 0) {
+    rc = size <= SETTINGS_BYTES ? run_settings_read(path, data, size, &s) : ERR_FORMAT;
+    if (rc == 0) {
         rc = tell_settings(&l, path, "the settings of a training run", &s);
         run_settings_free(&s);
         return rc < 0 ? rc : 1;
     }
+    if (size <= SETTINGS_BYTES && is_of_a_run(path, data, size)) return rc;
     if (size > SAVE_LIST_BYTES || save_list_read(path, data, size, &list) < 0) return 0;
     rc = tell(&l, "%s: the list of a checkpoint's files, after step %" PRIu64 " of a training run", path, list.step);
     return rc < 0 ? rc : 1;

@@ -157,11 +157,6 @@ void run_folder_close(run_folder *r) {
 
 /* ---- following --------------------------------------------------------------------------------------------------------------- */
 
-static bool is_there(const run_folder *r, const char *path) {
-    struct stat ours, there;
-    return fstat(r->fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
-}
-
 /* Where the system says that it is. (One that was removed has a name there, too, which leads nowhere.) */
 static bool find_moved(const run_folder *r, char out[PATH_MAX]) {
     char link[64];
@@ -169,7 +164,7 @@ static bool find_moved(const run_folder *r, char out[PATH_MAX]) {
     ssize_t n = readlink(link, out, PATH_MAX - 1);
     if (n < 0) return false;
     out[n] = 0;
-    return is_there(r, out);
+    return file_is_at(r->fd, out);
 }
 
 /* What names the lock's file moves along: it is removed by name at the end. */
@@ -238,7 +233,7 @@ int run_folder_follow(run_folder *r, const run_settings *settings, const mien_ho
     run_folder anew;
     struct stat st;
     if (r->fd < 0) return 0;
-    if (is_there(r, r->path)) return mend_settings(r, settings, hooks);
+    if (file_is_at(r->fd, r->path)) return mend_settings(r, settings, hooks);
     snprintf(was, sizeof was, "%s", r->path);
     if (find_moved(r, moved)) {
         int rc = take_path(r, moved);

@@ -23,6 +23,8 @@ int  save_steps(const char *run, uint64_t **out, size_t *count);
 
 int  save_list_write(const save_list *l, text *out);
 int  save_list_load(const char *folder, save_list *out);       /* ERR_IO too where there is none */
+/* ERR_FORMAT: a list of another step than its folder's name says. */
+int  save_other_step(const char *folder, uint64_t step);
 /* The files of a tokenizer; the folder `tokenizer` below a checkpoint's. */
 extern const char *const save_tokenizer_files[3];        /* NULL ends them */
 #define SAVE_TOKENIZER "tokenizer"

@@ -40,9 +40,13 @@ static int check_step(const char *folder, uint64_t step) {
     return rc;
 }
 
+int save_other_step(const char *folder, uint64_t step) {
+    return error_set(ERR_FORMAT, "%s/" SAVE_LIST ": is of step %" PRIu64, folder, step);
+}
+
 static int check_whole(const char *folder, uint64_t step, save_list *l) {
     int rc = save_list_load(folder, l);
-    if (rc == 0 && l->step != step) rc = error_set(ERR_FORMAT, "%s/" SAVE_LIST ": is of step %" PRIu64, folder, l->step);
+    if (rc == 0 && l->step != step) rc = save_other_step(folder, l->step);
     for (int i = 0; rc == 0 && i < SAVE_FILES; i++)
         if (l->has[i]) rc = check_file(folder, l, i);
     return rc < 0 ? rc : check_step(folder, step);

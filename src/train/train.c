@@ -334,7 +334,7 @@ static int keep_now_and_then(train_job *j) {
 /* Where the folder is by now. */
 static int sheet_now_and_then(train_job *j) {
     if (!j->o->sheet_every || j->room.no_sheets || j->step % j->o->sheet_every != 0) return 0;
-    if (run_folder_follow(&j->folder, &j->settings, &j->o->hooks) < 0) train_say(j, MIEN_LOG_WARNING, error_message());
+    if (train_follow(j) < 0) train_say(j, MIEN_LOG_WARNING, error_message());
     return train_sheet(j);
 }
 

@@ -125,6 +125,8 @@ mien_iterate_options train_items(const mien_train_options *o);
 
 /* ---- train_keep.c: checkpoints ---- */
 
+/* Before something is written by name: run_folder_follow, and the log and events come along or are begun anew. */
+int train_follow(train_job *j);
 /* ERR_LIMIT, and nothing is written, if a number of it is not finite. */
 int train_keep(train_job *j);
 /* The same behind a failure: older ones stay, however many. */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -66,13 +67,29 @@ static int check_finite(const train_job *j) {
                      (unsigned long long)j->step, what);
 }
 
+int train_follow(train_job *j) {
+    char line[PATH_MAX + 120];
+    int moved = run_folder_follow(&j->folder, &j->settings, &j->o->hooks);
+    if (moved < 0 || !j->log || !j->events) return moved;
+    /* Both are no part of the work: what can't be opened again is told of, and no reason not to keep a checkpoint. */
+    int log = train_log_follow(&j->log, j->folder.path, j->step, &j->o->hooks);
+    if (log < 0) train_say(j, MIEN_LOG_WARNING, error_message());
+    if (log > 0) {
+        snprintf(line, sizeof line, "%s/log.jsonl is not the file that was written to, which was removed or replaced: lines go there behind step %llu",
+                 j->folder.path, (unsigned long long)j->step);
+        train_say(j, MIEN_LOG_WARNING, line);
+    }
+    if (events_follow(&j->events, j->folder.path, j->step, (double)time(NULL)) < 0) train_say(j, MIEN_LOG_WARNING, error_message());
+    return moved;
+}
+
 /* It may be moved while the checkpoint is written. */
 static int write_there(train_job *j, const save_contents *what, int most) {
     save_options how = { .step = j->step, .measure = train_eval_measure(j), .keep = most, .hooks = &j->o->hooks };
-    int rc = run_folder_follow(&j->folder, &j->settings, &j->o->hooks);
+    int rc = train_follow(j);
     how.run = j->folder.path;
     if (rc >= 0) rc = save_write(&how, what);
-    if (rc != ERR_IO || run_folder_follow(&j->folder, &j->settings, &j->o->hooks) != 1) return rc;
+    if (rc != ERR_IO || train_follow(j) != 1) return rc;
     how.run = j->folder.path;
     return save_write(&how, what);
 }

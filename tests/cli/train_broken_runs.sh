@@ -139,7 +139,7 @@ goes() {
 }
 # kept NAME: what is there is gone on with to the bits of a run that was left alone.
 kept() {
-    last=$(ls "$1/checkpoints" | sed 's/^step-0*//')
+    last=$(ls "$1/checkpoints" | tail -n 1 | sed 's/^step-0*//')
     rm -rf alone
     "$mien" train $small --out "$1" --resume --steps $((last + 1)) --eval-every 0 2>>.stderr && "$mien" train $small --out alone --steps $((last + 1)) --eval-every 0 2>>.stderr &&
         for f in control state; do cmp "$1/checkpoints/step-$(printf %06d $((last + 1)))/$f.safetensors" "alone/checkpoints/step-$(printf %06d $((last + 1)))/$f.safetensors" || return 1; done
@@ -154,6 +154,28 @@ rm -rf here there
 goes 'rm -rf here 2>/dev/null || rm -rf here'
 check "removed: stopped as ever" test $status = 143
 check "nothing that is in memory is lost" kept here
+rm -rf here
+# again_there: log and events go on in the new folder.
+again_there() { rm -rf here 2>/dev/null || rm -rf here; until_there test -s here/log.jsonl; }
+goes again_there --checkpoint-every 3
+check "removed: a log and events are begun anew" test -s here/log.jsonl -a -s here/events.out.tfevents.*.mien
+check "which is told" said "here/log.jsonl is not the file that was written to, which was removed or replaced"
+check "the log goes on to the end" test "$(last_step here)" = "$(ls here/checkpoints | tail -n 1 | sed 's/^step-0*//')"
+check "nothing is lost" kept here
+rm -f here/log.jsonl
+newest=$(ls here/checkpoints | tail -n 1 | sed 's/^step-0*//')
+expect "info of one without a log" 0 "$mien" info here
+check "tells what the checkpoints tell" printed "  steps done: $newest of $newest, by the newest checkpoint; there is no log of them"
+ln -s log.jsonl here/log.jsonl
+expect "info of one whose log can't be opened" 0 "$mien" info here
+check "tells of it" printed "  the log can't be read: here/log.jsonl: "
+check "and of the checkpoints" printed "  newest checkpoint: step $newest"
+mv "here/checkpoints/$(printf step-%06d "$newest")" here/checkpoints/step-777777
+expect "info of a checkpoint in another one's folder" 0 "$mien" info here
+check "is as --resume is" printed "  the checkpoint of step 777777 is not whole: here/checkpoints/step-777777/checkpoint.json: is of step $newest"
+sed 's/"batch":[0-9]*/"batch":{}/' here/settings.json >.broken && mv .broken here/settings.json
+expect "info of settings that are damaged" 1 "$mien" info here/settings.json
+check "knows whose they are" said "settings.batch"
 rm -rf here
 goes 'rm -rf here; echo mine >here' --cache none
 check "removed, with a file in its place" kept here-1
