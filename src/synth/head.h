@@ -15,7 +15,7 @@
 #include "base/cpu.h"
 #include "image/image.h"
 
-enum { SYNTH_RENDERER = 2 };   /* raised whenever a face has other pixels or other points: what was rendered before is then made again */
+enum { SYNTH_RENDERER = 3 };   /* raised whenever a face has other pixels or other points: what was rendered before is then made again */
 
 typedef struct { float r, g, b; } synth_colour;      /* sRGB as seen, 0..1 each */
 
