@@ -13,6 +13,7 @@
 #include "base/own_folder.h"
 #include "base/text.h"
 #include "model/tokenizer_inside.h"
+#include "weights/merges.h"
 
 /* CLIP takes this many of the 262,144 lines of its list, so that there are 49,408 tokens in all. */
 enum { CLIP_MERGES = 49152 - 256 - 2, MAX_NAMES = 1 << 22 };
@@ -121,25 +122,11 @@ static int spell_byte(arena *memory, int byte, bool last, spelling *out) {
 
 /* ---- lists of merges ------------------------------------------------------------------------------------------------------- */
 
-typedef struct { const char *at, *end; size_t line; } lines;
-
-/* The next "a b": 1, or 0 at the end. Empty lines are passed over. */
-static int next_merge(lines *l, spelling *out) {
-    while (l->at < l->end) {
-        const char *s = l->at, *end = memchr(s, '\n', (size_t)(l->end - s));
-        l->at = end ? end + 1 : l->end;
-        l->line++;
-        if (!end) end = l->end;
-        if (end > s && end[-1] == '\r') end--;
-        if (end == s) continue;
-        if (l->line == 1 && (*s == '"' || (end - s >= 8 && !memcmp(s, "#version", 8)))) continue;
-        const char *space = memchr(s, ' ', (size_t)(end - s));
-        if (!space || space == s || space + 1 == end || memchr(space + 1, ' ', (size_t)(end - space - 1)))
-            return error_set(ERR_FORMAT, "line %zu of the merges is no pair of tokens", l->line);
-        *out = (spelling){ s, space + 1, (uint32_t)(space - s), (uint32_t)(end - space - 1) };
-        return 1;
-    }
-    return 0;
+static int next_merge(merges_reader *l, spelling *out) {
+    merge_line m;
+    int rc = merges_next(l, &m);
+    if (rc > 0) *out = (spelling){ m.a, m.b, m.a_size, m.b_size };
+    return rc;
 }
 
 static int make_merges(tokenizer *t, size_t most) {
@@ -169,7 +156,7 @@ static size_t count_lines(const char *s, size_t size) {
 enum { AHEAD = 16 };
 typedef struct { spelling s; uint32_t a, b, both; size_t line; } pending;   /* a, b, both: hashes */
 
-static int read_ahead(lines *l, const names *n, pending *p) {
+static int read_ahead(merges_reader *l, const names *n, pending *p) {
     int rc = next_merge(l, &p->s);
     if (rc <= 0) return rc;
     p->line = l->line;
@@ -193,7 +180,7 @@ static int take_merge(tokenizer *t, names *n, const pending *p, int32_t rank, in
 }
 
 static int read_merges(tokenizer *t, names *n, const char *data, size_t size, size_t most, int32_t first_id) {
-    lines l = { data, data + size, 0 };
+    merges_reader l = { data, data + size, 0 };
     pending ring[AHEAD];
     size_t there = most < CLIP_MERGES + 1 ? most : size ? count_lines(data, size) : 0, read = 0;
     int rc = make_merges(t, there < most ? there : most), more = 1;
@@ -311,13 +298,9 @@ int tokenizer_read(const char *vocabulary, size_t vocabulary_size, const char *m
 }
 
 int tokenizer_read_merges(const char *merges, size_t size, tokenizer **out) {
-    lines l = { merges, merges + size, 0 };
-    spelling s;
-    size_t count = 0;
-    int rc = size > MAX_FILE ? error_set(ERR_LIMIT, "has more than %zu bytes", MAX_FILE) : 1;
-    while (rc > 0 && (rc = next_merge(&l, &s)) > 0) count++;
-    if (rc == 0 && count > CLIP_MERGES) rc = error_set(ERR_LIMIT, "has %zu merges, %d are possible", count, CLIP_MERGES);
-    return rc < 0 ? rc : read_any(NULL, 0, merges, size, count, out);
+    size_t tokens;
+    int rc = merges_check(merges, size, &tokens);
+    return rc < 0 ? rc : read_any(NULL, 0, merges, size, tokens - MERGES_BEFORE - 2, out);
 }
 
 /* ---- files ----------------------------------------------------------------------------------------------------------------- */

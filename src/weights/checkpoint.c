@@ -184,6 +184,21 @@ static int find_tokenizer(checkpoint *c) {
     return 0;
 }
 
+/* Its own tokenizer is looked at once, for all who split texts with it, tell of it or carry it on. */
+static int check_merges(checkpoint *c) {
+    const char *merges = checkpoint_merges(c);
+    if (!merges) return 0;
+    const char *path = weights_path(c->file[c->from[NETWORK_TEXT]].w);
+    const parameter *p = checkpoint_part(c, NETWORK_TEXT, "embeddings.token_embedding.weight");
+    size_t rows = p && p->shape.rank == 2 ? p->shape.dim[0] : 0;
+    int pad = c->settings.pad_token;
+    if (merges_check(merges, strlen(merges), &c->own_tokens) < 0) return error_prefix("%s: its tokenizer", path);
+    if (p && c->own_tokens > rows)
+        return error_set(ERR_FORMAT, "%s: its tokenizer has %zu tokens, its text encoder knows %zu", path, c->own_tokens, rows);
+    if (!p || (pad >= 0 && (size_t)pad < rows)) return 0;
+    return error_set(ERR_FORMAT, "%s: prompts are filled up with token %d, its text encoder knows %zu", path, pad, rows);
+}
+
 int checkpoint_open(const char *base, const char *control, unsigned needs, checkpoint **out) {
     if (!base && !control) return error_set(ERR_USAGE, "neither a base nor a ControlNet was given");
     checkpoint *c = calloc(1, sizeof *c);
@@ -200,6 +215,7 @@ int checkpoint_open(const char *base, const char *control, unsigned needs, check
         if (needs & 1u << n) rc = checkpoint_complete(c, n);
     if (rc == 0) rc = find_tokenizer(c);
     if (rc == 0) rc = checkpoint_settle(c);
+    if (rc == 0 && (!needs || needs & CHECKPOINT_TEXT)) rc = check_merges(c);
     if (rc < 0) checkpoint_close(c);
     else *out = c;
     return rc;

@@ -22,6 +22,7 @@ struct checkpoint {
     size_t count;
     checkpoint_settings settings;
     char *tokenizer;
+    size_t own_tokens;                   /* of its own merges, where it carries some and its text encoder is asked for */
 };
 
 /* The parameter of a network by its name without the root; NULL: it is not there. */

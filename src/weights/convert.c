@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "weights/convert_folder.h"
 #include "weights/convert_inside.h"
+#include "weights/merges.h"
 
 /* The lists that a job fills: one for a file; for a folder one for each component, and what has no place. */
 enum { LIST_FILE = 0, LIST_EXTRA = NETWORKS, LISTS };
@@ -232,6 +233,10 @@ static int save(work *w, const checkpoint_settings *s) {
     w->r->bytes = w->j.total;
     if (w->folder) return convert_folder_save(w->c, w->list, s, w->layers - w->skip, w->o, w->vocabulary, &w->j);
     int rc = convert_output_metadata(&w->list[LIST_FILE], w->c, s);
+    if (rc == 0 && w->o->to != MIEN_LAYOUT_CONTROL && w->c->from[NETWORK_TEXT] >= 0 && merges_are_lost(w->c))
+        convert_log(&w->j, MIEN_LOG_WARNING,
+                    "%s: the ids of its tokenizer don't follow from its merges, so the file can't carry it: copy vocab.json and merges.txt to "
+                    "tokenizer/ beside the file", checkpoint_tokenizer(w->c));
     return rc < 0 ? rc : convert_output_save(&w->list[LIST_FILE], w->o->output, w->o->force, 0, &w->j);
 }
 

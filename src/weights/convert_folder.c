@@ -137,7 +137,7 @@ static int write_tokenizer(maker *m, bool *there) {
     const char *from = checkpoint_tokenizer(m->c);
     const char *merges = checkpoint_merges(m->c);
     *there = true;
-    if (merges) return make_tokenizer(m, merges, strlen(merges), merges_tokens(merges) - 514);
+    if (merges) return make_tokenizer(m, merges, strlen(merges), m->c->own_tokens - MERGES_BEFORE - 2);
     if (from) return copy_tokenizer(m, from);
     if (m->vocabulary && p && p->shape.dim[0] == 49408) return make_clip(m);
     return *there = false, 0;

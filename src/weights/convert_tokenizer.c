@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
-
-enum { LONGEST = 512 };
+#include "weights/merges.h"
 
 static bool printable(int byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad); }
 
@@ -18,51 +17,45 @@ static void add_name(text *t, const char *name, int id) {
 
 /* GPT-2's spelling of a byte (Radford et al. 2019): Latin-1's printable characters as they are, the others from U+0100 on. All two
  * bytes of UTF-8 at most. */
-static void spell(int letter, char out[8], const char *end) {
-    if (letter < 0x80) snprintf(out, 8, "%c%s", letter, end);
-    else snprintf(out, 8, "%c%c%s", 0xc0 | letter >> 6, 0x80 | (letter & 0x3f), end);
+static void spell(int letter, char out[VOCABULARY_BYTE], const char *end) {
+    if (letter < 0x80) snprintf(out, VOCABULARY_BYTE, "%c%s", letter, end);
+    else snprintf(out, VOCABULARY_BYTE, "%c%c%s", 0xc0 | letter >> 6, 0x80 | (letter & 0x3f), end);
 }
 
-static void add_bytes(text *t) {
+void vocabulary_byte(int i, char out[VOCABULARY_BYTE]) {
     int letters[256], n = 0;
     for (int byte = 0; byte < 256; byte++)
         if (printable(byte)) letters[n++] = byte;
     for (int other = 0; n < 256; other++) letters[n++] = 0x100 + other;
-    for (int i = 0; i < 512; i++) {
-        char name[8];
-        spell(letters[i % 256], name, i < 256 ? "" : "</w>");
-        add_name(t, name, i);
-    }
-}
-
-static int add_merge(text *vocabulary, text *merges, const char *line, size_t n, int i) {
-    char pair[LONGEST], name[LONGEST];
-    if (n >= sizeof pair) return -1;
-    memcpy(pair, line, n);
-    pair[n] = 0;
-    char *space = strchr(pair, ' ');
-    if (strlen(pair) != n || !space || space == pair || !space[1] || strchr(space + 1, ' ')) return -1;
-    text_printf(merges, "%s\n", pair);
-    snprintf(name, sizeof name, "%.*s%s", (int)(space - pair), pair, space + 1);
-    add_name(vocabulary, name, 512 + i);
-    return 0;
+    spell(letters[i % 256], out, i < 256 ? "" : "</w>");
 }
 
 int vocabulary_files(const char *data, size_t size, size_t count, text *vocabulary, text *merges) {
-    const char *at = data, *end = data + size, *next;
-    add_bytes(vocabulary);
-    text_add(merges, "#version: 0.2\n");
-    for (int line = 0; line <= (int)count; line++, at = next + 1) {
-        next = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
-        if (!next) return error_set(ERR_FORMAT, "the list of merges ends after %d lines, %d are needed", line, (int)count + 1);
-        size_t n = (size_t)(next - at);
-        if (n && at[n - 1] == '\r') n--;
-        if (line && add_merge(vocabulary, merges, at, n, line - 1) < 0) return error_set(ERR_FORMAT, "the list of merges, line %d: two pieces were expected", line + 1);
+    merges_reader r = { data, data + size, 0 };
+    merge_line m;
+    text name = { 0 };
+    int rc = 1;
+    for (int i = 0; i < MERGES_BEFORE; i++) {
+        char letter[VOCABULARY_BYTE];
+        vocabulary_byte(i, letter);
+        add_name(vocabulary, letter, i);
     }
-    add_name(vocabulary, "<|startoftext|>", 512 + (int)count);
-    add_name(vocabulary, "<|endoftext|>", 513 + (int)count);
+    text_add(merges, "#version: 0.2\n");
+    for (size_t i = 0; i < count && (rc = merges_next(&r, &m)) > 0; i++) {
+        text_printf(merges, "%.*s %.*s\n", (int)m.a_size, m.a, (int)m.b_size, m.b);
+        name.size = 0;
+        text_printf(&name, "%.*s%.*s", (int)m.a_size, m.a, (int)m.b_size, m.b);
+        if ((rc = text_check(&name)) < 0) break;
+        add_name(vocabulary, name.data, (int)(MERGES_BEFORE + i));
+        rc = 1;
+    }
+    text_free(&name);
+    if (rc == 0) rc = error_set(ERR_FORMAT, "the list of merges ends after line %zu, %zu merges are needed", r.line, count);
+    if (rc < 0) return rc;
+    add_name(vocabulary, "<|startoftext|>", (int)(MERGES_BEFORE + count));
+    add_name(vocabulary, "<|endoftext|>", (int)(MERGES_BEFORE + 1 + count));
     text_add(vocabulary, "}\n");
-    int rc = text_check(vocabulary);
+    rc = text_check(vocabulary);
     return rc < 0 ? rc : text_check(merges);
 }
 

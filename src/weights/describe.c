@@ -206,7 +206,7 @@ static void tell_settings(const listener *l, const checkpoint *c) {
     }
     if (s->sample_size && (has & CHECKPOINT_UNET)) tell(l, "  made for: %d x %d pixels", s->sample_size * 8, s->sample_size * 8);
     if (s->only_mid_control) tell(l, "  only_mid_control: the ControlNet steers the middle block alone");
-    if (checkpoint_merges(c)) tell(l, "  tokenizer: its own, %zu tokens", merges_tokens(checkpoint_merges(c)));
+    if (checkpoint_merges(c)) tell(l, "  tokenizer: its own, %zu tokens", c->own_tokens);
     else if (checkpoint_tokenizer(c)) tell(l, "  tokenizer: in %s", checkpoint_tokenizer(c));
     tell(l, "  licence: %.200s", s->licence ? s->licence : "not told");
 }

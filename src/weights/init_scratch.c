@@ -238,14 +238,16 @@ static int tokenizer(work *w, init_learn learn) {
     else if (c->has_text && n > 0 && n < (int)sizeof folder && access(folder, F_OK) == 0) {
         *strrchr(folder, '/') = 0;
         rc = merges_of_folder(folder, &merges);
-        if (rc == 0 && c->text.vocabulary != CLIPS)
+        if (rc == MERGES_DO_NOT_FOLLOW)
             convert_log(&w->j, MIEN_LOG_WARNING,
                         "%s: its ids don't follow from its merges, so the model can't carry it: keep it beside the model, "
                         "in a folder of that name", folder);
     } else if (c->has_text && c->text.vocabulary < CLIPS) rc = refuse_small(c, w->o->scratch);
     if (rc >= 0 && merges.data) {
-        size_t tokens = merges_tokens(merges.data);
-        if (tokens > c->text.vocabulary)
+        size_t tokens = 0;
+        rc = merges_check(merges.data, merges.size, &tokens);
+        if (rc < 0) error_prefix("%s", w->o->captions ? w->o->captions : folder);
+        else if (tokens > c->text.vocabulary)
             rc = error_set(ERR_FORMAT, "%s: has %zu tokens, vocab_size of the text encoder is %zu", folder, tokens,
                            c->text.vocabulary);
         c->text.vocabulary = tokens;

@@ -78,9 +78,20 @@ sed 's/"i ng<\/w>": [0-9]*/"i ng<\/w>": 5/; s/: 520,/: 521,/' learnt_folder/toke
 expect "ids in another order" 0 "$mien" init --scratch other_folder -o other_ids.safetensors
 check "are told of" said "its ids don't follow from its merges"
 check "and not carried" not grep -aq mien.merges other_ids.safetensors
+expect "as a file" 0 "$mien" convert other_folder other_file.safetensors --to ldm
+check "are told of, too" said "other_folder/tokenizer: the ids of its tokenizer don't follow from its merges, so the file can't carry it"
+cp -r learnt_folder cut_folder && truncate -s -1 cut_folder/tokenizer/merges.txt
+expect "merges whose last line has no end" 0 "$mien" convert cut_folder cut_back.safetensors --to ldm
+check "are carried, too" grep -aq mien.merges cut_back.safetensors
+check "in silence" not said "can't carry"
+expect "and made a folder of again" 0 "$mien" convert cut_back.safetensors cut_again --to diffusers -q
+check "with the same files" sh -c 'cmp learnt_folder/tokenizer/merges.txt cut_again/tokenizer/merges.txt && cmp learnt_folder/tokenizer/vocab.json cut_again/tokenizer/vocab.json'
+LC_ALL=C sed 's/"mien.pad_token":"530"/"mien.pad_token":"777"/' learnt.safetensors >pad.safetensors
+expect "a token to fill up with that there is none of" 1 "$mien" convert pad.safetensors no_folder --to diffusers
+check "is refused by all that open it" said "pad.safetensors: prompts are filled up with token 777, its text encoder knows 531"
 LC_ALL=C sed 's/#version: 0.2\\n\(.\) /#version: 0.2\\n\1x/' learnt.safetensors >broken.safetensors
 expect "a broken list" 1 "$mien" generate --base broken.safetensors --control learnt_control.safetensors --map learnt/source/0.png --prompt x -o no.png --steps 1
-check "is told of" said "the model's tokenizer: line 2 of the merges is no pair of tokens"
+check "is told of" said "broken.safetensors: its tokenizer: line 2 of the merges is no pair of tokens"
 expect "fewer words than CLIP has, and no captions" 1 "$mien" init --scratch learnt/configs -o no.safetensors
 check "are refused at once" said "learnt/configs/text_encoder/config.json: vocab_size is 600, but there is no tokenizer/ in this folder, and CLIP's has 49408 tokens: --captions FILE"
 check "nothing is made" test ! -e no.safetensors

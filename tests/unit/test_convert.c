@@ -20,6 +20,7 @@
 #include "model/tokenizer.h"
 #include "nn/tensor.h"
 #include "weights/convert_tokenizer.h"
+#include "weights/merges.h"
 #include "weights/tensor_list.h"
 #include "scratch.h"
 
@@ -326,13 +327,35 @@ static void test_tokenizer(void **state) {
     tokens_free(&y);
     tokenizer_close(a);
     tokenizer_close(b);
-    text_free(&made[0]);
-    text_free(&made[1]);
     text cut[2] = { { 0 } };
-    assert_true(vocabulary_files((const char *)data, size / 100, CLIP_MERGES, &cut[0], &cut[1]) < 0);
+    const uint8_t *end = memrchr(data, '\n', size / 100);
+    assert_true(vocabulary_files((const char *)data, (size_t)(end - data), CLIP_MERGES, &cut[0], &cut[1]) < 0);
     assert_non_null(strstr(mien_error(), "ends after"));
     text_free(&cut[0]);
     text_free(&cut[1]);
+    /* No model need carry CLIP's own; another of as many tokens must be carried. */
+    char path[128];
+    text carried = { 0 }, other[2] = { { 0 } };
+    char *first = strchr(made[1].data, '\n') + 1;
+    for (int swapped = 0; swapped < 2; swapped++) {
+        const text *t = swapped ? other : made;
+        snprintf(path, sizeof path, "%s/vocab.json", folder);
+        assert_int_equal(file_save(path, t[0].data, t[0].size), 0);
+        snprintf(path, sizeof path, "%s/merges.txt", folder);
+        assert_int_equal(file_save(path, t[1].data, t[1].size), 0);
+        assert_int_equal(merges_of_folder(folder, &carried), swapped ? MERGES_FOLLOW : MERGES_ARE_CLIPS);
+        if (swapped) break;
+        assert_null(carried.data);
+        assert_memory_equal(first, "i n\nt h\n", 8);
+        memcpy(first, "t h\ni n\n", 8);
+        assert_int_equal(vocabulary_files(made[1].data, made[1].size, CLIP_MERGES, &other[0], &other[1]), 0);
+    }
+    assert_string_equal(carried.data, other[1].data);
+    text_free(&carried);
+    text_free(&other[0]);
+    text_free(&other[1]);
+    text_free(&made[0]);
+    text_free(&made[1]);
     free(data);
 }
 

@@ -16,6 +16,8 @@
 #include "base/stream.h"
 #include "model/tokenizer.h"
 #include "model/tokenizer_learn.h"
+#include "weights/convert_tokenizer.h"
+#include "weights/merges.h"
 
 static int try_learn(const char *file, size_t size, size_t entries, text *merges) {
     stream *s;
@@ -122,6 +124,47 @@ static void merges_alone(void **state) {
     tokenizer_close(t);
 }
 
+/* What is taken as a model's own list makes a folder's files that are taken, with the same ids; blank lines, ends of lines and the version change nothing. */
+static void one_reading(void **state) {
+    (void)state;
+    static const char *const same[] = { "#version: 0.2\na b\nab c</w>\n", "a b\nab c</w>\n", "a b\nab c</w>", "#version: 0.2\n\na b\n\n\nab c</w>\n\n",
+                                        "#version: 0.2\r\na b\r\nab c</w>\r\n", "\"x#version: 0.2\na b\nab c</w>" };
+    size_t tokens_there = 0;
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        text vocabulary = { 0 }, merges = { 0 };
+        tokenizer *own, *folders;
+        tokens a, b;
+        assert_int_equal(merges_check(same[i], strlen(same[i]), &tokens_there), 0);
+        assert_int_equal(tokens_there, 516);
+        assert_int_equal(vocabulary_files(same[i], strlen(same[i]), 2, &vocabulary, &merges), 0);
+        assert_string_equal(merges.data, "#version: 0.2\na b\nab c</w>\n");
+        assert_int_equal(tokenizer_read_merges(same[i], strlen(same[i]), &own), 0);
+        if (tokenizer_read(vocabulary.data, vocabulary.size, merges.data, merges.size, &folders) < 0) fail_msg("%s", error_message());
+        assert_int_equal(tokenizer_encode(own, "abc ab c", tokenizer_end(own), &a), 0);
+        assert_int_equal(tokenizer_encode(folders, "abc ab c", tokenizer_end(folders), &b), 0);
+        assert_int_equal(a.count, b.count);
+        assert_memory_equal(a.ids, b.ids, a.count * sizeof *a.ids);
+        tokens_free(&a);
+        tokens_free(&b);
+        tokenizer_close(own);
+        tokenizer_close(folders);
+        text_free(&vocabulary);
+        text_free(&merges);
+    }
+    assert_int_equal(merges_check("", 0, &tokens_there), 0);
+    assert_int_equal(tokens_there, 514);
+    static const char *const bad[] = { "a b\na b\n", "a b\nb c\nab c\na bc\n", "<|startoftext|> <|endoftext|>\n", "\x1b[31m \x1b[2J\n", "a b c\n", "ab\n", " a\n",
+                                       "< |\n<| e\n<|e n\n<|en d\n<|end o\n<|endo f\n<|endof t\n<|endoft e\n<|endofte x\n<|endoftex t\n<|endoftext |\n<|endoftext| >\n" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (merges_check(bad[i], strlen(bad[i]), &tokens_there) != ERR_FORMAT) fail_msg("%s", bad[i]);
+    assert_int_equal(merges_check("a b\n\0 c\n", 9, &tokens_there), ERR_FORMAT);
+    char *large = test_calloc(MERGES_MOST + 4, 1);
+    for (size_t i = 0; i < MERGES_MOST + 4; i += 4) memcpy(large + i, "a b\n", 4);
+    assert_int_equal(merges_check(large, MERGES_MOST + 4, &tokens_there), ERR_LIMIT);
+    assert_non_null(strstr(error_message(), "bytes, 4194304 are possible"));
+    test_free(large);
+}
+
 /* Beside transformers: the merges are learnt again, and give the ids that its tokenizer gives. */
 static void golden(void **state) {
     (void)state;
@@ -157,7 +200,7 @@ static void golden(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_hand), cmocka_unit_test(files), cmocka_unit_test(by_chance), cmocka_unit_test(merges_alone),
+        cmocka_unit_test(by_hand), cmocka_unit_test(files), cmocka_unit_test(by_chance), cmocka_unit_test(merges_alone), cmocka_unit_test(one_reading),
         cmocka_unit_test(golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
