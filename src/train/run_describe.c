@@ -152,9 +152,9 @@ static int tell_files(const listener *l, const char *folder, const save_list *li
     const char *base_by = beside ? "mien generate --base, beside it" : "the whole model, for --base of generate and train";
     const struct { int which; const char *is, *by; } files[] = {
         { SAVE_CONTROL, "to use", "mien generate --control" },
-        { SAVE_AVERAGE, "of averaged weights", "the same" },
+        { SAVE_AVERAGE, "of averaged weights", "used the same way" },
         { SAVE_BASE, base_is, base_by },
-        { SAVE_BASE_AVERAGE, "of averaged weights", "the same" },
+        { SAVE_BASE_AVERAGE, "of averaged weights", "used the same way" },
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof files / sizeof *files; i++)

@@ -197,6 +197,16 @@ static bool is_run(const char *folder) {
     return join(path, folder, "settings.json") == 0 && stat(path, &st) == 0 && join(path, folder, "checkpoints") == 0 && is_folder(path);
 }
 
+/* Of `mien train`: what its files are for. */
+static int refuse_checkpoint(const char *folder) {
+    static const struct { const char *name, *is; } files[] = { { "control.safetensors", "the ControlNet" }, { "base.safetensors", "the base" } };
+    char path[PATH_ROOM], said[128] = "";
+    for (size_t i = 0, n = 0; i < 2; i++)
+        if (join(path, folder, files[i].name) == 0 && is_file(path))
+            n += (size_t)snprintf(said + n, sizeof said - n, "%s%s is %s", n ? ", " : "", files[i].name, files[i].is);
+    return error_set(ERR_UNSUPPORTED, "%s: is a checkpoint of a training run: name a file in it%s%s", folder, *said ? ": " : "", said);
+}
+
 /* No folder of ours; if there is a model in it, its name helps. */
 static int refuse(const char *folder) {
     char found[256] = "";
@@ -208,6 +218,8 @@ static int refuse(const char *folder) {
         if (is_model_name(e->d_name) && (!*found || strcmp(e->d_name, found) < 0)) snprintf(found, sizeof found, "%s", e->d_name);
     closedir(dir);
     if (rc < 0) return rc;
+    char list[PATH_ROOM];
+    if (join(list, folder, "checkpoint.json") == 0 && is_file(list)) return refuse_checkpoint(folder);
     if (is_run(folder)) return error_set(ERR_UNSUPPORTED, "%s: is the folder of a training run: a model is in each of its checkpoints (`mien info` of it names the newest)", folder);
     return error_set(ERR_UNSUPPORTED, "%s: is no diffusers folder (with unet/, vae/, text_encoder/ or controlnet/, or with the config.json of one of them)%s%.200s%s",
                      folder, *found ? "; did you mean the file " : "", found, *found ? " in it?" : "");
@@ -224,6 +236,7 @@ int folder_read(weights *w, const char *folder) {
     if (rc < 0) return rc;
     if (parts) rc = read_components(w, folder);
     else if ((rc = join(path, folder, "config.json")) == 0) rc = is_file(path) ? read_alone(w, folder) : refuse(folder);
-    if (rc == 0 && weights_files(w) == 0) rc = error_set(ERR_FORMAT, "%s", weights_note(w, 0));
+    if (rc == 0 && weights_files(w) == 0)
+        rc = error_set(ERR_FORMAT, "%s%s", weights_note(w, 0), w->json_count ? "; of config files alone `mien init --scratch` makes a base" : "");
     return rc;
 }
