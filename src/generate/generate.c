@@ -119,16 +119,32 @@ static void warn_of_other(generator *g, const char *what, const char *theirs, co
     generate_say(g, MIEN_LOG_WARNING, NULL, line);
 }
 
-/* Only where a picture is to name them, or names others. */
+/* The base that the ControlNet was trained together with: whoever takes another one may wish to know. */
+static const char *trained_base(const generator *g) {
+    const checkpoint *c = engine_checkpoint(g->e);
+    const char *theirs = checkpoint_settings_of(c)->trained_base;
+    return theirs && !generate_is_alone(g->o) && strcmp(checkpoint_file(c, true, 0), checkpoint_file(c, false, 0)) != 0 ? theirs : "";
+}
+
+static void warn_of_base(generator *g, const char *theirs) {
+    char line[200];
+    if (!*theirs || strncmp(theirs, g->base_hash, strlen(g->base_hash)) == 0) return;
+    snprintf(line, sizeof line, "the ControlNet was trained together with another base (%.10s; this is %s), which a run keeps beside it", theirs, g->base_hash);
+    generate_say(g, MIEN_LOG_WARNING, NULL, line);
+}
+
+/* Only where a picture is to name them, or it or the ControlNet names others. */
 static int hash_models(generator *g) {
     const picture_settings *like = &g->o->picture;
-    if (g->o->no_metadata && !*like->base_hash && !*like->control_hash) return 0;
+    const char *together = trained_base(g);
+    if (g->o->no_metadata && !*like->base_hash && !*like->control_hash && !*together) return 0;
     double begin = clock_seconds();
     int rc = hash_model(g, false, g->base_hash);
     if (rc == 0 && !generate_is_alone(g->o)) rc = hash_model(g, true, g->control_hash);
     g->result.load += clock_seconds() - begin;
     if (rc < 0) return rc;
     warn_of_other(g, "model", like->base_hash, g->base_hash);
+    warn_of_base(g, together);
     if (*g->control_hash) warn_of_other(g, "ControlNet", like->control_hash, g->control_hash);
     return 0;
 }

@@ -97,20 +97,21 @@ static rewrite_numbers find_numbers(void *context, const char *canonical) {
 }
 
 /* The tensors of a model file. */
-static int list_model(const save_contents *what, int file, lookup *l, tensor_list *out) {
+static int list_model(const save_contents *what, int file, const char *trained_base, lookup *l, tensor_list *out) {
     mien_dtype dtype = what->dtype == MIEN_DTYPE_AUTO ? MIEN_DTYPE_F32 : what->dtype;
     bool base = file == SAVE_BASE || file == SAVE_BASE_AVERAGE;
     int rc = lookup_new(what, file == SAVE_AVERAGE || file == SAVE_BASE_AVERAGE ? "average" : "weight", l);
     if (rc < 0) return rc;
     for (size_t i = 0; rc == 0 && !base && i < what->n_metadata; i++) rc = tensor_list_metadata(out, what->metadata[i].key, what->metadata[i].value);
+    if (rc == 0 && !base && *trained_base) rc = tensor_list_metadata(out, "mien.base", trained_base);
     if (rc < 0) return rc;
     return (base ? rewrite_base : rewrite_control)(what->model, find_numbers, l, dtype, out);
 }
 
-static int write_model(const save_contents *what, int file, const char *path) {
+static int write_model(const save_contents *what, int file, const char *trained_base, const char *path) {
     lookup l;
     tensor_list list = { 0 };
-    int rc = list_model(what, file, &l, &list);
+    int rc = list_model(what, file, trained_base, &l, &list);
     if (rc == 0) rc = tensor_list_save(&list, &(tensor_list_target){ .path = path });
     tensor_list_free(&list);
     free(l.sorted);
@@ -181,10 +182,23 @@ static int write_states(const save_contents *what, const char *path) {
 
 /* ---- a checkpoint ------------------------------------------------------------------------------------------------------------ */
 
+/* By which a picture names it, as generate does: "" if there is none. */
+static int hash_trained_base(const save_list *l, int file, const char *folder, char out[11]) {
+    int base = file == SAVE_CONTROL ? SAVE_BASE : SAVE_BASE_AVERAGE;
+    char path[PATH_MAX], hex[65];
+    *out = 0;
+    if ((file != SAVE_CONTROL && file != SAVE_AVERAGE) || !l->has[base]) return 0;
+    int rc = save_path(path, "%s/%s", folder, save_names[base]);
+    if (rc == 0) rc = file_hash(path, hex);   /* 1: it is there */
+    if (rc == 1) snprintf(out, 11, "%.10s", hex);
+    return rc < 0 ? rc : 0;
+}
+
 static int write_file(const save_contents *what, int file, const char *folder, save_list *l) {
-    char path[PATH_MAX];
-    int rc = save_path(path, "%s/%s", folder, save_names[file]);
-    if (rc == 0) rc = file == SAVE_STATE ? write_states(what, path) : write_model(what, file, path);
+    char path[PATH_MAX], trained_base[11];
+    int rc = hash_trained_base(l, file, folder, trained_base);
+    if (rc == 0) rc = save_path(path, "%s/%s", folder, save_names[file]);
+    if (rc == 0) rc = file == SAVE_STATE ? write_states(what, path) : write_model(what, file, trained_base, path);
     if (rc == 0) rc = save_sync(path);
     if (rc == 0) rc = save_sum_file(path, &l->bytes[file], &l->hash[file]);
     return rc;
@@ -231,8 +245,10 @@ static int write_all(const save_options *o, const save_contents *what, const cha
     save_list l = { .step = o->step, .measure = o->measure };
     int rc = 0;
     choose_files(what, l.has);
+    /* A ControlNet names the base that was trained with it: that is written first. */
+    static const int order[SAVE_FILES] = { SAVE_BASE, SAVE_BASE_AVERAGE, SAVE_CONTROL, SAVE_AVERAGE, SAVE_STATE };
     for (int i = 0; rc == 0 && i < SAVE_FILES; i++)
-        if (l.has[i]) rc = write_file(what, i, folder, &l);
+        if (l.has[order[i]]) rc = write_file(what, order[i], folder, &l);
     if (rc == 0 && l.has[SAVE_BASE] && what->tokenizer) rc = write_tokenizer(what->tokenizer, folder);
     if (rc == 0) rc = write_list(&l, folder);
     return rc < 0 ? rc : save_sync(folder);
@@ -289,7 +305,7 @@ int save_write(const save_options *o, const save_contents *what) {
 static int add_model_bytes(const save_contents *what, int file, uint64_t *sum) {
     lookup l;
     tensor_list list = { 0 };
-    int rc = list_model(what, file, &l, &list);
+    int rc = list_model(what, file, "", &l, &list);
     if (rc == 0) *sum += tensor_list_bytes(&list) + 160 * (uint64_t)list.count;      /* a header's entry */
     tensor_list_free(&list);
     free(l.sorted);

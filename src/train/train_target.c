@@ -141,10 +141,24 @@ static void warn_of_text(const train_job *j) {
     tokenizer_close(t);
 }
 
+/* A base is made for what it was trained at last. */
+static void settle_size(train_job *j) {
+    char line[200];
+    int side = j->o->size, made_for = checkpoint_settings_of(j->c)->sample_size * 8;
+    bool base = j->o->what == MIEN_TRAIN_BASE;
+    if (made_for && made_for != side && !j->ranks.rank) {
+        snprintf(line, sizeof line, "the base was made for %d x %d pixels, and the size here is %d x %d%s", made_for, made_for, side, side,
+                 base ? ": the base that comes of it says so" : "");
+        train_say(j, MIEN_LOG_WARNING, line);
+    }
+    if (base) checkpoint_set_size(j->c, side);
+}
+
 int train_settle(train_job *j) {
     const mien_train_options *o = j->o;
     bool unknown = checkpoint_settings_of(j->c)->prediction == PREDICT_UNKNOWN;
     if (o->what == MIEN_TRAIN_VAE) return warn_of_text(j), 0;
+    settle_size(j);
     if (o->prediction != MIEN_PREDICTION_AUTO)
         checkpoint_set_prediction(j->c, o->prediction == MIEN_PREDICTION_V ? PREDICT_V : PREDICT_EPSILON);
     else if (unknown && o->what == MIEN_TRAIN_BASE) checkpoint_set_prediction(j->c, PREDICT_EPSILON);   /* it does from now on */

@@ -237,6 +237,7 @@ void checkpoint_set_prediction(checkpoint *c, prediction_type p) {
 }
 
 void checkpoint_set_vae_scale(checkpoint *c, double scale) { c->settings.vae_scale = scale; }
+void checkpoint_set_size(checkpoint *c, int side) { c->settings.sample_size = side / 8; }
 
 const char *checkpoint_tokenizer(const checkpoint *c) { return c->tokenizer; }
 

@@ -56,6 +56,7 @@ typedef struct {
                                       * NULL: nothing */
     double vae_scale;                /* 0.18215 */
     int sample_size;                 /* latents' side it is made for: 64, or 96 (768-v); 0: unknown */
+    const char *trained_base;        /* short hash of the base that was trained together with the ControlNet; NULL: none was */
     bool only_mid_control;
     const char *licence;             /* from metadata; NULL: unknown */
 } checkpoint_settings;
@@ -82,6 +83,7 @@ const checkpoint_settings *checkpoint_settings_of(const checkpoint *c);
 void             checkpoint_set_prediction(checkpoint *c, prediction_type p);  /* --prediction, or what a look at the UNet
                                                                                 * has decided */
 void             checkpoint_set_vae_scale(checkpoint *c, double scale);        /* what training has made of the latents */
+void             checkpoint_set_size(checkpoint *c, int side);                 /* pixels, a multiple of 8: what it is trained at */
 /* A folder that has the tokenizer's vocab.json and merges.txt, or NULL: the model's own, or tokenizer/ beside its file. */
 const char      *checkpoint_tokenizer(const checkpoint *c);
 /* The merges that its file carries (weights/merges.h), of hostile bytes; or NULL. They come before the folder. */

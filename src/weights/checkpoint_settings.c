@@ -208,7 +208,7 @@ static bool is_true(const char *s) { return s && (strcmp(s, "true") == 0 || strc
 
 static void read_metadata(checkpoint *c, checkpoint_settings *s) {
     static const char *const prediction[] = { "modelspec.prediction_type", NULL }, *const resolution[] = { "modelspec.resolution", NULL },
-        *const middle[] = { "mien.only_mid_control", "only_mid_control", NULL }, *const licence[] = { "license", "licence", "modelspec.license", NULL };
+        *const middle[] = { "mien.only_mid_control", "only_mid_control", NULL }, *const base[] = { "mien.base", NULL }, *const licence[] = { "license", "licence", "modelspec.license", NULL };
     const model_file *first = &c->file[c->file[0].w ? 0 : 1];
     const char *said = metadata(first, prediction), *size = metadata(first, resolution);
     int control = c->from[NETWORK_CONTROL];
@@ -220,6 +220,7 @@ static void read_metadata(checkpoint *c, checkpoint_settings *s) {
         const char *value = metadata(first, key);
         if (value && settings_read(s, i, value) && strcmp(*key, "mien.prediction") == 0) s->prediction_source = "metadata";
     }
+    if (control >= 0) s->trained_base = metadata(&c->file[control], base);
     if (control >= 0) s->only_mid_control = is_true(metadata(&c->file[control], middle));
     s->licence = metadata(&c->file[0], licence);
     if (!s->licence) s->licence = metadata(&c->file[1], licence);

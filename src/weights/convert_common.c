@@ -114,6 +114,13 @@ static bool has_text(const tensor_list *l) {
     return false;
 }
 
+/* Of others, and carried on as it is: ours comes before it. */
+static bool has_resolution(const checkpoint *c) {
+    for (int k = 0; k < CHECKPOINT_FILES; k++)
+        if (c->file[k].w && weights_metadata(c->file[k].w, "modelspec.resolution")) return true;
+    return false;
+}
+
 int convert_output_metadata(tensor_list *l, const checkpoint *c, const checkpoint_settings *s) {
     checkpoint_settings family = checkpoint_family_settings(c->settings.family);
     int rc = tensor_list_metadata(l, FORMAT_KEY, "1");
@@ -121,7 +128,8 @@ int convert_output_metadata(tensor_list *l, const checkpoint *c, const checkpoin
         char value[SETTING_TEXT];
         /* How many layers are not computed can't be guessed where a folder's were cut already. */
         bool skip = strcmp(settings_key(i), "mien.text_skip") == 0;
-        if (skip ? s->family != 2 || !has_text(l) : settings_same(s, &family, i)) continue;
+        bool contradicts = strcmp(settings_key(i), "mien.sample_size") == 0 && has_resolution(c);
+        if (skip ? s->family != 2 || !has_text(l) : settings_same(s, &family, i) && !contradicts) continue;
         settings_write(s, i, value);
         rc = tensor_list_metadata(l, settings_key(i), value);
     }

@@ -122,12 +122,22 @@ static const char *kind_of(unsigned has) {
     return has & CHECKPOINT_CONTROL ? "ControlNet alone" : has == CHECKPOINT_VAE ? "VAE alone" : has == CHECKPOINT_TEXT ? "text encoder alone" : "parts of a base";
 }
 
+/* By the context's width, whatever layout it is in; the settings of small models are those of either. */
+static const char *family_text(const checkpoint *c, char out[64]) {
+    static const network order[] = { NETWORK_UNET, NETWORK_CONTROL, NETWORK_TEXT };
+    size_t width = 0;
+    for (size_t i = 0; i < 3 && !width; i++) width = checkpoint_width(c, order[i]);
+    if (width && width != 768 && width != 1024) snprintf(out, 64, "of Stable Diffusion's kind, in a size of its own");
+    else snprintf(out, 64, "Stable Diffusion %d.x", c->settings.family);
+    return out;
+}
+
 static void tell_kind(const listener *l, const checkpoint *c, const weights *w) {
     static const network parts[] = { NETWORK_UNET, NETWORK_TEXT, NETWORK_VAE };
     unsigned has = checkpoint_has(c);
-    char what[256];
+    char what[256], family[64];
     int n = 0;
-    if (has & ~(unsigned)CHECKPOINT_VAE) n = snprintf(what, sizeof what, "Stable Diffusion %d.x, ", c->settings.family);
+    if (has & ~(unsigned)CHECKPOINT_VAE) n = snprintf(what, sizeof what, "%s, ", family_text(c, family));
     n += snprintf(what + n, sizeof what - (size_t)n, "%s", kind_of(has));
     for (size_t i = 0; (has & CHECKPOINT_UNET) && i < 3; i++)
         if (!(has & 1u << parts[i])) n += snprintf(what + n, sizeof what - (size_t)n, ", without %s", network_titles[parts[i]]);
@@ -205,6 +215,7 @@ static void tell_settings(const listener *l, const checkpoint *c) {
         else tell(l, "  attention: heads %d wide", s->head_width);
     }
     if (s->sample_size && (has & CHECKPOINT_UNET)) tell(l, "  made for: %d x %d pixels", s->sample_size * 8, s->sample_size * 8);
+    if (s->trained_base) tell(l, "  trained together with a base: that of the short hash %.40s", s->trained_base);
     if (s->only_mid_control) tell(l, "  only_mid_control: the ControlNet steers the middle block alone");
     if (checkpoint_merges(c)) tell(l, "  tokenizer: its own, %zu tokens", c->own_tokens);
     else if (checkpoint_tokenizer(c)) tell(l, "  tokenizer: in %s", checkpoint_tokenizer(c));

@@ -38,14 +38,40 @@ check "for a picture" test -s out.png
 expect "info reads it" 0 "$mien" info $made
 for said in "UNet: is whole" "VAE: is whole" "text encoder: is whole" "attention: 4 heads"; do check "says $said" printed "$said"; done
 check "the average is another" not cmp -s $made base/checkpoints/step-000003/base_average.safetensors
+check "is made for what it was trained at" printed "made for: 64 x 64 pixels"
+expect "trained at another size" 0 "$mien" train --base base.safetensors --data set --batch 1 --size 128 -j 1 --eval-every 0 --what base --out sized --steps 1
+check "says what it was made for" said "the base was made for 64 x 64 pixels, and the size here is 128 x 128: the base that comes of it says so"
+expect "info of it" 0 "$mien" info sized/checkpoints/step-000001/base.safetensors
+check "has the new size" printed "made for: 128 x 128 pixels"
+expect "generate's own size" 0 "$mien" generate --base sized/checkpoints/step-000001/base.safetensors --prompt "a face" --steps 1 -o sized.png
+check "is that" printed "sized.png: 128 x 128"
+expect "a ControlNet at a size of its own" 0 "$mien" train --base sized/checkpoints/step-000001/base.safetensors --data set --batch 1 --size 64 -j 1 --eval-every 0 --out small-control --steps 1
+check "is told of" said "the base was made for 128 x 128 pixels, and the size here is 64 x 64"
 expect "it can be gone on from" 0 run --what base --out further --steps 1 --base $made
 check "from where it is" test "$(losses further)" != "$(losses base | head -1)"
+expect "a ControlNet and its base" 0 run --out together --steps 1 --base $made --unlock-decoder
+u=together/checkpoints/step-000001
+expect "with it" 0 "$mien" generate --base $u/base.safetensors --control $u/control.safetensors --map set/source/0.png --prompt x --steps 1 --size 64 -o t1.png
+check "no warning" not said "trained together with another base"
+expect "with the one before" 0 "$mien" generate --base $made --control $u/control.safetensors --map set/source/0.png --prompt x --steps 1 --size 64 --no-metadata -o t2.png
+check "a warning" said "the ControlNet was trained together with another base ($(sha256sum $u/base.safetensors | head -c 10); this is $(sha256sum $made | head -c 10))"
+expect "its folder as the ControlNet" 1 "$mien" generate --base $made --control $u --map set/source/0.png --prompt x -o never.png
+check "both files are named" said "control.safetensors is the ControlNet, base.safetensors is the base"
 expect "it steers a ControlNet's training" 0 run --out steered --steps 1 --base $made --only-mid-control
 
 expect "info knows the run" 0 "$mien" info base
 check "as one of a base" printed "base: a training run of a base: 3 items"
 check "with the file to use" printed "  to use: base/checkpoints/step-000003/base.safetensors (the whole model, "
-check "and the averaged one" printed "  of averaged weights: base/checkpoints/step-000003/base_average.safetensors"
+check "and the averaged one" printed "  of averaged weights: base/checkpoints/step-000003/base_average.safetensors (used the same way)"
+expect "a checkpoint's folder as the ControlNet" 1 "$mien" generate --base $made --control base/checkpoints/step-000003 --map set/source/0.png --prompt x -o never.png
+check "says which file is what" said "is a checkpoint of a training run: name a file in it: base.safetensors is the base"
+expect "configs alone" 1 "$mien" info small
+check "say what they are for" said "of config files alone \`mien init --scratch\` makes a base"
+"$mien" convert $made made-folder --to diffusers --prediction epsilon -q
+for m in $made made-folder; do
+    expect "info of $m" 0 "$mien" info $m
+    check "has the same kind" printed ": of Stable Diffusion's kind, in a size of its own, base"
+done
 twice frozen --what base --freeze-text --ema 0.9
 check "texts are cached where they are frozen" sh -c 'ls -d frozen/cache/texts-*'
 losses base >b
