@@ -3,6 +3,7 @@
  * The public library's models as files: looks whether options make sense, and hands them to the room weights. */
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
@@ -47,6 +48,18 @@ int mien_transfer(const mien_transfer_options *o, mien_convert_result *result) {
 
 mien_init_options mien_init_defaults(void) { return (mien_init_options){ .layout = MIEN_LAYOUT_CONTROL }; }
 
+static void tell_learnt(void *context, size_t tokens, size_t entries) {
+    const mien_hooks *h = context;
+    char line[100];
+    snprintf(line, sizeof line, "the tokenizer has learnt %zu tokens of %zu", tokens, entries);
+    if (h->log) h->log(h->context, MIEN_LOG_INFO, NULL, line);
+}
+
+static int learn_tokenizer(const char *captions, size_t tokens, const mien_hooks *hooks, text *merges) {
+    const tokenizer_watch watch = { hooks->stop, tell_learnt, (void *)hooks };
+    return tokenizer_learn_file(captions, tokens, &watch, merges);
+}
+
 int mien_init(const mien_init_options *o, mien_init_result *result) {
     mien_init_result unused;
     bool scratch = o->scratch && *o->scratch;
@@ -56,7 +69,7 @@ int mien_init(const mien_init_options *o, mien_init_result *result) {
     mien_init_options how = *o;
     char base[MIEN_PATH];
     int rc = check_dtype(o->dtype);
-    if (rc == 0 && scratch) return init_scratch_run(&how, tokenizer_learn_file, result ? result : &unused);
+    if (rc == 0 && scratch) return init_scratch_run(&how, learn_tokenizer, result ? result : &unused);
     if (rc == 0) rc = api_model(&how.base, base);
     return rc < 0 ? rc : init_run(&how, shapes_check, result ? result : &unused);
 }

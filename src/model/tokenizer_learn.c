@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/json_fields.h"
+#include "base/stop.h"
 #include "model/tokenizer_inside.h"
 
 /* Longer ones are no words of captions; rarer ones than the commonest 65,536 would hardly make a merge. */
-enum { LONGEST_WORD = 256, MOST_WORDS = 1 << 16, MOST_KEPT = 1 << 24, LONGEST_CAPTION = 1 << 20 };
+enum { LONGEST_WORD = 256, MOST_WORDS = 1 << 16, MOST_KEPT = 1 << 24, LONGEST_CAPTION = 1 << 20, SECONDS_QUIET = 5 };
 
 /* ---- words ------------------------------------------------------------------------------------------------------------------- */
 
@@ -243,9 +245,17 @@ static void merge_in(learner *l, cut *w, int32_t a, int32_t b, int32_t both) {
     count_pairs(l, w, false);
 }
 
-static int learn(learner *l, size_t entries, text *merges) {
+static int cancelled(void) { return error_set(ERR_CANCELLED, "stopped while the tokenizer was learnt"); }
+
+static int learn(learner *l, size_t entries, const tokenizer_watch *watch, text *merges) {
+    double told = clock_seconds();
     text_add(merges, "#version: 0.2\n");
     while (l->rc == 0 && l->names + 2 < entries) {
+        if (stop_asked(watch->stop)) return cancelled();
+        if (watch->tell && clock_seconds() - told > SECONDS_QUIET) {
+            watch->tell(watch->context, l->names + 2, entries);
+            told = clock_seconds();
+        }
         candidate *c = best(l);
         if (!c) break;
         int32_t a = (int32_t)(c->pair >> 32), b = (int32_t)(uint32_t)c->pair;
@@ -261,12 +271,12 @@ static int learn(learner *l, size_t entries, text *merges) {
     return l->rc < 0 ? l->rc : text_check(merges);
 }
 
-int tokenizer_learn(const tokenizer_words *w, size_t entries, text *merges) {
+int tokenizer_learn(const tokenizer_words *w, size_t entries, const tokenizer_watch *watch, text *merges) {
     if (entries < VOCABULARY_LEAST || entries > VOCABULARY_MOST)
         return error_set(ERR_USAGE, "a vocabulary of %zu tokens: %d to %d are possible", entries, VOCABULARY_LEAST, VOCABULARY_MOST);
     learner l = { 0 };
     int rc = begin(&l, w, entries);
-    if (rc == 0) rc = learn(&l, entries, merges);
+    if (rc == 0) rc = learn(&l, entries, watch, merges);
     arena_free(&l.memory);
     free(l.pairs);
     free(l.index);
@@ -287,22 +297,25 @@ static int take_line(tokenizer_words *w, json_fields *f, const stream *s, const 
     return rc < 0 ? error_prefix("%s: line %llu", stream_name(s), (unsigned long long)stream_lines(s)) : 0;
 }
 
-int tokenizer_words_read(tokenizer_words *w, stream *s) {
+static int read_words(tokenizer_words *w, stream *s, const volatile int *stop) {
     stream_text line;
     json_fields *f = json_fields_new();
     int rc = f ? 0 : error_code();
-    while (rc == 0 && (rc = stream_line(s, LONGEST_CAPTION, &line)) > 0) rc = take_line(w, f, s, &line);
+    while (rc == 0 && (rc = stream_line(s, LONGEST_CAPTION, &line)) > 0)
+        rc = stop_asked(stop) ? cancelled() : take_line(w, f, s, &line);
     json_fields_free(f);
     return rc == 0 && !w->count ? error_set(ERR_FORMAT, "%s: there are no captions in it", stream_name(s)) : rc;
 }
 
-int tokenizer_learn_file(const char *path, size_t entries, text *merges) {
+int tokenizer_words_read(tokenizer_words *w, stream *s) { return read_words(w, s, NULL); }
+
+int tokenizer_learn_file(const char *path, size_t entries, const tokenizer_watch *watch, text *merges) {
     stream *s = NULL;
     tokenizer_words *w = NULL;
     int rc = tokenizer_words_new(&w);
     if (rc == 0) rc = stream_open_file(path, &s);
-    if (rc == 0) rc = tokenizer_words_read(w, s);
-    if (rc == 0) rc = tokenizer_learn(w, entries, merges);
+    if (rc == 0) rc = read_words(w, s, watch->stop);
+    if (rc == 0) rc = tokenizer_learn(w, entries, watch, merges);
     stream_close(s);
     tokenizer_words_free(w);
     return rc;

@@ -23,11 +23,18 @@ int  tokenizer_words_add(tokenizer_words *w, const char *utf8, size_t size);
 /* A prompt.jsonl, or a caption a line, of hostile bytes. */
 int  tokenizer_words_read(tokenizer_words *w, stream *s);
 
+/* Who may end the learning between two merges (ERR_CANCELLED), and hears of it after some seconds. Zeroed: nobody. */
+typedef struct {
+    const volatile int *stop;                                        /* base/stop.h; NULL is fine */
+    void (*tell)(void *context, size_t tokens, size_t entries);      /* so far, and at most; NULL is fine */
+    void *context;
+} tokenizer_watch;
+
 /* Appends merges.txt: those that make up to `entries` tokens in all, fewer where the words give no more. The commonest pair comes first,
  * of equals the one whose tokens are older; a pair that is seen once is none. The same words give the same bytes. */
-int  tokenizer_learn(const tokenizer_words *w, size_t entries, text *merges);
+int  tokenizer_learn(const tokenizer_words *w, size_t entries, const tokenizer_watch *watch, text *merges);
 
 /* All of it. */
-int  tokenizer_learn_file(const char *path, size_t entries, text *merges);
+int  tokenizer_learn_file(const char *path, size_t entries, const tokenizer_watch *watch, text *merges);
 
 #endif

@@ -14,7 +14,7 @@
 int convert_run(const mien_convert_options *o, const char *vocabulary, checkpoint_shapes shapes, mien_convert_result *result);
 int transfer_run(const mien_transfer_options *o, checkpoint_shapes shapes, mien_convert_result *result);
 /* learn: so many tokens from the captions of a file, as the merges that make them (model/tokenizer_learn.h). */
-typedef int (*init_learn)(const char *captions, size_t tokens, text *merges);
+typedef int (*init_learn)(const char *captions, size_t tokens, const mien_hooks *hooks, text *merges);
 int init_scratch_run(const mien_init_options *o, init_learn learn, mien_init_result *result);
 int init_run(const mien_init_options *o, checkpoint_shapes shapes, mien_init_result *result);
 

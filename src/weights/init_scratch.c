@@ -234,7 +234,7 @@ static int tokenizer(work *w, init_learn learn) {
     if (w->o->captions && !c->has_text)
         return error_set(ERR_USAGE, "%s: captions are for a text encoder, and there is no text_encoder/config.json in it",
                          w->o->scratch);
-    if (w->o->captions) rc = learn(w->o->captions, c->text.vocabulary, &merges);
+    if (w->o->captions) rc = learn(w->o->captions, c->text.vocabulary, &w->o->hooks, &merges);
     else if (c->has_text && n > 0 && n < (int)sizeof folder && access(folder, F_OK) == 0) {
         *strrchr(folder, '/') = 0;
         rc = merges_of_folder(folder, &merges);

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tokens all;
     if (stream_open_memory("captions", data, size, &s) < 0) return 0;
     if (tokenizer_words_new(&w) == 0) {
-        if (tokenizer_words_read(w, s) == 0 && tokenizer_learn(w, 600, &merges) == 0) {
+        if (tokenizer_words_read(w, s) == 0 && tokenizer_learn(w, 600, &(tokenizer_watch){ 0 }, &merges) == 0) {
             if (tokenizer_read_merges(merges.data, merges.size, &t) < 0) abort();
             if (tokenizer_most(t) >= 600 || tokenizer_most(t) != tokenizer_end(t)) abort();
             char *copy = strndup((const char *)data, size);

@@ -25,7 +25,7 @@ static int try_learn(const char *file, size_t size, size_t entries, text *merges
     assert_int_equal(stream_open_memory("captions", file, size, &s), 0);
     assert_int_equal(tokenizer_words_new(&w), 0);
     int rc = tokenizer_words_read(w, s);
-    if (rc == 0) rc = tokenizer_learn(w, entries, merges);
+    if (rc == 0) rc = tokenizer_learn(w, entries, &(tokenizer_watch){ 0 }, merges);
     tokenizer_words_free(w);
     stream_close(s);
     return rc;
@@ -72,7 +72,7 @@ static void files(void **state) {
     assert_int_equal(try_learn("ab", 2, 513, &merges), ERR_USAGE);
     assert_int_equal(try_learn("ab", 2, 49409, &merges), ERR_USAGE);
     assert_null(merges.data);
-    assert_true(tokenizer_learn_file("tests", 1000, &merges) < 0);
+    assert_true(tokenizer_learn_file("tests", 1000, &(tokenizer_watch){ 0 }, &merges) < 0);
 }
 
 /* Words of four letters by chance: whatever is learnt opens, has no two ways to one token, stays below what was asked for, and shortens. */
@@ -165,6 +165,30 @@ static void one_reading(void **state) {
     test_free(large);
 }
 
+static int stop;
+static void never(void *context, size_t n, size_t of) { (void)context, (void)n, (void)of; }
+
+/* A stop ends it before the next merge, however many there would be. */
+static void stopped(void **state) {
+    (void)state;
+    static const char line[] = "a smiling woman\na smiling woman\n";
+    tokenizer_words *w;
+    text merges = { 0 };
+    tokenizer_watch watch = { &stop, never, NULL };
+    assert_int_equal(tokenizer_words_new(&w), 0);
+    assert_int_equal(tokenizer_words_add(w, line, sizeof line - 1), 0);
+    stop = 1;
+    assert_int_equal(tokenizer_learn(w, 600, &watch, &merges), ERR_CANCELLED);
+    text_free(&merges);
+    stop = 0;
+    assert_int_equal(tokenizer_learn(w, 600, &watch, &merges), 0);
+    text_free(&merges);
+    tokenizer_words_free(w);
+    stop = 1;
+    assert_int_equal(tokenizer_learn_file("tests/golden/learnt_tokens.txt", 600, &watch, &merges), ERR_CANCELLED);
+    text_free(&merges);
+}
+
 /* Beside transformers: the merges are learnt again, and give the ids that its tokenizer gives. */
 static void golden(void **state) {
     (void)state;
@@ -200,7 +224,7 @@ static void golden(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_hand), cmocka_unit_test(files), cmocka_unit_test(by_chance), cmocka_unit_test(merges_alone), cmocka_unit_test(one_reading),
+        cmocka_unit_test(by_hand), cmocka_unit_test(files), cmocka_unit_test(by_chance), cmocka_unit_test(merges_alone), cmocka_unit_test(one_reading), cmocka_unit_test(stopped),
         cmocka_unit_test(golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
