@@ -89,12 +89,26 @@ static int check_batch(const mien_generate_options *o) {
     return 0;
 }
 
+enum { CLIP_TOKENS = 49408 };
+
+/* Whatever layout it is in: of another number of tokens than CLIP's, or with merges in its file. */
+static bool has_own_words(const weights *w) {
+    static const char end[] = "token_embedding.weight";
+    for (size_t i = 0; i < weights_count(w); i++) {
+        const stored_tensor *t = weights_tensor(w, i);
+        size_t n = strlen(t->name);
+        bool table = n >= sizeof end - 1 && strcmp(t->name + n - (sizeof end - 1), end) == 0;
+        if (table && t->rank == 2 && t->dim[0] != CLIP_TOKENS) return true;
+    }
+    return weights_metadata(w, MERGES_KEY) != NULL;
+}
+
 mien_picture_settings mien_picture_defaults_of(const char *base) {
     char room[MIEN_PATH];
     weights *w;
     if (!base || !*base || (strcmp(base, OWN_MODEL) == 0 && access(base, F_OK) < 0)) return own_model_settings();
     if (api_model(&base, room) < 0 || weights_open(base, &w) < 0) return settings_defaults();
-    bool own = weights_metadata(w, MERGES_KEY) != NULL;
+    bool own = has_own_words(w);
     weights_close(w);
     return own ? own_model_settings() : settings_defaults();
 }

@@ -58,6 +58,13 @@ cp learnt/photos/* learnt/target/0.jpg
 expect "a tokenizer learnt from captions" 0 "$mien" init --scratch learnt/configs --captions learnt/prompt.jsonl -o learnt.safetensors
 check "of as many tokens as there are" printed "; a tokenizer of 531 tokens"
 check "the end fills up" grep -aq '"mien.pad_token":"530"' learnt.safetensors
+"$mien" convert learnt.safetensors learnt-folder --to diffusers --prediction epsilon -q
+for m in learnt.safetensors learnt-folder; do
+    expect "a picture by $m" 0 "$mien" generate --base $m --prompt smile --size 64 --steps 1 -o words.png --force
+    check "no word of a text that nobody wrote" not said "was cut off"
+    "$mien" info words.png >words.txt
+    check "which is not added either" eval 'grep -q "smile$" words.txt && not grep -qi "negative prompt" words.txt'
+done
 expect "again, of lines" 0 sh -c "sed 's/.*prompt\": \"//; s/\"}//' learnt/prompt.jsonl >lines.txt && '$mien' init --scratch learnt/configs --captions lines.txt -o lines.safetensors -q"
 check "the same bytes" cmp learnt.safetensors lines.safetensors
 expect "info" 0 "$mien" info learnt.safetensors
