@@ -166,6 +166,7 @@ int ready_item_make(evaluation *v, eval_item *i, ready_item *out) {
 void ready_item_free(ready_item *r) {
     dataset_item_free(&r->data);
     image_free(&r->map.picture);
+    free(r->map.wanted.face);
     free(r->wanted.face);
     text_free(&r->prompt);
     *r = (ready_item){ 0 };
