@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What a machine computes with, and what a file is: lines for a person. */
+#define _GNU_SOURCE
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "base/number.h"
 #include "base/parallel.h"
 #include "base/text.h"
+#include "data/dataset.h"
 #include "face/faces_json.h"
 #include "face/map.h"
 #include "image/image.h"
@@ -162,6 +164,30 @@ static int tell_json(const listener *l, const char *path, const uint8_t *data, s
     return tell_faces(l, path, data, size);
 }
 
+/* 1 if the folder is a data set, 0 if not, ERR_MEMORY. */
+static int tell_dataset(const listener *l, const char *path) {
+    enum { SHOWN = 3 };
+    dataset *d;
+    int rc = dataset_open(path, &d);
+    if (rc < 0) return rc == ERR_MEMORY ? rc : 0;
+    uint64_t n = dataset_count(d);
+    tell(l, "%s: a data set, %llu %s in %s", path, (unsigned long long)n, dataset_is_shards(d) ? "items" : "lines",
+         dataset_is_shards(d) ? "shards" : "prompt.jsonl");
+    for (uint64_t i = 0; i < n && i < SHOWN; i++) {
+        dataset_item item;
+        if (dataset_read(d, i, &item) < 0) tell(l, "  line %llu: %s", (unsigned long long)i + 1, dataset_line_fault(d, i));
+        else tell(l, "  %.100s: map %.100s, photo %.100s, \"%.200s\"", item.id, item.source, item.target, item.prompt), dataset_item_free(&item);
+    }
+    tell(l, "  `mien check --data` looks at all of it, `mien preview --data` shows it");
+    dataset_close(d);
+    return 1;
+}
+
+static bool is_events(const uint8_t *data, size_t size) {
+    static const char mark[] = "brain.Event:2";   /* in the first record of such a file */
+    return size > 12 + sizeof mark && memmem(data, size < 64 ? size : 64, mark, sizeof mark - 1);
+}
+
 int mien_describe_file(const char *path, void (*line)(void *context, const char *text), void *context) {
     listener l = { line, context };
     uint8_t *data;
@@ -171,12 +197,14 @@ int mien_describe_file(const char *path, void (*line)(void *context, const char 
     if (rc < 0) return rc;
     if (access(path, F_OK) < 0) return error_errno("%s", path), ERR_USAGE;
     if ((rc = run_describe_folder(path, tell_line, &l)) != 0) return rc < 0 ? rc : 0;
+    if (access(path, X_OK) == 0 && (rc = tell_dataset(&l, path)) != 0) return rc < 0 ? rc : 0;
     if (weights_suspect(path)) return weights_describe(path, shapes_check, tell_line, &l);
     rc = file_load(path, IMAGE_MAX_BYTES, &data, &size);
     if (rc < 0) return rc;
     while (at < size && memchr(" \t\r\n", data[at], 4)) at++;
     if (image_format_name(data, size)) rc = tell_picture(&l, path, data, size);
     else if (at < size && data[at] == '{') rc = tell_json(&l, path, data, size);
+    else if (is_events(data, size)) tell(&l, "%s: the events of a training run, %zu bytes: TensorBoard shows them", path, size);
     else rc = error_set(ERR_UNSUPPORTED, "%s: neither a picture nor landmarks JSON nor a model", path);
     free(data);
     return rc;

@@ -34,8 +34,8 @@ static int describe_machine(printer *p) {
 int command_info(int argc, char **argv) {
     double begin = clock_seconds();
     const command_help help = {
-        "info", "[FILE...]", "Says what this machine computes with, or what files are: photos, maps, landmarks JSON, models, training runs.", NULL, 0,
-        "A FILE may be a folder, too: a diffusers model, or the RUN of `mien train` or a checkpoint in it; or the name of a model that pull fetched.",
+        "info", "[FILE...]", "Says what this machine computes with, or what files are: photos, maps, landmarks JSON, models, data sets, training runs.", NULL, 0,
+        "A FILE may be a folder, too: a diffusers model, a data set, or the RUN of `mien train` or a checkpoint in it; or the name of a model that pull fetched.",
     };
     common_options common;
     int rest;

@@ -59,6 +59,11 @@ expect "its folder as the ControlNet" 1 "$mien" generate --base $made --control 
 check "both files are named" said "control.safetensors is the ControlNet, base.safetensors is the base"
 expect "it steers a ControlNet's training" 0 run --out steered --steps 1 --base $made --only-mid-control
 
+expect "info knows the data" 0 "$mien" info set
+check "as a data set" printed "set: a data set, 3 lines in prompt.jsonl"
+check "with its first lines" printed '  0: map 0.png, photo 0.jpg, "face 0"'
+expect "and events" 0 sh -c "'$mien' info base/events.out.tfevents.*"
+check "as such" printed ": the events of a training run, "
 expect "info knows the run" 0 "$mien" info base
 check "as one of a base" printed "base: a training run of a base: 3 items"
 check "with the file to use" printed "  to use: base/checkpoints/step-000003/base.safetensors (the whole model, "
