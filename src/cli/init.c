@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -80,6 +81,14 @@ static void print_summary(const arguments *a, const mien_init_result *r) {
                text_escape(output, sizeof output, a->job.output), r->copied, r->zero, r->drawn, a->seed, (double)r->parameters * 1e-6, (double)r->bytes * 1e-6, r->seconds);
 }
 
+/* How far a long learning is, is for everybody; each tensor's name for who asks. */
+static void tell(void *context, mien_log_kind kind, const char *path, const char *message) {
+    progress *p = context;
+    const arguments *a = (const arguments *)p->common;   /* its first member */
+    p->notes = a->verbose || (!a->common.quiet && strncmp(message, "the tokenizer", 13) == 0);
+    progress_log(p, kind, path, message);
+}
+
 int command_init(int argc, char **argv) {
     double begin = clock_seconds();
     arguments a = { .job = mien_init_defaults(), .to = -1 };
@@ -88,8 +97,8 @@ int command_init(int argc, char **argv) {
     mien_init_result r = { 0 };
     progress shown;
     progress_begin(&shown, &a.common, "MB");
-    shown.notes = a.verbose;
     a.job.hooks = progress_hooks(&shown);
+    a.job.hooks.log = tell;
     catch_signals();
     int rc = mien_init(&a.job, &r);
     progress_end(&shown);
