@@ -829,6 +829,7 @@ typedef struct {
 
 typedef struct {
     uint64_t steps, images;                     /* done by this run of the program */
+    uint64_t done;                              /* steps of the run in all; with steps 0: as many as were asked for, or more, were done before */
     double load, total, wait;                   /* seconds */
     double loss;                                /* smoothed, at the end */
     uint64_t failed;                            /* items that were left out: missing, broken or mismatched; the log was told of each */
@@ -871,7 +872,7 @@ typedef struct {
     const char *cache_folder;                   /* NULL: cache, in the run's folder. Runs may share one */
     const char *replay;                         /* a file of items and draws; NULL: none */
     int resume, data_changed;
-    uint64_t checkpoint_every, sheet_every;     /* steps: 5000, 2500 */
+    uint64_t checkpoint_every, sheet_every;     /* steps: 5000, 2500; a sheet is made at the end, too; 0: none */
     const char *eval_data;                      /* of a ControlNet: a data set by which it is evaluated whenever sheets are made, best of items that it is not
                                                  * trained with; the best checkpoint is then the one of the best score. NULL: it is not */
     int eval_items;                             /* how many of its items: 8, those that mien_eval takes */

@@ -130,7 +130,7 @@ static int parse(arguments *a, int argc, char **argv) {
         { "dtype", 0, OPTION_CHOICE, &a->dtype, 0, 0, NULL, "numbers to compute with; of what is trained all of an f32 is kept in any case", dtypes },
         { "memory", 0, OPTION_BYTES, &j->memory, 1e6, 0x1p63, "SIZE", "use no more than, say, 6G; where it helps, some of a step is computed again (default: what is free)", NULL },
         { "checkpoint-every", 0, OPTION_COUNT, &a->every, 0, 1e12, "N", "steps between checkpoints (default 5000; and every 30 minutes)", NULL },
-        { "eval-every", 0, OPTION_COUNT, &a->sheet, 0, 1e12, "N", "steps between sheets of pictures of four items (default 2500; 0: none)", NULL },
+        { "eval-every", 0, OPTION_COUNT, &a->sheet, 0, 1e12, "N", "steps between sheets of pictures of four items; there is one at the end, too (default 2500; 0: none)", NULL },
         { "eval-data", 0, OPTION_TEXT, &j->eval_data, 0, 0, "DIR", "then also measure, as eval does, how a few items of that data set obey: held-out ones", NULL },
         { "eval-items", 0, OPTION_INT, &j->eval_items, 1, MIEN_EVAL_ITEMS, "N", "how many of them (default 8)", NULL },
         { "eval-cfg", 0, OPTION_NUMBER, &j->eval_cfg, 0, 100, "X", "their pictures' guidance (default 9)", NULL },
@@ -195,8 +195,8 @@ static void print_profile(void *context, const char *line) {
 
 static void print_summary(const mien_train_result *r, bool stopped) {
     text line = { 0 };
-    text_printf(&line, "{\"event\":\"summary\",\"stopped\":%s,\"steps\":%" PRIu64 ",\"images\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"loss\":%.9g,\"seconds\":%.3f,\"wait\":%.3f,\"peak_bytes\":%zu,\"checkpoint\":",
-                stopped ? "true" : "false", r->steps, r->images, r->failed, r->loss, r->total, r->wait, r->peak_bytes);
+    text_printf(&line, "{\"event\":\"summary\",\"stopped\":%s,\"steps\":%" PRIu64 ",\"done\":%" PRIu64 ",\"images\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"loss\":%.9g,\"seconds\":%.3f,\"wait\":%.3f,\"peak_bytes\":%zu,\"checkpoint\":",
+                stopped ? "true" : "false", r->steps, r->done, r->images, r->failed, r->loss, r->total, r->wait, r->peak_bytes);
     if (*r->checkpoint) text_json_string(&line, r->checkpoint);
     else text_add(&line, "null");
     text_add(&line, "}");
@@ -204,19 +204,38 @@ static void print_summary(const mien_train_result *r, bool stopped) {
     text_free(&line);
 }
 
+static void print_steps(const char *output, const mien_train_result *r, bool stopped) {
+    char left_out[64] = "", in_all[48] = "";
+    if (r->failed)
+        snprintf(left_out, sizeof left_out, "; %" PRIu64 " item%s left out, as said above", r->failed, r->failed == 1 ? "" : "s");
+    if (r->done != r->steps) snprintf(in_all, sizeof in_all, ", %" PRIu64 " in all", r->done);
+    printf("%s%s: %" PRIu64 " step%s%s, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; "
+           "peak memory %.2f GB%s\n",
+           stopped ? "stopped: " : "", output, r->steps, r->steps == 1 ? "" : "s", in_all, r->loss, r->total, r->load, r->wait,
+           (double)r->peak_bytes * 1e-9, left_out);
+}
+
+/* A run that is stopped while its first items are encoded leaves these. */
+static void print_no_step(const arguments *a, const char *output, const mien_train_result *r, bool stopped) {
+    char cache[MIEN_PATH];
+    bool encoded = snprintf(cache, sizeof cache, "%s/cache", a->job.output) < (int)sizeof cache && access(cache, F_OK) == 0;
+    if (!stopped) printf("%s: %" PRIu64 " step%s are done already: nothing to do\n", output, r->done, r->done == 1 ? "" : "s");
+    else if (r->done) printf("stopped: %s: no step more, %" PRIu64 " in all\n", output, r->done);
+    else if (a->job.resume) printf("stopped: %s: no step was done, and the run is as it was\n", output);
+    else if (encoded) printf("stopped: %s: before its first step; nothing is kept but its cache, which the same line begins with\n", output);
+    else printf("stopped: %s: before its first step; nothing is kept\n", output);
+}
+
 static void print_end(const arguments *a, const mien_train_result *r, bool stopped) {
-    char output[4 * MIEN_PATH], left_out[64] = "";
-    if (a->common.quiet || (stopped && !r->steps)) return;
+    char output[4 * MIEN_PATH];
+    if (a->common.quiet) return;
     if (a->common.log_json) {
         print_summary(r, stopped);
         return;
     }
-    if (r->failed)
-        snprintf(left_out, sizeof left_out, "; %" PRIu64 " item%s left out, as said above", r->failed, r->failed == 1 ? "" : "s");
-    printf("%s%s: %" PRIu64 " step%s, loss %.6g, %.1f s, of which %.1f s loading and %.1f s waiting for data; "
-           "peak memory %.2f GB%s\n",
-           stopped ? "stopped: " : "", text_escape(output, sizeof output, a->job.output), r->steps, r->steps == 1 ? "" : "s",
-           r->loss, r->total, r->load, r->wait, (double)r->peak_bytes * 1e-9, left_out);
+    text_escape(output, sizeof output, a->job.output);
+    if (!r->steps) print_no_step(a, output, r, stopped);
+    else print_steps(output, r, stopped);
     if (*r->checkpoint)
         printf("newest checkpoint: %s/%s\n", text_escape(output, sizeof output, r->checkpoint),
                a->what == MIEN_TRAIN_CONTROL ? "control.safetensors" : "base.safetensors");
@@ -241,7 +260,7 @@ int command_train(int argc, char **argv) {
     a.job.evaluated = show_evaluation;
     a.job.step = note_step;
     a.job.profile = a.common.profile ? print_profile : NULL;
-    catch_signals_saying(a.common.log_json ? NULL : "mien: stopping with a checkpoint after this step; again stops at once\n");
+    catch_signals_saying(a.common.log_json ? NULL : "mien: stopping after this step, with a checkpoint if any was done; again stops at once\n");
     int rc = mien_train(&a.job, &r);
     progress_end(&a.shown);
     /* mpirun ends all at once when the first has failed: rank 0, which tells the user, first. */

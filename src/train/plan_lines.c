@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/plan_lines.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,8 +20,15 @@ uint64_t plan_memory(const plan_needs *n) {
     return n->program + n->weights + n->states + n->data + larger(step, n->sheets);
 }
 
+static uint64_t most_checkpoints(const plan_needs *n) { return (uint64_t)n->keep + 2; }
+
+uint64_t plan_checkpoints(const plan_needs *n) {
+    uint64_t most = most_checkpoints(n);
+    return n->due && n->due < most ? n->due : most;
+}
+
 uint64_t plan_disk(const plan_needs *n, uint64_t there) {
-    uint64_t most = n->checkpoint * (uint64_t)(n->keep + 2), cache = n->cache > n->cached ? n->cache - n->cached : 0;
+    uint64_t most = n->checkpoint * plan_checkpoints(n), cache = n->cache > n->cached ? n->cache - n->cached : 0;
     return (most > there ? most - there : 0) + cache;
 }
 
@@ -32,6 +40,18 @@ static void line(text *out, const char *what, uint64_t bytes, const char *note) 
     char size[32];
     plan_size(size, bytes);
     word_line(out, what, size, note);
+}
+
+static void step_lines(const plan_needs *n, text *out) {
+    char word[32] = "until stopped", note[96] = "";
+    if (!n->tells_steps) return;
+    if (n->steps) snprintf(word, sizeof word, "%" PRIu64, n->steps);
+    if (n->from) snprintf(note, sizeof note, "%" PRIu64 " are done", n->from);
+    word_line(out, "steps", word, note);
+    if (n->batch <= n->items || !n->items) return;
+    snprintf(word, sizeof word, "%" PRIu64, n->batch);
+    snprintf(note, sizeof note, "pictures a step, of %" PRIu64 " that there are: each is in it %.1f times", n->items, (double)n->batch / (double)n->items);
+    word_line(out, "batch", word, note);
 }
 
 static void choice_lines(const plan_needs *n, text *out) {
@@ -66,16 +86,20 @@ static void memory_lines(const plan_needs *n, text *out) {
 
 static void disk_lines(const plan_needs *n, text *out) {
     char note[128], size[32], total[32];
+    uint64_t checkpoints = plan_checkpoints(n), most = most_checkpoints(n);
     plan_size(size, n->checkpoint);
-    snprintf(note, sizeof note, "%s each: the last %d, the best, and the one being written", size, n->keep);
-    line(out, "checkpoints", n->checkpoint * (uint64_t)(n->keep + 2), note);
+    if (checkpoints == most) snprintf(note, sizeof note, "%s each: the last %d, the best, and the one being written", size, n->keep);
+    else if (n->minutes > 0)
+        snprintf(note, sizeof note, "%s each: %" PRIu64 "; one more every %.3g minutes, up to %" PRIu64, size, checkpoints, n->minutes, most);
+    else snprintf(note, sizeof note, "%s each: %" PRIu64, size, checkpoints);
+    line(out, "checkpoints", n->checkpoint * checkpoints, note);
     plan_size(size, n->cached);
     snprintf(note, sizeof note, "%s%s%s%s", n->cache_kind ? n->cache_kind : "", n->cached ? "; " : "", n->cached ? size : "", n->cached ? " of it is there" : "");
     if (n->cache) line(out, "cache", n->cache, note);
     plan_size(total, n->disk_free);
     if (n->disk_free) snprintf(note, sizeof note, "%s free", total);
     else *note = 0;
-    line(out, "disk", n->checkpoint * (uint64_t)(n->keep + 2) + n->cache, note);
+    line(out, "disk", n->checkpoint * checkpoints + n->cache, note);
 }
 
 /* Each sends its share of the gradients to all, and all of theirs to each: train/ranks_sums.c. */
@@ -88,6 +112,7 @@ static void exchange_line(const plan_needs *n, text *out) {
 }
 
 void plan_lines(const plan_needs *n, text *out) {
+    step_lines(n, out);
     choice_lines(n, out);
     memory_lines(n, out);
     disk_lines(n, out);

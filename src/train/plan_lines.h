@@ -26,8 +26,13 @@ typedef struct {
     uint64_t asked;                  /* --memory; 0: as much as it takes */
     double flops, flops_again;       /* of a step; of these for what is computed again */
     uint64_t trained;                /* weights, numbers */
+    bool tells_steps;                /* false: a run's length is not told */
+    uint64_t steps, from;            /* it shall have so many, 0: until it is stopped; so many are done */
+    uint64_t batch, items;           /* pictures of a step, and of the data set */
     uint64_t checkpoint;             /* bytes of disk: one checkpoint */
     int keep;                        /* as save_options.keep */
+    uint64_t due;                    /* checkpoints that will be there if none is removed, as far as steps say; 0: any number */
+    double minutes;                  /* between two checkpoints at most; 0: as steps say */
     uint64_t cache, cached;          /* of the cache when it is full, and what of it is there */
     const char *cache_kind;          /* "none", "latents", "all" */
     uint64_t disk_free;              /* 0: unknown */
@@ -35,8 +40,9 @@ typedef struct {
 } plan_needs;
 
 uint64_t plan_memory(const plan_needs *n);
-/* Bytes of disk that are still to be written, at most: a checkpoint is written before another goes, and the best may be one
- * more. `there`: bytes of checkpoints that are there already. */
+/* Checkpoints that are there at once, at most, as far as steps say: one is written before another goes, and the best may be one more. */
+uint64_t plan_checkpoints(const plan_needs *n);
+/* Bytes of disk that are still to be written for these and the cache. `there`: bytes of checkpoints that are there already. */
 uint64_t plan_disk(const plan_needs *n, uint64_t there);
 /* Lines without indentation, each ended; memory first, then the disk, then what ranks tell each other. */
 void plan_lines(const plan_needs *n, text *out);

@@ -22,7 +22,8 @@ enum { SETTINGS_BYTES = 1 << 20 };
 
 typedef enum { NOTHING, EMPTY, A_RUN, SOMETHING_ELSE } what_is_there;
 
-/* Of the folder before it is locked, and after: a run that was killed before it had settings has left hidden names only. */
+/* Of the folder before it is locked, and after: a run that was killed before it had settings has left hidden names only, and one
+ * that was stopped before its first step what the encoders had made for that. */
 static int look_at_folder(const char *path, what_is_there *out) {
     char name[PATH_MAX];
     struct stat st;
@@ -36,7 +37,7 @@ static int look_at_folder(const char *path, what_is_there *out) {
     int rc;
     *out = EMPTY;
     while ((rc = folder_next(dir, path, &e)) == 1)
-        if (e->d_name[0] != '.') *out = SOMETHING_ELSE;
+        if (e->d_name[0] != '.' && strcmp(e->d_name, "cache") != 0) *out = SOMETHING_ELSE;
     closedir(dir);
     return rc;
 }
@@ -123,7 +124,11 @@ static int open_locked(const run_folder_options *o, run_folder *r) {
     if (snprintf(path, sizeof path, "%s/start.safetensors", o->path) < (int)sizeof path) file_remove_leftovers_of(path);
     if (snprintf(path, sizeof path, "%s/samples", o->path) < (int)sizeof path) file_remove_leftovers(path, 1);
     save_remove_leftovers(o->path, o->hooks);
-    return write_settings(o->path, o->settings);
+    return r->resumed && o->later ? 0 : write_settings(o->path, o->settings);
+}
+
+int run_folder_settle(const run_folder *r, const run_settings *settings) {
+    return r->resumed ? write_settings(r->path, settings) : 0;
 }
 
 /* Locks the one at path, and holds on to it by more than its name. */
@@ -259,7 +264,7 @@ void run_folder_undo(run_folder *r, const char *const *files) {
         if (settings_path(r->path, path) == 0) unlink(path);
     }
     run_folder_close(r);
-    if (folder) rmdir(folder);   /* unless something is in it */
+    if (folder) rmdir(folder);   /* unless something is in it: of a cache, what was encoded */
     free(folder);
 }
 

@@ -21,6 +21,7 @@ typedef struct {
     bool resume;                     /* go on with the run that is there */
     bool data_changed;               /* it may go on with other data */
     const run_settings *settings;    /* of this start */
+    bool later;                      /* a run that is gone on with keeps its settings.json until run_folder_settle: it may turn out to be done */
     const mien_hooks *hooks;         /* may be NULL */
 } run_folder_options;
 
@@ -38,10 +39,13 @@ typedef struct {
  * folder holds something else; settings, models or data are not the run's. */
 int  run_folder_open(const run_folder_options *options, run_folder *out);
 void run_folder_close(run_folder *r);
+/* Writes settings.json, where `later` has put that off. */
+int  run_folder_settle(const run_folder *r, const run_settings *settings);
 /* Before something is written by name: 0, it is where it was; 1, path is another one, which is told. A folder that was moved is found; where it was removed,
  * one is made anew, by a name that is free. Either way it has these settings: what is kept in it may be gone on from. */
 int  run_folder_follow(run_folder *r, const run_settings *settings, const mien_hooks *hooks);
-/* Closes one whose first step was refused, as if it had not been asked for: without settings and the files named (inside it; NULL ends them), if there was no run before. */
+/* Closes one whose first step was not done, as if it had not been asked for: without settings and the files named (inside it; NULL ends them), if there was no run before.
+ * What the encoders made in it stays, and may be begun in again. */
 void run_folder_undo(run_folder *r, const char *const *files);
 
 /* ERR_FULL, with both numbers, if the file system of a folder (which exists) has fewer bytes free. */

@@ -85,6 +85,7 @@ static int open_folder(train_job *j) {
         .resume = j->o->resume != 0,
         .data_changed = j->o->data_changed != 0,
         .settings = &j->settings,
+        .later = true,
         .hooks = &j->o->hooks,
     };
     return run_folder_open(&how, &j->folder);
@@ -166,6 +167,37 @@ static int open_trainer(train_job *j) {
     return rc;
 }
 
+/* How many steps it shall have, once the data are open; 0: without end. */
+static int settle_steps(train_job *j) {
+    uint64_t rows = batch_rows(j->batch);
+    j->steps = train_steps(j->o, j->ranks.count, rows ? rows * (uint64_t)j->o->batch : batch_items(j->batch));
+    return 0;
+}
+
+/* Then nothing is done, and nothing that the run's folder says is changed. */
+static bool is_done(const train_job *j) { return j->steps && j->from.step && j->from.step >= j->steps; }
+
+/* Where the run begins, before the plan. */
+static void say_where(const train_job *j) {
+    char line[96];
+    if (j->ranks.rank || !j->folder.resumed || !j->o->plan) return;
+    if (j->from.step) snprintf(line, sizeof line, "goes on from step %llu", (unsigned long long)j->from.step);
+    else snprintf(line, sizeof line, "begins anew: it was ended before its first checkpoint");
+    j->o->plan(j->o->hooks.context, line);
+}
+
+/* With all that a step takes. */
+static int get_ready(train_job *j) {
+    say_where(j);
+    int rc = train_make_room(j);
+    if (rc == 0) rc = open_trainer(j);
+    if (rc == 0) rc = train_take_up(j);
+    if (rc == 0 && !j->ranks.rank) rc = train_log_open(j->folder.path, j->step, &j->o->hooks, &j->log);
+    if (rc == 0 && !j->ranks.rank) rc = events_open(j->folder.path, j->step, (double)time(NULL), &j->events);
+    if (rc == 0 && !j->ranks.rank) rc = run_folder_settle(&j->folder, &j->settings);
+    return train_meet(j, rc);
+}
+
 static int open_job(train_job *j, checkpoint_shapes shapes) {
     int rc = train_ranks_open(j);
     if (rc == 0) rc = settings_bf16(j->o->dtype, j->cpu, &j->bf16);
@@ -178,12 +210,9 @@ static int open_job(train_job *j, checkpoint_shapes shapes) {
     if (rc == 0) rc = train_settle(j);
     if (rc == 0) rc = open_data(j);
     if (rc == 0) rc = train_compare_items(j);
-    if (rc == 0) rc = train_make_room(j);
-    if (rc == 0) rc = open_trainer(j);
-    if (rc == 0) rc = train_take_up(j);
-    if (rc == 0 && !j->ranks.rank) rc = train_log_open(j->folder.path, j->step, &j->o->hooks, &j->log);
-    if (rc == 0 && !j->ranks.rank) rc = events_open(j->folder.path, j->step, (double)time(NULL), &j->events);
-    return train_meet(j, rc);
+    if (rc == 0) rc = settle_steps(j);
+    if (rc == 0) rc = train_find(j);
+    return rc == 0 && !is_done(j) ? get_ready(j) : train_meet(j, rc);
 }
 
 /* ---- a step -------------------------------------------------------------------------------------------------------------- */
@@ -331,11 +360,25 @@ static int keep_now_and_then(train_job *j) {
     return 0;
 }
 
-/* Where the folder is by now. */
-static int sheet_now_and_then(train_job *j) {
-    if (!j->o->sheet_every || j->room.no_sheets || j->step % j->o->sheet_every != 0) return 0;
+static int make_sheet(train_job *j) {
+    j->shown = j->step;
+    /* Where the folder is by now. */
     if (train_follow(j) < 0) train_say(j, MIEN_LOG_WARNING, error_message());
     return train_sheet(j);
+}
+
+static bool wants_sheets(const train_job *j) { return j->o->sheet_every && !j->room.no_sheets && !j->ranks.rank; }
+
+static int sheet_now_and_then(train_job *j) {
+    return wants_sheets(j) && j->step % j->o->sheet_every == 0 ? make_sheet(j) : 0;
+}
+
+/* One that was due when the run was ended. */
+static int sheet_missed(train_job *j) {
+    char path[PATH_MAX];
+    if (!wants_sheets(j) || !j->step || j->step % j->o->sheet_every != 0) return 0;
+    if (train_sheet_path(j, path) < 0 || access(path, F_OK) == 0) return j->shown = j->step, 0;
+    return make_sheet(j);
 }
 
 /* Of the log and the events, which are no part of the work: said once, until they can be written again. */
@@ -359,6 +402,7 @@ static int loop(train_job *j) {
     mien_train_step s;
     int rc = 1;
     if (!j->step && !j->ranks.rank && train_eval(j) < 0) rc = ERR_CANCELLED;   /* as it begins */
+    if (sheet_missed(j) < 0) rc = ERR_CANCELLED;
     while (rc > 0 && (!j->steps || j->step < j->steps) && !stop_asked(stop)) {
         rc = one_step(j, &s);
         if (rc <= 0) break;
@@ -374,17 +418,15 @@ static int loop(train_job *j) {
     if (rc < 0 && rc != ERR_CANCELLED) return keep_unchanged(j, rc);
     if (rc == 0 && j->step < j->steps) train_say(j, MIEN_LOG_WARNING, "the replay ended before the last step");
     rc = j->ranks.rank || j->step == j->kept.step ? 0 : train_keep(j);
+    /* What it came to is shown, too, if nobody waits for it to stop. */
+    if (rc == 0 && !stopped && wants_sheets(j) && j->step != j->shown && (rc = make_sheet(j)) == ERR_CANCELLED) rc = 0;
     if ((rc = train_meet(j, rc)) < 0) return rc;
     return stopped ? error_set(ERR_CANCELLED, "stopped after step %llu; --resume goes on from there",
                                (unsigned long long)j->step) : 0;
 }
 
-/* A new run whose first step failed: unless something was encoded for it. */
-static bool came_to_nothing(const train_job *j, int rc) {
-    char cache[PATH_MAX];
-    bool encoded = snprintf(cache, sizeof cache, "%s/cache", j->folder.path) < (int)sizeof cache && access(cache, F_OK) == 0;
-    return rc < 0 && rc != ERR_CANCELLED && !j->folder.resumed && !j->step && !encoded;
-}
+/* A new run whose first step failed, or was not waited for. */
+static bool came_to_nothing(const train_job *j, int rc) { return rc < 0 && !j->folder.resumed && !j->step; }
 
 static void close_job(train_job *j, bool begun) {
     char events[PATH_MAX] = "";
@@ -414,12 +456,13 @@ int train_run(const mien_train_options *o, cpu_level cpu, checkpoint_shapes shap
     result->load = clock_seconds() - j.begin;
     bool begun = rc == 0;
     if (begun) {
-        j.steps = train_steps(o, j.ranks.count,
-                              batch_rows(j.batch) ? batch_rows(j.batch) * (uint64_t)o->batch : batch_items(j.batch));
         j.progress = (mien_progress){ .total = j.steps, .done = j.step };
         j.kept.at = clock_seconds();
-        rc = loop(&j);
+        rc = is_done(&j) ? 0 : loop(&j);
     }
+    result->done = j.t ? j.step : j.from.step;
+    if (!j.kept.step) j.kept.step = j.from.step;
+    if (!result->peak_bytes) result->peak_bytes = (size_t)peak_memory();
     if (j.kept.step)
         snprintf(result->checkpoint, sizeof result->checkpoint, "%s/checkpoints/step-%06llu", j.folder.path,
                  (unsigned long long)j.kept.step);

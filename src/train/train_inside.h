@@ -69,7 +69,9 @@ typedef struct {
 
     mien_train_figures figures;      /* of the last step, if it was evaluated */
     bool best_now;                   /* and none was better */
+    save_found from;                 /* what it goes on from; step 0: it begins */
     struct { uint64_t step; double at; } kept;   /* the last checkpoint; seconds */
+    uint64_t shown;                  /* step of the last sheet that was made or tried */
     bool unchanged;                  /* the step that failed has changed none of it */
     uint64_t steps;                  /* of the run; 0: without end */
     double begin;                    /* seconds */
@@ -131,7 +133,9 @@ int train_follow(train_job *j);
 int train_keep(train_job *j);
 /* The same behind a failure: older ones stay, however many. */
 int train_keep_more(train_job *j);
-/* Takes up the latest checkpoint, if there is one. */
+/* Finds the latest checkpoint: j->from. */
+int train_find(train_job *j);
+/* Takes it up, if there was one. */
 int train_take_up(train_job *j);
 /* Bytes of a checkpoint; j->t may count. */
 int train_kept_bytes(train_job *j, uint64_t *out);
@@ -151,6 +155,8 @@ int train_peek(const train_job *j, const volatile int *stop, peek **out);
 /* Pictures of a few fixed items of the data, as the model makes them now, on a sheet in the run's folder. What goes
  * wrong with them is told and ends nothing, but for a stop. */
 int train_sheet(train_job *j);
+/* Where that of this step is. */
+int train_sheet_path(const train_job *j, char out[PATH_MAX]);
 /* What makes them: with the trainer's weights, if there is a trainer by now. */
 engine_options train_engine(const train_job *j);
 engine_shape   train_sheet_shape(const train_job *j);

@@ -116,19 +116,23 @@ static int keep(train_job *j, int most) {
 int train_keep(train_job *j) { return keep(j, j->o->keep); }
 int train_keep_more(train_job *j) { return keep(j, INT_MAX); }
 
-/* 1: a checkpoint was there; 0: none; ERR_*. */
+int train_find(train_job *j) {
+    int rc = j->ranks.rank ? 0 : save_find(j->folder.path, &j->o->hooks, &j->from);
+    if (rc <= 0) j->from.step = 0;
+    if (rc >= 0 && j->ranks.all) rc = ranks_share(j->ranks.all, &j->from.step, sizeof j->from.step);
+    return rc < 0 ? rc : 0;
+}
+
 static int load(train_job *j) {
     save_value values[VALUES];
     save_contents what;
     save_state *list;
-    save_found found;
-    int rc = save_find(j->folder.path, &j->o->hooks, &found);
-    if (rc <= 0) return rc;
-    if ((rc = contents(j, values, &what, &list)) < 0) return rc;
-    rc = save_load(&found, &what);
+    int rc = contents(j, values, &what, &list);
+    if (rc < 0) return rc;
+    rc = save_load(&j->from, &what);
     free(list);
     j->kept.step = j->step;
-    return rc < 0 ? rc : 1;
+    return rc;
 }
 
 static int go_on(train_job *j) {
@@ -138,23 +142,22 @@ static int go_on(train_job *j) {
     return rc < 0 ? rc : batch_restore(j->batch, &at, j->o->data_changed != 0);
 }
 
-static int share_checkpoint(train_job *j, int *found) {
+static int share_checkpoint(train_job *j) {
     save_value values[VALUES];
     save_contents what;
     save_state *list;
-    int rc = ranks_share(j->ranks.all, found, sizeof *found);
-    if (rc < 0 || !*found) return rc;
-    if ((rc = contents(j, values, &what, &list)) < 0) return rc;
+    int rc = contents(j, values, &what, &list);
+    if (rc < 0) return rc;
     rc = train_share(j, &what);
     free(list);
     return rc;
 }
 
 int train_take_up(train_job *j) {
-    int found = 0, rc = 0;
-    if (!j->ranks.rank) rc = found = load(j);
-    if (rc >= 0) rc = j->ranks.all ? share_checkpoint(j, &found) : 0;
-    return rc < 0 || !found ? rc : go_on(j);
+    if (!j->from.step) return 0;
+    int rc = j->ranks.rank ? 0 : load(j);
+    if (rc == 0 && j->ranks.all) rc = share_checkpoint(j);
+    return rc < 0 ? rc : go_on(j);
 }
 
 int train_kept_bytes(train_job *j, uint64_t *out) {

@@ -264,6 +264,14 @@ static int fit(train_job *j, uint64_t limit, size_t least) {
 
 /* ---- telling ------------------------------------------------------------------------------------------------------------ */
 
+/* Those that are there, and what steps say of more: every so many, and at the end. 0: nobody knows. */
+static uint64_t due_checkpoints(const train_job *j, uint64_t bytes) {
+    uint64_t every = j->o->checkpoint_every, from = j->from.step, there = save_bytes_there(j->folder.path);
+    if (!j->steps || !bytes || j->o->eval_data) return 0;   /* the best that is measured is kept at once */
+    uint64_t more = every ? j->steps / every - from / every + (j->steps % every != 0) : 1;
+    return (there + bytes - 1) / bytes + more;
+}
+
 /* What the plan says besides memory. */
 static int plan_rest(train_job *j) {
     static const char *const caches[] = { [MIEN_CACHE_ALL] = "all", [MIEN_CACHE_LATENTS] = "latents", [MIEN_CACHE_NONE] = "none" };
@@ -273,6 +281,13 @@ static int plan_rest(train_job *j) {
     if (rc == 0) rc = batch_needed(j->batch, &data);
     if (rc < 0) return rc;
     n->keep = j->o->keep;
+    n->due = due_checkpoints(j, n->checkpoint);
+    n->minutes = j->o->checkpoint_minutes;
+    n->tells_steps = true;
+    n->steps = j->steps;
+    n->from = j->from.step;
+    n->batch = (uint64_t)j->o->batch * (uint64_t)j->o->accumulate * (uint64_t)j->ranks.count;
+    n->items = batch_rows(j->batch) ? 0 : batch_items(j->batch);
     n->cache = data.disk.all;
     n->cached = data.disk.there;
     n->cache_kind = caches[j->o->cache];

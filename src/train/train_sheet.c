@@ -69,6 +69,11 @@ static int make_picture(engine *e, const train_job *j, sample *s) {
     return rc;
 }
 
+int train_sheet_path(const train_job *j, char out[PATH_MAX]) {
+    int n = snprintf(out, PATH_MAX, "%s/samples/step-%06llu.png", j->folder.path, (unsigned long long)j->step);
+    return n < PATH_MAX ? 0 : error_set(ERR_LIMIT, "%s: too long a path", j->folder.path);
+}
+
 static int save_sheet(train_job *j, const sample *s, size_t n, const char *about) {
     sheet_sample shown[SAMPLES];
     char path[PATH_MAX], title[64];
@@ -82,7 +87,7 @@ static int save_sheet(train_job *j, const sample *s, size_t n, const char *about
     snprintf(path, sizeof path, "%s/samples", j->folder.path);
     int rc = folder_make(path);
     if (rc < 0) return rc;
-    snprintf(path, sizeof path, "%s/samples/step-%06llu.png", j->folder.path, (unsigned long long)j->step);
+    if ((rc = train_sheet_path(j, path)) < 0) return rc;
     if ((rc = sample_sheet(shown, n, title, about, &sheet)) < 0) return rc;
     rc = sample_sheet_save(path, &sheet, title, &png, &size);
     if (rc == 0) rc = events_picture(j->events, j->step, (double)time(NULL), "samples", png, size, sheet.width, sheet.height);

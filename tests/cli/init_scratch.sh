@@ -35,7 +35,7 @@ if ls "$clip"/bpe_* >/dev/null 2>&1; then
     photo_set set 1 64
     expect "generate runs with it" 0 "$mien" generate --base base.safetensors --control control.safetensors --map set/source/0.png --prompt "a face" -o out.png --steps 2 -q
     check "to a picture of the size that it is for" eval '"$mien" info out.png >size && grep -q "64 x 64" size'
-    expect "train runs on it" 0 "$mien" train --base base.safetensors --data set --out run --batch 1 --size 64 --steps 2 -q
+    expect "train runs on it" 0 "$mien" train --base base.safetensors --data set --out run --batch 1 --size 64 --steps 2 --eval-every 0 -q
     check "to a ControlNet" test -s run/checkpoints/step-000002/control.safetensors
     "$make_model" sd1 words.safetensors --vocabulary 2048 >/dev/null && "$mien" init --base words.safetensors -o words_control.safetensors -q
     expect "CLIP's vocabulary is too large for it" 1 "$mien" generate --base words.safetensors --control words_control.safetensors --map set/source/0.png --prompt x -o no.png --size 64 --steps 1
@@ -74,7 +74,7 @@ check "carries none" not grep -aq mien.merges learnt_control.safetensors
 unset_models="env MIEN_MODELS=$T/nothing"
 expect "generate, by the file alone" 0 $unset_models "$mien" generate --base learnt.safetensors --control learnt_control.safetensors --map learnt/source/0.png --prompt "a woman" -o learnt.png --steps 1 -q
 check "with what suits it: nothing is added to the prompt" eval '"$mien" info learnt.png >own.txt && grep -q "a woman$" own.txt && grep -q "CFG scale: 3[^0-9]" own.txt'
-expect "train" 0 "$mien" train --what base --base learnt.safetensors --data learnt --out learnt_run --batch 1 --size 64 --steps 1 -q
+expect "train" 0 "$mien" train --what base --base learnt.safetensors --data learnt --out learnt_run --batch 1 --size 64 --steps 1 --eval-every 0 -q
 check "the checkpoint carries it on" sh -c "'$mien' info learnt_run/checkpoints/step-000001/base.safetensors | grep -q 'tokenizer: its own, 531 tokens'"
 expect "as a folder" 0 sh -c "'$mien' convert learnt.safetensors learnt_folder --to diffusers -q && '$mien' init --scratch learnt_folder -o learnt_again.safetensors -q"
 check "with its files" test -s learnt_folder/tokenizer/vocab.json -a -s learnt_folder/tokenizer/merges.txt

@@ -15,7 +15,7 @@ for n in 0 1 2 3 4; do
     echo "{\"source\": \"source/$n.png\", \"target\": \"target/$n.jpg\", \"prompt\": \"face $n looks left\"}"
 done >set/prompt.jsonl
 # All that a step may depend on: chance, sums, clipping, an average, a rate that falls. One thread: the machine's others may not change the order of a sum.
-small="--base base.safetensors --data set --size 64 --batch 1 --only-mid-control -j 1 --quiet"
+small="--base base.safetensors --data set --size 64 --batch 1 --only-mid-control --eval-every 0 -j 1 --quiet"
 all="$small --steps 8 --accumulate 2 --clip 0.5 --ema 0.9 --lr 1e-3 --lr-schedule cosine --mirror --prompt-dropout 0.3 --seed 7 --checkpoint-every 3 --eval-every 4 --keep 1"
 losses() { sed 's/.*\("loss":[^,]*,"smoothed":[^,]*,"lr":[^,]*,"grad_norm":[^,]*\),.*/\1/' "$1/log.jsonl"; }
 same_run() { losses "$1" >.a && losses "$2" >.b && cmp .a .b && same_step "$1" "$2" 000008; }

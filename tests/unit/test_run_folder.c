@@ -312,6 +312,19 @@ static void test_plan(void **state) {
     plan_lines(&n, &t);
     assert_non_null(strstr(t.data, "\nexchange       6.00 MB   sent and received in each step by each of 4 ranks\n"));
     text_free(&t);
+    /* No more checkpoints than steps make; and more if they take their time. */
+    n = (plan_needs){ .tells_steps = true, .steps = 60, .from = 1, .batch = 64, .items = 12, .checkpoint = 1000000, .keep = 5, .due = 1, .minutes = 30 };
+    assert_true(plan_disk(&n, 0) == 1000000);
+    plan_lines(&n, &t);
+    assert_non_null(strstr(t.data, "steps               60   1 are done\nbatch               64   pictures a step, of 12 that there are: each is in it 5.3 times\n"));
+    assert_non_null(strstr(t.data, "\ncheckpoints    1.00 MB   1.00 MB each: 1; one more every 30 minutes, up to 7\ndisk           1.00 MB\n"));
+    text_free(&t);
+    n.steps = n.from = n.due = 0;
+    n.items = 64;
+    plan_lines(&n, &t);
+    assert_non_null(strstr(t.data, "steps        until stopped\nstates"));
+    assert_non_null(strstr(t.data, "\ncheckpoints    7.00 MB   1.00 MB each: the last 5, the best, and the one being written\n"));
+    text_free(&t);
     n = (plan_needs){ .states = 999, .flops = 5, .keep = 1, .numbers = "bf16", .numbers_by = "as --dtype says", .prediction = "epsilon", .prediction_by = "as the base's metadata say" };
     plan_lines(&n, &t);
     assert_string_equal(t.data, "numbers           bf16   as --dtype says\nprediction     epsilon   as the base's metadata say\nstates       999 bytes   0.0 million trained numbers\nactivations    0 bytes   nothing is computed twice\n"
