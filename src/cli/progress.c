@@ -69,13 +69,13 @@ static void time_left(char out[32], uint64_t left_over, double rate) {
     else snprintf(out, 32, "%lu:%02lu", s / 60, s % 60);
 }
 
-/* "12.0 photos/s", or "2.71 s a step". */
+/* "12.0 photos/s", or "2.71 s a step"; of slow work that none is known of yet nothing. */
 static void rate_text(char out[64], const progress *p, double rate) {
     size_t n = strlen(p->unit);
+    *out = 0;
     if (p->kind == PROGRESS_BYTES) snprintf(out, 64, "%.1f MB/s", rate / 1e6);
     else if (p->kind == PROGRESS_ITEMS) snprintf(out, 64, "%.1f %s/s", rate, p->unit);
     else if (rate > 0) snprintf(out, 64, "%.*f s a %.*s", rate < 10 ? 2 : 4, 1 / rate, (int)n - 1, p->unit);
-    else snprintf(out, 64, "- s a %.*s", (int)n - 1, p->unit);
 }
 
 /* "with faces 3, without faces 1, failed 0", and what was there already if anything was. Of long work in small units, which are steps and not
@@ -120,8 +120,9 @@ static void show_bar(progress *p, const mien_progress *n) {
     bar[20] = 0;
     if (total) text_printf(&line, "%s[%s] ", checks(p, n) ? "checking " : "", bar);
     amount_text(&line, p, n, "/");
-    text_printf(&line, "%s%s  %s  ", p->kind == PROGRESS_SLOW ? " " : "", p->kind == PROGRESS_SLOW ? p->unit : "", speed);
-    if (total) text_printf(&line, "ETA %s  ", left);
+    if (p->kind == PROGRESS_SLOW) text_printf(&line, " %.*s", (int)(strlen(p->unit) - (now == 1 && !total)), p->unit);
+    text_printf(&line, *speed ? "  %s  " : "  %s", speed);
+    if (total && *speed) text_printf(&line, "ETA %s  ", left);
     outcome(&line, p, n);
     struct winsize size;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && line.size >= size.ws_col) line.data[size.ws_col - 1] = 0;
@@ -140,8 +141,11 @@ static void show_line(progress *p, const mien_progress *n) {
     else rate_text(speed, p, rate);
     if (checks(p, n)) text_add(&line, "checking ");
     amount_text(&line, p, n, " of ");
-    text_printf(&line, "%s%s, %s", p->kind == PROGRESS_BYTES ? "" : " ", p->kind == PROGRESS_BYTES ? "" : p->unit, speed);
-    if (n->total) text_printf(&line, ", %s left", left);
+    bool one = p->kind == PROGRESS_SLOW && now == 1 && !n->total;   /* "1 step", but "1 of 5 steps" */
+    size_t unit = strlen(p->unit);
+    if (p->kind != PROGRESS_BYTES) text_printf(&line, " %.*s", (int)(one ? unit - 1 : unit), p->unit);
+    if (*speed) text_printf(&line, ", %s", speed);
+    if (n->total && *speed) text_printf(&line, ", %s left", left);
     size_t end = line.size;
     text_add(&line, "; ");
     outcome(&line, p, n);

@@ -48,17 +48,21 @@ void peek_close(peek *p) {
     free(p);
 }
 
-int peek_next(peek *p, image *out, mien_item *item) {
+static int copy(const peek *p, bool map, image *out) {
+    int rc = image_new(p->cut.size, p->cut.size, out);
+    if (rc == 0) memcpy(out->rgb, map ? p->room : p->room + p->square, p->square);
+    return rc;
+}
+
+int peek_next(peek *p, image *out, image *photo, mien_item *item) {
     int rc = ERR_FORMAT;
     while (rc < 0 && p->next < iterator_count(p->it)) {
         rc = iterator_sample_chosen(p->it, p->next++, p->room, item);
         if (rc == ERR_MEMORY) return rc;   /* says nothing about the item */
     }
     if (rc < 0) return 0;
-    if ((rc = image_new(p->cut.size, p->cut.size, out)) < 0) {
-        mien_item_free(item);
-        return rc;
-    }
-    memcpy(out->rgb, p->map ? p->room : p->room + p->square, p->square);
-    return 1;
+    rc = copy(p, p->map, out);
+    if (rc == 0 && photo && (rc = copy(p, false, photo)) < 0) image_free(out);
+    if (rc < 0) mien_item_free(item);
+    return rc < 0 ? rc : 1;
 }

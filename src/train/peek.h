@@ -18,7 +18,8 @@ typedef struct peek peek;
 
 int  peek_open(const peek_options *o, peek **out);
 void peek_close(peek *p);            /* NULL is fine */
-/* 1, with both the caller's to free; 0: no other can be used; ERR_*. What training leaves out is left out. */
-int  peek_next(peek *p, image *out, mien_item *item);
+/* 1, with all of them the caller's to free; 0: no other can be used; ERR_*. What training leaves out is left out. photo, beside a map:
+ * what that is of; NULL: not wanted. */
+int  peek_next(peek *p, image *out, image *photo, mien_item *item);
 
 #endif

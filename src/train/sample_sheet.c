@@ -42,16 +42,19 @@ static int show_sample(image *sheet, int x, int y, int height, const sheet_sampl
     paint_frame(sheet, tile, paint_edge);
     int rc = show(sheet, x + PAD, y + PAD, s->map, "no map");
     if (rc == 0) rc = show(sheet, x + PAD, y + PAD + SIDE + BETWEEN, s->picture, "no picture");
+    if (rc == 0 && s->photo) rc = show(sheet, x + PAD, y + PAD + 2 * (SIDE + BETWEEN), s->photo, "");
     if (s->caption)
-        label_paragraph(sheet, x + PAD, y + PAD + 2 * SIDE + BETWEEN + 4, SIDE, TEXT_LINES, &paint_text, s->caption, strlen(s->caption));
+        label_paragraph(sheet, x + PAD, y + height - PAD - TEXT + 4, SIDE, TEXT_LINES, &paint_text, s->caption, strlen(s->caption));
     return rc;
 }
 
 int sample_sheet(const sheet_sample *s, size_t n, const char *title, const char *about, image *out) {
     if (n < 1 || n > MOST) return error_set(ERR_LIMIT, "a sheet has 1 to %d samples", MOST);
     int columns = n < MOST_COLUMNS ? (int)n : MOST_COLUMNS, rows = ((int)n + columns - 1) / columns, height = TILE_HEIGHT;
-    for (size_t i = 0; i < n; i++)
-        if (s[i].caption) height = TILE_HEIGHT + TEXT;
+    bool captions = false, photos = false;
+    for (size_t i = 0; i < n; i++) captions |= s[i].caption != NULL, photos |= s[i].photo != NULL;
+    if (captions) height += TEXT;
+    if (photos) height += SIDE + BETWEEN;
     int rc = image_new(columns * (TILE_WIDTH + MARGIN) + MARGIN, HEAD + rows * (height + MARGIN), out);
     if (rc < 0) return rc;
     paint_fill(out, (area){ 0, 0, out->width, out->height }, paint_page);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A sheet of validation pictures: maps in the upper row of each pair, what was made of them below, with their prompts if they have
- * any. Small pictures are enlarged by a whole factor. */
+ * A sheet of validation pictures: maps in the upper row, what was made of them below, and below that the photos that they are of, if
+ * they are given; with their prompts if they have any. Small pictures are enlarged by a whole factor. */
 #ifndef TRAIN_SAMPLE_SHEET_H
 #define TRAIN_SAMPLE_SHEET_H
 
@@ -13,6 +13,7 @@
 typedef struct {
     const image *map, *picture;      /* any sizes; picture NULL: it could not be made, and `caption` may say why */
     const char *caption;             /* of outside text; NULL: none */
+    const image *photo;              /* shown below the picture; NULL: not at all */
 } sheet_sample;
 
 /* title: "step 5000"; about: what else there is to say, may be "". n from 1; the caller frees *out. */

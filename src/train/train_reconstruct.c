@@ -160,7 +160,7 @@ enum { MEASURED = 16 };   /* items: of 256 pixels 65,536 numbers */
 static int measure_next(reconstructor *r, peek *p) {
     image photo;
     mien_item item;
-    int rc = peek_next(p, &photo, &item);
+    int rc = peek_next(p, &photo, NULL, &item);
     if (rc <= 0) return rc;
     rc = reconstructor_run(r, &photo, NULL);
     image_free(&photo);

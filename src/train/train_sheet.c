@@ -13,8 +13,8 @@
 
 enum { SAMPLES = 4, STEPS = 20 };
 
-/* Above: the map, or of a base or VAE the photo. */
-typedef struct { image above, picture; mien_item item; } sample;
+/* Above: the map, or of a base or VAE the photo; below: of a map the photo. */
+typedef struct { image above, picture, below; mien_item item; } sample;
 
 static void add_states(void *trainer, graph *g) { trainer_add_states(trainer, g); }
 
@@ -82,7 +82,8 @@ static int save_sheet(train_job *j, const sample *s, size_t n, const char *about
     size_t size = 0;
     bool reads = j->o->what != MIEN_TRAIN_VAE;   /* captions */
     for (size_t i = 0; i < n; i++)
-        shown[i] = (sheet_sample){ &s[i].above, s[i].picture.rgb ? &s[i].picture : NULL, reads ? s[i].item.prompt : NULL };
+        shown[i] = (sheet_sample){ &s[i].above, s[i].picture.rgb ? &s[i].picture : NULL, reads ? s[i].item.prompt : NULL,
+                                   s[i].below.rgb ? &s[i].below : NULL };
     snprintf(title, sizeof title, "step %llu", (unsigned long long)j->step);
     snprintf(path, sizeof path, "%s/samples", j->folder.path);
     int rc = folder_make(path);
@@ -104,9 +105,10 @@ int train_peek(const train_job *j, const volatile int *stop, peek **out) {
 
 static int take_items(const train_job *j, sample *s, size_t *n) {
     peek *p = NULL;
+    bool map = j->o->what == MIEN_TRAIN_CONTROL;
     int rc = train_peek(j, j->o->hooks.stop, &p), more = rc == 0;
     while (more > 0 && *n < SAMPLES)
-        if ((more = peek_next(p, &s[*n].above, &s[*n].item)) > 0) ++*n;
+        if ((more = peek_next(p, &s[*n].above, map ? &s[*n].below : NULL, &s[*n].item)) > 0) ++*n;
     peek_close(p);
     return rc < 0 ? rc : more < 0 ? more : 0;
 }
@@ -128,7 +130,8 @@ static int reconstruct(train_job *j, sample *s, size_t n, char *about, size_t si
     for (size_t i = 0; i < n && rc == 0; i++) rc = reconstructor_run(r, &s[i].above, &s[i].picture);
     if (rc == 0) {
         event_scalar scalars[] = { { "vae/psnr", reconstructor_psnr(r) }, { "vae/latent_deviation", reconstructor_deviation(r) } };
-        snprintf(about, size, "PSNR %.2f dB; latents' deviation %.3g", reconstructor_psnr(r), reconstructor_deviation(r));
+        snprintf(about, size, "PSNR %.2f dB; latents' deviation %.3g%s", reconstructor_psnr(r), reconstructor_deviation(r),
+                 j->o->average > 0 ? "; of the weights themselves, not their average" : "");
         rc = events_scalars(j->events, j->step, (double)time(NULL), scalars, 2);
     }
     reconstructor_close(r);
@@ -138,8 +141,10 @@ static int reconstruct(train_job *j, sample *s, size_t n, char *about, size_t si
 int train_sheet(train_job *j) {
     sample s[SAMPLES];
     size_t n = 0;
-    char about[96] = "20 steps of ddim, guidance 9";
+    char about[128];
     memset(s, 0, sizeof s);
+    picture_settings how = mien_picture_defaults();
+    snprintf(about, sizeof about, "%d steps of ddim, guidance %g%s", STEPS, how.cfg, j->o->average > 0 ? ", of the weights themselves, not their average" : "");
     int rc = take_items(j, s, &n);
     /* In the place of what a step takes. */
     trainer_rest(j->t);
@@ -149,6 +154,7 @@ int train_sheet(train_job *j) {
     for (size_t i = 0; i < SAMPLES; i++) {
         image_free(&s[i].above);
         image_free(&s[i].picture);
+        image_free(&s[i].below);
         mien_item_free(&s[i].item);
     }
     if (rc < 0 && rc != ERR_CANCELLED) {

@@ -39,6 +39,8 @@ check "it begins anew, as is said" said "begins anew: it was ended before its fi
 # ---- sheets ----
 expect "a run shorter than its sheets are apart" 0 run --out shown --steps 3 --eval-every 2 --quiet
 check "shows the last state as well" test "$(ls shown/samples | tr '\n' ' ')" = "step-000002.png step-000003.png "
+# Three rows of 256 pixels: map, picture, photo; and captions.
+check "with a row for the photos" test "$(od -An -tu1 -j 20 -N 4 shown/samples/step-000003.png | awk '{ print $3 * 256 + $4 }')" -gt 800
 run --out late --steps 2 --eval-every 2 --quiet && rm late/samples/*
 expect "a sheet that was missed" 0 run --out late --steps 3 --eval-every 2 --resume --quiet
 check "is made up" cmp shown/samples/step-000002.png late/samples/step-000002.png

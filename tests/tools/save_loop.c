@@ -125,7 +125,7 @@ static int add_sheet(events *e, uint64_t step) {
     memset(picture.rgb, (int)(step % 200 + 50), 64 * 64 * 3);
     snprintf(title, sizeof title, "step %llu", (unsigned long long)step);
     snprintf(path, sizeof path, "%s/sheet.png", folder);
-    int rc = sample_sheet(&(sheet_sample){ &map, &picture, "a face" }, 1, title, "", &sheet);
+    int rc = sample_sheet(&(sheet_sample){ &map, &picture, "a face", NULL }, 1, title, "", &sheet);
     if (rc == 0 && (rc = sample_sheet_save(path, &sheet, title, &png, &size)) == 0) {
         rc = events_picture(e, step, 1.7e9 + (double)step, "samples", png, size, sheet.width, sheet.height);
         free(png);

@@ -339,7 +339,7 @@ static void test_sheet(void **state) {
     assert_int_equal(image_new(512, 384, &picture), 0);
     memset(picture.rgb, 200, (size_t)512 * 384 * 3);
     sheet_sample s[8];
-    for (int i = 0; i < 8; i++) s[i] = (sheet_sample){ &map, i == 5 ? NULL : &picture, i % 2 ? "a face, smiling \xff \n looking left, with words that go on and on" : NULL };
+    for (int i = 0; i < 8; i++) s[i] = (sheet_sample){ &map, i == 5 ? NULL : &picture, i % 2 ? "a face, smiling \xff \n looking left, with words that go on and on" : NULL, NULL };
     for (size_t n = 1; n <= 8; n += 7) {
         uint8_t *png;
         size_t size;
@@ -369,20 +369,29 @@ static void test_small_sheet(void **state) {
     assert_int_equal(image_new(100, 60, &odd), 0);
     for (int i = 0; i < 3; i++) small.rgb[i] = 250;
     memset(odd.rgb, 200, (size_t)100 * 60 * 3);
-    assert_int_equal(sample_sheet(&(sheet_sample){ &small, &odd, "words" }, 1, "step 1", "", &sheet), 0);
+    assert_int_equal(sample_sheet(&(sheet_sample){ &small, &odd, "words", NULL }, 1, "step 1", "", &sheet), 0);
     int with = sheet.height, top = 44 + 8, left = 12 + 8;
     image_free(&sheet);
-    assert_int_equal(sample_sheet(&(sheet_sample){ &small, &odd, NULL }, 1, "step 1", "", &sheet), 0);
+    assert_int_equal(sample_sheet(&(sheet_sample){ &small, &odd, NULL, NULL }, 1, "step 1", "", &sheet), 0);
     assert_true(sheet.height < with);
     assert_int_equal(*pixel_at(&sheet, left, top), 250);
     assert_int_equal(*pixel_at(&sheet, left + 3, top + 3), 250);
     assert_int_equal(*pixel_at(&sheet, left + 4, top), 0);
     assert_int_equal(*pixel_at(&sheet, left + 255, top + 255), 0);
-    int middle = top + 256 + 4 + 128;
+    int middle = top + 256 + 4 + 128, without = sheet.height;
     assert_int_equal(*pixel_at(&sheet, left + 28, middle), 200);        /* 200 x 120 of 256 x 256 */
     assert_int_equal(*pixel_at(&sheet, left + 227, middle + 59), 200);
     assert_int_not_equal(*pixel_at(&sheet, left + 27, middle), 200);
     assert_int_not_equal(*pixel_at(&sheet, left + 28, middle + 60), 200);
+    image_free(&sheet);
+    /* The photo is a row more, below the picture. */
+    assert_int_equal(sample_sheet(&(sheet_sample){ &small, &odd, "words", &odd }, 1, "step 1", "", &sheet), 0);
+    assert_int_equal(sheet.height, with + 256 + 4);
+    assert_int_equal(*pixel_at(&sheet, left + 28, middle), 200);
+    assert_int_equal(*pixel_at(&sheet, left + 28, middle + 256 + 4), 200);
+    image_free(&sheet);
+    assert_int_equal(sample_sheet(&(sheet_sample){ &small, &odd, NULL, &odd }, 1, "step 1", "", &sheet), 0);
+    assert_int_equal(sheet.height, without + 256 + 4);
     image_free(&sheet), image_free(&small), image_free(&odd);
 }
 
