@@ -93,7 +93,7 @@ int save_show(const char *there, const char *path, const mien_hooks *hooks) {
         failed = rename_new(there, aside);
     }
     if (failed) return errno = failed, error_errno("%s: is in the way of a checkpoint", path);
-    snprintf(line, sizeof line, "what was there is no checkpoint, and is %s now", aside);
+    snprintf(line, sizeof line, "what was there is no checkpoint that could be gone on with, and is %s now", aside);
     if (hooks && hooks->log) hooks->log(hooks->context, MIEN_LOG_WARNING, path, line);
     return 0;
 }
@@ -142,7 +142,10 @@ void save_remove_leftovers(const char *run, const mien_hooks *hooks) {
  * What else is in it comes back. */
 static void remove_checkpoint(const char *run, uint64_t step, const char *path, const mien_hooks *hooks) {
     char hidden[PATH_MAX];
+    struct stat st;
     int failed = EEXIST;
+    /* Moved to another disk by the user, who knows what else is there: it is whole, and stays so. */
+    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) return;
     for (unsigned n = 0; failed == EEXIST && n < 1000 && save_hidden(run, step, n, hidden) == 0; n++)
         failed = rename_new(path, hidden);
     save_remove(failed ? path : hidden);

@@ -175,7 +175,7 @@ check "are named" said "step-000021: this checkpoint is not whole"
 check "as is the state of another step by its sums" said "state.safetensors: is of step 17, and the folder of step 21"
 check "the latest that is whole is taken" printed "resumed 17"
 for n in 18 19 20 21; do check "step $n is written" test -s way/checkpoints/step-0000$n/checkpoint.json -a -s way/checkpoints/step-0000$n/state.safetensors; done
-check "where the file went is said" said "step-000018: what was there is no checkpoint, and is way/checkpoints/step-000018.aside-1 now"
+check "where the file went is said" said "step-000018: what was there is no checkpoint that could be gone on with, and is way/checkpoints/step-000018.aside-1 now"
 check "the file is there" test "$(cat way/checkpoints/step-000018.aside-1)" = mine
 check "the link is there" test "$(readlink way/checkpoints/step-000019.aside-1)" = ../../elsewhere
 check "and nothing behind it" test -z "$(ls -A elsewhere)"
@@ -190,7 +190,12 @@ check "stays" test -s way/checkpoints/step-000018/control.safetensors
 check "what was half removed goes" no_leftovers way
 check "but for the note in it" test "$(ls way/checkpoints/step-000019.aside-2)" = note.txt
 check "what is no longer kept goes" test ! -e way/checkpoints/step-000020 -a ! -e way/checkpoints/step-000021
-rm -rf way elsewhere
+mkdir disk && mv way/checkpoints/step-000022 disk/ && ln -s ../../disk/step-000022 way/checkpoints/step-000022
+expect "a checkpoint that was moved to another disk" 0 $loop way 26 --resume --data 99 --keep 1
+check "is gone on from" printed "resumed 22"
+check "stays behind its link" test -L way/checkpoints/step-000022 -a -s disk/step-000022/checkpoint.json -a -s disk/step-000022/state.safetensors
+check "and is not said to be none" not said "no longer a checkpoint"
+rm -rf way elsewhere disk
 
 # ---- a full disk ----
 # About two checkpoints have room.
