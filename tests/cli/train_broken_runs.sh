@@ -53,6 +53,8 @@ while [ $n -lt "$kills" ]; do
     *) wrong=$((wrong + 1)); sed 's/^/# /' .err ;;
     esac
 done
+# A cache may be another machine's, too: what is half written there goes when it is an hour old.
+find killed -path '*/cache/*' -name '*.mien-tmp-*' -exec touch -d '2 hours ago' {} + 2>/dev/null
 resume=; [ ! -e killed/settings.json ] || resume=--resume
 expect "after $kills kills (and $finished runs that came to their end meanwhile) the last goes on" 0 "$mien" train $all --out killed $resume
 check "to the losses and weights of one that was not broken" same_run whole killed
