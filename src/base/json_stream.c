@@ -32,6 +32,8 @@ struct json_stream {
     uint64_t before;               /* of the file, before this piece */
     bool ended;                    /* there are no more bytes */
     size_t since;                  /* bytes since the last entry's end, or the beginning */
+    int broken;                    /* the source gave this failure, */
+    char broke[512];               /* for this reason */
 
     int depth;
     bool has_key;                  /* an entry has begun: */
@@ -245,25 +247,44 @@ static void forget(json_stream *s) {
     s->queued = s->at = s->keys.size = 0;
 }
 
+/* yajl (2.1, yajl_lex.c) looks at a string that a piece ends in again from its beginning: each piece is as long as what of the entry is there
+ * already, so that this costs twice the time at most, and not its square. */
+static size_t wanted(const json_stream *s) {
+    size_t left = s->since < s->entry_bytes ? s->entry_bytes - s->since : 0, most = s->since < left ? s->since : left;
+    return most < PIECE ? PIECE : most;
+}
+
+/* Appends what is read to `bytes`: how many the file had there. */
+static uint64_t take_piece(json_stream *s) {
+    uint64_t taken = 0;
+    for (size_t most = wanted(s); s->bytes.size - s->fed < most;) {
+        long n = s->read(s->context, s->piece, sizeof s->piece);
+        if (n > 0) filter(&s->filter, s->piece, (size_t)n, &s->bytes), taken += (uint64_t)n;
+        if (n == 0) filter_end(&s->filter, &s->bytes);
+        if (n < 0) snprintf(s->broke, sizeof s->broke, "%s", error_message());
+        s->broken = n < 0 ? (int)n : 0;
+        s->ended = n == 0;
+        if (n <= 0 || s->bytes.failed) break;
+    }
+    return taken;
+}
+
 static void feed(json_stream *s) {
     forget(s);
-    long n = s->read(s->context, s->piece, sizeof s->piece);
-    if (n < 0) {
-        fail(s, (int)n, error_message());
-        return;
-    }
-    if (n > 0) filter(&s->filter, s->piece, (size_t)n, &s->bytes);
-    else filter_end(&s->filter, &s->bytes);
+    uint64_t taken = take_piece(s);
+    bool last = s->ended;
+    s->ended = false;
     if (text_check(&s->bytes) < 0) fail(s, ERR_MEMORY, error_message());
     size_t fresh = s->bytes.size - s->fed;
     s->since += fresh;
     if (s->over == 0 && fresh) check(s, yajl_parse(s->parser, (const unsigned char *)s->bytes.data + s->fed, fresh));
-    s->ended = n == 0;
-    if (s->over == 0 && n == 0) check(s, yajl_complete_parse(s->parser));
+    if (s->over == 0 && s->broken) fail(s, s->broken, s->broke);
     if (s->over == 0 && s->since > s->entry_bytes && s->since - s->entry_bytes > PIECE) too_large(s);   /* also what yajl keeps of a key */
     if (text_check(&s->keys) < 0) s->queued = 0, fail(s, ERR_MEMORY, error_message());
-    if (s->over == 0 && n == 0) s->over = 1;
-    s->before += (uint64_t)n;
+    s->before += taken;
+    s->ended = last;
+    if (s->over == 0 && last) check(s, yajl_complete_parse(s->parser));
+    if (s->over == 0 && last) s->over = 1;
 }
 
 static void parse(json_stream *s, const char *key, json **value) {

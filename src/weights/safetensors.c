@@ -8,9 +8,10 @@
 
 #include "base/error.h"
 #include "base/json_stream.h"
+#include "weights/safetensors_write.h"
 #include "weights/weights_inside.h"
 
-enum { MOST_HEADER = 100000000, MOST_ENTRY = 16 << 20 };
+enum { MOST_HEADER = 100000000 };
 #define MOST_OFFSET INT64_MAX
 
 typedef struct {
@@ -102,7 +103,7 @@ static int read_entries(reader *r) {
     json_stream *s;
     json *value = NULL;
     const char *key;
-    int rc = json_stream_new(r->what, MOST_ENTRY, read_header, r, &s);
+    int rc = json_stream_new(r->what, SAFETENSORS_ENTRY, read_header, r, &s);
     if (rc < 0) return rc;
     while ((rc = json_stream_next(s, &key, &value)) == 1) {
         if (!value) rc = error_code();

@@ -146,6 +146,8 @@ int safetensors_begin(safetensors_writer *w) {
     text header = { 0 };
     text_add(&header, "{");
     rc = write_metadata(w, &header);
+    if (rc == 0 && header.size > SAFETENSORS_ENTRY)
+        rc = error_set(ERR_LIMIT, "%s: its metadata would take %zu bytes, %d are possible", w->path, header.size, SAFETENSORS_ENTRY);
     write_entries(w, &header);
     text_add(&header, "}");
     while ((header.size + 8) % ALIGNMENT && !header.failed) text_add(&header, " ");

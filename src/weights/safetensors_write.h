@@ -9,6 +9,9 @@
 
 #include "weights/weights.h"
 
+/* The most bytes that mien takes of one entry of a header, of which all metadata are one; the merges of CLIP's tokenizer are 0.5 MB of them. */
+enum { SAFETENSORS_ENTRY = 4 << 20 };
+
 typedef struct safetensors_writer safetensors_writer;
 
 int  safetensors_create(const char *path, safetensors_writer **out);
@@ -19,7 +22,7 @@ int  safetensors_metadata(safetensors_writer *w, const char *key, const char *va
 /* name, type, rank and dim count; t may go. */
 int  safetensors_declare(safetensors_writer *w, const stored_tensor *t);
 
-/* Writes the header. ERR_FORMAT if a name was declared twice. */
+/* Writes the header. ERR_FORMAT if a name was declared twice, ERR_LIMIT if mien would not read it again. */
 int  safetensors_begin(safetensors_writer *w);
 /* Which declared tensor (0 was the first) stands at place i of the file. */
 size_t safetensors_at(const safetensors_writer *w, size_t i);

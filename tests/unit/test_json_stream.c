@@ -170,6 +170,59 @@ static void test_many(void **state) {
     text_free(&all), text_free(&want), text_free(&got);
 }
 
+/* A string longer than many pieces, with escapes, an entry before and one behind it: the same however its bytes come, at its limit and one above. */
+static void test_long(void **state) {
+    (void)state;
+    static const char *const fills[] = { "a", "b c\\n", "\\u00e9\\\"}", "\xc3\xa9", "NaN \\\\" };
+    for (size_t i = 0; i < sizeof fills / sizeof *fills; i++) {
+        text all = { 0 }, want = { 0 };
+        text_add(&all, "{\"a\":{},\"b\":");
+        size_t from = all.size;
+        text_add(&all, "{\"x\":\"");
+        while (all.size < 700000) text_add(&all, fills[i]);
+        text_add(&all, "\"}");
+        size_t size = all.size - from;
+        text_printf(&want, "a={}|b=%s|c=[null]|", all.data + from);
+        text_add(&all, ",\"c\":[NaN]}");
+        static const size_t sizes[] = { 1, 1000, 65535, 65536, 65537, 300000, SIZE_MAX };
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            text got = { 0 };
+            collect(&(pieces){ all.data, all.size, 0, sizes[k], 0 }, size, true, &got);
+            assert_string_equal(got.data, want.data);
+            text_free(&got);
+            collect(&(pieces){ all.data, all.size, 0, sizes[k], 0 }, size - 1, true, &got);
+            assert_int_equal(strncmp(got.data, "a={}|-4 m.json: byte ", 21), 0);
+            text_free(&got);
+            collect(&(pieces){ all.data, from + size - 1000, 0, sizes[k], ERR_IO }, size, true, &got);
+            assert_string_equal(got.data, "a={}|-1 the source broke");
+            text_free(&got);
+            pieces p = { all.data, all.size, 0, sizes[k], 0 };      /* no more than it may have is asked for */
+            collect(&p, 200000, true, &got);
+            assert_int_equal(strncmp(got.data, "a={}|-4 m.json: byte ", 21), 0);
+            assert_true(p.at < 200000 + (3 << 16));
+            text_free(&got);
+        }
+        text_free(&all), text_free(&want);
+    }
+}
+
+/* Pieces grow with the entry (yajl looks again at all of a string that is not at its end): a fault is found with the piece that it is in. */
+static void test_growing(void **state) {
+    (void)state;
+    enum { LONG = 4 << 20 };
+    char *data = malloc(LONG);
+    memset(data, 'x', LONG);
+    memcpy(data, "{\"b\":{\"x\":\"", 11);
+    data[(2 << 20) + 1] = '\n';
+    text got = { 0 };
+    pieces p = { data, LONG, 0, SIZE_MAX, 0 };
+    collect(&p, LONG, true, &got);
+    assert_int_equal(strncmp(got.data, "-2 m.json: byte ", 16), 0);
+    assert_true(p.at > 3 << 20);
+    text_free(&got);
+    free(data);
+}
+
 /* ---- fields -------------------------------------------------------------------------------------------------------- */
 
 static void take(void *context, const char *key, json_field_kind kind, const char *text, size_t size) {
@@ -202,6 +255,6 @@ static void test_fields(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test(name)
-    const struct CMUnitTest tests[] = { T(test_entries), T(test_refused_entries), T(test_python), T(test_broken), T(test_limits), T(test_many), T(test_fields) };
+    const struct CMUnitTest tests[] = { T(test_entries), T(test_refused_entries), T(test_python), T(test_broken), T(test_limits), T(test_many), T(test_long), T(test_growing), T(test_fields) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

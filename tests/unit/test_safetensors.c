@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "weights/safetensors_write.h"
 #include "weights/weights_inside.h"
 #include "weights_samples.h"
 
@@ -254,10 +255,41 @@ static void test_others(void **state) {
     assert_int_equal(weights_open("/nowhere/at.all", &w), ERR_IO);
 }
 
+/* Metadata as large as mien reads them again can be written, and no larger. */
+static void test_long_metadata(void **state) {
+    (void)state;
+    const char *path = put("long.safetensors", "", 0);
+    char *value = malloc(SAFETENSORS_ENTRY);
+    for (int longer = 0; longer < 2; longer++) {
+        safetensors_writer *out;
+        weights *w;
+        size_t n = longer ? SAFETENSORS_ENTRY - 1 : SAFETENSORS_ENTRY - 1000;
+        memset(value, 'x', n);
+        value[n] = 0;
+        assert_int_equal(safetensors_create(path, &out), 0);
+        assert_int_equal(safetensors_metadata(out, "long", value), 0);
+        int rc = safetensors_begin(out);
+        if (longer) {
+            assert_int_equal(rc, ERR_LIMIT);
+            assert_non_null(strstr(error_message(), "its metadata would take 4"));
+            safetensors_abandon(out);
+            continue;
+        }
+        assert_int_equal(rc, 0);
+        assert_int_equal(safetensors_commit(out, true), 0);
+        assert_int_equal(weights_open(path, &w), 0);
+        assert_string_equal(weights_metadata(w, "long"), value);
+        weights_close(w);
+    }
+    free(value);
+    unlink(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read), cmocka_unit_test(test_lies), cmocka_unit_test(test_cut), cmocka_unit_test(test_many),
         cmocka_unit_test(test_metadata), cmocka_unit_test(test_types), cmocka_unit_test(test_drop), cmocka_unit_test(test_others),
+        cmocka_unit_test(test_long_metadata),
     };
     if (!mkdtemp(folder)) return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
