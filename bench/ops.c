@@ -217,7 +217,7 @@ static tensor *build_accumulate(bench *t, const size_t *s) {
 }
 static tensor *build_average(bench *t, const size_t *s) {
     nn_shape w = shape2(s[0], s[1]);
-    average(t->g, state(t, NN_F32, w), state(t, t->type, w), t->type == NN_BF16 ? state(t, NN_U16, w) : NULL, input_f32(t, shape1(1)));
+    average(t->g, state(t, NN_F32, w), state(t, t->type, w), t->type == NN_BF16 ? state(t, NN_U16, w) : NULL, input_f32(t, shape1(1)), NULL);
     return NULL;
 }
 static tensor *build_sum_squares(bench *t, const size_t *s) { return sum_squares(t->g, input_f32(t, shape2(s[0], s[1]))); }

@@ -228,7 +228,7 @@ static void test_order_of_tries(void **state) {
     double now = clock_seconds() + 100;
     download_queue q = new_queue(0, 0);
     download_item i;
-    char id[8], url[64];
+    char id[16], url[64];
     for (int k = 0; k < 50; k++) {
         snprintf(id, sizeof id, "%d", k);
         snprintf(url, sizeof url, "http://h%d.example/x.jpg", k);

@@ -82,7 +82,7 @@ static void test_threads(void **state) {
     (void)state;
     mien_progress p;
     for (int jobs = 1; jobs <= 5; jobs += 2) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "%d.zip", jobs);
         assert_int_equal(mien_package(&(mien_package_options){ .data = "ds", .output = name, .jobs = jobs }, &p), 0);
         assert_int_equal(p.done, ITEMS);
