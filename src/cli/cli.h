@@ -74,6 +74,7 @@ const char *nearest(const char *word, const char *const *names);
 extern volatile int stop_signal;
 void catch_signals(void);
 void catch_signals_saying(const char *line);
+void stop_says(const char *line);                 /* from now on */
 /* SIGBUS, by which a mapped file that got shorter shows itself, says so and ends the program (short_file.c). */
 void catch_short_files(void);
 

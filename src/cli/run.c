@@ -19,7 +19,7 @@
 volatile int stop_signal;
 
 static const int signals[] = { SIGINT, SIGTERM };
-static const char *stop_words;
+static const char *stop_words;      /* the handler reads it */
 
 static void note_signal(int number) {
     int kept = errno;
@@ -28,17 +28,20 @@ static void note_signal(int number) {
         if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler == note_signal) sigaction(signals[i], &none, NULL);
     }
     __atomic_store_n(&stop_signal, number, __ATOMIC_RELAXED);
-    if (stop_words && write(STDERR_FILENO, stop_words, strlen(stop_words)) < 0) errno = kept;
+    const char *words = __atomic_load_n(&stop_words, __ATOMIC_RELAXED);
+    if (words && write(STDERR_FILENO, words, strlen(words)) < 0) errno = kept;
     errno = kept;
 }
 
 void catch_signals(void) { catch_signals_saying(NULL); }
 
+void stop_says(const char *line) { __atomic_store_n(&stop_words, line, __ATOMIC_RELAXED); }
+
 void catch_signals_saying(const char *line) {
     struct sigaction a = { .sa_handler = note_signal };   /* no SA_RESTART: reading a list ends too */
     sigemptyset(&a.sa_mask);
     for (int i = 0; i < 2; i++) sigaddset(&a.sa_mask, signals[i]);
-    stop_words = line;
+    stop_says(line);
     for (int i = 0; i < 2; i++) {
         struct sigaction was;   /* what nohup or a shell's & made us ignore stays ignored */
         if (sigaction(signals[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN) sigaction(signals[i], &a, NULL);

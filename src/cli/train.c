@@ -168,9 +168,10 @@ static void take_over(arguments *a) {
     j->cpu = cpu_choices[a->common.cpu];
 }
 
-/* What the bar has beside the steps. */
+/* What the bar has beside the steps; and from the first step on, there is something to keep. */
 static void note_step(void *context, const mien_train_step *s) {
     progress *shown = context;
+    if (!shown->common->log_json) stop_says("mien: stopping after this step, with a checkpoint; again stops at once\n");
     int n = snprintf(shown->note, sizeof shown->note, "loss %.4g  %.3g images/s  memory %.2f GB  wait %.1f%%", s->smoothed,
                      s->images_per_second, (double)s->peak_bytes * 1e-9, 100 * s->wait / s->seconds);
     if (isfinite(s->score) && n > 0 && (size_t)n < sizeof shown->note) snprintf(shown->note + n, sizeof shown->note - (size_t)n, "  score %.2f", s->score);
@@ -260,13 +261,13 @@ int command_train(int argc, char **argv) {
     a.job.evaluated = show_evaluation;
     a.job.step = note_step;
     a.job.profile = a.common.profile ? print_profile : NULL;
-    catch_signals_saying(a.common.log_json ? NULL : "mien: stopping after this step, with a checkpoint if any was done; again stops at once\n");
+    catch_signals_saying(a.common.log_json ? NULL : "mien: stopping; again stops at once\n");
     int rc = mien_train(&a.job, &r);
     progress_end(&a.shown);
     /* mpirun ends all at once when the first has failed: rank 0, which tells the user, first. */
     if (rc < 0 && r.rank > 0) usleep(500000);
-    /* A signal to one ends all as if each had got it; before the first step nobody says which it was. */
-    if (rc == MIEN_ERR_CANCELLED && !stop_signal) stop_signal = r.stopped ? r.stopped : SIGTERM;
+    /* A signal to one ends all as if each had got it. */
+    if (rc == MIEN_ERR_CANCELLED && (r.stopped || !stop_signal)) stop_signal = r.stopped ? r.stopped : SIGTERM;
     if (rc < 0 && r.rank > 0 && r.elsewhere) return rc == MIEN_ERR_CANCELLED ? EXIT_STOPPED + stop_signal : EXIT_WORK_FAILED;
     if (r.rank == 0 && (rc == 0 || rc == MIEN_ERR_CANCELLED)) print_end(&a, &r, rc != 0);
     status = single_output_end(&a.common, rc, begin);

@@ -39,10 +39,11 @@ int ranks_all_done(const ranks *r, ranks_message *m) {
 /* ---- failures ------------------------------------------------------------------------------------------------------------ */
 
 /* The first one counts: the rest follow from it. */
-static void note_failure(ranks *r, int rank, int code, const char *message) {
+static void note_failure(ranks *r, int rank, int code, int stop, const char *message) {
     pthread_mutex_lock(&r->lock);
     if (!r->failure.code) {
         r->failure.code = code;
+        r->failure.stop = stop;
         r->failed = rank;
         snprintf(r->failure.message, sizeof r->failure.message, "%s", message);
     }
@@ -73,7 +74,7 @@ static int hear(ranks *r) {
         ranks_failure *f = &r->heard[k];
         f->last = true;
         f->message[sizeof f->message - 1] = 0;
-        if (f->code < 0 && f->rank >= 0 && f->rank < r->count) note_failure(r, f->rank, f->code, f->message);
+        if (f->code < 0 && f->rank >= 0 && f->rank < r->count) note_failure(r, f->rank, f->code, f->stop, f->message);
     }
     return all;
 }
@@ -93,7 +94,7 @@ static void miss_ended(ranks *r) {
         if (k != r->rank && r->heard[k].last && r->heard[k].code == 0 && waits_for(r, k)) ended = k;
     if (ended < 0) r->missed = 0;
     else if (r->missed == 0) r->missed = clock_seconds();
-    else if (clock_seconds() - r->missed > GRACE) note_failure(r, ended, ERR_IO, "it has ended, and others wait for it");
+    else if (clock_seconds() - r->missed > GRACE) note_failure(r, ended, ERR_IO, 0, "it has ended, and others wait for it");
 }
 
 /* Each rank's last word, to all: that it has failed, has heard of a failure, or is done. All stay until all have said
@@ -120,7 +121,19 @@ static void say_last(ranks *r) {
 }
 
 void ranks_fail(ranks *r, int code, const char *message) {
-    if (r) note_failure(r, r->rank, code, message);
+    if (r) note_failure(r, r->rank, code, 0, message);
+}
+
+void ranks_stop(ranks *r, int stop, const char *message) {
+    if (r) note_failure(r, r->rank, ERR_CANCELLED, stop, message);
+}
+
+int ranks_stopped_by(ranks *r) {
+    if (!r) return 0;
+    pthread_mutex_lock(&r->lock);
+    int stop = r->failure.code == ERR_CANCELLED ? r->failure.stop : 0;
+    pthread_mutex_unlock(&r->lock);
+    return stop;
 }
 
 int ranks_failed(ranks *r) {
@@ -231,7 +244,7 @@ static void *run(void *context) {
         pthread_mutex_unlock(&r->lock);
         if (closing || failed) break;
         if (rc == 0) rc = advance_all(r, asked, whole);
-        if (rc < 0) note_failure(r, r->rank, rc, error_message());
+        if (rc < 0) note_failure(r, r->rank, rc, 0, error_message());
         looks = rc > 0 ? 0 : looks + 1;
         if (rc >= 0 && looks >= LOOKS && !idle) nap();
         if (rc > 0) rc = 0;

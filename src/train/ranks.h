@@ -51,8 +51,12 @@ int  ranks_gather(ranks *r, const void *mine, size_t bytes, void *all);
 int  ranks_share(ranks *r, void *x, size_t bytes);
 /* Tells the others that this rank can't go on (code: ERR_*), if it was not one of them that said so first. */
 void ranks_fail(ranks *r, int code, const char *message);
+/* The same with ERR_CANCELLED. stop: what this rank was told (a signal's number), which the others hear. */
+void ranks_stop(ranks *r, int stop, const char *message);
 /* The rank that failed; -1: none has. */
 int  ranks_failed(ranks *r);
+/* What that rank was told when it was stopped; 0: it was not. */
+int  ranks_stopped_by(ranks *r);
 
 /* Makes room for gradients, zeroed, until ranks_close: the i-th ends at sums[ends[i]], and begins where the one before
  * it ends. All ranks give the same list. Once in a life. Nobody else touches a gradient between ranks_whole and the end

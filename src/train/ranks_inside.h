@@ -15,8 +15,8 @@ enum {
     RANKS_PIECE = 1 << 22,                                        /* of what is shared */
 };
 
-/* A rank's last word. code 0: it is done. rank: the one that failed. last: it was heard. */
-typedef struct { int code, rank, last; char message[1012]; } ranks_failure;
+/* A rank's last word. code 0: it is done. rank: the one that failed. last: it was heard. stop: what it was told, or 0. */
+typedef struct { int code, rank, last, stop; char message[1008]; } ranks_failure;
 
 /* Numbers [begin,end) of the sums. */
 typedef struct {

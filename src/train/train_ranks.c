@@ -65,9 +65,13 @@ void train_ranks_end(train_job *j, int rc) {
     int failed = ranks_failed(r->all);
     j->result->rank = r->rank;
     j->result->ranks = r->count;
-    j->result->stopped = rc != ERR_CANCELLED ? 0 : r->halt ? r->halt : r->own_stop ? *r->own_stop : 0;
     j->result->elsewhere = rc < 0 && (failed >= 0 ? failed != r->rank : agreed && !stop_asked(r->own_stop));
-    if (rc < 0 && !agreed) ranks_fail(r->all, rc, error_message());
+    int own = r->own_stop ? __atomic_load_n(r->own_stop, __ATOMIC_RELAXED) : 0, first;
+    if (rc == ERR_CANCELLED && !agreed) ranks_stop(r->all, own, error_message());
+    else if (rc < 0 && !agreed) ranks_fail(r->all, rc, error_message());
+    /* The first rank that was told to stop says it for all: mpirun tells the others later, and another signal. */
+    first = ranks_stopped_by(r->all);
+    j->result->stopped = rc != ERR_CANCELLED ? 0 : r->halt ? r->halt : first ? first : own;
     tell_exchange(j);
 }
 

@@ -61,7 +61,8 @@ if begun early settings.json; then
     check "stopped while it loads: 143" test $status = 143
     check "says what was kept" printed "stopped: early: before its first step; nothing is kept"
     check "which is nothing at all, not even a folder" test ! -e early -o -e early/cache
-    check "no checkpoint is promised" said "with a checkpoint if any was done"
+    check "it is told" grep -q '^mien: stopping; again stops at once$' .stderr
+    check "and no checkpoint is promised" not said "with a checkpoint"
 else skip "stopped while it loads" "it was too fast"; fi
 if begun encoded cache; then
     check "stopped while it encodes: 143" test $status = 143

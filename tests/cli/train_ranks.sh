@@ -114,6 +114,21 @@ steps=$(grep -c . stopped/log.jsonl)
 check "ends all behind the same step" test -s "$(printf 'stopped/checkpoints/step-%06d/control.safetensors' "$steps")"
 expect "it goes on" 0 ranks 2 --out stopped --resume --steps $((steps + 1)) --quiet
 check "from there" test "$(grep -c . stopped/log.jsonl)" = $((steps + 1))
+# Before the first step nobody has agreed on anything: the signal is told with the failure.
+for signal in INT TERM; do
+    rm -f pid.*
+    differ no $train --batch 8 --size 256 --accumulate 64 --out early >.out 2>.err </dev/null & job=$!
+    wait_for early/settings.json 1
+    ignores=$(sed -n 's/^SigIgn:.*\(.\)$/\1/p' "/proc/$(cat pid.1)/status")
+    case $signal$ignores in INT[2367abef]) kill -TERM "$(cat pid.1)"; wait $job; skip "SIGINT to one rank that loads" "it is ignored here"; continue ;; esac
+    kill -$signal "$(cat pid.1)"
+    wait $job; status=$?
+    case $signal in INT) want=130 ;; *) want=143 ;; esac
+    check "SIG$signal to one rank that loads: $status" test $status = $want
+    check "no checkpoint is promised" not grep -q 'with a checkpoint' .err
+    check "it says that nothing is kept" grep -q 'early: before its first step; nothing is kept' .out
+    check "and nothing is" test ! -e early
+done
 rm -f pid.*
 differ no $train --batch 2 --out full >.out 2>.err </dev/null & job=$!
 wait_for full/log.jsonl 2
