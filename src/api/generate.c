@@ -91,14 +91,14 @@ static int check_batch(const mien_generate_options *o) {
 
 enum { CLIP_TOKENS = 49408 };
 
-/* Whatever layout it is in: of another number of tokens than CLIP's, or with merges in its file. */
+/* Whatever layout it is in: of fewer tokens than CLIP's (more are CLIP's with words added to them), or with merges in its file. */
 static bool has_own_words(const weights *w) {
     static const char end[] = "token_embedding.weight";
     for (size_t i = 0; i < weights_count(w); i++) {
         const stored_tensor *t = weights_tensor(w, i);
         size_t n = strlen(t->name);
         bool table = n >= sizeof end - 1 && strcmp(t->name + n - (sizeof end - 1), end) == 0;
-        if (table && t->rank == 2 && t->dim[0] != CLIP_TOKENS) return true;
+        if (table && t->rank == 2 && t->dim[0] < CLIP_TOKENS) return true;
     }
     return weights_metadata(w, MERGES_KEY) != NULL;
 }

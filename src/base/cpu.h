@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-/* Each has all of those before it. CPU_AVX2 means AVX2, FMA and F16C; CPU_AVX512 means F, BW, DQ and VL. */
+/* Each has all of those before it. CPU_AVX2 means AVX2, FMA and F16C; CPU_AVX512 means F, BW, DQ and VL. CPU_BEST is a wish:
+ * whoever chooses code by a level caps it with cpu_level_here() first. */
 typedef enum { CPU_REFERENCE, CPU_AVX2, CPU_AVX512, CPU_AVX512_BF16, CPU_BEST = 99 } cpu_level;
 
 cpu_level   cpu_level_here(void);                    /* what this machine (and its system) has */

@@ -158,7 +158,8 @@ int synth_render(const synth_face *face, int width, int height, cpu_level cpu, i
     work *w = calloc(1, sizeof *w);
     if (!w) return error_memory(sizeof *w);
     scene_set(&w->s, &f, width, height);
-    w->cpu = cpu;
+    cpu_level here = cpu_level_here();
+    w->cpu = cpu < here ? cpu : here;
     w->tiles_x = (width + TILE - 1) / TILE, w->tiles_y = (height + TILE - 1) / TILE;
     rc = make_room(w);
     if (rc == 0) {

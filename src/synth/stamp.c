@@ -63,6 +63,9 @@ int synth_encode(const image *img, mien_picture_format format, int quality, cons
     const image_text texts[] = { { PNG_PARAMETERS, words }, { PNG_XMP, xmp } };
     if (format == MIEN_PICTURE_PNG) return image_encode_png(img, texts, words ? 2 : 0, data, size);
     int rc = image_encode_jpeg(img, quality, data, size);
-    if (rc == 0 && words && (rc = add_to_jpeg(words, data, size)) < 0) free(*data);
+    if (rc == 0 && words && (rc = add_to_jpeg(words, data, size)) < 0) {
+        free(*data);
+        *data = NULL;
+    }
     return rc;
 }

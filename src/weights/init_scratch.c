@@ -242,6 +242,9 @@ static int tokenizer(work *w, init_learn learn) {
             convert_log(&w->j, MIEN_LOG_WARNING,
                         "%s: its ids don't follow from its merges, so the model can't carry it: keep it beside the model, "
                         "in a folder of that name", folder);
+        else if (rc == MERGES_ARE_CLIPS && c->text.vocabulary < CLIPS)
+            rc = error_set(ERR_FORMAT, "%s: is CLIP's tokenizer, whose %d tokens are more than the text encoder's vocab_size, %zu",
+                           folder, (int)CLIPS, c->text.vocabulary);
     } else if (c->has_text && c->text.vocabulary < CLIPS) rc = refuse_small(c, w->o->scratch);
     if (rc >= 0 && merges.data) {
         size_t tokens = 0;
