@@ -42,7 +42,7 @@ typedef struct {
 typedef struct {
     uint64_t step, since, below;     /* of the last one; the first of those in a row that were below the beginning, and how many */
     double score, best, first_low;   /* of the last, the best; the lower end of the first one's interval */
-    bool any, has_best, told;
+    uint64_t any, has_best, told;    /* 0 or 1; whole words, since what a file says is read back into them */
 } train_evaluations;
 
 typedef struct {
