@@ -128,8 +128,12 @@ static bool read_text(const json_at *object, const char *key, char *out, size_t 
         (size_t)snprintf(out, room, "%s", s) < room;
 }
 
-/* A name in the same folder and nothing else. */
-static bool name_is_plain(const char *name) { return *name && *name != '.' && !strchr(name, '/'); }
+/* This item's picture, of either format: whatever a sidecar names may be replaced and removed, and anybody can write one. */
+static bool name_is_own(const char *name, const char *own) {
+    const char *dot = strrchr(own, '.');
+    size_t stem = dot ? (size_t)(dot - own) : strlen(own);
+    return strncmp(name, own, stem) == 0 && (strcmp(name + stem, ".png") == 0 || strcmp(name + stem, ".jpg") == 0);
+}
 
 static void read_document(const json_at *root, const synth_origin *o, synth_seen *out) {
     json_at synth;
@@ -137,7 +141,7 @@ static void read_document(const json_at *root, const synth_origin *o, synth_seen
     out->state = SYNTH_FOREIGN;
     if (json_need_object(root) < 0 || !json_field(root, "synth", &synth) || json_need_object(&synth) < 0 ||
         !integer_is(&synth, "format", FORMAT)) return;
-    if (!read_text(&synth, "file", out->file, sizeof out->file) || !name_is_plain(out->file) ||
+    if (!read_text(&synth, "file", out->file, sizeof out->file) || !name_is_own(out->file, o->file) ||
         !read_text(&synth, "sha256", out->sha256, sizeof out->sha256)) return;
     bool same = integer_is(&synth, "renderer", SYNTH_RENDERER) && integer_is(&synth, "draw", SYNTH_DRAW) &&
                 integer_is(&synth, "seed", o->seed) && integer_is(&synth, "number", o->number) &&

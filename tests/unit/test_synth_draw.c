@@ -308,6 +308,16 @@ static void test_sidecar(void **state) {
         text part = { .data = doc.data, .size = n };
         assert_int_equal(look(&part, &origin).state, SYNTH_FOREIGN);
     }
+    static const char *const strange[] = { "7-000043.png", "anna.png", "7-000042.txt", "7-000042x.png", "7-000042.png.png" };
+    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {   /* a file that mien would replace or remove */
+        other = origin, other.file = strange[i];
+        synth_draw d = drawn(7, 42, &usual);
+        synth_truth truth = { 0 };
+        text forged = { 0 };
+        synth_sidecar_write(&other, &d, &truth, "forged", &forged);
+        assert_int_equal(look(&forged, &origin).state, SYNTH_FOREIGN);
+        text_free(&forged);
+    }
     synth_sidecar_read((const uint8_t *)"", 0, &origin, &seen);
     assert_int_equal(seen.state, SYNTH_LOST);
     text_free(&doc);
