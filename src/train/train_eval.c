@@ -103,7 +103,7 @@ static void take(train_job *j, const eval_figures *f) {
                                        .score_low = f->score.low, .score_high = f->score.high,
                                        .landmarks = f->landmarks.value, .gaze_x = f->gaze_x.value, .gaze_y = f->gaze_y.value };
     j->best_now = t->score < t->best || !t->has_best;
-    if (j->best_now) t->best = t->score, t->has_best = true;
+    if (!j->step) t->best = t->score, t->has_best = true;   /* of the beginning none is kept; else it counts when it is */
     tell(j, f);
     if (*train_eval_note(t, j->step, f->score.low, f->score.high, line, sizeof line)) say(j, line);
 }

@@ -106,7 +106,11 @@ static int keep(train_job *j, int most) {
     batch_position at = batch_position_of(j->batch);
     memset(j->position, 0, sizeof j->position);
     batch_position_write(&at, j->position);
+    /* The best is what is there to be taken, and this checkpoint says so itself. */
+    train_evaluations before = j->eval;
+    if (j->best_now) j->eval.best = j->eval.score, j->eval.has_best = true;
     rc = write_there(j, &what, most);
+    if (rc < 0) j->eval = before;
     free(list);
     j->kept.at = clock_seconds();
     if (rc == 0) j->kept.step = j->step;

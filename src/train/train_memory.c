@@ -238,9 +238,10 @@ static void say_saving(const train_job *j, uint64_t limit) {
 }
 
 static void say_no_sheets(const train_job *j, uint64_t needed) {
-    char line[160], size[32];
+    char line[200], size[32];
     plan_size(size, needed);
-    snprintf(line, sizeof line, "no sheets are made: that would take %s of memory", size);
+    snprintf(line, sizeof line, "no sheets are made%s: that would take %s of memory",
+             j->o->eval_data ? ", and how well it obeys is not measured (--eval-data)" : "", size);
     train_say(j, MIEN_LOG_WARNING, line);
 }
 
