@@ -79,9 +79,15 @@ int judge_faces(const faces *wanted, const faces *found, judgement *out) {
     return rc < 0 ? rc : 0;
 }
 
+face_settings judge_search(const faces *wanted) {
+    face_settings how = { .max_faces = 5, .min_confidence = 0.5f };   /* mien_face_defaults */
+    if (wanted->count >= how.max_faces) how.max_faces = wanted->count < 100 ? wanted->count + 1 : 100;
+    return how;
+}
+
 int judge_picture(const face_mesh *mesh, const faces *wanted, const image *picture, judgement *out, faces *found) {
     faces seen;
-    face_settings how = { .max_faces = 5, .min_confidence = 0.5f };   /* mien_face_defaults */
+    face_settings how = judge_search(wanted);
     int rc = face_mesh_find(mesh, picture, &how, NULL, &seen);
     if (rc < 0) return rc;
     rc = judge_faces(wanted, &seen, out);

@@ -20,6 +20,8 @@ typedef mien_judgement judgement;
 
 /* Everything about one picture whose faces were found already. The caller frees with judgement_free. */
 int  judge_faces(const faces *wanted, const faces *found, judgement *out);
+/* annotate's defaults, and of more wanted faces as many and one more, so that all can be found. */
+face_settings judge_search(const faces *wanted);
 /* Finds them first. mesh: of one's own, shared by any number of threads. found may be NULL; else the faces are the caller's:
  * free(found->face). */
 int  judge_picture(const face_mesh *mesh, const faces *wanted, const image *picture, judgement *out, faces *found);

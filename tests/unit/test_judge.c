@@ -55,6 +55,13 @@ static image part_of(const image *from, int x, int y, int width, int height) {
     return out;
 }
 
+static void test_as_many_are_looked_for_as_are_wanted(void **state) {
+    (void)state;
+    static const int most[][2] = { { 0, 5 }, { 1, 5 }, { 4, 5 }, { 5, 6 }, { 8, 9 }, { 99, 100 }, { 100, 100 }, { 300, 100 } };
+    for (size_t i = 0; i < sizeof most / sizeof *most; i++)
+        assert_int_equal(judge_search(&(faces){ .count = most[i][0] }).max_faces, most[i][1]);
+}
+
 static faces copy_of(const faces *f) {
     faces out = *f;
     out.face = malloc((size_t)f->count * sizeof *out.face);
@@ -193,7 +200,7 @@ static void test_json(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_itself), cmocka_unit_test(test_resized), cmocka_unit_test(test_cut), cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_as_many_are_looked_for_as_are_wanted), cmocka_unit_test(test_itself), cmocka_unit_test(test_resized), cmocka_unit_test(test_cut), cmocka_unit_test(test_moved),
         cmocka_unit_test(test_choose), cmocka_unit_test(test_summary), cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, begin, end);
