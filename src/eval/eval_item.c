@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * An item made ready: its control map, the faces that are wanted, its words. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -66,11 +68,27 @@ static int read_landmarks(evaluation *v, ready_item *r, const uint8_t *data, siz
     return r->wanted.count ? 0 : error_set(ERR_UNSUPPORTED, "its landmarks have no face");
 }
 
+/* After an ERR_IO. A shard that gives the map can be read. */
+static bool has_no_landmarks(const evaluation *v, const ready_item *r) {
+    char path[PATH_MAX];
+    struct stat st;
+    uint8_t *data = NULL;
+    size_t size;
+    if (dataset_part_path(v->d, &r->data, DATASET_FACES, path)) return stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+    bool there = dataset_load(v->d, &r->data, DATASET_SOURCE, &data, &size) == 0;
+    if (there) free(data);
+    return there;
+}
+
 static int find_wanted(evaluation *v, ready_item *r) {
     uint8_t *data;
     size_t size;
     int rc = dataset_load(v->d, &r->data, DATASET_FACES, &data, &size);
-    if (rc == ERR_IO) return find_on_photo(v, r);
+    if (rc == ERR_IO) {
+        char why[1024];
+        snprintf(why, sizeof why, "%s", error_message());
+        return has_no_landmarks(v, r) ? find_on_photo(v, r) : error_set(rc, "%s", why);
+    }
     if (rc < 0) return rc;
     rc = read_landmarks(v, r, data, size);
     free(data);
@@ -79,9 +97,9 @@ static int find_wanted(evaluation *v, ready_item *r) {
 
 /* ---- the map --------------------------------------------------------------------------------------------------------- */
 
-/* A file for what has none: of a shard, or landmarks that were just found. */
+/* A file for what has none: of a shard, or landmarks that were just found. By its name it is a leftover if this process is killed. */
 static int write_own(evaluation *v, const void *data, size_t size, const char *ending, char out[PATH_MAX]) {
-    int n = snprintf(out, PATH_MAX, "%s/.item-%ld.%s", v->o->output, (long)getpid(), ending);
+    int n = snprintf(out, PATH_MAX, "%s/.item.%s.mien-tmp-%ld-%zu", v->o->output, ending, (long)getpid(), (size_t)(uintptr_t)v);
     return n < PATH_MAX ? file_save(out, data, size) : error_set(ERR_IO, "%s: the path is too long", v->o->output);
 }
 

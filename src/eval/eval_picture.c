@@ -13,12 +13,12 @@
 #include "base/stop.h"
 #include "data/list.h"
 #include "eval/eval_inside.h"
+#include "eval/judge.h"
 #include "generate/output.h"
 #include "image/png_text.h"
 
 enum { TOGETHER = 16 };       /* items whose texts are encoded at once: the encoder's weights don't stay */
 
-static const face_settings usual_search = { .max_faces = 5, .min_confidence = 0.5f };
 static const char photo_words[] = "A photo through the VAE of a model, by mien eval";   /* as its parameters */
 
 /* ---- the journal ----------------------------------------------------------------------------------------------------- */
@@ -131,8 +131,9 @@ static int keep_picture(evaluation *v, const ready_item *r, eval_kind kind, int 
 static int take_picture(evaluation *v, const ready_item *r, eval_kind kind, int k, const image *picture, const char *words) {
     eval_record one = { .what = EVAL_LINE_PICTURE, .line = r->item->line, .kind = kind, .seed = eval_seed(v, r->item, kind, k) };
     int rc = keep_picture(v, r, kind, k, picture, words);
+    face_settings search = judge_search(&r->wanted);
     double begin = clock_seconds();
-    if (rc == 0) rc = face_mesh_find(v->maps.mesh, picture, &usual_search, NULL, &one.faces);
+    if (rc == 0) rc = face_mesh_find(v->maps.mesh, picture, &search, NULL, &one.faces);
     v->result.find += clock_seconds() - begin;
     if (rc < 0) return rc;
     rc = note_item(v, r);
@@ -151,7 +152,7 @@ static int run_photo(evaluation *v, vae_round *vae, const ready_item *r) {
     image photo = { 0 }, back = { 0 };
     int rc = ready_item_photo(v, r, &photo);
     double begin = clock_seconds();
-    if (rc == 0 && (rc = vae_round_run(vae, &photo, &back)) == ERR_LIMIT) rc = ERR_MEMORY;   /* of all photos */
+    if (rc == 0) rc = vae_round_run(vae, &photo, &back);
     v->result.photos += clock_seconds() - begin;
     image_free(&photo);
     if (rc == 0) rc = take_picture(v, r, EVAL_PHOTO, 0, &back, v->o->no_metadata ? NULL : photo_words);
@@ -236,6 +237,19 @@ static bool wants(const evaluation *v, const eval_item *i, eval_kind kind) {
     return some;
 }
 
+/* Its size is more than memory suffices for: others' may be less. */
+static int fail_item(evaluation *v, const ready_item *r, int rc) {
+    char why[1024];
+    int failed = 0;
+    if (rc != ERR_LIMIT) return rc;
+    snprintf(why, sizeof why, "%s", error_message());
+    for (int kind = EVAL_CONTROL; kind <= EVAL_FREE; kind++)
+        for (int k = 0; k < v->seeds && failed == 0; k++)
+            if (v->has[kind] && r->item->state[eval_slot(v, kind, k)] != PICTURE_MEASURED)
+                failed = fail_picture(v, r, kind, k, error_set(rc, "%s", why));
+    return failed;
+}
+
 static int run_item(evaluation *v, ready_item *r) {
     size_t n = (size_t)r->shape.width / 8 * ((size_t)r->shape.height / 8) * 4;
     float *latent = malloc(n * sizeof *latent);
@@ -246,6 +260,10 @@ static int run_item(evaluation *v, ready_item *r) {
     int rc = engine_fit(v->e, &r->shape);
     const char *negative = r->shape.guidance ? r->how.negative : NULL;
     if (rc == 0) rc = engine_begin(v->e, &r->shape, r->prompt.data, negative, control ? &r->map.picture : NULL);
+    if (rc < 0) {
+        free(latent);
+        return fail_item(v, r, rc);
+    }
     for (int kind = EVAL_CONTROL; kind <= EVAL_FREE && rc == 0; kind++)
         for (int k = 0; k < v->seeds && rc == 0; k++)
             if (v->has[kind] && r->item->state[eval_slot(v, kind, k)] != PICTURE_MEASURED)

@@ -100,6 +100,13 @@ check "that says so" grep -q '"failed":"set/source/0.png: No such file' half/rep
 mv away set/source/0.png
 expect "and is there again" 3 $e --out half -q
 check "is in it, too" cmp half/report.json whole/report.json
+expect "memory that suffices for no item" 3 $e --out small --memory 20M
+check "fails them, each for itself" test "$(grep -c '"why":"[^"]*memory' small/eval.jsonl)" = 20
+expect "and with more" 3 $e --out small -q
+check "they are measured" cmp small/report.json whole/report.json
+cp -r set locked && rm locked/source/3.json && ln -s 3.json locked/source/3.json     # there, and cannot be read
+expect "landmarks that can't be read" 3 ${e%% --data*} --data locked --seeds 2 --out locked.report
+check "are not taken for none" said "3: locked/source/3.json: "
 rm whole/pictures/*photo.png
 expect "pictures that are gone" 3 $e --out whole -q
 check "do not matter to the numbers" cmp before/report.json whole/report.json
