@@ -312,7 +312,8 @@ static void test_sidecar(void **state) {
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {   /* a file that mien would replace or remove */
         other = origin, other.file = strange[i];
         synth_draw d = drawn(7, 42, &usual);
-        synth_truth truth = { 0 };
+        synth_truth truth = { .ahead = { { .landmark = 468 }, { .landmark = 473 } } };
+        for (int k = 0; k < SYNTH_POINTS; k++) truth.point[k].landmark = k;
         text forged = { 0 };
         synth_sidecar_write(&other, &d, &truth, "forged", &forged);
         assert_int_equal(look(&forged, &origin).state, SYNTH_FOREIGN);
