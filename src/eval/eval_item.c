@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "data/sample.h"
 #include "eval/eval_inside.h"
+#include "eval/wanted.h"
 #include "face/faces_json.h"
 #include "face/locate.h"
 #include "face/map.h"
@@ -31,14 +32,6 @@ int eval_open_mesh(evaluation *v) {
 static const double most_stretched = 0.04;   /* 2% of a map's own, and roundings */
 
 /* ---- the wanted faces ------------------------------------------------------------------------------------------------ */
-
-/* Too small to be drawn, so not in the map. Of maps that are drawn again none is. */
-static void leave_out_small(faces *f, double least) {
-    int n = 0;
-    for (int i = 0; i < f->count; i++)
-        if (!(face_size(&f->face[i], f->width, f->height) < least)) memmove(&f->face[n++], &f->face[i], sizeof *f->face);
-    f->count = n;
-}
 
 static int load_photo(evaluation *v, const ready_item *r, image *out) {
     sample_fault fault;
@@ -64,7 +57,7 @@ static int read_landmarks(evaluation *v, ready_item *r, const uint8_t *data, siz
     faces_origin origin;
     int rc = faces_json_read("landmarks", data, size, &r->wanted, &origin);
     if (rc < 0) return rc;
-    if (origin.has_settings && !v->o->redraw) leave_out_small(&r->wanted, origin.settings.min_face);
+    if (!v->o->redraw) wanted_leave_out_small(&r->wanted, &origin);   /* of maps that are drawn again none is too small */
     return r->wanted.count ? 0 : error_set(ERR_UNSUPPORTED, "its landmarks have no face");
 }
 

@@ -85,8 +85,7 @@ double measure_distance(const face *wanted, const face *found, int width, int he
  * pixel are 1 / scale; where the mean head's origin lies, in pixels. False if the points have no extent. */
 typedef struct { double rotation[3][3], scale, at[3]; } head_pose;
 bool measure_pose(const face *f, int width, int height, head_pose *out);
-/* Degrees, as READ_YAW, READ_PITCH, READ_ROLL; the angle of the rotation between two. */
-void   measure_angles(const head_pose *p, double *yaw, double *pitch, double *roll);
-double measure_turn(const head_pose *a, const head_pose *b);
+/* Degrees, as READ_YAW, READ_PITCH, READ_ROLL. */
+void measure_angles(const head_pose *p, double *yaw, double *pitch, double *roll);
 
 #endif

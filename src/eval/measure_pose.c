@@ -147,7 +147,3 @@ double measure_rotation_angle(const double a[3][3], const double b[3][3]) {
     double x = d[2][1] - d[1][2], y = d[0][2] - d[2][0], z = d[1][0] - d[0][1];
     return degree * atan2(sqrt(x * x + y * y + z * z), d[0][0] + d[1][1] + d[2][2] - 1);
 }
-
-double measure_turn(const head_pose *a, const head_pose *b) {
-    return measure_rotation_angle((const double(*)[3])a->rotation, (const double(*)[3])b->rotation);
-}

@@ -24,7 +24,7 @@ static bool is_json(const uint8_t *data, size_t size) {
     return i < size && data[i] == '{';
 }
 
-static void leave_out_small(faces *f, const faces_origin *origin) {
+void wanted_leave_out_small(faces *f, const faces_origin *origin) {
     double least = origin->has_settings ? origin->settings.min_face : 0;
     int n = 0;
     for (int i = 0; i < f->count; i++)
@@ -78,7 +78,7 @@ static int load_beside(const char *path, const uint8_t *map, size_t size, faces 
     if (rc < 0) return rc;
     rc = faces_json_read(name, json, json_size, out, &origin);
     if (rc == 0) {
-        leave_out_small(out, &origin);
+        wanted_leave_out_small(out, &origin);
         if (!stamped(map, size, json, json_size)) rc = drawn(path, map, size, out, &same);
         if (rc == 0 && !same) rc = error_set(ERR_USAGE, "%s: %s is of another map: drawn again it is not this one", path, name);
         if (rc < 0) free(out->face), *out = (faces){ 0 };
@@ -98,7 +98,7 @@ int wanted_load(const char *path, faces *out, bool *map) {
     if (!json) rc = load_beside(path, data, size, out);
     else if (size > FACES_MOST_BYTES) rc = error_set(ERR_LIMIT, "%s: more than %d bytes", path, FACES_MOST_BYTES);
     else rc = faces_json_read(path, data, size, out, &origin);
-    if (rc == 0 && json) leave_out_small(out, &origin);
+    if (rc == 0 && json) wanted_leave_out_small(out, &origin);
     if (rc == 0 && map) *map = !json;
     free(data);
     return rc;

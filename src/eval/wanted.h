@@ -7,12 +7,16 @@
 #include <stdbool.h>
 
 #include "face/face.h"
+#include "face/faces_json.h"
 
 /* A landmarks JSON, or a map with its landmarks beside it: of maps/7.png in maps/7.json. That these are the map's own is told by
  * the SHA-256 in its stamp (face/faces_json.h) or, where it has none, by drawing them again. Faces that were too small to be
  * drawn are left out (the JSON's min_face). ERR_USAGE, with the reason, for a map whose landmarks are not known: pixels do not
  * tell all of them. The caller frees out->face. map: whether it was one; may be NULL. */
 int  wanted_load(const char *path, faces *out, bool *map);
+
+/* Takes away those that the settings behind these landmarks call too small to be drawn (min_face). */
+void wanted_leave_out_small(faces *f, const faces_origin *origin);
 
 /* Those that `mien generate` takes by the same options: face K alone (from 1; 0: no such), or the first max_faces (0: all).
  * ERR_USAGE if there is no such face. */
